@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The integer graph: the one representation between the front end and every back end.
+
+A graph is a straight list of nodes in execution order over named tensors. Activations are int8,
+NHWC or (1, features), one scale and zero point each: real = scale * (integer - zero_point).
+Weights, biases and multipliers are constants of their node. Cost, memory plan, C, HLS, execution
+and reports are functions of this record; nothing here knows a device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinytailor.targets.errors import InputError
+
+if TYPE_CHECKING:
+    from tinytailor.compiler.ops.base import Operator
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An activation: int8 by default, with real = scale * (integer - zero_point)."""
+
+    name: str
+    shape: Shape
+    dtype: str = "int8"
+    scale: float = 1.0
+    zero_point: int = 0
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        return self.elements * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """One operator applied to named tensors; ``constants`` holds its arrays by role."""
+
+    name: str
+    op: Operator
+    inputs: tuple[str, ...]
+    output: str
+    constants: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def constant_bytes(self) -> int:
+        return sum(array.nbytes for array in self.constants.values())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """``nodes`` in execution order; ``tensors`` by name; ``inputs`` and ``outputs`` are names."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    tensors: Mapping[str, Tensor]
+    nodes: tuple[Node, ...]
+
+    def input_shapes(self, node: Node) -> tuple[Shape, ...]:
+        return tuple(self.tensors[name].shape for name in node.inputs)
+
+    def node_macs(self, node: Node) -> int:
+        return node.op.macs(*self.input_shapes(node))
+
+    @property
+    def macs(self) -> int:
+        return sum(self.node_macs(node) for node in self.nodes)
+
+
+def check(graph: Graph) -> Graph:
+    """Return ``graph`` if it is well formed, else raise InputError naming the node."""
+    known = set(graph.inputs)
+    for node in graph.nodes:
+        for name in node.inputs:
+            if name not in known:
+                raise InputError(f"graph {graph.name}: node {node.name} reads {name} before it is written")
+        if node.output in known:
+            raise InputError(f"graph {graph.name}: node {node.name} writes {node.output} a second time")
+        shape = node.op.output_shape(*graph.input_shapes(node))
+        if shape != graph.tensors[node.output].shape:
+            raise InputError(
+                f"graph {graph.name}: node {node.name} makes shape {shape}, "
+                f"but {node.output} is declared {graph.tensors[node.output].shape}"
+            )
+        expected = node.op.constant_shapes(*graph.input_shapes(node))
+        actual = {role: (array.shape, array.dtype.name) for role, array in node.constants.items()}
+        if actual != expected:
+            raise InputError(
+                f"graph {graph.name}: node {node.name} has constants {actual}, expected {expected}"
+            )
+        known.add(node.output)
+    missing = [name for name in graph.outputs if name not in known]
+    if missing:
+        raise InputError(f"graph {graph.name}: outputs {missing} are never written")
+    return graph

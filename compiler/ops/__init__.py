@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operators with an integer form. Adding one: a new file here and a line in ``OPERATORS``."""
+
+from tinytailor.compiler.ops.add import Add
+from tinytailor.compiler.ops.base import Operator
+from tinytailor.compiler.ops.conv2d import Conv2d
+from tinytailor.compiler.ops.dense import Dense
+from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
+from tinytailor.compiler.ops.pool import AveragePool2d
+from tinytailor.compiler.ops.reshape import Reshape
+from tinytailor.compiler.ops.softmax import Softmax
+
+OPERATORS: dict[str, type[Operator]] = {
+    op.kind: op for op in (Add, AveragePool2d, Conv2d, Dense, DepthwiseConv2d, Reshape, Softmax)
+}
+
+__all__ = [
+    "OPERATORS",
+    "Add",
+    "AveragePool2d",
+    "Conv2d",
+    "Dense",
+    "DepthwiseConv2d",
+    "Operator",
+    "Reshape",
+    "Softmax",
+]

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator is. One operator is one file in this package and one line in ``__init__``.
+
+An operator record holds attributes only: kernel, stride, zero points, clamp. Shapes come from the
+tensors, arrays from the node. ``key_attributes`` names what else than shapes changes the code that
+is generated; values that only fill constants or immediates (scales, zero points) stay out of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from tinytailor.compiler.ir import Shape
+
+ConstantShapes = Mapping[str, tuple[Shape, str]]  # role -> (shape, dtype name)
+
+
+class Operator(Protocol):
+    kind: ClassVar[str]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Shape of the output, or InputError saying what was expected."""
+
+    def macs(self, *inputs: Shape) -> int:
+        """Multiply-accumulates, padding included (the field's convention)."""
+
+    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
+        """Shape and dtype of each constant the node must carry."""
+
+    def key_attributes(self) -> dict[str, Any]:
+        """JSON values that change the generated code, besides shapes: what an OpKey holds."""
+
+    @classmethod
+    def from_key(cls, attributes: Mapping[str, Any]) -> Operator:
+        """An operator with these key attributes and neutral values for the rest."""
+
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The meaning in plain numpy, independent of the TIR that is compiled."""

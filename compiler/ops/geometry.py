@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shape arithmetic of sliding windows over NHWC maps, and the windows themselves for references."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinytailor.compiler.ir import Shape
+from tinytailor.targets.errors import InputError
+
+Pair = tuple[int, int]
+Padding = tuple[int, int, int, int]  # top, left, bottom, right (TVM's order)
+
+
+def pair(value: object) -> Pair:
+    """A JSON list or tuple of two integers as a tuple."""
+    first, second = value  # type: ignore[misc]
+    return int(first), int(second)
+
+
+def padding4(value: object) -> Padding:
+    top, left, bottom, right = value  # type: ignore[misc]
+    return int(top), int(left), int(bottom), int(right)
+
+
+def output_size(
+    kind: str, x: Shape, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair
+) -> Pair:
+    """(height, width) of the output, or InputError when the window does not fit."""
+    if len(x) != 4 or x[0] != 1:
+        raise InputError(f"{kind}: input shape {x}, expected (1, height, width, channels)")
+    sizes = []
+    for axis in (0, 1):
+        padded = x[1 + axis] + padding[axis] + padding[axis + 2]
+        window = dilation[axis] * (kernel[axis] - 1) + 1
+        if padded < window:
+            raise InputError(
+                f"{kind}: kernel {kernel} with dilation {dilation} is larger than the padded input "
+                f"{x[1:3]} + padding {padding}"
+            )
+        sizes.append((padded - window) // stride[axis] + 1)
+    return sizes[0], sizes[1]
+
+
+def windows(
+    x: np.ndarray, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair, fill: int
+) -> np.ndarray:
+    """(N, H, W, C) to (N, OH, OW, KH, KW, C): every window, the border filled with ``fill``."""
+    top, left, bottom, right = padding
+    padded = np.pad(
+        x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=x.dtype.type(fill)
+    )
+    oh, ow = output_size("windows", (1, *x.shape[1:]), kernel, stride, padding, dilation)
+    rows = np.arange(oh)[:, None] * stride[0] + np.arange(kernel[0])[None, :] * dilation[0]
+    columns = np.arange(ow)[:, None] * stride[1] + np.arange(kernel[1])[None, :] * dilation[1]
+    return padded[:, rows[:, None, :, None], columns[None, :, None, :], :]

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a latency table holds: where it was measured, the glue of an invoke, one operator's cost.
+
+All are frozen records of JSON values with the same names in the file. ``from_json`` is strict: a
+missing, unknown or wrongly typed field is an InputError that names it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self, get_type_hints
+
+from tinytailor.compiler import OpKey
+from tinytailor.targets import Board, Counts, Toolchain, cross_flags
+from tinytailor.targets.errors import InputError
+
+
+class _Record:
+    """JSON in and out for a frozen dataclass of numbers, strings, lists of strings and mappings."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            field.name: _plain(getattr(self, field.name))
+            for field in dataclasses.fields(self)  # type: ignore[arg-type]
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        hints = get_type_hints(cls)
+        missing, unknown = sorted(hints.keys() - values.keys()), sorted(values.keys() - hints.keys())
+        if missing or unknown:
+            raise InputError(f"fields missing: {missing}, unknown: {unknown}")
+        return cls(**{name: _typed(name, hints[name], values[name]) for name in hints})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, OpKey | _Record):
+        return value.to_json()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _typed(name: str, hint: Any, value: Any) -> Any:
+    """``value`` as the field's type, or InputError: no number passes for another kind."""
+    if hint is OpKey or (isinstance(hint, type) and issubclass(hint, _Record)):
+        if not isinstance(value, dict):
+            raise InputError(f"field {name} must be an object, got {value!r}")
+        return hint.from_json(value)
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value) or value < 0:
+            raise InputError(f"field {name} must be finite and at least 0, got {value}")
+        return float(value)
+    if hint is int and isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if hint is str and isinstance(value, str):
+        return value
+    if hint == dict[str, Any] and isinstance(value, dict):
+        return value
+    if hint == tuple[str, ...] and isinstance(value, list):
+        if all(isinstance(item, str) for item in value):
+            return tuple(value)
+    raise InputError(f"field {name} has the wrong type or sign: {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Work(_Record):
+    """What the emulator counted in a stretch of code: the input of a board's latency model."""
+
+    instructions: int
+    core_cycles: int
+    flash_loads: int
+    flash_bytes: int
+
+    @classmethod
+    def of(cls, counts: Counts) -> Work:
+        return cls(counts.instructions, counts.core_cycles, counts.flash_loads, counts.flash_bytes)
+
+    def __sub__(self, other: Work) -> Work:
+        return Work(*(a - b for a, b in zip(_tuple(self), _tuple(other), strict=True)))
+
+    def __add__(self, other: Work) -> Work:
+        return Work(*(a + b for a, b in zip(_tuple(self), _tuple(other), strict=True)))
+
+    def times(self, factor: int) -> Work:
+        return Work(*(factor * value for value in _tuple(self)))
+
+
+def _tuple(work: Work) -> tuple[int, int, int, int]:
+    return work.instructions, work.core_cycles, work.flash_loads, work.flash_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Glue(_Record):
+    """What an emitted network costs besides its operators, measured once per table.
+
+    invoke = base + nodes * per_node + sum of operators;  flash = image_bytes + nodes * node_bytes
+    + constants + kernels;  RAM = arena + input + output + static_bytes + stack_bytes + deepest kernel.
+    """
+
+    base: Work
+    per_node: Work
+    image_bytes: int
+    node_bytes: int
+    static_bytes: int
+    stack_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header(_Record):
+    """Where and with what a table was measured; two tables are comparable when `origin` is equal."""
+
+    target: str
+    core: str
+    isa: str
+    clock_hz: int
+    toolchain: str
+    toolchain_version: str
+    toolchain_flags: tuple[str, ...]
+    tool_version: str
+    runner: str
+    latency_model: dict[str, Any]
+    created: str
+    glue: Glue
+
+    def origin(self) -> dict[str, Any]:
+        """The fields that decide the counts; not the date, the board model or the glue itself."""
+        values = self.to_json()
+        for name in ("latency_model", "created", "glue"):
+            del values[name]
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement(_Record):
+    """One operator configuration, alone in an image, run ``repeats`` times on random inputs.
+
+    Counts are the mean over the repeats, rounded; ``spread_cycles`` is the largest minus the
+    smallest ``core_cycles`` (0 where no branch depends on data). ``cycles`` is the board's latency
+    model applied to the counts when measured. ``stack_bytes`` is the deepest use of the stack.
+    """
+
+    key: OpKey
+    instructions: int
+    core_cycles: int
+    flash_loads: int
+    flash_bytes: int
+    cycles: float
+    scratch_bytes: int
+    constant_bytes: int
+    code_bytes: int
+    stack_bytes: int
+    repeats: int
+    spread_cycles: int
+
+    @property
+    def work(self) -> Work:
+        return Work(self.instructions, self.core_cycles, self.flash_loads, self.flash_bytes)
+
+
+def make_header(
+    board: Board, toolchain: Toolchain, glue: Glue, *, tool_version: str, runner: str, created: str
+) -> Header:
+    return Header(
+        target=board.name,
+        core=board.core.name,
+        isa=str(board.core.isa),
+        clock_hz=board.clock_hz,
+        toolchain=toolchain.name,
+        toolchain_version=toolchain.version,
+        toolchain_flags=tuple(cross_flags(board, toolchain)),
+        tool_version=tool_version,
+        runner=runner,
+        latency_model=latency_model(board),
+        created=created,
+        glue=glue,
+    )
+
+
+def latency_model(board: Board) -> dict[str, Any]:
+    """The constants of a board's latency model as JSON values."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in dataclasses.asdict(board.latency).items()
+    }
