@@ -1,1 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
+"""A model file to a verified project for a target; the only package that imports TVM.
+
+    frontend     ONNX and TFLite, through TVM Relax, to the integer graph
+    ir, ops      the graph and its operators
+    memory       the arena
+    mcu, fpga    the back ends
+    api          compile, verify, profile
+"""
+
+from tinytailor.compiler.api import compile_model, load_model, profile, verify
+from tinytailor.compiler.execute import execute
+from tinytailor.compiler.ir import Graph, Node, Tensor
+from tinytailor.compiler.opkey import OpKey, example_graph, key_of, make_key
+from tinytailor.compiler.sizes import constant_bytes, plan_memory
+
+__all__ = [
+    "Graph",
+    "Node",
+    "OpKey",
+    "Tensor",
+    "compile_model",
+    "constant_bytes",
+    "example_graph",
+    "execute",
+    "key_of",
+    "load_model",
+    "make_key",
+    "plan_memory",
+    "profile",
+    "verify",
+]

@@ -1,1 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
+"""What each operator configuration costs on a target: keys, tables, measuring, network costs."""
+
+from tinytailor.latency_tables.budget import Budget, parse_bytes, parse_latency
+from tinytailor.latency_tables.records import Glue, Header, Measurement, Work
+from tinytailor.latency_tables.table import Failure, LatencyTable
+
+__all__ = [
+    "Budget",
+    "Failure",
+    "Glue",
+    "Header",
+    "LatencyTable",
+    "Measurement",
+    "Work",
+    "parse_bytes",
+    "parse_latency",
+]

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, get_type_hints
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self, cast, get_type_hints
 
-from tinytailor.compiler import OpKey
-from tinytailor.targets import Board, Counts, Toolchain, cross_flags
+from tinytailor.compiler.opkey import OpKey
 from tinytailor.targets.errors import InputError
+
+if TYPE_CHECKING:
+    from tinytailor.targets import LatencyModel
+    from tinytailor.targets.emulator import Counts
 
 
 class _Record:
@@ -24,16 +28,21 @@ class _Record:
     def to_json(self) -> dict[str, Any]:
         return {
             field.name: _plain(getattr(self, field.name))
-            for field in dataclasses.fields(self)  # type: ignore[arg-type]
+            for field in dataclasses.fields(cast(Any, self))
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        hints = get_type_hints(cls)
+        hints = _hints(cls)
         missing, unknown = sorted(hints.keys() - values.keys()), sorted(values.keys() - hints.keys())
         if missing or unknown:
             raise InputError(f"fields missing: {missing}, unknown: {unknown}")
         return cls(**{name: _typed(name, hints[name], values[name]) for name in hints})
+
+
+@cache
+def _hints(record: type) -> dict[str, Any]:
+    return get_type_hints(record)
 
 
 def _plain(value: Any) -> Any:
@@ -78,13 +87,29 @@ class Work(_Record):
         return cls(counts.instructions, counts.core_cycles, counts.flash_loads, counts.flash_bytes)
 
     def __sub__(self, other: Work) -> Work:
-        return Work(*(a - b for a, b in zip(_tuple(self), _tuple(other), strict=True)))
+        """The difference; work is never negative."""
+        return Work(*(max(0, a - b) for a, b in zip(_tuple(self), _tuple(other), strict=True)))
 
     def __add__(self, other: Work) -> Work:
         return Work(*(a + b for a, b in zip(_tuple(self), _tuple(other), strict=True)))
 
+    def over(self, count: int) -> Work:
+        return Work(*(round(value / count) for value in _tuple(self)))
+
     def times(self, factor: int) -> Work:
         return Work(*(factor * value for value in _tuple(self)))
+
+    @classmethod
+    def mean(cls, works: Sequence[Work]) -> Work:
+        return sum(works[1:], works[0]).over(len(works))
+
+    def operator_cycles(self, model: LatencyModel, weight_bytes: int) -> float:
+        """Modelled cycles of one operator that did this work."""
+        return model.cycles(self.core_cycles, self.flash_loads, self.flash_bytes, weight_bytes)
+
+    def glue_cycles(self, model: LatencyModel) -> float:
+        """Modelled cycles of code between operators, as `tinytailor profile` counts it."""
+        return model.core * self.core_cycles
 
 
 def _tuple(work: Work) -> tuple[int, int, int, int]:
@@ -120,6 +145,7 @@ class Header(_Record):
     toolchain_flags: tuple[str, ...]
     tool_version: str
     runner: str
+    compiler: str  # digest of the sources that generate kernels
     latency_model: dict[str, Any]
     created: str
     glue: Glue
@@ -157,30 +183,3 @@ class Measurement(_Record):
     @property
     def work(self) -> Work:
         return Work(self.instructions, self.core_cycles, self.flash_loads, self.flash_bytes)
-
-
-def make_header(
-    board: Board, toolchain: Toolchain, glue: Glue, *, tool_version: str, runner: str, created: str
-) -> Header:
-    return Header(
-        target=board.name,
-        core=board.core.name,
-        isa=str(board.core.isa),
-        clock_hz=board.clock_hz,
-        toolchain=toolchain.name,
-        toolchain_version=toolchain.version,
-        toolchain_flags=tuple(cross_flags(board, toolchain)),
-        tool_version=tool_version,
-        runner=runner,
-        latency_model=latency_model(board),
-        created=created,
-        glue=glue,
-    )
-
-
-def latency_model(board: Board) -> dict[str, Any]:
-    """The constants of a board's latency model as JSON values."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in dataclasses.asdict(board.latency).items()
-    }

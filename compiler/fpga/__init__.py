@@ -1,1 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The FPGA back end: a W4A8 chain as an HLS project for a CoDeNet-style convolution engine.
+
+check     everything that keeps a graph from running on the engine, in one InputError
+emit      the project of a graph, and its manifest
+verify_csim, run_csim   the project's C simulation against expected integers
+"""
+
+from tinytailor.compiler.fpga.csim import CsimReport, interpret, run_csim, verify_csim
+from tinytailor.compiler.fpga.emit import emit
+from tinytailor.compiler.fpga.limits import check
+
+__all__ = ["CsimReport", "check", "emit", "interpret", "run_csim", "verify_csim"]

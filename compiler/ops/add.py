@@ -13,13 +13,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import frexp
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape, Tensor
 from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.targets.errors import InputError
+
+if TYPE_CHECKING:
+    from tinytailor.compiler.mcu.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +77,28 @@ class Add:
         a, b = (x.astype(np.int64) for x in inputs)
         value = self.zero_point + ((a * self.left + b * self.right + self.bias) >> self.shift)
         return np.clip(value, self.low, self.high).astype(np.int8)
+
+    def lower(
+        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
+    ) -> TirKernel:
+        """One loop over the elements; each is read before it is written, so it works in place."""
+        from math import prod
+
+        from tvm import te
+
+        from tinytailor.compiler.mcu import tir
+        from tinytailor.compiler.mcu.kernel import TirKernel
+
+        shape = (prod(inputs[0]),)
+        a = te.placeholder(shape, "int8", name="a")
+        b = te.placeholder(shape, "int8", name="b")
+
+        def total(i: Any) -> Any:
+            left = tir.int32(a[i]) * tir.const(self.left)
+            right = tir.int32(b[i]) * tir.const(self.right)
+            value = (left + right + tir.const(self.bias)) >> tir.const(self.shift)
+            return tir.clamp(value + tir.const(self.zero_point), self.low, self.high).astype("int8")
+
+        y = te.compute(shape, total, name="y")
+        schedule = tir.schedule_of((a, b, y))
+        return TirKernel(schedule.mod["main"], ("x0", "x1", "y"), {}, in_place=(0, 1))

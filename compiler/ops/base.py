@@ -9,11 +9,14 @@ is generated; values that only fill constants or immediates (scales, zero points
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
+
+if TYPE_CHECKING:
+    from tinytailor.compiler.mcu.kernel import TirKernel
 
 ConstantShapes = Mapping[str, tuple[Shape, str]]  # role -> (shape, dtype name)
 
@@ -39,3 +42,11 @@ class Operator(Protocol):
 
     def reference(self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]) -> np.ndarray:
         """The meaning in plain numpy, independent of the TIR that is compiled."""
+
+    def lower(
+        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
+    ) -> TirKernel:
+        """Scheduled TIR for an instruction set (``Isa``), with its constants as they lie in flash.
+
+        Operators without a kernel for microcontrollers do not have this method.
+        """

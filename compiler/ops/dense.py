@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.compiler.quantization import Requant
 from tinytailor.targets.errors import InputError
+
+if TYPE_CHECKING:
+    from tinytailor.compiler.mcu.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +56,14 @@ class Dense:
     ) -> np.ndarray:
         acc = inputs[0].astype(np.int64) @ constants["weight"].astype(np.int64).T
         return self.requant.apply(acc + constants["bias"], constants["multiplier"])
+
+    def lower(
+        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
+    ) -> TirKernel:
+        """A convolution of a single pixel."""
+        from tinytailor.compiler.ops.conv2d import Conv2d
+
+        features = inputs[0][1]
+        pixel = Conv2d(self.out_features, (1, 1), requant=self.requant)
+        weight = constants["weight"].reshape(self.out_features, 1, 1, features)
+        return pixel.lower(((1, 1, 1, features),), {**constants, "weight": weight}, isa)

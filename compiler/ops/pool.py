@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.compiler.ops.geometry import Pair, output_size, pair, windows
+
+if TYPE_CHECKING:
+    from tinytailor.compiler.mcu.kernel import TirKernel
 
 NO_PADDING = (0, 0, 0, 0)
 
@@ -56,3 +59,36 @@ class AveragePool2d:
         count = self.kernel[0] * self.kernel[1]
         magnitude = (np.abs(total) + count // 2) // count
         return np.clip(np.sign(total) * magnitude, self.low, self.high).astype(np.int8)
+
+    def lower(
+        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
+    ) -> TirKernel:
+        """One sum per output element, kept in a register."""
+        from tvm import te, tirx
+
+        from tinytailor.compiler.mcu import tir
+        from tinytailor.compiler.mcu.kernel import TirKernel
+
+        _, oh, ow, channels = self.output_shape(*inputs)
+        (kh, kw), (sh, sw) = self.kernel, self.stride
+        count = tir.const(kh * kw)
+        x = te.placeholder(inputs[0], "int8", name="x")
+        i, j = te.reduce_axis((0, kh), "i"), te.reduce_axis((0, kw), "j")
+        acc = te.compute(
+            (oh, ow, channels),
+            lambda h, v, c: te.sum(tir.int32(x[0, h * sh + i, v * sw + j, c]), axis=[i, j]),
+            name="acc",
+        )
+
+        def mean(h: Any, v: Any, c: Any) -> Any:
+            half = tir.const(kh * kw // 2)
+            away = tirx.Select(acc[h, v, c] < 0, acc[h, v, c] - half, acc[h, v, c] + half)
+            return tir.clamp(tirx.truncdiv(away, count), self.low, self.high).astype("int8")
+
+        y = te.compute((oh, ow, channels), mean, name="y")
+        schedule = tir.schedule_of((x, y))
+        loops = schedule.get_loops(schedule.get_sblock("y"))
+        total = schedule.get_sblock("acc")
+        schedule.compute_at(total, loops[-1], preserve_unit_loops=True)
+        schedule.decompose_reduction(total, schedule.get_loops(total)[-2])
+        return TirKernel(schedule.mod["main"], ("x0", "y"), {})

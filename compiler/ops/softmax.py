@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.targets.errors import InputError
+
+if TYPE_CHECKING:
+    from tinytailor.compiler.mcu.kernel import TirKernel
 
 
 def table_bits(classes: int) -> int:
@@ -61,3 +64,35 @@ class Softmax:
         e = constants["table"].astype(np.int64)[x.max(axis=-1, keepdims=True) - x]
         total = e.sum(axis=-1, keepdims=True)
         return np.minimum(127, (256 * e + total // 2) // total - 128).astype(np.int8)
+
+    def lower(
+        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
+    ) -> TirKernel:
+        """Three passes over the classes: maximum, sum of exponentials, rounded division."""
+        from tvm import te, tirx
+
+        from tinytailor.compiler.mcu import tir
+        from tinytailor.compiler.mcu.kernel import TirKernel
+
+        classes = inputs[0][1]
+        x = te.placeholder((classes,), "int8", name="x")
+        table = te.placeholder((256,), "int32", name="table")
+        k, n = te.reduce_axis((0, classes), "k"), te.reduce_axis((0, classes), "n")
+        top = te.compute((1,), lambda _: te.max(tir.int32(x[k]), axis=k), name="top")
+        e = te.compute((classes,), lambda c: table[top[0] - tir.int32(x[c])], name="e")
+        total = te.compute((1,), lambda _: te.sum(e[n], axis=n), name="total")
+
+        def share(c: Any) -> Any:
+            unsigned = e[c].astype("uint32") * tir.const(256, "uint32")
+            sum_ = total[0].astype("uint32")
+            rounded = unsigned + sum_ // tir.const(2, "uint32")
+            value = tirx.truncdiv(rounded, sum_).astype("int32") - tir.const(128)
+            return tirx.min(value, tir.const(127)).astype("int8")
+
+        y = te.compute((classes,), share, name="y")
+        schedule = tir.schedule_of((x, table, y))
+        schedule.compute_inline(schedule.get_sblock("e"))
+        for name in ("top", "total"):
+            block = schedule.get_sblock(name)
+            schedule.decompose_reduction(block, schedule.get_loops(block)[-1])
+        return TirKernel(schedule.mod["main"], ("x0", "table", "y"), dict(constants))

@@ -1,1 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Running functions of an image on an emulated Cortex-M core, and counting what they do.
+
+    ram    .data | .bss | buffers of the call, 16-byte aligned | free ... stack
+
+One subprocess runs the start-up code and then all calls in turn; .data and .bss persist between
+them as they do on a device, the buffers are written afresh for each. RAM starts out filled with a
+pattern, so that reading what nobody wrote does not go unnoticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tinytailor.targets.board import Board
+from tinytailor.targets.emulator.records import Buffer, Call, CallResult, Counts
+
+__all__ = ["Buffer", "Call", "CallResult", "Counts", "run"]
+
+
+def run(
+    image: Path,
+    board: Board,
+    calls: Sequence[Call],
+    *,
+    regions: Mapping[str, str] | None = None,
+    count: bool = True,
+    on_progress: Callable[[int], None] | None = None,
+    timeout_s: float = 600.0,
+) -> list[CallResult]:
+    """Run ``calls`` in turn on the emulated core of ``board``.
+
+    ``regions`` maps a function to the name under which it, and all that it calls, is counted; the
+    rest of a call counts under "". Without ``count`` the counts are empty and the run is faster.
+    ``on_progress`` gets the number of calls done, now and then. ``timeout_s`` is the limit of one
+    call.
+
+    InputError: a function is not in the image, or buffers do not fit. CheckError: a call accessed
+    memory that the board lacks, hit an undefined instruction, or did not return; it names the
+    place. ToolError: the emulator itself failed.
+    """
+    from tinytailor.targets.cycles import cycle_model  # loads capstone
+    from tinytailor.targets.emulator.job import run_job
+
+    model = cycle_model(board.core.cycle_model) if count else None
+    return run_job(image, board, calls, regions or {}, model, on_progress, timeout_s)

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which arrays of an .npz a model reads: inputs, labels, expected outputs.
+
+Inputs are (N, *shape) where shape is the model's input without its leading 1; axes of length 1 may
+be missing. int8 arrays are taken as they are, float arrays are quantized with the input's scale and
+zero point as the ONNX operator QuantizeLinear does: round half to even of x / scale in float32.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinytailor.targets.errors import InputError
+
+LABEL_NAMES = ("y", "labels")
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """``x`` int8 (N, *input shape without its leading 1), ``name`` of its array, optional labels."""
+
+    x: np.ndarray
+    name: str
+    quantized: bool
+    labels: np.ndarray | None = None
+    expected: np.ndarray | None = None
+
+
+def load_inputs(
+    path: Path, model_input: Mapping[str, Any], *, name: str | None, expect: str | None
+) -> Inputs:
+    """``model_input`` and the output's shape come from a project's manifest; errors name arrays."""
+    arrays = load_arrays(path)
+    shape = tuple(model_input["shape"][1:])
+    chosen = _choose(path, arrays, shape, name)
+    x = arrays[chosen]
+    if not _fits(x, shape):
+        raise InputError(
+            f"{path}: array {chosen} is {_text(x)}, the model reads int8 or float {_rows(shape)}"
+        )
+    rows = x.reshape(-1, *shape)
+    if not len(rows):
+        raise InputError(f"{path}: array {chosen} has no rows")
+    quantized = x.dtype.kind == "f"
+    if quantized:
+        rows = quantize(rows, model_input, f"{path}: array {chosen}")
+    labels = next((arrays[label] for label in LABEL_NAMES if label in arrays), None)
+    if labels is not None and (labels.shape != (len(rows),) or labels.dtype.kind not in "iu"):
+        raise InputError(
+            f"{path}: labels are {_text(labels)}, expected one whole number for each of the "
+            f"{len(rows)} rows of {chosen}"
+        )
+    return Inputs(rows, chosen, quantized, labels, _expected(path, arrays, expect, len(rows)))
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Every array of an .npz file, no pickles."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise InputError(f"{path} is one .npy array; save it as .npz: np.savez(file, x=array)")
+            return {name: archive[name] for name in archive.files}
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{path} is not an .npz file of plain arrays: {error}") from None
+
+
+def quantize(x: np.ndarray, model_input: Mapping[str, Any], where: str) -> np.ndarray:
+    """Float to int8 by the input's scale and zero point."""
+    if not np.isfinite(x).all():
+        row = int(np.argwhere(~np.isfinite(x))[0][0])
+        raise InputError(f"{where} holds NaN or infinity, first in row {row}")
+    scaled = np.rint(x.astype(np.float32) / np.float32(model_input["scale"]))
+    return np.clip(scaled + model_input["zero_point"], -128, 127).astype(np.int8)
+
+
+def _choose(
+    path: Path, arrays: Mapping[str, np.ndarray], shape: Sequence[int], name: str | None
+) -> str:
+    if name is not None:
+        if name not in arrays:
+            raise InputError(f"{path} has no array {name}; it has {_list(arrays)}")
+        return name
+    if "x" in arrays:
+        return "x"
+    fitting = {key: array for key, array in arrays.items() if _fits(array, shape)}
+    if len(fitting) == 1:
+        return next(iter(fitting))
+    problem = "no array" if not fitting else "more than one array"
+    raise InputError(
+        f"{path}: {problem} fits the model's input {_rows(shape)}; it has "
+        f"{_list(fitting or arrays)}; choose one with --input-name"
+    )
+
+
+def _fits(array: np.ndarray, shape: Sequence[int]) -> bool:
+    """Rows of ``shape``, give or take axes of length 1, as int8 or float."""
+    squeezed = [size for size in shape if size != 1]
+    return (
+        (array.dtype == np.int8 or array.dtype.kind == "f")
+        and array.ndim >= 1
+        and [size for size in array.shape[1:] if size != 1] == squeezed
+    )
+
+
+def _expected(
+    path: Path, arrays: Mapping[str, np.ndarray], name: str | None, rows: int
+) -> np.ndarray | None:
+    if name is None:
+        return None
+    if name not in arrays:
+        raise InputError(f"{path} has no array {name} for --expect; it has {_list(arrays)}")
+    expected = arrays[name]
+    if expected.dtype != np.int8 or expected.ndim < 2 or len(expected) != rows:
+        raise InputError(
+            f"{path}: array {name} is {_text(expected)}, expected int8 outputs for {rows} rows"
+        )
+    return expected.reshape(rows, -1)
+
+
+def _text(array: np.ndarray) -> str:
+    return f"{array.dtype} {array.shape}"
+
+
+def _rows(shape: Sequence[int]) -> str:
+    return f"(rows, {', '.join(map(str, shape))})"
+
+
+def _list(arrays: Mapping[str, np.ndarray]) -> str:
+    return ", ".join(f"{name} {_text(array)}" for name, array in arrays.items()) or "none"

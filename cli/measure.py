@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tinytailor measure: a latency table of every operator a search space can ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tinytailor.cli.output import Json, Result, TargetName, command, note, progress
+from tinytailor.targets.errors import InputError
+
+if TYPE_CHECKING:
+    from tinytailor.compiler.opkey import OpKey
+    from tinytailor.latency_tables import LatencyTable
+    from tinytailor.targets import Board
+
+SpaceName = Annotated[str, typer.Option("--space", help="Search space.")]
+DataName = Annotated[
+    str,
+    typer.Option("--data", help="ucr:NAME, uci-har, npz:FILE, …: what the network classifies."),
+]
+Workers = Annotated[int, typer.Option(help="Processes that measure at a time.", min=1)]
+
+
+@command
+def run(
+    target: TargetName,
+    data: DataName,
+    space: SpaceName = "timeseries",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Table file, by default tables/TARGET-SPACE.jsonl."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option(help="Keep the rows of an existing table, measure only what it lacks.")
+    ] = True,
+    workers: Workers = 1,
+    as_json: Json = False,
+) -> Result:
+    """Measure every operator of a space on the emulated target into a latency table.
+
+    Interrupt it at any time: the same command goes on where it stopped.
+    """
+    board = load_board(target)
+    keys = space_keys(space, data, board)
+    path = out or default_table(board, space)
+    table = measure_keys(keys, board, path, resume=resume, workers=workers)
+    rows = [table[key] for key in keys]
+    values = {
+        "table": str(path),
+        "target": board.name,
+        "space": space,
+        "rows": len(table),
+        "needed": len(keys),
+        "header": table.header.to_json(),
+    }
+
+    def show(console: Console) -> None:
+        summary = Table("operator", "rows", "cycles from", "to", box=None)
+        for kind in sorted({row.key.kind for row in rows}):
+            cycles = [row.cycles for row in rows if row.key.kind == kind]
+            summary.add_row(kind, str(len(cycles)), f"{min(cycles):.0f}", f"{max(cycles):.0f}")
+        console.print(summary)
+        console.print(f"{len(keys)} operators of {space} on the emulated {board.name}: {path}")
+
+    return Result(values, show)
+
+
+def load_board(name: str) -> Board:
+    """A microcontroller board; InputError for an FPGA, which needs no table."""
+    from tinytailor.targets import Board, load_target
+
+    target = load_target(name)
+    if not isinstance(target, Board):
+        raise InputError(
+            f"{target.name} is an FPGA; latency tables are measured for microcontrollers only"
+        )
+    return target
+
+
+def space_keys(space: str, data: str, board: Board) -> tuple[OpKey, ...]:
+    """Every operator that some network of the space needs for this data's shape and classes."""
+    from tinytailor.nas.data import load
+    from tinytailor.nas.spaces import build_space
+
+    dataset = load(data, seed=0)  # the shape does not depend on the seed
+    built = build_space(space, dataset.time, dataset.sensors, dataset.classes)
+    return built.keys(str(board.core.isa))
+
+
+def default_table(board: Board, space: str) -> Path:
+    return Path("tables") / f"{board.name}-{space}.jsonl"
+
+
+def measure_keys(
+    keys: tuple[OpKey, ...], board: Board, path: Path, *, resume: bool = True, workers: int = 1
+) -> LatencyTable:
+    """The table with all of ``keys``, and a bar on stderr while it measures."""
+    from tinytailor.latency_tables.measure import measure
+    from tinytailor.targets import cross_toolchain
+
+    toolchain = cross_toolchain()
+    note(f"measuring on the emulated {board.name} with {toolchain.version}: {path}")
+    with progress("operators", len(keys)) as at:
+        return measure(
+            keys,
+            board,
+            toolchain,
+            path,
+            resume=resume,
+            workers=workers,
+            on_progress=lambda done, total: at(done),
+        )

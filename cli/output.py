@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every command shares: where its words go, and how it ends.
+
+A command returns a Result. It goes to stdout: as text, or with ``--json`` as exactly one JSON
+object (``{"error": …, "exit_code": …}`` where there is no result). Everything else (steps, progress
+bars, errors, what libraries print) goes to stderr. A mistake ends in a sentence and an exit code:
+
+    0 ok   1 a check failed   2 usage or bad input   3 over budget   4 a tool is missing   130 Ctrl-C
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn, ParamSpec, TextIO
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tinytailor.targets.errors import TinytailorError
+
+P = ParamSpec("P")
+
+INTERRUPTED = 130
+FILE_COLUMNS = 160  # where stdout is no terminal, tables are not folded
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, all else on stderr.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.", min=0)]
+TargetName = Annotated[
+    str,
+    typer.Option("--target", "-t", help="A name that `tinytailor targets` lists, or a .toml file."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command found: ``values`` for programs, ``show`` draws it for people."""
+
+    values: dict[str, Any]
+    show: Callable[[Console], None]
+    exit_code: int = 0
+
+
+def command(run: Callable[P, Result]) -> Callable[P, None]:
+    """``run`` with its result on stdout and its errors as a sentence and an exit code."""
+
+    @functools.wraps(run)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        as_json = bool(kwargs.get("as_json"))
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                result = run(*args, **kwargs)
+        except TinytailorError as error:
+            _fail(str(error), error.exit_code, as_json)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            _fail(f"{where}{error.strerror or error}", TinytailorError.exit_code, as_json)
+        except KeyboardInterrupt:
+            _fail("interrupted; what was finished is kept", INTERRUPTED, as_json)
+        if as_json:
+            print(json.dumps(result.values), flush=True)
+        else:
+            result.show(_console(sys.stdout))
+        if result.exit_code:
+            raise typer.Exit(result.exit_code)
+
+    return guarded
+
+
+def note(text: str) -> None:
+    """A line for the person who watches, on stderr."""
+    _console(sys.stderr).print(text, markup=False)
+
+
+@contextlib.contextmanager
+def progress(label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr; the value is a function that says how many steps are done."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=_console(sys.stderr)) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _fail(message: str, code: int, as_json: bool) -> NoReturn:
+    note(f"error: {message}")
+    if as_json:
+        print(json.dumps({"error": message, "exit_code": code}), flush=True)
+    raise typer.Exit(code) from None
+
+
+def _console(file: TextIO) -> Console:
+    width = None if file.isatty() else FILE_COLUMNS
+    return Console(file=file, highlight=False, soft_wrap=True, width=width)

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""compile, verify and profile: one front end, one integer graph, two back ends."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinytailor.compiler.execute import execute
+from tinytailor.compiler.ir import Graph, check
+from tinytailor.compiler.project import (
+    GRAPH,
+    check_name,
+    new_project,
+    read_manifest,
+    write_manifest,
+)
+from tinytailor.compiler.serialize import load_graph
+from tinytailor.targets import Board, Fpga, load_target
+from tinytailor.targets.errors import InputError
+
+Progress = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    """The progress of a caller that does not show any."""
+
+
+def load_model(path: Path | str) -> Graph:
+    """The integer graph of a quantized .onnx (QDQ) or .tflite (int8) file."""
+    from tinytailor.compiler.frontend import load_model as load
+
+    return load(Path(path))
+
+
+def compile_model(
+    graph: Graph,
+    target: Board | Fpga,
+    out_dir: Path,
+    name: str,
+    *,
+    model_sha256: str,
+    on_step: Progress = _silent,
+) -> dict[str, Any]:
+    """Emit the project of ``graph`` for ``target`` into ``out_dir``; returns its manifest.
+
+    The folder appears whole or not at all. Microcontroller code is built, run on the emulator and
+    compared with the integer graph before it is handed out.
+    """
+    check(graph)
+    check_name(name)
+    with new_project(out_dir) as folder:
+        if isinstance(target, Board):
+            from tinytailor.compiler.mcu import backend
+
+            manifest = backend.emit(
+                graph, target, folder, name, model_sha256=model_sha256, on_step=on_step
+            )
+        else:
+            from tinytailor.compiler import fpga
+            from tinytailor.compiler.serialize import save_graph
+
+            on_step("writing the HLS project")
+            manifest = fpga.emit(graph, target, folder, name, model_sha256=model_sha256)
+            save_graph(graph, folder / GRAPH)
+        write_manifest(folder, manifest)
+    return manifest
+
+
+def load_project(folder: Path) -> tuple[dict[str, Any], Graph, Board | Fpga]:
+    """Manifest, integer graph and target of a compiled project."""
+    manifest = read_manifest(folder)
+    return manifest, load_graph(folder / GRAPH), load_target(manifest["target"])
+
+
+def check_inputs(graph: Graph, inputs: Sequence[np.ndarray]) -> None:
+    """InputError unless ``inputs`` are int8 batches of the graph inputs, in order."""
+    if len(inputs) != len(graph.inputs):
+        raise InputError(f"{graph.name} has {len(graph.inputs)} inputs, got {len(inputs)} arrays")
+    for name, array in zip(graph.inputs, inputs, strict=True):
+        shape = graph.tensors[name].shape
+        if array.dtype != np.int8 or array.shape[1:] != shape[1:] or not len(array):
+            raise InputError(
+                f"input {name}: got {array.dtype} {array.shape}, expected int8 with shape "
+                f"(N, {', '.join(map(str, shape[1:]))})"
+            )
+
+
+def verify(
+    folder: Path, on: str = "emulator", inputs: np.ndarray | Sequence[np.ndarray] | None = None
+) -> dict[str, Any]:
+    """Run the project as it lies in ``folder`` and compare with the integer graph, bit for bit.
+
+    ``inputs``: int8 batches (N, *shape[1:]), one per graph input; seeded random ones without.
+    Returns bit_exact, samples, elements, differing_elements, and the arrays under ``outputs``.
+    """
+    manifest, graph, target = load_project(folder)
+    batches = _batches(graph, inputs, count=8)
+    expected = execute(graph, *batches)
+    if isinstance(target, Board):
+        from tinytailor.compiler.mcu import backend
+
+        outputs = backend.run_outputs(folder, graph, manifest["name"], target, on, batches)
+    else:
+        from tinytailor.compiler import fpga
+
+        if on != "csim":
+            raise InputError(f"an FPGA project is verified on csim, not on {on}")
+        outputs = [fpga.run_csim(folder, batches[0])]
+    differing = sum(int(np.count_nonzero(a != b)) for a, b in zip(outputs, expected, strict=True))
+    return {
+        "name": manifest["name"],
+        "target": manifest["target"],
+        "on": on,
+        "samples": len(batches[0]),
+        "elements": sum(array.size for array in expected),
+        "differing_elements": differing,
+        "bit_exact": differing == 0,
+        "outputs": tuple(outputs),
+    }
+
+
+def _batches(
+    graph: Graph, inputs: np.ndarray | Sequence[np.ndarray] | None, count: int
+) -> list[np.ndarray]:
+    from tinytailor.compiler.mcu.backend import random_inputs
+
+    if inputs is None:
+        return random_inputs(graph, count)
+    batches = [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
+    check_inputs(graph, batches)
+    return batches
+
+
+def profile(
+    folder: Path, on: str = "emulator", inputs: np.ndarray | Sequence[np.ndarray] | None = None
+) -> dict[str, Any]:
+    """Build and run the project as it lies in ``folder``; the manifest with fresh measurements."""
+    manifest, graph, target = load_project(folder)
+    if not isinstance(target, Board):
+        raise InputError(f"{folder}: profiling needs a microcontroller project; see its manifest")
+    if on != "emulator":
+        raise InputError(f"profile runs on the emulator, not on {on!r}")
+    from tinytailor.compiler.mcu import backend
+    from tinytailor.targets import cross_toolchain
+
+    batches = [array[:1] for array in _batches(graph, inputs, count=1)]
+    toolchain = cross_toolchain()
+    measured = backend.measure(folder, graph, manifest["name"], target, toolchain, batches)
+    return {**manifest, **measured}
+
+
+def lower_only(graph: Graph, target: Board, name: str = "model") -> str:
+    """The C file that ``graph`` compiles to, without building it: for reading and tests."""
+    from tinytailor.compiler.mcu import project, source
+    from tinytailor.targets import cross_toolchain
+
+    network = source.lower_graph(graph, target.core.isa, name)
+    with tempfile.TemporaryDirectory(prefix="tinytailor-") as scratch:
+        folder = Path(scratch)
+        project.write_sources(network, target, cross_toolchain(), folder, "")
+        return (folder / f"{name}.c").read_text()

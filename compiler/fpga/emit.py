@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write the HLS project of a graph: sources, packed weights, golden vectors, manifest.
+
+    README.md  Makefile  hls_config.cfg  manifest.json  SHA256SUMS
+    hls/   the engine; hls/weights/ layer program and packed weights; hls/hls_compat/ for csim only
+    tb/    tb_top.cpp and golden/{in,layerNN,out}.bin
+
+The engine's sources are the same for every network; only config.h (sizes of the board's engine,
+depths for reports), the .bin files, the README and the manifest differ. Same graph, same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from tinytailor.compiler.execute import execute_all
+from tinytailor.compiler.fpga import program as layout
+from tinytailor.compiler.fpga.limits import check
+from tinytailor.compiler.fpga.model import iterations, resources, step_cost
+from tinytailor.compiler.fpga.program import Program, Step, pack
+from tinytailor.compiler.fpga.vectors import Vectors, make_vectors
+from tinytailor.compiler.ir import Graph, Tensor
+from tinytailor.compiler.ops.square_deform_dw import MAX_DILATION
+from tinytailor.targets.errors import CheckError, InputError
+from tinytailor.targets.fpga import LANES, Fpga
+
+VECTOR_SEED = 0
+COPIED = {
+    "Makefile": "Makefile",
+    "types.h": "hls/types.h",
+    "requant.hpp": "hls/requant.hpp",
+    "memory.hpp": "hls/memory.hpp",
+    "pointwise.hpp": "hls/pointwise.hpp",
+    "square_deform.hpp": "hls/square_deform.hpp",
+    "top.hpp": "hls/top.hpp",
+    "top.cpp": "hls/top.cpp",
+    "hls_stream.h": "hls/hls_compat/hls_stream.h",
+    "tb_top.cpp": "tb/tb_top.cpp",
+}
+RENDERED = {
+    "config.h.j2": "hls/config.h",
+    "hls_config.cfg.j2": "hls_config.cfg",
+    "README.md.j2": "README.md",
+}
+
+
+def emit(
+    graph: Graph, fpga: Fpga, folder: Path, name: str, *, model_sha256: str, fuse: bool = True
+) -> dict[str, Any]:
+    """Write the project into ``folder``, which must be empty or absent, and return its manifest.
+
+    Raises InputError listing everything the engine cannot run. On any error nothing is written.
+    """
+    check(graph, fpga)
+    program = pack(graph, fuse=fuse)
+    vectors = make_vectors(program, VECTOR_SEED)
+    _check_packing(graph, program, vectors)
+    manifest = _manifest(graph, fpga, name, model_sha256, program, vectors)
+    contents = _contents(fpga, program, vectors, manifest)
+    sums = "".join(
+        f"{hashlib.sha256(data).hexdigest()}  {path}\n" for path, data in sorted(contents.items())
+    )
+    contents["SHA256SUMS"] = sums.encode()
+    contents["manifest.json"] = (json.dumps(manifest, indent=2) + "\n").encode()
+    _write(folder, contents)
+    return manifest
+
+
+def golden_names(steps: int) -> list[str]:
+    """File names of the steps' golden outputs, in order."""
+    return [f"layer{index:02d}.bin" for index in range(steps - 1)] + ["out.bin"]
+
+
+def _check_packing(graph: Graph, program: Program, vectors: Vectors) -> None:
+    """The packed program, read back by the golden interpreter, means what the graph means."""
+    tensor = graph.inputs[0]
+    channels = graph.tensors[tensor].shape[3]
+    expected = execute_all(graph, {tensor: vectors.images[..., :channels]})
+    for step, result in zip(program.steps, vectors.results, strict=True):
+        reference = expected[step.sink.name]
+        wrong = int((result.output[..., : reference.shape[3]] != reference).sum())
+        if wrong:
+            raise CheckError(
+                f"{step.nodes[-1].name}: {wrong} of {reference.size} values of the packed program "
+                "differ from the operators' reference; nothing was written"
+            )
+
+
+def _contents(
+    fpga: Fpga, program: Program, vectors: Vectors, manifest: Mapping[str, Any]
+) -> dict[str, bytes]:
+    templates = files("tinytailor.compiler.fpga") / "templates"
+    contents = {target: (templates / source).read_bytes() for source, target in COPIED.items()}
+    contents["hls/weights/program.bin"] = program.descriptors
+    contents["hls/weights/weights.bin"] = program.weights
+    contents["tb/golden/in.bin"] = vectors.images.tobytes()
+    names = golden_names(len(program.steps))
+    for file, result in zip(names, vectors.results, strict=True):
+        contents[f"tb/golden/{file}"] = result.output.tobytes()
+    values = {
+        "fpga": fpga,
+        "engine": fpga.engine,
+        "lanes": LANES,
+        "max_dilation": MAX_DILATION,
+        "fields": layout.FIELDS,
+        "step_words": layout.STEP_WORDS,
+        "flag_pointwise": layout.FLAG_POINTWISE,
+        "flag_deform": layout.FLAG_DEFORM,
+        "trips": _largest_trips(program),
+        "depth": {
+            "program": len(program.descriptors) // 4,
+            "weights": len(program.weights) // 8,
+            "maps": program.map_words,
+        },
+        "golden": ["in.bin", *names],
+        "manifest": manifest,
+    }
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    for source, target in RENDERED.items():
+        template = environment.from_string((templates / source).read_text(encoding="utf-8"))
+        contents[target] = template.render(values).encode()
+    return contents
+
+
+def _largest_trips(program: Program) -> dict[str, int]:
+    """The largest trip count of each pipelined loop; 1 where no step uses the loop."""
+    counts = [iterations(step) for step in program.steps]
+    return {
+        "map": max(max(count.read, count.write) for count in counts),
+        "pointwise": max(1, *(count.pointwise for count in counts)),
+        "deform": max(3, *(count.deform for count in counts)),
+    }
+
+
+def _manifest(
+    graph: Graph, fpga: Fpga, name: str, model_sha256: str, program: Program, vectors: Vectors
+) -> dict[str, Any]:
+    layers = [
+        _layer(graph, fpga, step, vectors.histogram(index))
+        for index, step in enumerate(program.steps)
+    ]
+    cycles = fpga.call_cycles + sum(layer["cycles"] for layer in layers)
+    return {
+        "name": name,
+        "target": fpga.name,
+        "part": fpga.part,
+        "model_sha256": model_sha256,
+        "inputs": [_tensor(graph.tensors[tensor]) for tensor in graph.inputs],
+        "outputs": [_tensor(graph.tensors[tensor]) for tensor in graph.outputs],
+        "macs": graph.macs,
+        "cycles": cycles,
+        "call_cycles": fpga.call_cycles,
+        "latency_ms": 1e3 * cycles / fpga.clock_hz,
+        "clock_hz": fpga.clock_hz,
+        "layers": layers,
+        "memory": {
+            "program_bytes": len(program.descriptors),
+            "weights_bytes": len(program.weights),
+            "maps_bytes": program.map_words * LANES,
+            "result_word": program.result,
+        },
+        "resources": resources(fpga),
+        "engine": asdict(fpga.engine),
+        "golden": {"images": len(vectors.images), "seed": VECTOR_SEED},
+        "provenance": "modelled",
+        "provenance_source": fpga.latency_source,
+        "bit_exact": None,
+    }
+
+
+def _layer(graph: Graph, fpga: Fpga, step: Step, histogram: list[int] | None) -> dict[str, Any]:
+    cost = step_cost(step, fpga)
+    layer = {
+        "name": " + ".join(node.name for node in step.nodes),
+        "op": " + ".join(node.op.kind for node in step.nodes),
+        "macs": sum(graph.node_macs(node) for node in step.nodes),
+        "cycles": cost.total,
+        "latency_ms": 1e3 * cost.total / fpga.clock_hz,
+        "bound": cost.bound,
+        "iterations": asdict(iterations(step)),
+        "out_shape": list(step.sink.shape),
+        "provenance": "modelled",
+    }
+    if histogram is not None:
+        layer["golden_dilations"] = histogram
+    return layer
+
+
+def _tensor(tensor: Tensor) -> dict[str, Any]:
+    return {
+        "name": tensor.name,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype,
+        "scale": float(np.float32(tensor.scale)),
+        "zero_point": tensor.zero_point,
+    }
+
+
+def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write beside ``folder`` and move into place, so a half-written project is never seen."""
+    folder = folder.absolute()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} exists and is not an empty folder: name another one")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    mode = folder.stat().st_mode & 0o777 if folder.exists() else None
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for path, data in contents.items():
+            file = partial / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+        partial.chmod(mode if mode is not None else (partial / "hls").stat().st_mode & 0o777)
+        os.replace(partial, folder)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

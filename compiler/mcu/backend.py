@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The back end for microcontrollers: emit, verify and profile a project."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinytailor.compiler.execute import execute
+from tinytailor.compiler.ir import Graph
+from tinytailor.compiler.mcu import project, source
+from tinytailor.compiler.mcu.host import run_on_host
+from tinytailor.compiler.project import GENERATOR, tool_version
+from tinytailor.targets import (
+    Board,
+    CallResult,
+    Counts,
+    Toolchain,
+    cross_flags,
+    cross_toolchain,
+    host_toolchain,
+)
+from tinytailor.targets.errors import CheckError, InputError, ToolError
+
+RUNNERS = ("host", "emulator")
+CHECKED_INPUTS = 3  # seeded random inputs every emitted project is run on before it is handed out
+Progress = Callable[[str], None]
+
+
+def check_supported(graph: Graph) -> None:
+    """InputError that lists every operator without a kernel for microcontrollers."""
+    missing = [node for node in graph.nodes if node.op.kind != "reshape" and not hasattr(node.op, "lower")]
+    if missing:
+        lines = "\n".join(f"  {node.op.kind}  node {node.name}" for node in missing)
+        raise InputError(
+            f"{len(missing)} operators have no kernel for microcontrollers:\n{lines}\n"
+            "nothing was written."
+        )
+
+
+def emit(
+    graph: Graph, board: Board, folder: Path, name: str, *, model_sha256: str, on_step: Progress
+) -> dict[str, Any]:
+    """Write the project into the empty ``folder``, run it on the emulator, return the manifest."""
+    check_supported(graph)
+    toolchain = cross_toolchain()
+    on_step("lowering operators")
+    network = source.lower_graph(graph, board.core.isa, name)
+    on_step("writing C")
+    project.write_sources(network, board, toolchain, folder, model_sha256)
+    inputs = random_inputs(graph, CHECKED_INPUTS)
+    on_step("building and running on the emulator")
+    measured = measure(folder, graph, name, board, toolchain, inputs)
+    if not measured["bit_exact"]:
+        raise CheckError(
+            f"the code emitted for {graph.name} does not compute the integers of its graph on the "
+            "emulator; this is a defect of tinytailor, please report it with the model"
+        )
+    return {
+        "generator": GENERATOR,
+        "version": tool_version(),
+        "name": name,
+        "target": board.name,
+        "kind": "mcu",
+        "model_sha256": model_sha256,
+        "inputs": source.border_records(graph, graph.inputs),
+        "outputs": source.border_records(graph, graph.outputs),
+        "arena_lower_bound_bytes": network.plan.lower_bound_bytes,
+        "constant_bytes": network.constant_bytes,
+        **measured,
+    }
+
+
+def random_inputs(graph: Graph, count: int, seed: int = 0) -> list[np.ndarray]:
+    """Seeded int8 inputs over the whole range, one batch a graph input."""
+    rng = np.random.default_rng(seed)
+    shapes = [graph.tensors[t].shape for t in graph.inputs]
+    return [rng.integers(-128, 128, (count, *shape[1:])).astype(np.int8) for shape in shapes]
+
+
+def measure(
+    folder: Path,
+    graph: Graph,
+    name: str,
+    board: Board,
+    toolchain: Toolchain,
+    inputs: Sequence[np.ndarray],
+) -> dict[str, Any]:
+    """Sizes, and counts of the first input on the emulator; all inputs are checked."""
+    network_sizes = _arena_bytes(folder, name)
+    with tempfile.TemporaryDirectory(prefix="tinytailor-build-") as scratch:
+        image = project.build(folder, name, board, toolchain, Path(scratch))
+        first = [array[:1] for array in inputs]
+        results, outputs = project.invoke(image, graph, name, board, first, count=True)
+        stack = results[0].stack_bytes
+        exact = _equal(outputs, execute(graph, *first))
+        if len(inputs[0]) > 1:
+            rest = [array[1:] for array in inputs]
+            more, others = project.invoke(image, graph, name, board, rest, count=False)
+            stack = max(stack, *(r.stack_bytes for r in more))
+            exact = exact and _equal(others, execute(graph, *rest))
+    sizes = image.sizes
+    return {
+        "arena_bytes": network_sizes,
+        "stack_bytes": stack,
+        "ram_static_bytes": sizes.ram_static_bytes,
+        "ram_bytes": sizes.ram_static_bytes + stack,
+        "flash_bytes": sizes.flash_bytes,
+        "macs": graph.macs,
+        **_cost(graph, name, board, results[0], sizes.symbols),
+        "bit_exact": exact,
+        "provenance": {
+            "runner": "emulator",
+            "instructions": "emulated, counted exactly",
+            "latency": "modelled: core cycle table and board constants on the emulated run",
+            "board_model": board.latency.source,
+            "board_calibrated": board.latency.calibrated,
+            "toolchain": toolchain.version,
+            "flags": " ".join(cross_flags(board, toolchain)),
+        },
+    }
+
+
+def _arena_bytes(folder: Path, name: str) -> int:
+    """As the emitted header says it: what a user's firmware will reserve."""
+    for line in (folder / f"{name}.h").read_text().splitlines():
+        if line.startswith(f"#define {name.upper()}_ARENA_BYTES "):
+            return int(line.split()[2])
+    raise InputError(f"{folder / f'{name}.h'}: no {name.upper()}_ARENA_BYTES; compile the model again")
+
+
+def _cost(
+    graph: Graph,
+    name: str,
+    board: Board,
+    result: CallResult,
+    symbols: Mapping[str, tuple[int, int]],
+) -> dict[str, Any]:
+    """Per-layer and total cost of one counted run."""
+    functions = {node: symbol for symbol, node in project.layer_symbols(graph, name).items()}
+    layers, total = [], 0.0
+    for node in graph.nodes:
+        counts = result.counts.get(node.name)
+        if node.name not in functions or counts is None:
+            continue
+        symbol = functions[node.name]
+        constants = sum(size for name_, (_, size) in symbols.items() if name_.startswith(f"{symbol}_"))
+        cycles = board.latency.cycles(
+            counts.core_cycles, counts.flash_loads, counts.flash_bytes, constants
+        )
+        total += cycles
+        layers.append(
+            {
+                "name": node.name,
+                "op": node.op.kind,
+                "macs": graph.node_macs(node),
+                "cycles": round(cycles),
+                "instructions": counts.instructions,
+                "latency_ms": cycles / board.clock_hz * 1e3,
+                "flash_read_bytes": counts.flash_bytes,
+                "code_bytes": symbols[symbol][1],
+                "constant_bytes": constants,
+                "out_shape": list(graph.tensors[node.output].shape),
+            }
+        )
+    glue = result.counts.get("", Counts(0, 0, 0, 0))
+    glue_cycles = board.latency.core * glue.core_cycles
+    total += glue_cycles
+    return {
+        "latency_ms": total / board.clock_hz * 1e3,
+        "cycles": round(total),
+        "instructions": sum(c.instructions for c in result.counts.values()),
+        "glue": {"cycles": round(glue_cycles), "instructions": glue.instructions},
+        "layers": layers,
+    }
+
+
+def _equal(outputs: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(outputs, expected, strict=True))
+
+
+def run_outputs(
+    folder: Path, graph: Graph, name: str, board: Board, on: str, inputs: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """Outputs of the project as it lies in ``folder`` for a batch, on ``host`` or ``emulator``."""
+    if on == "host":
+        return run_on_host(folder, graph, name, host_toolchain(), inputs)
+    if on != "emulator":
+        raise ToolError(f"a microcontroller project runs on {' or '.join(RUNNERS)}, not on {on}")
+    with tempfile.TemporaryDirectory(prefix="tinytailor-build-") as scratch:
+        image = project.build(folder, name, board, cross_toolchain(), Path(scratch))
+        return project.invoke(image, graph, name, board, inputs, count=False)[1]

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The C functions that rendered kernels call; a project gets those it uses, once each.
+
+Each has a plain C form, its meaning, and where it pays a form for the DSP extension, chosen by the
+compiler's own macro, so that one file builds on a host and on every core.
+"""
+
+from __future__ import annotations
+
+_REQUANTIZE = """\
+/* (acc * multiplier + 2^31) >> 32: the high word of the product, rounded half up. */
+static inline int32_t tt_requantize(int32_t acc, int32_t multiplier)
+{
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
+    int32_t high;
+    __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(acc), "r"(multiplier));
+    return high;
+#else
+    return (int32_t)(((int64_t)acc * multiplier + ((int64_t)1 << 31)) >> 32);
+#endif
+}
+"""
+
+_WIDEN = """\
+/* int8 to int16, in order. */
+static inline void tt_widen(int16_t *to, const int8_t *from, int32_t count)
+{
+    int32_t i = 0;
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
+    for (; i + 4 <= count; i += 4) {
+        uint32_t word, even, odd, low, high;
+        memcpy(&word, from + i, 4);
+        __asm__("sxtb16 %0, %1" : "=r"(even) : "r"(word));
+        __asm__("sxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(word));
+        __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(low) : "r"(even), "r"(odd));
+        __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(high) : "r"(odd), "r"(even));
+        memcpy(to + i, &low, 4);
+        memcpy(to + i + 2, &high, 4);
+    }
+#endif
+    for (; i < count; ++i) {
+        to[i] = from[i];
+    }
+}
+"""
+
+_FILL8 = """\
+static inline void tt_fill8(int8_t *to, int8_t value, int32_t count)
+{
+    memset(to, value, (size_t)count);
+}
+"""
+
+_FILL16 = """\
+static inline void tt_fill16(int16_t *to, int16_t value, int32_t count)
+{
+    for (int32_t i = 0; i < count; ++i) {
+        to[i] = value;
+    }
+}
+"""
+
+_MIN = """\
+static inline int32_t tt_min(int32_t a, int32_t b)
+{
+    return a < b ? a : b;
+}
+"""
+
+_MAX = """\
+static inline int32_t tt_max(int32_t a, int32_t b)
+{
+    return a > b ? a : b;
+}
+"""
+
+
+_MAC4 = """\
+/* acc[c] += x[c] * w[c] for four channels. */
+static inline void tt_mac4(const int8_t *x, const int8_t *w, int32_t *acc)
+{
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
+    uint32_t xs, ws, xe, xo, we, wo;
+    memcpy(&xs, x, 4);
+    memcpy(&ws, w, 4);
+    __asm__("sxtb16 %0, %1" : "=r"(xe) : "r"(xs));
+    __asm__("sxtb16 %0, %1" : "=r"(we) : "r"(ws));
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(xo) : "r"(xs));
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(wo) : "r"(ws));
+    __asm__("smlabb %0, %1, %2, %0" : "+r"(acc[0]) : "r"(xe), "r"(we));
+    __asm__("smlabb %0, %1, %2, %0" : "+r"(acc[1]) : "r"(xo), "r"(wo));
+    __asm__("smlatt %0, %1, %2, %0" : "+r"(acc[2]) : "r"(xe), "r"(we));
+    __asm__("smlatt %0, %1, %2, %0" : "+r"(acc[3]) : "r"(xo), "r"(wo));
+#else
+    for (int32_t c = 0; c < 4; ++c) {
+        acc[c] += x[c] * w[c];
+    }
+#endif
+}
+"""
+
+HELPERS: dict[str, str] = {
+    "requantize": _REQUANTIZE,
+    "widen": _WIDEN,
+    "fill8": _FILL8,
+    "fill16": _FILL16,
+    "mac4": _MAC4,
+    "min": _MIN,
+    "max": _MAX,
+}

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many single operators in one image, for measuring them one by one.
+
+The functions have the very text they have in a network; only their storage class differs, so that
+the runner finds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinytailor.compiler.ir import Graph
+from tinytailor.compiler.mcu import source
+from tinytailor.targets import Board, Buffer, Call, Toolchain, build_image, image_sizes
+from tinytailor.targets.errors import InputError
+
+_HEAD = """\
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define TT_ALIGNED(n) __attribute__((aligned(n)))
+
+int main(void)
+{
+    return 0;
+}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelInfo:
+    """Sizes of one kernel in bytes; ``constant_bytes`` as the constants lie in flash."""
+
+    symbol: str
+    input_bytes: tuple[int, ...]
+    output_bytes: int
+    scratch_bytes: int
+    constant_bytes: int
+    code_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class KernelImage:
+    elf: Path
+    kernels: tuple[KernelInfo, ...]
+
+    def call(self, index: int, rng: np.random.Generator) -> Call:
+        """A call of kernel ``index`` on random inputs."""
+        kernel = self.kernels[index]
+        buffers = [Buffer(size, rng.bytes(size)) for size in kernel.input_bytes]
+        buffers.append(Buffer(kernel.output_bytes, read_back=True))
+        if kernel.scratch_bytes:
+            buffers.append(Buffer(kernel.scratch_bytes))
+        return Call(kernel.symbol, tuple(buffers))
+
+
+def kernel_image(
+    graphs: Sequence[tuple[str, Graph]], board: Board, toolchain: Toolchain, folder: Path
+) -> KernelImage:
+    """Build an image with one function per (symbol, single-node graph) into ``folder``."""
+    kernels = []
+    for symbol, graph in graphs:
+        if len(graph.nodes) != 1 or graph.nodes[0].op.kind == "reshape":
+            raise InputError(f"kernel {symbol}: expected a graph of one computing node")
+        kernels.append(source.lower_node(graph, graph.nodes[0], board.core.isa, symbol))
+    parts = [_HEAD, *source.helper_texts(kernels)]
+    parts += [source.kernel_text(k, k.symbol, storage="__attribute__((noinline))") for k in kernels]
+    text = folder / "kernels.c"
+    text.write_text("\n".join(parts))
+    elf = folder / "kernels.elf"
+    symbols = [kernel.symbol for kernel in kernels]
+    build_image([text], elf, board, toolchain, keep=symbols)
+    sizes = image_sizes(elf).symbols
+    infos = [
+        KernelInfo(
+            kernel.symbol,
+            tuple(graph.tensors[name].bytes for name in graph.inputs),
+            graph.tensors[graph.outputs[0]].bytes,
+            kernel.scratch_bytes,
+            kernel.constant_bytes,
+            sizes[kernel.symbol][1],
+        )
+        for kernel, (_, graph) in zip(kernels, graphs, strict=True)
+    ]
+    return KernelImage(elf, tuple(infos))

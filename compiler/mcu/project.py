@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The emitted project of a microcontroller: its files, building it, running it.
+
+A project is C text and nothing else that matters: verifying and profiling build what lies in the
+folder, so a changed file is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinytailor.compiler.ir import Graph
+from tinytailor.compiler.mcu import source
+from tinytailor.compiler.project import GRAPH, tool_version
+from tinytailor.compiler.serialize import save_graph
+from tinytailor.targets import (
+    Board,
+    Buffer,
+    Call,
+    CallResult,
+    ImageSizes,
+    Toolchain,
+    build_image,
+    cross_flags,
+    image_sizes,
+    run,
+)
+from tinytailor.targets.firmware import linker_script, startup_source
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A linked project: the ELF file and its sizes."""
+
+    elf: Path
+    sizes: ImageSizes
+
+
+def write_sources(
+    network: source.Network,
+    board: Board,
+    toolchain: Toolchain,
+    folder: Path,
+    model_sha256: str,
+) -> None:
+    """Write the project into the empty ``folder``; the manifest comes after measuring."""
+    graph, name = network.graph, network.name
+    context = {
+        "name": name,
+        "NAME": name.upper(),
+        "version": tool_version(),
+        "target": board.name,
+        "core": board.core.name,
+        "inputs": source.border_records(graph, graph.inputs),
+        "outputs": source.border_records(graph, graph.outputs),
+        "parameters": source.invoke_parameters(graph),
+        "arguments": ", ".join(source.border_names(graph).values()),
+        "macs": graph.macs,
+        "constant_bytes": network.constant_bytes,
+        "arena_bytes": network.plan.arena_bytes,
+        "helpers": source.helper_texts(network.kernels.values()),
+        "layers": [
+            source.kernel_text(network.kernels[node.name], source.describe(graph, node))
+            for node in graph.nodes
+            if node.name in network.kernels
+        ],
+        "calls": source.calls(network),
+        "model_sha256": model_sha256,
+        "cc": "arm-none-eabi-gcc" if toolchain.name != "zig" else "python3 -m ziglang cc",
+        "cflags": " ".join(cross_flags(board, toolchain)),
+    }
+    environment = source.environment()
+    for template, target in (
+        ("model.h", f"{name}.h"),
+        ("model.c", f"{name}.c"),
+        ("main.c", "main.c"),
+        ("Makefile", "Makefile"),
+        ("README.md", "README.md"),
+    ):
+        (folder / target).write_text(environment.get_template(template).render(context))
+    (folder / "startup.c").write_text(startup_source())
+    (folder / f"{board.name}.ld").write_text(linker_script(board))
+    save_graph(graph, folder / GRAPH)
+
+
+def build(project: Path, name: str, board: Board, toolchain: Toolchain, folder: Path) -> Image:
+    """Compile and link the project as it lies in ``project`` into ``folder``."""
+    elf = folder / f"{name}.elf"
+    sources = [project / "main.c", project / f"{name}.c"]
+    build_image(sources, elf, board, toolchain, extra_flags=("-I", str(project.resolve())))
+    return Image(elf, image_sizes(elf))
+
+
+def layer_symbols(graph: Graph, name: str) -> dict[str, str]:
+    """C function of each layer -> name of its node."""
+    return {
+        f"{name}_{index:02d}_{node.op.kind}": node.name
+        for index, node in enumerate(graph.nodes)
+        if node.op.kind != "reshape"
+    }
+
+
+def invoke(
+    image: Image,
+    graph: Graph,
+    name: str,
+    board: Board,
+    inputs: Sequence[np.ndarray],
+    *,
+    count: bool,
+) -> tuple[list[CallResult], list[np.ndarray]]:
+    """Run the network on the emulated board for batches of its inputs: results and outputs."""
+    sizes = [graph.tensors[t].bytes for t in graph.outputs]
+    calls = [
+        Call(
+            f"{name}_invoke",
+            (
+                *(Buffer(array[i].nbytes, array[i].tobytes()) for array in inputs),
+                *(Buffer(size, read_back=True) for size in sizes),
+            ),
+        )
+        for i in range(len(inputs[0]))
+    ]
+    results = run(image.elf, board, calls, regions=layer_symbols(graph, name), count=count)
+    outputs = []
+    for k, tensor in enumerate(graph.outputs):
+        rows = [np.frombuffer(result.outputs[k], np.int8) for result in results]
+        outputs.append(np.stack(rows).reshape(-1, *graph.tensors[tensor].shape[1:]))
+    return results, outputs

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Building blocks for operator kernels in TE/TIR, and the lowering from a schedule to plain loops.
+
+The lowered form holds a dozen node kinds only (For, SeqStmt, BufferStore, IfThenElse, AllocBuffer,
+DeclBuffer, Evaluate and integer expressions); ``render`` prints it as C and ``host`` builds it with
+LLVM. Both see one TIR, so they compute the same integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tvm
+from tvm import s_tir, te, tirx
+
+from tinytailor.compiler.ops.geometry import Padding
+from tinytailor.compiler.quantization import Requant
+
+# In this order; s_tir passes first turn blocks into loops, tirx passes then simplify the loops.
+_BLOCK_PASSES = (
+    "CanonicalizeLoop",
+    "LowerInitBlock",
+    "PlanAndUpdateBufferAllocationLocation",
+    "ConvertBlocksToOpaque",
+    "CompactBufferAllocation",
+    "LowerMatchBuffer",
+)
+
+
+def const(value: int, dtype: str = "int32") -> Any:
+    return tirx.const(value, dtype)
+
+
+def int32(value: Any) -> Any:
+    return value.astype("int32")
+
+
+def clamp(value: Any, low: int, high: int) -> Any:
+    return tirx.max(tirx.min(value, const(high)), const(low))
+
+
+def requantize(acc: Any, multiplier: Any, q: Requant) -> Any:
+    """``Requant.apply`` as an expression: int32 accumulator and multiplier to int8.
+
+    The opaque intrinsic survives simplification, so that it maps to one SMMULR.
+    """
+    no, yes = const(0, "bool"), const(1, "bool")
+    shifted = acc * const(1 << q.shift) if q.shift else acc  # C has no left shift of negatives
+    product = tirx.q_multiply_shift_per_axis(
+        shifted, multiplier, const(0), const(1), const(31), no, yes
+    )
+    return clamp(product + const(q.zero_point), q.low, q.high).astype("int8")
+
+
+def padded(x: Any, padding: Padding, fill: int, dtype: str = "int8") -> Any:
+    """x[0, h, w, c] as ``dtype`` with a border, as a function of padded coordinates."""
+    top, left, bottom, right = padding
+    height, width = (int(d) for d in x.shape[1:3])
+
+    def at(h: Any, w: Any, c: Any) -> Any:
+        inside = []
+        if top:
+            inside.append(h >= top)
+        if bottom:
+            inside.append(h < top + height)
+        if left:
+            inside.append(w >= left)
+        if right:
+            inside.append(w < left + width)
+        value = x[0, h - top, w - left, c].astype(dtype)
+        if not inside:
+            return value
+        return tirx.if_then_else(tirx.all(*inside), value, const(fill, dtype))
+
+    return at
+
+
+def schedule_of(arguments: Sequence[Any]) -> s_tir.Schedule:
+    """A schedule of the function with these tensors as arguments, the output last."""
+    return s_tir.Schedule(te.create_prim_func(list(arguments)))
+
+
+def lower(func: tirx.PrimFunc) -> tirx.PrimFunc:
+    """Scheduled TIR with blocks to plain loops over flat buffers with int32 indices."""
+    mod = tvm.IRModule({"main": func.with_attr("target", tvm.target.Target("c"))})
+    for name in _BLOCK_PASSES:
+        mod = getattr(s_tir.transform, name)()(mod)
+    mod = tirx.transform.StmtSimplify()(mod)
+    mod = s_tir.transform.LowerOpaqueBlock()(mod)
+    for step in (
+        tirx.transform.FlattenBuffer(),
+        tirx.transform.NarrowDataType(32),
+        tirx.transform.VectorizeLoop(False),
+        tirx.transform.StorageRewrite(),
+        tirx.transform.UnrollLoop(),
+        s_tir.transform.RenormalizeSplitPattern(),
+        tirx.transform.StmtSimplify(),
+        tirx.transform.RemoveNoOp(),
+    ):
+        mod = step(mod)
+    return mod["main"]
+
+
+def tensorize_tile(schedule: s_tir.Schedule, product: Any, intrinsic: str, axes: int = 3) -> None:
+    """Clear the tile of ``product`` first, then run ``intrinsic`` over its innermost loops.
+
+    Clearing is unrolled: with constant indices the tile lives in registers.
+    """
+    first = schedule.get_loops(product)[-axes]
+    clear = schedule.decompose_reduction(product, first)
+    for loop in schedule.get_loops(clear)[-2:]:
+        schedule.unroll(loop)
+    update = schedule.get_sblock("acc_update")
+    schedule.tensorize(schedule.get_loops(update)[-axes], intrinsic)

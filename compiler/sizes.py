@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exact memory of a graph before it is emitted: the arena and the constants of the code to come.
+
+Both come from the same lowering that emits the code; results of operators are remembered by key,
+so that a search asking about thousands of networks lowers each operator once.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from tinytailor.compiler.ir import Graph
+from tinytailor.compiler.memory import MemoryPlan, plan
+from tinytailor.compiler.opkey import OpKey, example_graph, key_of
+
+
+@lru_cache(maxsize=65536)
+def _kernel_sizes(key: OpKey) -> tuple[int, int, tuple[int, ...]]:
+    """(scratch bytes, constant bytes, inputs that may be overwritten) of an operator."""
+    from tinytailor.compiler.mcu.source import lower_node
+
+    graph = example_graph(key)
+    kernel = lower_node(graph, graph.nodes[0], key.isa, "kernel")
+    return kernel.scratch_bytes, kernel.constant_bytes, kernel.in_place
+
+
+def plan_memory(graph: Graph, isa: str) -> MemoryPlan:
+    """The arena plan of the C that ``graph`` compiles to, to the byte."""
+    nodes = [node for node in graph.nodes if node.op.kind != "reshape"]
+    sizes = {node.name: _kernel_sizes(key_of(node, graph, isa)) for node in nodes}
+    scratch = {name: size[0] for name, size in sizes.items()}
+    in_place = {name: size[2] for name, size in sizes.items()}
+    return plan(graph, scratch, in_place)
+
+
+def constant_bytes(graph: Graph, isa: str) -> int:
+    """Bytes of constants in flash, as packed by the kernels."""
+    nodes = [node for node in graph.nodes if node.op.kind != "reshape"]
+    return sum(_kernel_sizes(key_of(node, graph, isa))[1] for node in nodes)

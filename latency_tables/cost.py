@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a network costs on a board: exact memory, and the sum of what its operators cost.
+
+    cycles = glue(base + n * per_node) + sum over nodes of the board model of the node's counts
+    RAM    = arena + input + output + static data + stack,   arena exact (compiler.plan_memory)
+    flash  = image of an empty network + n * node + constants + code, a function for each node
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tinytailor.compiler import constant_bytes, plan_memory
+from tinytailor.compiler.ir import Graph
+from tinytailor.compiler.opkey import key_of
+from tinytailor.latency_tables.records import Measurement
+from tinytailor.latency_tables.table import LatencyTable
+from tinytailor.targets import Board
+from tinytailor.targets.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCost:
+    """The share of one node: its name in the graph, and its row of the table."""
+
+    name: str
+    cycles: float
+    latency_ms: float
+    row: Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Predicted cost of a network; ``provenance`` says where each number comes from."""
+
+    latency_ms: float
+    cycles: float
+    instructions: int
+    arena_bytes: int
+    ram_bytes: int
+    flash_bytes: int
+    glue_cycles: float
+    per_node: tuple[NodeCost, ...]
+    provenance: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        numbers = (
+            "latency_ms",
+            "cycles",
+            "instructions",
+            "arena_bytes",
+            "ram_bytes",
+            "flash_bytes",
+            "glue_cycles",
+            "provenance",
+        )
+        layers = [
+            {"name": n.name, "cycles": n.cycles, "latency_ms": n.latency_ms} for n in self.per_node
+        ]
+        return {**{name: getattr(self, name) for name in numbers}, "layers": layers}
+
+
+def network_cost(graph: Graph, table: LatencyTable, board: Board) -> Cost:
+    """The cost of ``graph`` on ``board``; InputError names the command if the table lacks a row."""
+    header, isa = table.header, str(board.core.isa)
+    if (header.target, header.core, header.clock_hz) != (board.name, board.core.name, board.clock_hz):
+        raise InputError(
+            f"{table.path} was measured for {header.target} ({header.core}, {header.clock_hz} Hz), "
+            f"not for {board.name} ({board.core.name}, {board.clock_hz} Hz)"
+        )
+    computing = [node for node in graph.nodes if node.op.kind != "reshape"]  # a reshape has no code
+    rows = [table[key_of(node, graph, isa)] for node in computing]
+    glue = header.glue
+    glue_work = glue.base + glue.per_node.times(len(rows))
+    glue_cycles = glue_work.glue_cycles(board.latency)
+    nodes = tuple(
+        _node_cost(node.name, row, board) for node, row in zip(computing, rows, strict=True)
+    )
+    cycles = glue_cycles + sum(node.cycles for node in nodes)
+    arena = plan_memory(graph, isa).arena_bytes
+    io_bytes = sum(graph.tensors[name].bytes for name in (*graph.inputs, *graph.outputs))
+    stack = glue.stack_bytes + max((row.stack_bytes for row in rows), default=0)
+    code = sum(row.code_bytes for row in rows)
+    return Cost(
+        latency_ms=cycles / board.clock_hz * 1e3,
+        cycles=cycles,
+        instructions=glue_work.instructions + sum(row.instructions for row in rows),
+        arena_bytes=arena,
+        ram_bytes=arena + io_bytes + glue.static_bytes + stack,
+        flash_bytes=glue.image_bytes
+        + glue.node_bytes * len(rows)
+        + constant_bytes(graph, isa)
+        + code,
+        glue_cycles=glue_cycles,
+        per_node=nodes,
+        provenance=provenance(table, board),
+    )
+
+
+def _node_cost(name: str, row: Measurement, board: Board) -> NodeCost:
+    cycles = row.work.operator_cycles(board.latency, row.constant_bytes)
+    return NodeCost(name, cycles, cycles / board.clock_hz * 1e3, row)
+
+
+def provenance(table: LatencyTable, board: Board) -> dict[str, str]:
+    """Where the numbers of a Cost come from, in words for a report."""
+    calibrated = board.latency.source if board.latency.calibrated else "uncalibrated constants"
+    return {
+        "latency": f"sum of operators measured alone on the emulated {table.header.core} "
+        f"({len(table)} rows, {table.header.toolchain_version}), board model: {calibrated}",
+        "arena": "exact: the plan of the emitted C",
+        "ram": "arena exact, stack measured per operator on the emulator",
+        "flash": "constants exact, code measured per operator",
+    }

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an emitted network costs besides its operators, found on chains of 2 and of 10 layers.
+
+Both chains are built and run like any network; what is counted outside the layers' functions, and
+what the image holds besides their code and constants, is the glue. Two points give base and slope.
+The stack of a chain less the stack of its layer called alone is the frame of the invoke function.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinytailor.compiler.ir import Graph, Node, Tensor, check
+from tinytailor.compiler.opkey import example_constants
+from tinytailor.compiler.ops import Dense
+from tinytailor.latency_tables.records import Glue, Work
+from tinytailor.targets import Board, Toolchain, run
+
+SHORT, LONG = 2, 10
+FEATURES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """One chain without its layers: work, bytes of flash and of static RAM, and of stack."""
+
+    work: Work
+    flash_bytes: int
+    static_bytes: int
+    stack_bytes: int
+
+
+def measure_glue(board: Board, toolchain: Toolchain) -> Glue:
+    short, long = (_measure(_chain(n), board, toolchain) for n in (SHORT, LONG))
+    per_node = (long.work - short.work).over(LONG - SHORT)
+    node_bytes = max(0, round((long.flash_bytes - short.flash_bytes) / (LONG - SHORT)))
+    return Glue(
+        base=short.work - per_node.times(SHORT),
+        per_node=per_node,
+        image_bytes=short.flash_bytes - node_bytes * SHORT,
+        node_bytes=node_bytes,
+        static_bytes=short.static_bytes,
+        stack_bytes=max(0, long.stack_bytes - _layer_stack_bytes(board, toolchain)),
+    )
+
+
+def _chain(length: int) -> Graph:
+    """``length`` dense layers from 8 features to 8."""
+    op, shape = Dense(FEATURES), (1, FEATURES)
+    tensors = [Tensor(f"t{i}", shape) for i in range(length + 1)]
+    nodes = tuple(
+        Node(f"n{i}", op, (f"t{i}",), f"t{i + 1}", example_constants(op, (shape,), seed=i))
+        for i in range(length)
+    )
+    ends = (tensors[0].name,), (tensors[-1].name,)
+    return check(Graph("glue", *ends, {tensor.name: tensor for tensor in tensors}, nodes))
+
+
+def _measure(graph: Graph, board: Board, toolchain: Toolchain) -> _Rest:
+    from tinytailor.compiler.mcu import project, source  # loads TVM
+
+    network = source.lower_graph(graph, board.core.isa, graph.name)
+    with tempfile.TemporaryDirectory(prefix="tinytailor-glue-") as name:
+        folder = Path(name)
+        project.write_sources(network, board, toolchain, folder, "")
+        image = project.build(folder, graph.name, board, toolchain, folder)
+        x = np.zeros((1, FEATURES), np.int8)
+        results, _ = project.invoke(image, graph, graph.name, board, [x], count=True)
+    layers = project.layer_symbols(graph, graph.name)
+    code = sum(image.sizes.symbols[symbol][1] for symbol in layers)
+    border = sum(graph.tensors[name].bytes for name in (*graph.inputs, *graph.outputs))
+    return _Rest(
+        Work.of(results[0].counts[""]),
+        image.sizes.flash_bytes - code - network.constant_bytes,
+        image.sizes.ram_static_bytes - network.plan.arena_bytes - border,
+        results[0].stack_bytes,
+    )
+
+
+def _layer_stack_bytes(board: Board, toolchain: Toolchain) -> int:
+    from tinytailor.compiler.mcu import kernel_image
+
+    with tempfile.TemporaryDirectory(prefix="tinytailor-glue-") as folder:
+        image = kernel_image([("layer", _chain(1))], board, toolchain, Path(folder))
+        (result,) = run(image.elf, board, [image.call(0, np.random.default_rng(0))])
+    return result.stack_bytes

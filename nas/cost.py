@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What networks cost, exactly and by parts.
+
+Exact costs come from ``latency_tables.network_cost`` over the real memory plan; a found network is
+only ever accepted by them. The search needs costs that are sums over operators and differentiable:
+
+    latency = base + node * operators + sum cycles / clock
+    flash   = base + node * operators + sum (constants + code)
+    RAM     = base + max over operators of (tensors alive + scratch)
+
+``Parts`` holds the bases and nodes, fitted once to the exact costs of some networks of the space.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from tinytailor.compiler.opkey import OpKey
+from tinytailor.latency_tables import Budget, LatencyTable
+from tinytailor.nas.graphs import placeholder_graph
+from tinytailor.nas.spaces import Space
+from tinytailor.nas.topology import INPUT, Topology
+from tinytailor.targets import Board
+from tinytailor.targets.errors import InputError
+
+if TYPE_CHECKING:
+    from tinytailor.latency_tables.cost import Cost
+
+FIT_NETWORKS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorCost:
+    """One operator alone: milliseconds, and bytes of scratch memory and of flash."""
+
+    latency_ms: float
+    scratch_bytes: int
+    flash_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkCost:
+    """A whole network, as a Budget limits it."""
+
+    latency_ms: float
+    ram_bytes: float
+    flash_bytes: float
+
+
+class Costs(Protocol):
+    """The prices of one device."""
+
+    isa: str
+
+    def operator(self, key: OpKey) -> OperatorCost: ...
+
+    def network(self, topology: Topology) -> NetworkCost:
+        """The exact cost of the compiled network."""
+
+
+class TableCosts:
+    """Prices from a measured latency table; networks that were priced are remembered."""
+
+    def __init__(self, table: LatencyTable, board: Board) -> None:
+        self.table, self.board = table, board
+        self.isa = str(board.core.isa)
+        self._networks: dict[Topology, Cost] = {}
+
+    def operator(self, key: OpKey) -> OperatorCost:
+        row = self.table[key]
+        cycles = row.work.operator_cycles(self.board.latency, row.constant_bytes)
+        milliseconds = cycles / self.board.clock_hz * 1e3
+        return OperatorCost(milliseconds, row.scratch_bytes, row.constant_bytes + row.code_bytes)
+
+    def whole(self, topology: Topology) -> Cost:
+        """The full record of ``network_cost``, provenance and nodes included."""
+        if topology not in self._networks:
+            from tinytailor.latency_tables.cost import network_cost
+            graph = placeholder_graph(topology)
+            self._networks[topology] = network_cost(graph, self.table, self.board)
+        return self._networks[topology]
+
+    def network(self, topology: Topology) -> NetworkCost:
+        cost = self.whole(topology)
+        return NetworkCost(cost.latency_ms, cost.ram_bytes, cost.flash_bytes)
+
+
+def require_keys(space: Space, table: LatencyTable, isa: str) -> None:
+    """InputError naming the command if the table lacks operators of the space."""
+    keys = space.keys(isa)
+    missing = [key for key in keys if key not in table]
+    if missing:
+        raise InputError(
+            f"{table.path} lacks {len(missing)} of the {len(keys)} operators of space {space.name} "
+            f"for {space.time}x{space.sensors} and {space.classes} classes, first: {missing[0].kind} "
+            f"{missing[0].input_shapes} {missing[0].attributes}; measure them with: tinytailor "
+            f"measure --target {table.header.target} --space {space.name} --out {table.path}"
+        )
+
+
+def excess(cost: NetworkCost, budget: Budget) -> float:
+    """0 within the budget, else the sum of how far each broken limit is exceeded, relatively."""
+    pairs = zip(amounts(cost), limits(budget), strict=True)
+    return sum(max(value / limit - 1, 0.0) for value, limit in pairs if limit is not None)
+
+
+def amounts(cost: NetworkCost) -> tuple[float, float, float]:
+    return cost.latency_ms, cost.ram_bytes, cost.flash_bytes
+
+
+def limits(budget: Budget) -> tuple[float | None, float | None, float | None]:
+    return budget.latency_ms, budget.ram_bytes, budget.flash_bytes
+
+
+def alive_bytes(topology: Topology) -> tuple[int, ...]:
+    """Bytes of int8 tensors in the arena while each layer runs, its output included.
+
+    The network's input, the only one of a single channel, belongs to the caller.
+    """
+    shapes = topology.shapes()
+    size = {name: int(np.prod(shape)) for name, shape in shapes.items()}
+    if topology.input_shape[3] == 1:
+        size[INPUT] = 0
+    last = {source: i for i, layer in enumerate(topology.layers) for source in layer.sources}
+    made = {INPUT: -1, **{layer.name: i for i, layer in enumerate(topology.layers)}}
+    return tuple(
+        sum(size[name] for name in size if made[name] <= i <= last.get(name, made[name]))
+        for i in range(len(topology.layers))
+    )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Costs of parts of a network under one device's prices, and the fixed shares (see above)."""
+
+    costs: Costs
+    latency_base: float = 0.0
+    latency_node: float = 0.0
+    ram_base: float = 0.0
+    flash_base: float = 0.0
+    flash_node: float = 0.0
+
+    @cached_property
+    def _remembered(self) -> dict[OpKey, OperatorCost]:
+        return {}
+
+    def operator(self, key: OpKey) -> OperatorCost:
+        if key not in self._remembered:
+            self._remembered[key] = self.costs.operator(key)
+        return self._remembered[key]
+
+    def part(self, topology: Topology) -> NetworkCost:
+        """Of some layers, without the bases: latency and flash add up, RAM is a maximum."""
+        rows = [self.operator(key) for key in topology.keys(self.costs.isa)]
+        alive = alive_bytes(topology)
+        return NetworkCost(
+            sum(row.latency_ms + self.latency_node for row in rows),
+            max((a + row.scratch_bytes for a, row in zip(alive, rows, strict=True)), default=0),
+            sum(row.flash_bytes + self.flash_node for row in rows),
+        )
+
+
+def fit_parts(space: Space, costs: Costs, seed: int) -> Parts:
+    """Bases and nodes from the exact costs of sampled networks, by least squares."""
+    rng = np.random.default_rng(seed)
+    networks = [space.smallest(), *(space.sample(rng) for _ in range(FIT_NETWORKS))]
+    bare = Parts(costs)
+    topologies = [space.topology(network) for network in networks]
+    nodes = np.array([len(topology.layers) for topology in topologies], float)
+    parts = np.array([amounts(bare.part(topology)) for topology in topologies])
+    exact = np.array([amounts(costs.network(topology)) for topology in topologies])
+    rest = exact - parts
+    unknowns = np.stack([np.ones_like(nodes), nodes], axis=1)
+    (latency_base, latency_node), *_ = np.linalg.lstsq(unknowns, rest[:, 0], rcond=None)
+    (flash_base, flash_node), *_ = np.linalg.lstsq(unknowns, rest[:, 2], rcond=None)
+    return Parts(
+        costs,
+        float(latency_base),
+        float(latency_node),
+        float(np.median(rest[:, 1])),
+        float(flash_base),
+        float(flash_node),
+    )

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where series come from. Each function takes the part of the specification after the colon."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from tinytailor.nas.data.dataset import (
+    Raw,
+    check_labels,
+    check_series,
+    stratified_split,
+    subject_split,
+)
+from tinytailor.targets.errors import InputError, ToolError
+
+TEST_FRACTION = 0.3
+SPLITS = ("train", "valid", "test")
+
+
+def from_aeon(name: str, seed: int) -> Raw:
+    """A set bundled with aeon, equal-length version, its own train and test parts; no network."""
+    try:
+        import aeon.datasets as datasets
+    except ImportError:
+        raise ToolError(
+            f"data set ucr:{name} comes with the package aeon, which is not installed; "
+            "run: pip install tinytailor[data]"
+        ) from None
+    folder = Path(datasets.__file__).parent / "data"
+    bundled = sorted(path.parent.name for path in folder.glob("*/*_TRAIN.ts"))
+    if name not in bundled:
+        raise InputError(
+            f"data set ucr:{name} does not come with aeon, and nothing is downloaded; bundled: "
+            f"{', '.join(bundled)}; for any other use npz:FILE"
+        )
+    parts = []
+    for split in ("train", "test"):
+        x, y = datasets.load_classification(name, split=split, load_equal_length=True)
+        if isinstance(x, list):
+            lengths = [series.shape[1] for series in x]
+            raise InputError(
+                f"data set ucr:{name} has series of {min(lengths)} to {max(lengths)} samples, "
+                "expected one length; cut or resample them and use npz:FILE"
+            )
+        parts.append((np.ascontiguousarray(x.transpose(0, 2, 1)), np.asarray(y).astype(str)))
+    (x_train, y_train), (x_test, y_test) = parts
+    return Raw(name, f"ucr:{name}", x_train, y_train, x_test, y_test)
+
+
+def from_npz(name: str, seed: int) -> Raw:
+    """Arrays x, y and optionally split ("train", "valid", "test") or subject, else a seeded split."""
+    arrays = read_npz(Path(name))
+    missing = [key for key in ("x", "y") if key not in arrays]
+    if missing:
+        raise InputError(
+            f"{name} has no array {' and no array '.join(missing)}; it has: {', '.join(arrays)}"
+        )
+    x, y = arrays["x"], arrays["y"]
+    check_series(name, "x", x)
+    check_labels(name, "y", y, len(x))
+    subjects = _column(name, "subject", arrays, len(x))
+    split = _column(name, "split", arrays, len(x))
+    if split is None:
+        rng = np.random.default_rng(seed)
+        if subjects is not None and len(np.unique(subjects)) > 1:
+            test = subject_split(subjects, TEST_FRACTION, rng)
+        else:
+            test = stratified_split(name, y, TEST_FRACTION, rng)
+        split = np.where(test, "test", "train")
+    unknown = np.setdiff1d(split, SPLITS)
+    if len(unknown):
+        raise InputError(
+            f"{name}: array split holds {unknown[0]!s}, expected only {', '.join(SPLITS)}"
+        )
+    train, valid, test = (split == part for part in SPLITS)
+    for part, mask in (("train", train), ("test", test)):
+        if not mask.any():
+            raise InputError(f"{name}: array split has no {part!r} series, expected some")
+    own_valid = bool(valid.any())
+    return Raw(
+        Path(name).stem,
+        name,
+        x[train],
+        y[train],
+        x[test],
+        y[test],
+        x[valid] if own_valid else None,
+        y[valid] if own_valid else None,
+        subjects[train] if subjects is not None else None,
+    )
+
+
+def from_uci_har(name: str, seed: int) -> Raw:
+    """UCI-HAR inertial windows (128, 9), 6 classes, the official split by subject."""
+    path = data_file("uci-har", "uci_har/uci_har.npz")
+    arrays = read_npz(path)
+    return Raw(
+        "uci-har",
+        str(path),
+        arrays["x_train"],
+        arrays["y_train"],
+        arrays["x_test"],
+        arrays["y_test"],
+        subjects=arrays["subject_train"],
+        class_names=("walking", "upstairs", "downstairs", "sitting", "standing", "laying"),
+    )
+
+
+def from_ts_small(name: str, seed: int) -> Raw:
+    """One of the small archive sets in ts_small/ts_small.npz, arrays NAME/x_train and so on."""
+    path = data_file(f"ts-small:{name}", "ts_small/ts_small.npz")
+    arrays = read_npz(path)
+    if f"{name}/x_train" not in arrays:
+        known = sorted({key.split("/")[0] for key in arrays})
+        raise InputError(f"{path} has no set {name!r}; it has: {', '.join(known)}")
+    parts = (arrays[f"{name}/{key}"] for key in ("x_train", "y_train", "x_test", "y_test"))
+    names = tuple(map(str, arrays[f"{name}/classes"]))
+    return Raw(name, f"{path}, set {name}", *parts, class_names=names)
+
+
+def data_file(spec: str, relative: str) -> Path:
+    """``relative`` in TINYTAILOR_DATA or in shared/data beside the checkout."""
+    folders = [Path(__file__).resolve().parents[3] / "shared" / "data"]
+    if os.environ.get("TINYTAILOR_DATA"):
+        folders.insert(0, Path(os.environ["TINYTAILOR_DATA"]))
+    for folder in folders:
+        if (folder / relative).is_file():
+            return folder / relative
+    raise InputError(
+        f"data set {spec} needs the file {relative}, which is in none of: "
+        f"{', '.join(map(str, folders))}; put it there or point TINYTAILOR_DATA at its folder"
+    )
+
+
+def read_npz(path: Path) -> Mapping[str, np.ndarray]:
+    """All arrays of an .npz file; InputError if it cannot be read or holds Python objects."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise InputError(f"cannot read {path} as .npz arrays: {reason}") from None
+
+
+def _column(
+    name: str, key: str, arrays: Mapping[str, np.ndarray], count: int
+) -> np.ndarray | None:
+    if key not in arrays:
+        return None
+    column = arrays[key]
+    if column.shape != (count,):
+        raise InputError(f"{name}: array {key} has shape {column.shape}, expected ({count},)")
+    return column

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cheapest networks of a space, found without training anything.
+
+Latency and flash are sums over layers and RAM is a maximum, so with best[s][c] the least cost of the
+first s stages that hand on c channels,
+
+    best[s+1][c'] = min over c and the decisions of stage s that hand on c' of join(best[s][c], cost)
+
+with join + or max. The cost of a stage depends on c and its own decisions only: the minimum is exact
+for the parts' costs. ``require_feasible`` then prices the winners exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tinytailor.latency_tables import Budget
+from tinytailor.nas.cost import Costs, NetworkCost, Parts, amounts, limits
+from tinytailor.nas.spaces.base import Architecture, Option, Space, architecture
+from tinytailor.targets.errors import BudgetError
+
+NAMES = ("latency", "ram", "flash")
+
+
+@dataclass(frozen=True, slots=True)
+class Cheapest:
+    """For each of latency, RAM and flash: the least exact cost found, and its network."""
+
+    networks: tuple[Architecture, Architecture, Architecture]
+    least: tuple[float, float, float]
+
+
+def cheapest(space: Space, parts: Parts) -> tuple[Architecture, Architecture, Architecture]:
+    """The networks of least latency, of least RAM and of least flash, by ``parts``."""
+    joins: tuple[Callable[[float, float], float], ...] = (_plus, max, _plus)
+    chains: list[dict[int, tuple[float, dict[str, Option]]]] = [{1: (0.0, {})} for _ in joins]
+    for index, stage in enumerate(space.stages):
+        following: list[dict[int, tuple[float, dict[str, Option]]]] = [{} for _ in joins]
+        for choice in stage.choices():
+            for channels in stage.in_channels:
+                _, leaving = space.stage_layers(index, channels, choice, "input")
+                cost = amounts(parts.part(space.stage_topology(index, channels, choice)))
+                for k, join in enumerate(joins):
+                    if channels not in chains[k]:
+                        continue
+                    before, taken = chains[k][channels]
+                    total = join(before, cost[k])
+                    if leaving not in following[k] or total < following[k][leaving][0]:
+                        following[k][leaving] = (total, {**taken, **choice})
+        chains = following
+    latency, ram, flash = (
+        architecture(space, min(chain.values(), key=lambda entry: entry[0])[1]) for chain in chains
+    )
+    return latency, ram, flash
+
+
+def _plus(a: float, b: float) -> float:
+    return a + b
+
+
+def least_costs(space: Space, parts: Parts) -> Cheapest:
+    """Exact costs of the cheapest networks and of the smallest; the least of each kind."""
+    candidates = (*cheapest(space, parts), space.smallest())
+    costs = [amounts(parts.costs.network(space.topology(network))) for network in candidates]
+    winners = [min(range(len(candidates)), key=lambda i: costs[i][k]) for k in range(3)]
+    latency, ram, flash = (candidates[i] for i in winners)
+    least = tuple(costs[i][k] for k, i in enumerate(winners))
+    return Cheapest((latency, ram, flash), (least[0], least[1], least[2]))
+
+
+def require_reachable(space: Space, found: Cheapest, budget: Budget, costs: Costs) -> None:
+    """BudgetError naming each limit below the least cost of its kind, and that cost."""
+    lines = []
+    for k, limit in enumerate(limits(budget)):
+        if limit is not None and found.least[k] > limit:
+            lines.append(
+                f"{NAMES[k]} {say(k, limit)} cannot be met: the smallest achievable in space "
+                f"{space.name} for {space.time}x{space.sensors} is {say(k, found.least[k])}"
+            )
+    if lines:
+        raise BudgetError("; ".join(lines) + "; nothing was trained")
+
+
+def say(kind: int, value: float) -> str:
+    """A cost of latency (0), RAM (1) or flash (2) with its unit, rounded up in the last digit."""
+    if kind == 0:
+        return f"{value:.3f} ms"
+    return f"{value / 1024:.2f} KiB ({value:.0f} bytes)"
+
+
+def describe(cost: NetworkCost) -> str:
+    return ", ".join(f"{name} {say(k, v)}" for k, (name, v) in enumerate(zip(NAMES, amounts(cost), strict=True)))

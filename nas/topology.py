@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network without its weights: the list that every view of a found network is made from.
+
+The torch module, the exact integer graph, the ONNX file and the costs all walk these layers, so
+what is searched, trained, priced and exported cannot differ. Tensors are (1, T, sensors, channels):
+H is time, W is the sensors, the input has one channel. The last layer's output is the logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ops import Add, AveragePool2d, Conv2d, Operator
+from tinytailor.compiler.opkey import OpKey, make_key
+
+INPUT = "input"
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ConvLayer:
+    """A convolution with SAME padding (as TensorFlow pads), batch norm in training, then ReLU."""
+
+    name: str
+    source: str
+    channels: int
+    kernel: Pair
+    stride: Pair = (1, 1)
+    relu: bool = True
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.source,)
+
+    def operator(self, shape: Shape) -> Operator:
+        padding = same_padding(shape, self.kernel, self.stride)
+        return Conv2d(self.channels, self.kernel, self.stride, padding)
+
+
+@dataclass(frozen=True, slots=True)
+class AddLayer:
+    """The sum of two tensors of one shape."""
+
+    name: str
+    left: str
+    right: str
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.left, self.right)
+
+    def operator(self, shape: Shape) -> Operator:
+        return Add()
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLayer:
+    """The mean over time and sensors."""
+
+    name: str
+    source: str
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.source,)
+
+    def operator(self, shape: Shape) -> Operator:
+        return AveragePool2d((shape[1], shape[2]))
+
+
+Layer = ConvLayer | AddLayer | PoolLayer
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """``layers`` in execution order over the tensor ``input`` of shape (1, time, sensors, channels)."""
+
+    input_shape: Shape
+    layers: tuple[Layer, ...]
+
+    @property
+    def convs(self) -> tuple[ConvLayer, ...]:
+        return tuple(layer for layer in self.layers if isinstance(layer, ConvLayer))
+
+    def shapes(self) -> dict[str, Shape]:
+        """NHWC shape of every tensor by name."""
+        shapes: dict[str, Shape] = {INPUT: self.input_shape}
+        for layer in self.layers:
+            inputs = tuple(shapes[name] for name in layer.sources)
+            shapes[layer.name] = layer.operator(inputs[0]).output_shape(*inputs)
+        return shapes
+
+    def operators(self) -> Iterator[tuple[Layer, Operator, tuple[Shape, ...]]]:
+        """Each layer with its integer operator (neutral constants) and its input shapes."""
+        shapes = self.shapes()
+        for layer in self.layers:
+            inputs = tuple(shapes[name] for name in layer.sources)
+            yield layer, layer.operator(inputs[0]), inputs
+
+    def keys(self, isa: str) -> tuple[OpKey, ...]:
+        """The latency-table key of each layer, in execution order."""
+        return tuple(make_key(op, shapes, isa) for _, op, shapes in self.operators())
+
+
+def same_padding(shape: Shape, kernel: Pair, stride: Pair) -> tuple[int, int, int, int]:
+    """(top, left, bottom, right) so that the output is ceil(size / stride); the odd pixel is last."""
+    top, bottom = _same(shape[1], kernel[0], stride[0])
+    left, right = _same(shape[2], kernel[1], stride[1])
+    return top, left, bottom, right
+
+
+def _same(size: int, kernel: int, stride: int) -> Pair:
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2

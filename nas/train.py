@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training a network on a small set of series, resumable after any epoch.
+
+AdamW with a one-cycle rate (linear warm-up, cosine to zero), cross entropy over classes (dim 1) with
+label smoothing, light augmentation (amplitude, jitter, a shift in time with repeated borders).
+All chance comes from one generator whose state is part of the checkpoint, so a run that was killed
+and resumed ends with the same weights as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tinytailor.nas.files import write_atomically
+from tinytailor.targets.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How to train: ``shift`` is a fraction of the series, ``scale`` and ``jitter`` of one std."""
+
+    epochs: int = 120
+    learning_rate: float = 1e-2
+    weight_decay: float = 1e-2
+    batch: int = 64
+    smoothing: float = 0.05
+    scale: float = 0.1
+    jitter: float = 0.05
+    shift: float = 0.05
+    warmup: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Accuracy in 0..1 and mean cross entropy."""
+
+    accuracy: float
+    loss: float
+
+
+Progress = Callable[[int, int, float], None]  # epochs done, epochs in all, last training loss
+
+
+def fit(
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    training: Training,
+    generator: torch.Generator,
+    *,
+    checkpoint: Path | None = None,
+    every: int = 1,
+    on_epoch: Progress = lambda done, total, loss: None,
+) -> list[float]:
+    """Train in place; returns the mean loss of every epoch. Continues from ``checkpoint`` if there."""
+    optimizer = torch.optim.AdamW(
+        network.parameters(), training.learning_rate, weight_decay=training.weight_decay
+    )
+    losses: list[float] = []
+    if checkpoint is not None and checkpoint.exists():
+        losses = _restore(checkpoint, network, optimizer, generator, training)
+    for epoch in range(len(losses), training.epochs):
+        network.train()
+        total, steps = 0.0, 0
+        batches = list(epoch_batches(len(x), training.batch, generator))
+        for step, rows in enumerate(batches):
+            rate = one_cycle((epoch + step / len(batches)) / training.epochs, training.warmup)
+            for group in optimizer.param_groups:
+                group["lr"] = training.learning_rate * rate
+            logits = network(augment(x[rows], training, generator))
+            loss = cross_entropy(logits, y[rows], training.smoothing)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+            optimizer.step()
+            total, steps = total + float(loss.detach()), steps + 1
+        losses.append(total / steps)
+        last = epoch + 1 == training.epochs
+        if checkpoint is not None and (last or (epoch + 1) % every == 0):
+            _save(checkpoint, network, optimizer, generator, training, losses)
+        on_epoch(epoch + 1, training.epochs, losses[-1])
+    network.eval()
+    return losses
+
+
+def cross_entropy(logits: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Mean cross entropy of logits (N, classes): the softmax runs over classes, dim 1."""
+    return functional.cross_entropy(logits, y, label_smoothing=smoothing)
+
+
+def score(network: nn.Module, x: Tensor, y: Tensor, batch: int = 512) -> Score:
+    """Accuracy and loss in evaluation mode."""
+    network.eval()
+    with torch.no_grad():
+        logits = torch.cat([network(part) for part in x.split(batch)])
+        right = (logits.argmax(1) == y).double().mean()
+        return Score(float(right), float(functional.cross_entropy(logits, y)))
+
+
+def one_cycle(position: float, warmup: float) -> float:
+    """Factor of the learning rate at ``position`` in 0..1 of the run."""
+    if position < warmup:
+        return 0.1 + 0.9 * position / warmup
+    return 0.5 * (1 + math.cos(math.pi * (position - warmup) / (1 - warmup)))
+
+
+def epoch_batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Row numbers of one epoch: a new permutation, cut into nearly equal batches."""
+    order = torch.randperm(count, generator=generator)
+    return iter(order.tensor_split(-(-count // size)))
+
+
+def endless_batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Epoch after epoch of batches, so consecutive steps see different series."""
+    while True:
+        yield from epoch_batches(count, size, generator)
+
+
+def augment(x: Tensor, training: Training, generator: torch.Generator) -> Tensor:
+    """A perturbed copy of (N, 1, T, C): every series gets its own gain and shift, every value noise."""
+    count, _, time, sensors = x.shape
+    gain = 1 + training.scale * torch.randn((count, 1, 1, 1), generator=generator)
+    noise = training.jitter * torch.randn(x.shape, generator=generator)
+    reach = int(training.shift * time)
+    offset = torch.randint(-reach, reach + 1, (count, 1), generator=generator)
+    index = (torch.arange(time) + offset).clamp(0, time - 1)
+    moved = x.gather(2, index[:, None, :, None].expand(count, 1, time, sensors))
+    return moved * gain + noise
+
+
+def _save(
+    path: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    training: Training,
+    losses: list[float],
+) -> None:
+    state: dict[str, Any] = {
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "generator": generator.get_state(),
+        "training": repr(training),
+        "losses": losses,
+    }
+    write_atomically(path, lambda temporary: torch.save(state, temporary))
+
+
+def _restore(
+    path: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    training: Training,
+) -> list[float]:
+    try:
+        state = torch.load(path, weights_only=True)
+        if state["training"] != repr(training):
+            raise ValueError(f"it was trained with {state['training']}, not {training}")
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        generator.set_state(state["generator"])
+        return list(state["losses"])
+    except (RuntimeError, KeyError, ValueError, OSError, EOFError) as error:
+        raise InputError(f"cannot continue from checkpoint {path}: {error}; delete it") from None

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Microcontroller boards: a core, a clock, two memories and a latency model, read from TOML.
+
+The latency of one operator on a board, in cycles of its clock:
+
+    cycles = core * core_cycles + flash_load * loads + flash_byte * bytes
+           + flash_byte_beyond_cache * bytes * g(weight_bytes) + per_operator
+    g(W)   = clamp((W - lo) / (hi - lo), 0, 1)          with (lo, hi) = cache_bytes
+
+where core_cycles come from the instruction timings of ``targets.cycles`` and loads and bytes are
+the data reads from flash. The constants are fitted on measurements of the real board.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tinytailor.targets.core import CORES, Core
+from tinytailor.targets.errors import InputError
+from tinytailor.targets.toml_table import TomlTable, read_toml
+
+PAGE_BYTES = 4096  # the emulator maps memory in pages
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRegion:
+    """A contiguous range of addresses."""
+
+    base: int
+    bytes: int
+
+    @property
+    def end(self) -> int:
+        return self.base + self.bytes
+
+    def contains(self, address: int) -> bool:
+        return self.base <= address < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyModel:
+    """Fitted constants; ``source`` says on what, ``calibrated`` whether on this board."""
+
+    core: float
+    flash_load: float
+    flash_byte: float
+    flash_byte_beyond_cache: float
+    cache_bytes: tuple[int, int] | None
+    per_operator: float
+    source: str
+    calibrated: bool
+
+    def cycles(
+        self, core_cycles: int, flash_loads: int, flash_bytes: int, weight_bytes: int
+    ) -> float:
+        """Modelled cycles of one operator whose weights take ``weight_bytes`` of flash."""
+        beyond = 0.0
+        if self.cache_bytes is not None:
+            low, high = self.cache_bytes
+            beyond = min(1.0, max(0.0, (weight_bytes - low) / (high - low)))
+        return (
+            self.core * core_cycles
+            + self.flash_load * flash_loads
+            + (self.flash_byte + self.flash_byte_beyond_cache * beyond) * flash_bytes
+            + self.per_operator
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A microcontroller board."""
+
+    name: str
+    core: Core
+    clock_hz: int
+    flash: MemoryRegion
+    ram: MemoryRegion
+    latency: LatencyModel
+    kind: Literal["mcu"] = "mcu"
+
+
+def load_board(path: Path) -> Board:
+    """Read and validate a board file; InputError names the key that is wrong."""
+    table = TomlTable(path, read_toml(path))
+    name = table.text("name")
+    core = CORES[table.choice("core", tuple(CORES))]
+    if core.cycle_model is None:
+        raise InputError(
+            f'{path}: key "core" is {core.name!r}, for which no cycle model exists yet; '
+            f"expected one of {', '.join(c.name for c in CORES.values() if c.cycle_model)}."
+        )
+    clock_hz = table.integer("clock_hz", minimum=1)
+    memory = table.table("memory")
+    flash = _region(memory.table("flash"))
+    ram = _region(memory.table("ram"))
+    memory.finish()
+    if flash.base < ram.end and ram.base < flash.end:
+        raise InputError(f'{path}: "memory.flash" and "memory.ram" overlap.')
+    latency = _latency(table.table("latency"))
+    table.finish()
+    return Board(name, core, clock_hz, flash, ram, latency)
+
+
+def _region(table: TomlTable) -> MemoryRegion:
+    base = table.integer("base", minimum=0)
+    size = table.integer("bytes", minimum=PAGE_BYTES)
+    table.finish()
+    if base % PAGE_BYTES or size % PAGE_BYTES or base + size > 1 << 32:
+        raise InputError(
+            f'{table.path}: "{table.prefix}base" = {base:#x} and "{table.prefix}bytes" = {size} '
+            f"must be multiples of {PAGE_BYTES} and end below 4 GiB."
+        )
+    return MemoryRegion(base, size)
+
+
+def _latency(table: TomlTable) -> LatencyModel:
+    model = LatencyModel(
+        core=table.number("core", minimum=0.01),
+        flash_load=table.number("flash_load", minimum=0, default=0.0),
+        flash_byte=table.number("flash_byte", minimum=0, default=0.0),
+        flash_byte_beyond_cache=table.number("flash_byte_beyond_cache", minimum=0, default=0.0),
+        cache_bytes=table.rising_pair("cache_bytes"),
+        per_operator=table.number("per_operator", minimum=0, default=0.0),
+        source=table.text("source"),
+        calibrated=table.flag("calibrated", default=True),
+    )
+    table.finish()
+    if model.flash_byte_beyond_cache > 0 and model.cache_bytes is None:
+        raise InputError(
+            f'{table.path}: key "{table.prefix}cache_bytes" is missing; expected two rising whole '
+            f'numbers [from, to], as "{table.prefix}flash_byte_beyond_cache" is set.'
+        )
+    return model

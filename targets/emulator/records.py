@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is called on the emulated core, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tinytailor.targets.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """Memory that the callee gets a pointer to. Without ``data`` it holds the fill pattern."""
+
+    size: int
+    data: bytes | None = None
+    read_back: bool = False
+
+    def __post_init__(self) -> None:
+        if self.size < 0 or (self.data is not None and len(self.data) != self.size):
+            given = "no data" if self.data is None else f"{len(self.data)} bytes of data"
+            raise InputError(f"a buffer of {self.size} bytes was given {given}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call ``symbol(buffer 0, buffer 1, ...)`` with a pointer to each buffer."""
+
+    symbol: str
+    buffers: tuple[Buffer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """``outputs`` are the buffers to read back, in order; ``counts`` go by region name.
+
+    ``stack_bytes`` is how deep the stack was written. A frame whose lowest words were reserved but
+    never written is seen only down to the last written one.
+    """
+
+    outputs: tuple[bytes, ...]
+    counts: Mapping[str, Counts]
+    stack_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Work of one region during one call; flash loads are data reads, each access counted."""
+
+    instructions: int
+    core_cycles: int
+    flash_loads: int
+    flash_bytes: int

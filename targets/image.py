@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading an ELF image: sizes, symbols, and the bytes that are loaded into flash.
+
+flash_bytes       = code + constants + initial values of .data
+ram_static_bytes  = .data + .bss                                  (no stack, no heap)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+from tinytailor.targets.errors import InputError
+
+_WRITABLE, _ALLOCATED = 0x1, 0x2
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSizes:
+    """Sizes in bytes; ``symbols`` maps a name to (address without the Thumb bit, size)."""
+
+    flash_bytes: int
+    ram_static_bytes: int
+    symbols: Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Bytes that are programmed into flash at ``address``."""
+
+    address: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedImage:
+    """An image as the emulator needs it; ``ram_end`` is past the last static byte, 0 if none."""
+
+    sizes: ImageSizes
+    ram_end: int
+    segments: tuple[Segment, ...]
+
+
+def image_sizes(elf: Path) -> ImageSizes:
+    """Sizes and symbols of an ELF file; InputError if it is none."""
+    return load_image(elf).sizes
+
+
+def load_image(elf: Path) -> LoadedImage:
+    """Sizes, symbols and flash contents of an ELF file; InputError if it is none."""
+    try:
+        with elf.open("rb") as file:
+            image = ELFFile(file)
+            segments = tuple(
+                Segment(segment["p_paddr"], segment.data())
+                for segment in image.iter_segments("PT_LOAD")
+                if segment["p_filesz"]
+            )
+            start, end = _static_range(image)
+            flash_bytes = sum(len(segment.data) for segment in segments)
+            sizes = ImageSizes(flash_bytes, end - start, _symbols(image))
+            return LoadedImage(sizes, end, segments)
+    except OSError as error:
+        raise InputError(f"{elf}: cannot be read: {error.strerror}.") from error
+    except ELFError as error:
+        raise InputError(f"{elf}: not an ELF image: {error}.") from error
+
+
+def _static_range(image: ELFFile) -> tuple[int, int]:
+    """The addresses that .data and .bss span, alignment gaps included; (0, 0) if there are none."""
+    ranges = [
+        (section["sh_addr"], section["sh_addr"] + section["sh_size"])
+        for section in image.iter_sections()
+        if section["sh_flags"] & _ALLOCATED
+        and section["sh_flags"] & _WRITABLE
+        and section["sh_size"]
+        and section.name.startswith((".data", ".bss"))
+    ]
+    if not ranges:
+        return 0, 0
+    return min(start for start, _ in ranges), max(end for _, end in ranges)
+
+
+def _symbols(image: ELFFile) -> dict[str, tuple[int, int]]:
+    table = image.get_section_by_name(".symtab")
+    if table is None:
+        return {}
+    found = {}
+    for symbol in table.iter_symbols():
+        kind = symbol["st_info"]["type"]
+        if kind in ("STT_FUNC", "STT_OBJECT", "STT_NOTYPE") and symbol.name[:1] not in ("", "$"):
+            thumb = 1 if kind == "STT_FUNC" else 0
+            found[symbol.name] = (symbol["st_value"] & ~thumb, symbol["st_size"])
+    return found

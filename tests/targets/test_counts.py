@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counts by block equal counts by single steps, on every core, for awkward control flow."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from programs import COUNTED_LOOP, PROGRAMS
+from tinytailor.targets import Board, Buffer, Call, Counts, run
+from tinytailor.targets.cycles import MODELS, cost, taken
+from tinytailor.targets.image import load_image
+from tinytailor.targets.instructions import decode
+
+CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m33")
+UNICORN = {"cortex-m0plus": "CORTEX_M0"}
+INPUT = struct.pack("<4i", 1000, 0, 0, 0)
+
+
+def single_step(elf: Path, board: Board) -> tuple[Counts, int]:
+    """Counts of ``run(x)`` from a trace of its instructions, and how many were branched to."""
+    image = load_image(elf)
+    buffer = -(-max(image.ram_end, board.ram.base) // 16) * 16
+    core = board.core.name
+    job = {
+        "elf": str(elf),
+        "cpu": UNICORN.get(core, core.upper().replace("-", "_")),
+        "entry": image.sizes.symbols["run"][0],
+        "pointers": [buffer],
+        "writes": [[buffer, INPUT.hex()]],
+        "flash": [board.flash.base, board.flash.bytes],
+        "ram": [board.ram.base, board.ram.bytes],
+    }
+    script = Path(__file__).with_name("single_step.py")
+    done = subprocess.run(
+        [sys.executable, str(script), json.dumps(job)], capture_output=True, text=True, check=True
+    )
+    answer = json.loads(done.stdout)
+    model = MODELS[str(board.core.cycle_model)]
+    cycles, jumps, before, end = 0, 0, None, 0
+    for pc, code in answer["steps"]:
+        (instruction,) = decode(bytes.fromhex(code))
+        straight = before is not None and pc == end
+        cycles += cost(model, instruction, before if straight else None)
+        if before is not None and not straight:
+            cycles += taken(model, before)
+            jumps += 1
+        before, end = instruction, pc + instruction.size
+    assert before is not None
+    cycles += taken(model, before)
+    reads = answer["flash_reads"]
+    return Counts(len(answer["steps"]), cycles, len(reads), sum(reads)), jumps
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_counts_equal_those_of_single_steps(
+    core: str, board_of: Callable[[str], Board], build: Callable[..., Path]
+) -> None:
+    board = board_of(core)
+    jumps = 0
+    for name, text in PROGRAMS.items():
+        elf = build(text, board, "run")
+        (result,) = run(elf, board, [Call("run", (Buffer(16, INPUT, read_back=True),))])
+        expected, more = single_step(elf, board)
+        jumps += more
+        assert result.counts[""] == expected, name
+    assert jumps > 1000
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_a_loop_of_known_length_is_counted_to_the_instruction(
+    core: str, board_of: Callable[[str], Board], build: Callable[..., Path]
+) -> None:
+    board = board_of(core)
+    elf = build(COUNTED_LOOP, board, "run")
+    (result,) = run(elf, board, [Call("run", (Buffer(16, INPUT),))])
+    assert result.counts[""].instructions == 1 + 3 * 1000 + 1
+    # ldr 2 (m33: 1), adds 1, subs 1, bne 2 but 1 at the last, bx 3 (m0+: 2)
+    loop = 1000 * 4 - 1
+    assert (
+        result.counts[""].core_cycles
+        == loop
+        + {
+            "cortex-m0plus": 2 + 2,
+            "cortex-m3": 2 + 3,
+            "cortex-m4": 2 + 3,
+            "cortex-m33": 1 + 3,
+        }[core]
+    )
+
+
+def test_counting_again_gives_the_same_counts(
+    board_of: Callable[[str], Board], build: Callable[..., Path]
+) -> None:
+    board = board_of("cortex-m4")
+    elf = build(PROGRAMS["selects"], board, "run")
+    call = Call("run", (Buffer(16, INPUT),))
+    first, second = run(elf, board, [call, call])
+    (third,) = run(elf, board, [call])
+    assert first.counts == second.counts == third.counts
