@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tinytailor compile: a model file to a project in C (or HLS) for a target."""
+"""tinytailor compile: a model file to a project in C (or HLS C++) for a target."""
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-
-from tinytailor.cli.output import Json, Result, TargetName, command, note
-from tinytailor.cli.project import free_folder, identifier
-from tinytailor.cli.show import kib
+from tinytailor.cli.options import Json, TargetName
+from tinytailor.cli.output import Result, command, note
 from tinytailor.targets.errors import InputError
 
 SUFFIXES = (".onnx", ".tflite")
@@ -32,34 +29,31 @@ def run(
 
 
 def compile_file(model: Path, target_name: str, out: Path, name: str) -> dict[str, Any]:
-    """Checks that need no compiler first, then the compiler's work, each step on stderr."""
+    """The manifest of the new project; what needs no compiler is checked first."""
+    from tinytailor.compiler import compile_model, load_model
+    from tinytailor.compiler.project import check_name, check_output, sha256_of
     from tinytailor.targets import load_target
 
     target = load_target(target_name)
-    identifier(name)
-    free_folder(out)
-    digest = model_digest(model)
-
-    from tinytailor.compiler import compile_model, load_model
-
-    return compile_model(
-        load_model(model), target, out, name, model_sha256=digest, on_step=note
-    )
-
-
-def model_digest(model: Path) -> str:
+    check_name(name)
+    check_output(out)
     if model.suffix not in SUFFIXES:
         raise InputError(f"{model}: unknown kind of model; expected {' or '.join(SUFFIXES)}")
-    try:
-        return hashlib.sha256(model.read_bytes()).hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot read model {model}: {error.strerror}") from None
+    if not model.is_file():
+        raise InputError(f"cannot read model {model}: there is no such file")
+    note(f"reading {model}")
+    graph = load_model(model)
+    return compile_model(graph, target, out, name, model_sha256=sha256_of(model), on_step=note)
 
 
 def show(console: Console, manifest: dict[str, Any], out: Path) -> None:
     console.print(f"{manifest['name']} for {manifest['target']}: {out}/")
-    console.print(
-        f"arena {manifest['arena_bytes']} B, RAM {kib(manifest['ram_bytes'])}, "
-        f"flash {kib(manifest['flash_bytes'])}, {manifest['macs'] / 1e6:.2f} MMAC"
-    )
-    console.print(f"next: tinytailor verify {out}; tinytailor profile {out}")
+    if manifest["kind"] == "mcu":
+        console.print(
+            f"arena {manifest['arena_bytes']} B, RAM {manifest['ram_bytes']} B, "
+            f"flash {manifest['flash_bytes']} B, {manifest['macs'] / 1e6:.2f} MMAC, "
+            f"{manifest['latency_ms']:.3f} ms on the emulated board"
+        )
+        console.print(f"next: tinytailor verify {out}; tinytailor profile {out}")
+    else:
+        console.print(f"next: tinytailor verify {out} --on csim")

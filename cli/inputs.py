@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from tinytailor.targets.errors import InputError
 
-LABEL_NAMES = ("y", "labels")
+LABEL_NAMES = ("y", "labels", "label")
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """``x`` int8 (N, *input shape without its leading 1), ``name`` of its array, optional labels."""
+    """``x`` int8 (N, *input shape without its leading 1), the name of its array, labels (N,)."""
 
     x: np.ndarray
     name: str
@@ -31,11 +30,38 @@ class Inputs:
     labels: np.ndarray | None = None
     expected: np.ndarray | None = None
 
+    def accuracy(self, outputs: np.ndarray) -> float:
+        """Share of rows whose largest output, the first of equal ones, is at the label."""
+        return float(np.mean(outputs.reshape(len(outputs), -1).argmax(axis=1) == self.labels))
+
+    def compare(self, outputs: np.ndarray) -> dict[str, int]:
+        """How many rows and elements differ from the expected outputs, and by how much at most."""
+        rows = outputs.reshape(len(outputs), -1)
+        if self.expected is None or rows.shape != self.expected.shape:
+            expected = None if self.expected is None else self.expected.shape
+            raise InputError(f"the model's outputs are {rows.shape}, the expected ones {expected}")
+        far = np.abs(rows.astype(np.int32) - self.expected)
+        return {
+            "rows": len(far),
+            "equal_rows": int((far == 0).all(axis=1).sum()),
+            "differing_elements": int(np.count_nonzero(far)),
+            "largest_difference": int(far.max()),
+        }
+
 
 def load_inputs(
-    path: Path, model_input: Mapping[str, Any], *, name: str | None, expect: str | None
+    path: Path,
+    model_inputs: Sequence[Mapping[str, Any]],
+    *,
+    name: str | None = None,
+    expect: str | None = None,
 ) -> Inputs:
-    """``model_input`` and the output's shape come from a project's manifest; errors name arrays."""
+    """``model_inputs`` is the manifest's list; errors name the arrays and their shapes."""
+    if len(model_inputs) != 1:
+        raise InputError(
+            f"the project has {len(model_inputs)} inputs; --inputs reads models with one"
+        )
+    model_input = model_inputs[0]
     arrays = load_arrays(path)
     shape = tuple(model_input["shape"][1:])
     chosen = _choose(path, arrays, shape, name)
@@ -64,7 +90,9 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise InputError(f"{path} is one .npy array; save it as .npz: np.savez(file, x=array)")
+                raise InputError(
+                    f"{path} is one .npy array; save it as .npz: np.savez(file, x=array)"
+                )
             return {name: archive[name] for name in archive.files}
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None

@@ -9,21 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
-
-from tinytailor.cli.output import Json, Result, TargetName, command, note, progress
+from tinytailor.cli.options import DataName, Json, SpaceName, TargetName, Workers
+from tinytailor.cli.output import Result, command, note, stages
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
     from tinytailor.compiler.opkey import OpKey
     from tinytailor.latency_tables import LatencyTable
     from tinytailor.targets import Board
-
-SpaceName = Annotated[str, typer.Option("--space", help="Search space.")]
-DataName = Annotated[
-    str,
-    typer.Option("--data", help="ucr:NAME, uci-har, npz:FILE, …: what the network classifies."),
-]
-Workers = Annotated[int, typer.Option(help="Processes that measure at a time.", min=1)]
 
 
 @command
@@ -105,7 +98,7 @@ def measure_keys(
 
     toolchain = cross_toolchain()
     note(f"measuring on the emulated {board.name} with {toolchain.version}: {path}")
-    with progress("operators", len(keys)) as at:
+    with stages() as at:
         return measure(
             keys,
             board,
@@ -113,5 +106,5 @@ def measure_keys(
             path,
             resume=resume,
             workers=workers,
-            on_progress=lambda done, total: at(done),
+            on_progress=lambda done, total: at("operators measured", done, total, ""),
         )

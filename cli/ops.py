@@ -7,8 +7,8 @@ import inspect
 
 from rich.console import Console
 from rich.table import Table
-
-from tinytailor.cli.output import Json, Result, command
+from tinytailor.cli.options import Json
+from tinytailor.cli.output import Result, command
 
 
 @command

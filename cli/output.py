@@ -3,9 +3,9 @@
 
 A command returns a Result. It goes to stdout: as text, or with ``--json`` as exactly one JSON
 object (``{"error": …, "exit_code": …}`` where there is no result). Everything else (steps, progress
-bars, errors, what libraries print) goes to stderr. A mistake ends in a sentence and an exit code:
+bars, errors, what libraries print) goes to stderr. A mistake ends in a sentence and a code:
 
-    0 ok   1 a check failed   2 usage or bad input   3 over budget   4 a tool is missing   130 Ctrl-C
+    0 ok   1 a check failed   2 usage or bad input   3 over budget   4 tool missing   130 Ctrl-C
 """
 
 from __future__ import annotations
@@ -16,25 +16,24 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn, ParamSpec, TextIO
+from typing import Any, NoReturn, ParamSpec, TextIO
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from tinytailor.targets.errors import TinytailorError
 
 P = ParamSpec("P")
 
 INTERRUPTED = 130
 FILE_COLUMNS = 160  # where stdout is no terminal, tables are not folded
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, all else on stderr.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.", min=0)]
-TargetName = Annotated[
-    str,
-    typer.Option("--target", "-t", help="A name that `tinytailor targets` lists, or a .toml file."),
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +77,24 @@ def note(text: str) -> None:
 
 
 @contextlib.contextmanager
-def progress(label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr; the value is a function that says how many steps are done."""
+def stages() -> Iterator[Callable[[str, int, int, str], None]]:
+    """Bars on stderr, one a stage: the value is called as ``at(stage, done, total, text)``."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TextColumn("{task.fields[text]}"),
     )
-    with Progress(*columns, console=_console(sys.stderr)) as bar:
-        task = bar.add_task(label, total=total)
-        yield lambda done: bar.update(task, completed=done)
+    with Progress(*columns, console=_console(sys.stderr)) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def at(stage: str, done: int, total: int, text: str = "") -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, text=text)
+            bars.update(tasks[stage], completed=done, total=total, text=text)
+
+        yield at
 
 
 def _fail(message: str, code: int, as_json: bool) -> NoReturn:

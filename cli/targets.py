@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
-
-from tinytailor.cli.output import Json, Result, command
+from tinytailor.cli.options import Json
+from tinytailor.cli.output import Result, command
 
 
 @command
@@ -19,7 +19,9 @@ def run(as_json: Json = False) -> Result:
     targets = [load_target(name) for name in target_names()]
 
     def show(console: Console) -> None:
-        table = Table("target", "kind", "core or part", "clock", "flash or DSP", "RAM", "latency model")
+        table = Table(
+            "target", "kind", "core or part", "clock", "flash or DSP", "RAM", "latency model"
+        )
         for target in targets:
             clock = f"{target.clock_hz / 1e6:g} MHz"
             if isinstance(target, Board):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a network may cost, and the units a user writes it in.
 
-    latency   10ms  500us  1.5s           a bare number is refused: 10 what?
-    memory    24KiB (1024)  48kB (1000)  1MiB  65536 (bytes)
+latency   10ms  500us  1.5s           a bare number is refused: 10 what?
+memory    24KiB (1024)  48kB (1000)  1MiB  65536 (bytes)
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _split(text: str, what: str, example: str) -> tuple[float, str]:
 
 
 def parse_latency(text: str) -> float:
-    """``"10ms"`` to milliseconds; InputError for anything but a positive number with us, ms or s."""
+    """``"10ms"`` to milliseconds; InputError unless a positive number with us, ms or s."""
     value, unit = _split(text, "latency", "10ms, 500us or 1.5s")
     if unit not in MS_PER_UNIT:
         got = f"unit {unit!r}" if unit else "no unit"

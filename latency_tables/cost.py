@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a network costs on a board: exact memory, and the sum of what its operators cost.
 
-    cycles = glue(base + n * per_node) + sum over nodes of the board model of the node's counts
-    RAM    = arena + input + output + static data + stack,   arena exact (compiler.plan_memory)
-    flash  = image of an empty network + n * node + constants + code, a function for each node
+cycles = glue(base + n * per_node) + sum over nodes of the board model of the node's counts
+RAM    = arena + input + output + static data + stack,   arena exact (compiler.plan_memory)
+flash  = image of an empty network + n * node + constants + code, a function for each node
 """
 
 from __future__ import annotations
@@ -64,7 +64,11 @@ class Cost:
 def network_cost(graph: Graph, table: LatencyTable, board: Board) -> Cost:
     """The cost of ``graph`` on ``board``; InputError names the command if the table lacks a row."""
     header, isa = table.header, str(board.core.isa)
-    if (header.target, header.core, header.clock_hz) != (board.name, board.core.name, board.clock_hz):
+    if (header.target, header.core, header.clock_hz) != (
+        board.name,
+        board.core.name,
+        board.clock_hz,
+    ):
         raise InputError(
             f"{table.path} was measured for {header.target} ({header.core}, {header.clock_hz} Hz), "
             f"not for {board.name} ({board.core.name}, {board.clock_hz} Hz)"

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.opkey import example_constants
 from tinytailor.compiler.ops import Dense

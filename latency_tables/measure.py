@@ -24,7 +24,6 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-
 from tinytailor.compiler.opkey import OpKey, example_graph
 from tinytailor.latency_tables.origin import make_header, require_same_origin
 from tinytailor.latency_tables.records import Measurement, Work
@@ -57,7 +56,9 @@ def measure(
     wanted = sorted(set(keys))
     foreign = [key for key in wanted if key.isa != str(board.core.isa)]
     if foreign:
-        raise InputError(f"{describe(foreign[0])} is not for {board.name}, which has {board.core.isa}")
+        raise InputError(
+            f"{describe(foreign[0])} is not for {board.name}, which has {board.core.isa}"
+        )
     with writing(path):
         if resume and path.exists():
             table = LatencyTable.load(path)

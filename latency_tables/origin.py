@@ -24,7 +24,10 @@ RUNNER = "emulator"
 def make_header(board: Board, toolchain: Toolchain) -> Header:
     """The header of a new table; measures the glue of an invoke."""
     return _header(
-        board, toolchain, measure_glue(board, toolchain), datetime.now(UTC).isoformat("T", "seconds")
+        board,
+        toolchain,
+        measure_glue(board, toolchain),
+        datetime.now(UTC).isoformat("T", "seconds"),
     )
 
 

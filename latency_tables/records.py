@@ -34,7 +34,10 @@ class _Record:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         hints = _hints(cls)
-        missing, unknown = sorted(hints.keys() - values.keys()), sorted(values.keys() - hints.keys())
+        missing, unknown = (
+            sorted(hints.keys() - values.keys()),
+            sorted(values.keys() - hints.keys()),
+        )
         if missing or unknown:
             raise InputError(f"fields missing: {missing}, unknown: {unknown}")
         return cls(**{name: _typed(name, hints[name], values[name]) for name in hints})
@@ -67,10 +70,13 @@ def _typed(name: str, hint: Any, value: Any) -> Any:
         return value
     if hint == dict[str, Any] and isinstance(value, dict):
         return value
-    if hint == tuple[str, ...] and isinstance(value, list):
-        if all(isinstance(item, str) for item in value):
-            return tuple(value)
+    if hint == tuple[str, ...] and isinstance(value, list) and _all_text(value):
+        return tuple(value)
     raise InputError(f"field {name} has the wrong type or sign: {value!r}")
+
+
+def _all_text(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +126,9 @@ def _tuple(work: Work) -> tuple[int, int, int, int]:
 class Glue(_Record):
     """What an emitted network costs besides its operators, measured once per table.
 
-    invoke = base + nodes * per_node + sum of operators;  flash = image_bytes + nodes * node_bytes
-    + constants + kernels;  RAM = arena + input + output + static_bytes + stack_bytes + deepest kernel.
+    invoke = base + nodes * per_node + sum of operators
+    flash  = image_bytes + nodes * node_bytes + constants + kernels
+    RAM    = arena + input + output + static_bytes + stack_bytes + stack of the deepest kernel
     """
 
     base: Work
@@ -134,7 +141,7 @@ class Glue(_Record):
 
 @dataclass(frozen=True, slots=True)
 class Header(_Record):
-    """Where and with what a table was measured; two tables are comparable when `origin` is equal."""
+    """Where and with what a table was measured; rows of equal `origin` belong together."""
 
     target: str
     core: str

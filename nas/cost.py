@@ -80,6 +80,7 @@ class TableCosts:
         """The full record of ``network_cost``, provenance and nodes included."""
         if topology not in self._networks:
             from tinytailor.latency_tables.cost import network_cost
+
             graph = placeholder_graph(topology)
             self._networks[topology] = network_cost(graph, self.table, self.board)
         return self._networks[topology]
@@ -96,9 +97,10 @@ def require_keys(space: Space, table: LatencyTable, isa: str) -> None:
     if missing:
         raise InputError(
             f"{table.path} lacks {len(missing)} of the {len(keys)} operators of space {space.name} "
-            f"for {space.time}x{space.sensors} and {space.classes} classes, first: {missing[0].kind} "
-            f"{missing[0].input_shapes} {missing[0].attributes}; measure them with: tinytailor "
-            f"measure --target {table.header.target} --space {space.name} --out {table.path}"
+            f"for {space.time}x{space.sensors} and {space.classes} classes, first: "
+            f"{missing[0].kind} {missing[0].input_shapes} {missing[0].attributes}; "
+            "measure them with: tinytailor measure "
+            f"--target {table.header.target} --space {space.name} --out {table.path}"
         )
 
 

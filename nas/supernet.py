@@ -1,49 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All networks of the time-series space in one, with a distribution over every decision.
+"""All networks of a space in one module, with a distribution over every decision.
 
-A decision with logits a has probabilities w = softmax(a), sampled by Gumbel-softmax while searching.
-Channels are searched by prefix masks on a full-width convolution, y = conv(x) * sum_i w_i mask_i, and
-operators by weighting what they produce (MicroNAS, arXiv 2310.18384). At probabilities that are
-certain of one network, the supernet computes exactly that network with the first channels of its
-weights; what the distribution costs is computed in expected.py.
+A decision with logits a has probabilities w = softmax(a), sampled by Gumbel-softmax in the search.
+What the network computes under such probabilities is up to the space (see Space.supernet); at
+probabilities that are certain of one network, it is exactly that network with the first channels of
+the shared weights. What the distribution costs is computed in expected.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tinytailor.nas.network import ConvBlock, module_name
-from tinytailor.nas.placements import Placement, branch_presence, make_slots, placements
-from tinytailor.nas.spaces.base import Architecture, Option, architecture
+from tinytailor.nas.placements import Placement, Slot
+from tinytailor.nas.spaces.base import Architecture, Option, Space, architecture
 from tinytailor.nas.topology import ConvLayer
-
-if TYPE_CHECKING:
-    from tinytailor.nas.spaces.timeseries import TimeSeriesSpace
 
 Probabilities = Mapping[str, Tensor]
 
 
-class TimeSeriesSupernet(nn.Module):
-    """See the module's text; ``space`` is a TimeSeriesSpace."""
+class Supernet(nn.Module):
+    """Shared convolutions for every slot, and the logits of every decision, all equal at first."""
 
-    def __init__(self, space: TimeSeriesSpace, generator: torch.Generator) -> None:
+    def __init__(self, space: Space, slots: Mapping[str, Slot], generator: torch.Generator) -> None:
         super().__init__()
-        self.space = space
+        self.space, self.slots = space, slots
         self.alphas = nn.ParameterDict(
-            {module_name(d.name): nn.Parameter(torch.zeros(len(d.options))) for d in space.decisions}
+            {
+                module_name(d.name): nn.Parameter(torch.zeros(len(d.options)))
+                for d in space.decisions
+            }
         )
-        self.slots = make_slots(space)
-        self.blocks = nn.ModuleDict()
-        for name, slot in self.slots.items():
-            if isinstance(slot.layer, ConvLayer):
-                self.blocks[module_name(name)] = ConvBlock(
+        self.blocks = nn.ModuleDict(
+            {
+                module_name(name): ConvBlock(
                     slot.inputs[-1], slot.layer, generator, norm=slot.layer.relu
                 )
+                for name, slot in slots.items()
+                if isinstance(slot.layer, ConvLayer)
+            }
+        )
+
+    def forward(self, x: Tensor, probabilities: Probabilities) -> Tensor:
+        """(N, 1, T, C) to logits (N, classes)."""
+        raise NotImplementedError
+
+    def placements(self, probabilities: Probabilities) -> list[Placement]:
+        """Every possible operator under ``probabilities``, for expected costs."""
+        raise NotImplementedError
+
+    def conv(self, name: str, x: Tensor) -> Tensor:
+        """The shared convolution of a slot, with ReLU where its layer has one."""
+        y: Tensor = self.blocks[module_name(name)](x)
+        layer = self.slots[name].layer
+        return functional.relu(y) if isinstance(layer, ConvLayer) and layer.relu else y
 
     def architecture_parameters(self) -> list[nn.Parameter]:
         return list(self.alphas.values())
@@ -109,40 +123,6 @@ class TimeSeriesSupernet(nn.Module):
                 for d, p in zip(self.space.decisions, self.probabilities().values(), strict=True)
             }
         return architecture(self.space, choice)
-
-    def placements(self, probabilities: Probabilities) -> list[Placement]:
-        """Every possible operator under ``probabilities``, for expected costs."""
-        return placements(self.space, self.slots, probabilities)
-
-    def forward(self, x: Tensor, probabilities: Probabilities) -> Tensor:
-        """(N, 1, T, C) to logits (N, classes)."""
-        for stage in self.space.stages[:-1]:
-            if stage.name.startswith("time"):
-                x = self._time(stage.name, x, probabilities)
-            else:
-                x = self._fusion(stage.name, x, probabilities)
-        return cast(Tensor, self.blocks["head"](x)).mean(dim=(2, 3))
-
-    def _conv(self, name: str, x: Tensor) -> Tensor:
-        return functional.relu(self.blocks[module_name(name)](x))
-
-    def _time(self, name: str, x: Tensor, p: Probabilities) -> Tensor:
-        kernels = p[f"{name}.kernel"]
-        options = self.space.stage(name).decisions[0].options
-        total = torch.stack(
-            [w * self._conv(f"{name}.k{k}", x) for w, k in zip(kernels, options, strict=True)]
-        ).sum(dim=0)
-        return total * mask(p[f"{name}.channels"], self.space.time_channels)
-
-    def _fusion(self, name: str, x: Tensor, p: Probabilities) -> Tensor:
-        widths = self.space.fusion_channels
-        narrow = self._conv(f"{name}.bottleneck", x) * mask(p[f"{name}.bottleneck"], widths)
-        total = p[f"{name}.residual"][1] * self._conv(f"{name}.residual", x)
-        for kernel, presence in branch_presence(self.space, name, p).items():
-            total = total + presence * self._conv(f"{name}.branch{kernel}", narrow)
-        total = total * mask(p[f"{name}.channels"], widths)
-        keep = p.get(f"{name}.keep")
-        return total if keep is None else keep[1] * total + keep[0] * x
 
 
 def mask(weights: Tensor, options: tuple[int, ...]) -> Tensor:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops import Add, AveragePool2d, Conv2d, Operator
 from tinytailor.compiler.opkey import OpKey, make_key
+from tinytailor.compiler.ops import Add, AveragePool2d, Conv2d, Operator
 
 INPUT = "input"
 Pair = tuple[int, int]
@@ -75,7 +75,7 @@ Layer = ConvLayer | AddLayer | PoolLayer
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """``layers`` in execution order over the tensor ``input`` of shape (1, time, sensors, channels)."""
+    """``layers`` in execution order over ``input`` of shape (1, time, sensors, channels)."""
 
     input_shape: Shape
     layers: tuple[Layer, ...]
@@ -105,7 +105,7 @@ class Topology:
 
 
 def same_padding(shape: Shape, kernel: Pair, stride: Pair) -> tuple[int, int, int, int]:
-    """(top, left, bottom, right) so that the output is ceil(size / stride); the odd pixel is last."""
+    """(top, left, bottom, right) for an output of ceil(size / stride); the odd pixel is last."""
     top, bottom = _same(shape[1], kernel[0], stride[0])
     left, right = _same(shape[2], kernel[1], stride[1])
     return top, left, bottom, right

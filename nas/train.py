@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training a network on a small set of series, resumable after any epoch.
 
-AdamW with a one-cycle rate (linear warm-up, cosine to zero), cross entropy over classes (dim 1) with
-label smoothing, light augmentation (amplitude, jitter, a shift in time with repeated borders).
+AdamW with a one-cycle rate (linear warm-up, cosine to zero), cross entropy over classes (dim 1)
+with label smoothing, light augmentation (amplitude, jitter, a shift in time with repeated borders).
 All chance comes from one generator whose state is part of the checkpoint, so a run that was killed
 and resumed ends with the same weights as one that was not.
 """
@@ -60,7 +60,7 @@ def fit(
     every: int = 1,
     on_epoch: Progress = lambda done, total, loss: None,
 ) -> list[float]:
-    """Train in place; returns the mean loss of every epoch. Continues from ``checkpoint`` if there."""
+    """Train in place, from ``checkpoint`` if it exists; returns the mean loss of every epoch."""
     optimizer = torch.optim.AdamW(
         network.parameters(), training.learning_rate, weight_decay=training.weight_decay
     )
@@ -125,7 +125,7 @@ def endless_batches(count: int, size: int, generator: torch.Generator) -> Iterat
 
 
 def augment(x: Tensor, training: Training, generator: torch.Generator) -> Tensor:
-    """A perturbed copy of (N, 1, T, C): every series gets its own gain and shift, every value noise."""
+    """A copy of (N, 1, T, C): every series with its own gain and shift, every value with noise."""
     count, _, time, sensors = x.shape
     gain = 1 + training.scale * torch.randn((count, 1, 1, 1), generator=generator)
     noise = training.jitter * torch.randn(x.shape, generator=generator)

@@ -129,7 +129,9 @@ def compile_or_raise(command: Sequence[str], what: str, folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
-        errors = [line for line in lines if "error" in line or "undefined" in line]
+        signs = ("error: ", "undefined reference", "will not fit", "overflowed")
+        errors = [line for line in lines if any(sign in line for sign in signs)]
+        errors = [line for line in errors if not line.startswith("collect2:")]
         shown = "\n".join((errors or lines)[:8])
         raise ToolError(f"{what} failed ({Path(command[0]).name} exit {done.returncode}):\n{shown}")
 

@@ -7,7 +7,7 @@ verify_csim, run_csim   the project's C simulation against expected integers
 """
 
 from tinytailor.compiler.fpga.csim import CsimReport, interpret, run_csim, verify_csim
-from tinytailor.compiler.fpga.emit import emit
 from tinytailor.compiler.fpga.limits import check
+from tinytailor.compiler.fpga.project import emit
 
 __all__ = ["CsimReport", "check", "emit", "interpret", "run_csim", "verify_csim"]

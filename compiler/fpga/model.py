@@ -12,7 +12,8 @@ Stages of a step overlap, so a step costs its weights, then its slowest stage or
 whichever is more, then the pipeline depths. The deformable and 1x1 formulas reproduced a
 SystemVerilog twin of these units within 2 cycles in 39 Verilator runs; the HLS has not been
 synthesized. Area: formulas fitted to yosys synth_xilinx runs of the same units (+-6 %), with the
-multipliers recounted for 24 x 32 bit requantization (2 DSP blocks a lane).
+multipliers recounted for 24 x 32 bit requantization (2 DSP blocks a lane) and the line buffer as
+``line_rows`` banks with one read port each.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ def step_cost(step: Step, fpga: Fpga) -> StepCost:
     rate = fpga.ddr_bytes_per_cycle
     load = STEP_WORDS + ceil(count.load * 8 / min(8.0, rate))
     traffic = LANES * (count.read + count.write)
-    port = LANES * max(count.read, count.write) / fpga.port_bytes_per_cycle
+    port_rate = fpga.port_bytes_per_cycle
+    port = LANES * max(count.read, count.write) / port_rate
     memory = ceil(max(traffic / rate, port))
     pointwise = (
         count.pointwise + POINTWISE_DEPTH
@@ -84,9 +86,9 @@ def step_cost(step: Step, fpga: Fpga) -> StepCost:
         else count.read + FORWARD_DEPTH
     )
     if step.deform is not None:
-        slowest_input = max(count.read, count.pointwise, memory)
-        words_per_cycle = min(1.0, step.pixels * step.out_blocks / slowest_input)
         lead, total = _lead_words(step), step.pixels * step.out_blocks
+        arrival = max(total, count.pointwise, LANES * count.read / min(float(port_rate), rate))
+        words_per_cycle = total / arrival
         deform = DEFORM_DEPTH + ceil(
             max(lead / words_per_cycle + 3 * total, total / words_per_cycle + 3 * lead)
         )

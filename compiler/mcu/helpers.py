@@ -25,21 +25,23 @@ _WIDEN = """\
 /* int8 to int16, in order. */
 static inline void tt_widen(int16_t *to, const int8_t *from, int32_t count)
 {
-    int32_t i = 0;
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
-    for (; i + 4 <= count; i += 4) {
+    for (int32_t words = count >> 2; words > 0; --words) {
         uint32_t word, even, odd, low, high;
-        memcpy(&word, from + i, 4);
+        memcpy(&word, from, 4);
         __asm__("sxtb16 %0, %1" : "=r"(even) : "r"(word));
         __asm__("sxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(word));
         __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(low) : "r"(even), "r"(odd));
         __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(high) : "r"(odd), "r"(even));
-        memcpy(to + i, &low, 4);
-        memcpy(to + i + 2, &high, 4);
+        memcpy(to, &low, 4);
+        memcpy(to + 2, &high, 4);
+        from += 4;
+        to += 4;
     }
+    count &= 3;
 #endif
-    for (; i < count; ++i) {
-        to[i] = from[i];
+    for (; count > 0; --count) {
+        *to++ = *from++;
     }
 }
 """
@@ -75,36 +77,11 @@ static inline int32_t tt_max(int32_t a, int32_t b)
 """
 
 
-_MAC4 = """\
-/* acc[c] += x[c] * w[c] for four channels. */
-static inline void tt_mac4(const int8_t *x, const int8_t *w, int32_t *acc)
-{
-#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
-    uint32_t xs, ws, xe, xo, we, wo;
-    memcpy(&xs, x, 4);
-    memcpy(&ws, w, 4);
-    __asm__("sxtb16 %0, %1" : "=r"(xe) : "r"(xs));
-    __asm__("sxtb16 %0, %1" : "=r"(we) : "r"(ws));
-    __asm__("sxtb16 %0, %1, ror #8" : "=r"(xo) : "r"(xs));
-    __asm__("sxtb16 %0, %1, ror #8" : "=r"(wo) : "r"(ws));
-    __asm__("smlabb %0, %1, %2, %0" : "+r"(acc[0]) : "r"(xe), "r"(we));
-    __asm__("smlabb %0, %1, %2, %0" : "+r"(acc[1]) : "r"(xo), "r"(wo));
-    __asm__("smlatt %0, %1, %2, %0" : "+r"(acc[2]) : "r"(xe), "r"(we));
-    __asm__("smlatt %0, %1, %2, %0" : "+r"(acc[3]) : "r"(xo), "r"(wo));
-#else
-    for (int32_t c = 0; c < 4; ++c) {
-        acc[c] += x[c] * w[c];
-    }
-#endif
-}
-"""
-
 HELPERS: dict[str, str] = {
     "requantize": _REQUANTIZE,
     "widen": _WIDEN,
     "fill8": _FILL8,
     "fill16": _FILL16,
-    "mac4": _MAC4,
     "min": _MIN,
     "max": _MAX,
 }

@@ -34,7 +34,6 @@ class Intrinsic:
     name: str
     function: str
     text: str
-    helpers: tuple[str, ...] = ()  # C functions the text calls
 
 
 def padded_depth(depth: int) -> int:
@@ -214,17 +213,59 @@ def depthwise_block(kernel: Pair, row: int, column: int, channels: int) -> Intri
     name = f"tinytailor.{function}"
     if TensorIntrin.get(name, allow_missing=True) is None:
         _register_depthwise(name, function, kh, kw)
-    taps = "\n".join(
-        f"    tt_mac4(x + {i * row + j * column}, w + {(i * kw + j) * channels}, acc);"
-        for i in range(kh)
-        for j in range(kw)
-    )
-    text = (
+    return Intrinsic(name, function, _depthwise_text(function, kernel, row, column, channels))
+
+
+def _depthwise_text(function: str, kernel: Pair, row: int, column: int, channels: int) -> str:
+    """C of the window: both words of a tap are split into even and odd channels."""
+    kh, kw = kernel
+    taps = [(i * row + j * column, (i * kw + j) * channels) for i in range(kh) for j in range(kw)]
+    body = f"""\
+    for (int32_t i = 0; i < {kh}; ++i) {{
+        for (int32_t j = 0; j < {kw}; ++j) {{
+            for (int32_t c = 0; c < 4; ++c) {{
+                acc[c] += x[i * {row} + j * {column} + c] * w[(i * {kw} + j) * {channels} + c];
+            }}
+        }}
+    }}"""
+    if max(max(tap) for tap in taps) <= _MAX_OFFSET:
+        assembly = _depthwise_assembly(taps)
+        body = (
+            f"#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP\n{assembly}\n#else\n{body}\n#endif"
+        )
+    return (
         f"/* Four channels of a {kh}x{kw} depthwise window. */\n"
         f"static inline void {function}(const int8_t *x, const int8_t *w, int32_t *acc)\n"
-        f"{{\n{taps}\n}}\n"
+        f"{{\n{body}\n}}\n"
     )
-    return Intrinsic(name, function, text, ("mac4",))
+
+
+def _depthwise_assembly(taps: list[tuple[int, int]]) -> str:
+    lines = []
+    for x_offset, w_offset in taps:
+        lines += [f"ldr %[xs], [%[x], #{x_offset}]", f"ldr %[ws], [%[w], #{w_offset}]"]
+        for rotate, low, high in (("", 0, 2), (", ror #8", 1, 3)):
+            lines += [
+                f"sxtb16 %[u], %[xs]{rotate}",
+                f"sxtb16 %[v], %[ws]{rotate}",
+                f"smlabb %[c{low}], %[u], %[v], %[c{low}]",
+                f"smlatt %[c{high}], %[u], %[v], %[c{high}]",
+            ]
+    moved = ", ".join(f'[c{c}] "+r"(c{c})' for c in range(4))
+    scratch = ", ".join(f'[{name}] "=&r"({name})' for name in ("xs", "ws", "u", "v"))
+    return "\n".join(
+        [
+            *(f"    int32_t c{c} = acc[{c}];" for c in range(4)),
+            "    int32_t xs, ws, u, v;",
+            "    __asm__ volatile(",
+            *(f'        "{line}\\n"' for line in lines),
+            f"        : {moved},",
+            f"          {scratch}",
+            '        : [x] "r"(x), [w] "r"(w)',
+            '        : "memory");',
+            *(f"    acc[{c}] = c{c};" for c in range(4)),
+        ]
+    )
 
 
 def _register_depthwise(name: str, function: str, kh: int, kw: int) -> None:

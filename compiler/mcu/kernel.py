@@ -64,7 +64,6 @@ def print_kernel(
     for name in sorted(rendered.helpers & HELPERS.keys()):
         helpers[f"tt_{name}"] = HELPERS[name]
     for intrinsic in kernel.intrinsics:
-        helpers |= {f"tt_{name}": HELPERS[name] for name in intrinsic.helpers}
         helpers[intrinsic.function] = intrinsic.text
     return Kernel(
         symbol,

@@ -255,7 +255,9 @@ def _expression(node: Any, scope: _Scope) -> tuple[str, int]:
     kind = type(node)
     if kind is IntImm:
         value = int(node.value)
-        return (str(value), _ATOM) if value >= 0 else (f"({value})", _ATOM)
+        if value == -(2**31):
+            return "INT32_MIN", _ATOM  # the literal -2147483648 is not of type int
+        return (str(value) if value >= 0 else f"({value})"), _ATOM
     if kind is ir.Var:
         return scope.name(node), _ATOM
     if kind is tirx.Cast:

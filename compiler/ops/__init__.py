@@ -9,9 +9,20 @@ from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
 from tinytailor.compiler.ops.pool import AveragePool2d
 from tinytailor.compiler.ops.reshape import Reshape
 from tinytailor.compiler.ops.softmax import Softmax
+from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
 
 OPERATORS: dict[str, type[Operator]] = {
-    op.kind: op for op in (Add, AveragePool2d, Conv2d, Dense, DepthwiseConv2d, Reshape, Softmax)
+    op.kind: op
+    for op in (
+        Add,
+        AveragePool2d,
+        Conv2d,
+        Dense,
+        DepthwiseConv2d,
+        Reshape,
+        Softmax,
+        SquareDeformDW,
+    )
 }
 
 __all__ = [
@@ -24,4 +35,5 @@ __all__ = [
     "Operator",
     "Reshape",
     "Softmax",
+    "SquareDeformDW",
 ]

@@ -149,7 +149,8 @@ def _labelled(raw: Raw) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     names, indices = np.unique(raw.y_train, return_inverse=True)
     if len(names) < 2:
         raise InputError(
-            f"{raw.place}: array y (train part) holds one class only, {names[0]!r}; expected 2 or more"
+            f"{raw.place}: array y (train part) holds one class only, {names[0]!r}; "
+            "expected 2 or more"
         )
     return raw.x_train, indices.astype(np.int64), names
 
@@ -177,9 +178,7 @@ def _class_names(raw: Raw, labels: np.ndarray) -> tuple[str, ...]:
     return raw.class_names
 
 
-def _held_out(
-    raw: Raw, y: np.ndarray, classes: int, seed: int, fraction: float
-) -> np.ndarray:
+def _held_out(raw: Raw, y: np.ndarray, classes: int, seed: int, fraction: float) -> np.ndarray:
     """Mask of the series that become the validation part."""
     rng = np.random.default_rng(seed)
     if raw.subjects is not None:

@@ -54,7 +54,7 @@ def from_aeon(name: str, seed: int) -> Raw:
 
 
 def from_npz(name: str, seed: int) -> Raw:
-    """Arrays x, y and optionally split ("train", "valid", "test") or subject, else a seeded split."""
+    """Arrays x, y and optionally split (train, valid, test) or subject, else a seeded split."""
     arrays = read_npz(Path(name))
     missing = [key for key in ("x", "y") if key not in arrays]
     if missing:
@@ -119,9 +119,15 @@ def from_ts_small(name: str, seed: int) -> Raw:
     if f"{name}/x_train" not in arrays:
         known = sorted({key.split("/")[0] for key in arrays})
         raise InputError(f"{path} has no set {name!r}; it has: {', '.join(known)}")
-    parts = (arrays[f"{name}/{key}"] for key in ("x_train", "y_train", "x_test", "y_test"))
-    names = tuple(map(str, arrays[f"{name}/classes"]))
-    return Raw(name, f"{path}, set {name}", *parts, class_names=names)
+    return Raw(
+        name,
+        f"{path}, set {name}",
+        arrays[f"{name}/x_train"],
+        arrays[f"{name}/y_train"],
+        arrays[f"{name}/x_test"],
+        arrays[f"{name}/y_test"],
+        class_names=tuple(map(str, arrays[f"{name}/classes"])),
+    )
 
 
 def data_file(spec: str, relative: str) -> Path:
@@ -148,9 +154,7 @@ def read_npz(path: Path) -> Mapping[str, np.ndarray]:
         raise InputError(f"cannot read {path} as .npz arrays: {reason}") from None
 
 
-def _column(
-    name: str, key: str, arrays: Mapping[str, np.ndarray], count: int
-) -> np.ndarray | None:
+def _column(name: str, key: str, arrays: Mapping[str, np.ndarray], count: int) -> np.ndarray | None:
     if key not in arrays:
         return None
     column = arrays[key]

@@ -45,15 +45,16 @@ class QuantizedConv:
 
 
 class Quantizer(Protocol):
-    """How ranges and weights become integers. Torch in, torch out; gradients pass straight through."""
+    """How ranges and weights become integers. Torch in, torch out; gradients pass through."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def activation(self, low: float, high: float) -> Affine:
         """The quantization of a tensor whose values lie in ``low..high`` (0 is always included)."""
 
     def weight_scale(self, weight: Tensor, bias: Tensor, source: Affine, target: Affine) -> Tensor:
-        """Scales (O,) float32 for weight (O, I, kh, kw), for a layer from ``source`` to ``target``."""
+        """Scales (O,) float32 of weight (O, I, kh, kw), for a layer ``source`` to ``target``."""
 
     def integers(self, value: Tensor, scale: Tensor) -> Tensor:
         """Integers, as a float tensor, that ``value`` (a weight) rounds to at ``scale``."""
@@ -81,7 +82,7 @@ def dequantize(q: np.ndarray, quantization: Affine) -> np.ndarray:
 class QuantizedNetwork:
     """A topology, the quantization of every tensor by name, and the integers of every convolution.
 
-    The pool's output is quantized like its input, so the mean of integers is the integer of the mean.
+    The pool's output is quantized like its input: the mean of integers is the integer of the mean.
     """
 
     topology: Topology
@@ -109,9 +110,7 @@ class QuantizedNetwork:
             return op, {}
         return self._fill_conv(layer, cast(Conv2d, op))
 
-    def _fill_conv(
-        self, layer: ConvLayer, op: Conv2d
-    ) -> tuple[Operator, Mapping[str, np.ndarray]]:
+    def _fill_conv(self, layer: ConvLayer, op: Conv2d) -> tuple[Operator, Mapping[str, np.ndarray]]:
         source, target = self.activations[layer.source], self.activations[layer.name]
         conv = self.convs[layer.name]
         scale = effective_scale(source.scale, conv.weight_scale, target.scale)
@@ -121,7 +120,13 @@ class QuantizedNetwork:
         total = conv.weight.astype(np.int64).sum(axis=(1, 2, 3))
         bias = (conv.bias - source.zero_point * total).astype(np.int32)
         whole = Conv2d(
-            op.out_channels, op.kernel, op.stride, op.padding, op.dilation, source.zero_point, requant
+            op.out_channels,
+            op.kernel,
+            op.stride,
+            op.padding,
+            op.dilation,
+            source.zero_point,
+            requant,
         )
         return whole, {"weight": conv.weight, "bias": bias, "multiplier": multiplier}
 

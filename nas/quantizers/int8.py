@@ -5,8 +5,8 @@
     x_q = clip(round(x / s) + z, -128, 127),    s = (high - low) / 255
 
 as in Krishnamoorthi 2018 (arXiv 1806.08342). s_w is kept in a band: high enough that the bias fits
-in 31 bits, and low enough that s_in * s_w / s_out < 1/2, so that no accumulator needs a shift before
-its multiplication and every network of a space uses the operators that were measured.
+in 31 bits, and low enough that s_in * s_w / s_out < 1/2, so that no accumulator needs a shift
+before its multiplication and every network of a space uses the operators that were measured.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ class Int8:
         with torch.no_grad():
             scale = weight.abs().amax(dim=(1, 2, 3)) / WEIGHT_LIMIT
             floor = (bias.abs() / (source.scale * LARGEST_BIAS)).clamp(min=1e-9)
-            return torch.maximum(scale, floor).clamp(max=LARGEST_RATIO * target.scale / source.scale)
+            return torch.maximum(scale, floor).clamp(
+                max=LARGEST_RATIO * target.scale / source.scale
+            )
 
     def integers(self, value: Tensor, scale: Tensor) -> Tensor:
         steps = torch.round(value / scale.reshape(-1, 1, 1, 1))

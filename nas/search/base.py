@@ -18,9 +18,7 @@ from tinytailor.nas.spaces import Architecture, Space
 class Suggest(Protocol):
     """How a trial asks for its hyperparameters: an optuna Trial is one."""
 
-    def suggest_float(
-        self, name: str, low: float, high: float, *, log: bool = False
-    ) -> float: ...
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@
     decisions   minimise CE(valid batch) + strength * ramp * sum_k max(0, log(E[cost_k] / limit_k))
 
 E[cost] is the exact expectation under the softmax probabilities (expected.py). The penalty exists
-above the limits only and grows linearly over the first half, as in DUCCIO (Risso et al. 2023,
-arXiv 2310.07217); the temperature of the samples falls geometrically. Over the second half a growing
-term lowers the entropy of the decisions, so that the likeliest network costs about what was expected.
-Of the last quarter the epoch whose expected cost is within the budget and whose validation loss is
-least is taken. Of its likeliest network and some drawn from its probabilities, each repaired until its
-exact cost is within the budget, the one with the least validation loss under the shared weights wins:
-it uses the budget where the likeliest network alone would leave some of it.
+above the limits only and grows linearly over the first half, as in DUCCIO (arXiv
+2310.07217); the temperature of the samples falls geometrically. Over the second half a growing term
+lowers the entropy of the decisions, so that the likeliest network costs about what was expected. Of
+the last quarter the epoch whose expected cost is within the budget and whose validation loss is
+least is taken. Of its likeliest network and some drawn from its probabilities, each repaired
+until its exact cost is within the budget, the one with the least validation loss under the shared
+weights wins: it uses the budget where the likeliest network alone would leave some of it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tinytailor.nas.expected import expected_cost, penalty, price_slots
 from tinytailor.nas.search.base import OnEpoch, Problem, Proposal, Suggest
 from tinytailor.nas.search.repair import repair
 from tinytailor.nas.spaces import Architecture
-from tinytailor.nas.supernet import TimeSeriesSupernet
+from tinytailor.nas.supernet import Supernet
 from tinytailor.nas.topology import Topology
 from tinytailor.nas.train import cross_entropy, endless_batches, one_cycle
 
@@ -67,7 +67,7 @@ def dnas(
 
 def train_supernet(
     problem: Problem,
-    supernet: TimeSeriesSupernet,
+    supernet: Supernet,
     rate: float,
     strength: float,
     generator: torch.Generator,
@@ -111,18 +111,18 @@ def train_supernet(
 class Pricer:
     """Expected costs of a supernet; the table is read once."""
 
-    def __init__(self, problem: Problem, supernet: TimeSeriesSupernet) -> None:
+    def __init__(self, problem: Problem, supernet: Supernet) -> None:
         self.parts, self.budget = problem.parts, problem.budget
         self.prices = price_slots(tuple(supernet.slots.values()), problem.parts)
 
-    def penalty(self, supernet: TimeSeriesSupernet) -> Tensor:
+    def penalty(self, supernet: Supernet) -> Tensor:
         placed = supernet.placements(supernet.probabilities())
         return penalty(expected_cost(placed, self.prices, self.parts), self.budget)
 
 
 def weight_step(
     problem: Problem,
-    supernet: TimeSeriesSupernet,
+    supernet: Supernet,
     optimizer: torch.optim.Optimizer,
     rows: Tensor,
     temperature: float,
@@ -139,7 +139,7 @@ def weight_step(
 
 def architecture_losses(
     problem: Problem,
-    supernet: TimeSeriesSupernet,
+    supernet: Supernet,
     pricer: Pricer,
     rows: Tensor,
     temperature: float,
@@ -152,7 +152,7 @@ def architecture_losses(
 
 
 def evaluate(
-    problem: Problem, supernet: TimeSeriesSupernet, pricer: Pricer
+    problem: Problem, supernet: Supernet, pricer: Pricer
 ) -> tuple[Candidate, dict[str, Any]]:
     """The supernet under its present probabilities on the whole validation part."""
     supernet.eval()
@@ -179,9 +179,7 @@ def _better(a: Candidate, b: Candidate) -> bool:
     return (a.penalty, a.loss) < (b.penalty, b.loss)
 
 
-def discretise(
-    problem: Problem, supernet: TimeSeriesSupernet, generator: torch.Generator
-) -> Architecture:
+def discretise(problem: Problem, supernet: Supernet, generator: torch.Generator) -> Architecture:
     """The best of the likeliest network and ``DRAWS`` others, all within the budget."""
     drawn = (supernet.sample(generator) for _ in range(DRAWS))
     within: dict[Topology, Architecture] = {}
@@ -195,16 +193,12 @@ def discretise(
 
 
 def _within_budget(
-    problem: Problem, supernet: TimeSeriesSupernet, start: Architecture
+    problem: Problem, supernet: Supernet, start: Architecture
 ) -> Architecture | None:
-    return repair(
-        problem.space, problem.parts, problem.budget, start, supernet.log_probability
-    )
+    return repair(problem.space, problem.parts, problem.budget, start, supernet.log_probability)
 
 
-def shared_loss(
-    problem: Problem, supernet: TimeSeriesSupernet, network: Architecture
-) -> float:
+def shared_loss(problem: Problem, supernet: Supernet, network: Architecture) -> float:
     """Validation loss of one network with the supernet's weights.
 
     The running statistics of batch norm belong to the mixture, so those of the batch are used.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From any network to one that fits the budget by its exact cost.
 
-While a limit is exceeded, take the neighbour (one decision changed) that removes the most excess for
-the log probability it gives up. Neighbours are ranked by the cheap sum of parts; every step is taken
-on exact costs, and no network is returned that the exact cost does not admit.
+While a limit is exceeded, take the neighbour (one decision changed) that removes the most excess
+for the log probability it gives up. Neighbours are ranked by the cheap sum of parts; every step is
+taken on exact costs, and no network is returned that the exact cost does not admit.
 """
 
 from __future__ import annotations
@@ -74,6 +74,4 @@ def exact_excess(space: Space, parts: Parts, budget: Budget, network: Architectu
 
 def _estimate(space: Space, parts: Parts, network: Architecture) -> NetworkCost:
     latency, ram, flash = amounts(parts.part(space.topology(network)))
-    return NetworkCost(
-        latency + parts.latency_base, ram + parts.ram_base, flash + parts.flash_base
-    )
+    return NetworkCost(latency + parts.latency_base, ram + parts.ram_base, flash + parts.flash_base)

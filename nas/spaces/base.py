@@ -23,6 +23,8 @@ from tinytailor.targets.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+    from tinytailor.nas.supernet import Supernet
+
 Option = int | tuple[int, ...]
 
 
@@ -63,8 +65,8 @@ class Architecture:
                 (str(name), tuple(map(int, option)) if isinstance(option, list) else int(option))
                 for name, option in record["choices"].items()
             )
-            size = (int(record[name]) for name in ("time", "sensors", "classes"))
-            return cls(str(record["space"]), *size, choices)
+            time, sensors, classes = (int(record[key]) for key in ("time", "sensors", "classes"))
+            return cls(str(record["space"]), time, sensors, classes, choices)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
                 f"not an architecture: {json.dumps(record, default=str)[:200]} ({error!r})"
@@ -89,10 +91,17 @@ class Stage:
 class Space(Protocol):
     """A search space for one input shape and number of classes."""
 
-    name: str
-    time: int
-    sensors: int
-    classes: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def time(self) -> int: ...
+
+    @property
+    def sensors(self) -> int: ...
+
+    @property
+    def classes(self) -> int: ...
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -122,12 +131,12 @@ class Space(Protocol):
     def smallest(self) -> Architecture:
         """The first option of every decision."""
 
-    def supernet(self, generator: torch.Generator) -> torch.nn.Module:
-        """All networks of the space in one module: see nas/supernet.py."""
+    def supernet(self, generator: torch.Generator) -> Supernet:
+        """All networks of the space in one module, initialised from ``generator``."""
 
 
 def architecture(space: Space, choice: Mapping[str, Option]) -> Architecture:
-    """An Architecture of ``space``; InputError if a decision is missing, unknown or out of range."""
+    """An Architecture; InputError if a decision is missing, unknown or out of range."""
     unknown = sorted(set(choice) - {d.name for d in space.decisions})
     if unknown:
         raise InputError(f"space {space.name} has no decision {', '.join(unknown)}")

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cheapest networks of a space, found without training anything.
 
-Latency and flash are sums over layers and RAM is a maximum, so with best[s][c] the least cost of the
-first s stages that hand on c channels,
+Latency and flash are sums over layers and RAM is a maximum, so with best[s][c] the least cost of
+the first s stages that hand on c channels, and join one of + and max,
 
-    best[s+1][c'] = min over c and the decisions of stage s that hand on c' of join(best[s][c], cost)
+    best[s+1][c'] = min over c, and decisions of stage s that hand on c', of join(best[s][c], cost)
 
-with join + or max. The cost of a stage depends on c and its own decisions only: the minimum is exact
-for the parts' costs. ``require_feasible`` then prices the winners exactly.
+The cost of a stage depends on c and its own decisions only: the minimum is exact for the
+parts' costs; ``least_costs`` then prices the winners exactly.
 """
 
 from __future__ import annotations
@@ -15,12 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tinytailor.latency_tables import Budget
-from tinytailor.nas.cost import Costs, NetworkCost, Parts, amounts, limits
+from tinytailor.nas.cost import Parts, amounts
 from tinytailor.nas.spaces.base import Architecture, Option, Space, architecture
-from tinytailor.targets.errors import BudgetError
-
-NAMES = ("latency", "ram", "flash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +63,3 @@ def least_costs(space: Space, parts: Parts) -> Cheapest:
     latency, ram, flash = (candidates[i] for i in winners)
     least = tuple(costs[i][k] for k, i in enumerate(winners))
     return Cheapest((latency, ram, flash), (least[0], least[1], least[2]))
-
-
-def require_reachable(space: Space, found: Cheapest, budget: Budget, costs: Costs) -> None:
-    """BudgetError naming each limit below the least cost of its kind, and that cost."""
-    lines = []
-    for k, limit in enumerate(limits(budget)):
-        if limit is not None and found.least[k] > limit:
-            lines.append(
-                f"{NAMES[k]} {say(k, limit)} cannot be met: the smallest achievable in space "
-                f"{space.name} for {space.time}x{space.sensors} is {say(k, found.least[k])}"
-            )
-    if lines:
-        raise BudgetError("; ".join(lines) + "; nothing was trained")
-
-
-def say(kind: int, value: float) -> str:
-    """A cost of latency (0), RAM (1) or flash (2) with its unit, rounded up in the last digit."""
-    if kind == 0:
-        return f"{value:.3f} ms"
-    return f"{value / 1024:.2f} KiB ({value:.0f} bytes)"
-
-
-def describe(cost: NetworkCost) -> str:
-    return ", ".join(f"{name} {say(k, v)}" for k, (name, v) in enumerate(zip(NAMES, amounts(cost), strict=True)))

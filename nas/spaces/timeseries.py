@@ -16,8 +16,8 @@ each sensor stage has two more cells after its reducing one. Every convolution i
 
 Restrictions against the paper, to have few distinct operators to measure (181 for 100 x 6 x 4):
 at most two parallel convolutions and at least one; they share one channel count with the residual
-(the paper pads sums of different widths with zeros); fusion widths 8, 16, 24, 32 instead of 8 to 64;
-the kernel (1,S) is cut to the width of the map it runs on.
+(the paper pads sums of different widths with zeros); fusion widths 8, 16, 24, 32 instead of 8 to
+64; the kernel (1,S) is cut to the width of the map it runs on.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tinytailor.targets.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-    from tinytailor.nas.supernet import TimeSeriesSupernet
+    from tinytailor.nas.spaces.timeseries_supernet import TimeSeriesSupernet
 
 KERNELS: tuple[int, ...] = (3, 5, 7)
 BRANCHES: tuple[tuple[int, ...], ...] = ((3,), (5,), (7,), (3, 5), (3, 7), (5, 7))
@@ -68,7 +68,8 @@ class TimeSeriesSpace:
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
-        stages, widths = [], (1,)
+        stages: list[Stage] = []
+        widths: tuple[int, ...] = (1,)
         for i in range(halvings(self.time, LEAST_TIME)):
             stages.append(Stage(f"time{i}", self._time_decisions(i), widths))
             widths = self.time_channels
@@ -164,7 +165,9 @@ class TimeSeriesSpace:
             self.sensors,
             self.classes,
         ):
-            raise InputError(f"architecture of {arch.space} {arch.time}x{arch.sensors} is not of {self}")
+            raise InputError(
+                f"architecture of {arch.space} {arch.time}x{arch.sensors} is not of {self}"
+            )
         choice = dict(architecture(self, dict(arch.choices)).choices)
         layers: list[Layer] = []
         channels, source = 1, INPUT
@@ -195,7 +198,7 @@ class TimeSeriesSpace:
         return architecture(self, {d.name: d.options[0] for d in self.decisions})
 
     def supernet(self, generator: torch.Generator) -> TimeSeriesSupernet:
-        from tinytailor.nas.supernet import TimeSeriesSupernet
+        from tinytailor.nas.spaces.timeseries_supernet import TimeSeriesSupernet
 
         return TimeSeriesSupernet(self, generator)
 

@@ -38,7 +38,8 @@ def run(
 
     InputError: a function is not in the image, or buffers do not fit. CheckError: a call accessed
     memory that the board lacks, hit an undefined instruction, or did not return; it names the
-    place. ToolError: the emulator itself failed.
+    place. So does an unaligned access that the real core refuses: all of them on ARMv6-M, and when
+    counting those of instructions that move several registers. ToolError: the emulator failed.
     """
     from tinytailor.targets.cycles import cycle_model  # loads capstone
     from tinytailor.targets.emulator.job import run_job

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Counting hooks of the emulator. The emulator calls on_block before each translated block and
- * on_flash_read at each data read from flash. All that is kept while running is
+ * on_access at each data access. All that is kept while running is
  *
  *     edges    (block, next block) -> how often             region of a block = part of its identity
  *     reads    region -> flash reads, bytes
@@ -9,6 +9,9 @@
  * Instructions, taken branches and cycles follow from these afterwards. A region is entered at the
  * address of its function and left when the return address of that call is reached, so what the
  * function calls counts for it too.
+ *
+ * The emulated cores allow any unaligned access. Real ones stop: ARMv6-M at each, the others where
+ * the instruction moves more than one register. on_access stops there, too.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -17,6 +20,18 @@
 enum { MAX_DEPTH = 64, NONE = -1, START = 0 };
 
 typedef int (*read_register_fn)(void *engine, int id, void *value);
+typedef int (*read_memory_fn)(void *engine, uint64_t address, void *bytes, uint64_t size);
+typedef int (*stop_fn)(void *engine);
+
+/* What the emulator offers, and where things are. */
+struct setup {
+    read_register_fn read_register;
+    read_memory_fn read_memory;
+    stop_fn stop_engine;
+    int32_t link_register, program_counter;
+    uint32_t stop, flash_begin, flash_end;
+    int32_t aligned_only;
+};
 
 struct block {
     uint32_t address, size;
@@ -36,9 +51,7 @@ struct frame {
 };
 
 struct counter {
-    read_register_fn read_register;
-    int32_t link_register;
-    uint32_t stop;
+    struct setup setup;
     int32_t n_entries;
     uint32_t *entries; /* sorted addresses of the functions that are regions */
     int32_t *entry_regions;
@@ -47,7 +60,8 @@ struct counter {
 
     int32_t region, depth, previous;
     struct frame frames[MAX_DEPTH];
-    int32_t failed; /* 1: out of memory, 2: regions nested too deeply */
+    int32_t failed; /* 1: out of memory, 2: regions nested too deeply, 3: unaligned access */
+    uint32_t failed_at;
 
     struct block *blocks;
     int32_t n_blocks, block_space;
@@ -158,7 +172,7 @@ static void step(struct counter *c, uint32_t address, uint32_t size)
 static void enter(struct counter *c, void *engine, uint32_t entry, int32_t region)
 {
     uint32_t link = 0;
-    c->read_register(engine, c->link_register, &link);
+    c->setup.read_register(engine, c->setup.link_register, &link);
     link &= ~1u;
     if (c->depth > 0) {
         const struct frame *top = &c->frames[c->depth - 1];
@@ -196,7 +210,7 @@ static void switch_region(struct counter *c, void *engine, uint32_t address)
 void on_block(void *engine, uint64_t address, uint32_t size, void *user)
 {
     struct counter *c = user;
-    if ((uint32_t)address == c->stop || c->failed) {
+    if ((uint32_t)address == c->setup.stop || c->failed) {
         return;
     }
     if (c->n_entries) {
@@ -205,26 +219,50 @@ void on_block(void *engine, uint64_t address, uint32_t size, void *user)
     step(c, (uint32_t)address, size);
 }
 
-void on_flash_read(void *engine, int kind, uint64_t address, int size, int64_t value, void *user)
+/* LDM, STM, LDRD, STRD, LDREX, PUSH, POP and the FPU's loads and stores need aligned words. */
+static int needs_alignment(const uint8_t code[2])
+{
+    uint32_t half = (uint32_t)(code[0] | code[1] << 8);
+    return (half & 0xFE00u) == 0xE800u || (half & 0xFE00u) == 0xEC00u ||
+           (half & 0xF000u) == 0xC000u || (half & 0xF600u) == 0xB400u;
+}
+
+static void unaligned(struct counter *c, void *engine, int size)
+{
+    uint32_t pc = 0;
+    uint8_t code[2] = {0, 0};
+    c->setup.read_register(engine, c->setup.program_counter, &pc);
+    pc &= ~1u;
+    c->setup.read_memory(engine, pc, code, sizeof code);
+    if (c->setup.aligned_only || (size >= 4 && needs_alignment(code))) {
+        c->failed = 3;
+        c->failed_at = pc;
+        c->setup.stop_engine(engine);
+    }
+}
+
+void on_access(void *engine, int kind, uint64_t address, int size, int64_t value, void *user)
 {
     struct counter *c = user;
-    (void)engine, (void)kind, (void)address, (void)value;
-    c->reads[2 * c->region] += 1;
-    c->reads[2 * c->region + 1] += (uint64_t)size;
+    (void)kind, (void)value;
+    if (address & (uint64_t)((size < 4 ? size : 4) - 1) && !c->failed) {
+        unaligned(c, engine, size);
+    }
+    if (address - c->setup.flash_begin < c->setup.flash_end - c->setup.flash_begin) {
+        c->reads[2 * c->region] += 1; /* flash is not written: that is a fault */
+        c->reads[2 * c->region + 1] += (uint64_t)size;
+    }
 }
 
 /* Region 0 is the code outside of all entries. Block 0 stands before and after each call. */
-struct counter *counter_new(read_register_fn read_register, int32_t link_register, uint32_t stop,
-                            int32_t n_entries, const uint32_t *entries,
+struct counter *counter_new(const struct setup *setup, int32_t n_entries, const uint32_t *entries,
                             const int32_t *entry_regions, int32_t n_regions)
 {
     struct counter *c = calloc(1, sizeof *c);
     if (!c) {
         return NULL;
     }
-    c->read_register = read_register;
-    c->link_register = link_register;
-    c->stop = stop;
+    c->setup = *setup;
     c->n_entries = n_entries;
     c->n_regions = n_regions;
     c->block_space = c->edge_space = 1024;
@@ -254,12 +292,18 @@ void counter_begin(struct counter *c)
     c->previous = START;
 }
 
-/* The step out of the last block. Returns 0, or why the counts are not valid. */
-int32_t counter_end(struct counter *c)
+/* Why the run is not valid, or 0; and the instruction where that was seen. */
+int32_t counter_failed(const struct counter *c, uint32_t *pc)
+{
+    *pc = c->failed_at;
+    return c->failed;
+}
+
+/* The step out of the last block. */
+void counter_end(struct counter *c)
 {
     c->region = 0;
     step(c, UINT32_MAX, 0);
-    return c->failed;
 }
 
 int32_t counter_blocks(const struct counter *c)

@@ -23,6 +23,7 @@ from tinytailor.targets.image import ImageSizes, LoadedImage, load_image
 POISON, PAINT = 0xA5, 0xC3  # free RAM, free stack
 ALIGNMENT = 16
 MIN_STACK_BYTES = 1024
+GUARD_BYTES = 256  # at the end of the stack; a frame larger than this may jump over it unnoticed
 _STOPS = (0x1FFFF000, 0x0FFFF000, 0x07FFF000)  # a page of the code area that no memory uses
 _WORKER = "tinytailor.targets.emulator.worker"
 
@@ -65,7 +66,9 @@ def run_job(
             [_function(image, loaded.sizes, symbol), names.index(region)]
             for symbol, region in regions.items()
         ]
-        job["counter_library"] = str(counter_library()) if model else None
+        job["count"] = model is not None
+        hooked = model is not None or board.core.aligned_only
+        job["counter_library"] = str(counter_library()) if hooked else None
         (folder / "job.json").write_text(json.dumps(job))
         data.write(folder / "input.bin")
         _work(folder, on_progress)
@@ -96,6 +99,7 @@ def _job(
     taken = (board.flash, board.ram)
     return {
         "cpu": board.core.emulated_as,
+        "aligned_only": board.core.aligned_only,
         "flash": [board.flash.base, board.flash.bytes],
         "ram": [board.ram.base, board.ram.bytes],
         "stop": next(page for page in _STOPS if not any(m.contains(page) for m in taken)),
@@ -103,7 +107,8 @@ def _job(
         "main": _function(image, loaded.sizes, "main"),
         "poison": POISON,
         "paint": PAINT,
-        "timeout_us": round(timeout_s * 1e6),
+        "guard": GUARD_BYTES,
+        "timeout_s": timeout_s,
         "calls": [_place(image, loaded, board, call, data) for call in calls],
     }
 
@@ -120,10 +125,11 @@ def _place(
         at += buffer.size
     on_stack = 4 * max(0, len(call.buffers) - 4)
     stack = (board.ram.end - on_stack) // 8 * 8
-    if at + MIN_STACK_BYTES > stack:
+    least = MIN_STACK_BYTES + GUARD_BYTES
+    if at + least > stack:
         raise InputError(
             f"{call.symbol} of {image.name}: {at - board.ram.base} bytes of static data and "
-            f"buffers leave less than {MIN_STACK_BYTES} of the {board.ram.bytes} bytes of RAM of "
+            f"buffers leave less than {least} of the {board.ram.bytes} bytes of RAM of "
             f"{board.name} for the stack."
         )
     return {

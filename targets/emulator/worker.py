@@ -13,8 +13,11 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
+import mmap
 import struct
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -23,8 +26,10 @@ from unicorn import (
     UC_ARCH_ARM,
     UC_HOOK_BLOCK,
     UC_HOOK_MEM_READ,
+    UC_HOOK_MEM_WRITE,
     UC_MODE_MCLASS,
     UC_MODE_THUMB,
+    UC_PROT_ALL,
     UC_PROT_EXEC,
     UC_PROT_READ,
     Uc,
@@ -43,6 +48,8 @@ CPUS = {
 SYSTEM_CONTROL_PAGE = 0xE000E000
 ARGUMENT_REGISTERS = tuple(getattr(arm_const, f"UC_ARM_REG_R{i}") for i in range(4))
 PROGRESS_SECONDS = 0.1
+WATCH_SECONDS = 0.05
+CHUNK = 1 << 14
 
 
 class FaultError(Exception):
@@ -54,8 +61,26 @@ class FaultError(Exception):
         self.call: int | None = None
 
 
+class Setup(ctypes.Structure):
+    """``struct setup`` of counter.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("read_register", "read_memory", "stop_engine")),
+        *((name, ctypes.c_int32) for name in ("link_register", "program_counter")),
+        *((name, ctypes.c_uint32) for name in ("stop", "flash_begin", "flash_end")),
+        ("aligned_only", ctypes.c_int32),
+    )
+
+
 class Counter:
-    """counter.c, hooked into an emulator."""
+    """counter.c, hooked into an emulator: block counts if wanted, and the checks of accesses."""
+
+    FAILURES = (
+        "",
+        "out of memory",
+        "regions nest too deeply",
+        "an unaligned access that the real core does not allow",
+    )
 
     def __init__(self, job: dict[str, Any], uc: Uc) -> None:
         self.library = ctypes.CDLL(job["counter_library"])
@@ -63,11 +88,22 @@ class Counter:
         entries = sorted(job["entries"])
         count = len(entries)
         self.regions = job["n_regions"]
+        flash, size = job["flash"]
+        setup = Setup(
+            *(
+                ctypes.cast(getattr(uclib, f"uc_{name}"), ctypes.c_void_p)
+                for name in ("reg_read", "mem_read", "emu_stop")
+            ),
+            arm_const.UC_ARM_REG_LR,
+            arm_const.UC_ARM_REG_PC,
+            job["stop"],
+            flash,
+            flash + size,
+            job["aligned_only"],
+        )
         self.handle = ctypes.c_void_p(
             self.library.counter_new(
-                ctypes.cast(uclib.uc_reg_read, ctypes.c_void_p),
-                arm_const.UC_ARM_REG_LR,
-                job["stop"],
+                ctypes.byref(setup),
                 count,
                 (ctypes.c_uint32 * count)(*(address for address, _ in entries)),
                 (ctypes.c_int32 * count)(*(region for _, region in entries)),
@@ -76,11 +112,11 @@ class Counter:
         )
         if not self.handle:
             raise MemoryError("no memory for the counters")
-        flash, size = job["flash"]
-        self._hook(uc, UC_HOOK_BLOCK, self.library.on_block, 1, 0)
-        self._hook(uc, UC_HOOK_MEM_READ, self.library.on_flash_read, flash, flash + size - 1)
+        if job["count"]:
+            self._hook(uc, UC_HOOK_BLOCK, self.library.on_block)
+        self._hook(uc, UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, self.library.on_access)
 
-    def _hook(self, uc: Uc, kind: int, function: Any, begin: int, end: int) -> None:
+    def _hook(self, uc: Uc, kind: int, function: Any) -> None:
         # past the binding's own hook_add, which would wrap a Python function around each event
         status = uclib.uc_hook_add(
             uc._uch,
@@ -88,8 +124,8 @@ class Counter:
             kind,
             ctypes.cast(function, ctypes.c_void_p),
             self.handle,
-            ctypes.c_uint64(begin),
-            ctypes.c_uint64(end),
+            ctypes.c_uint64(1),  # from 1 to 0 is everywhere
+            ctypes.c_uint64(0),
         )
         if status != 0:
             raise UcError(status)
@@ -97,11 +133,16 @@ class Counter:
     def begin(self) -> None:
         self.library.counter_begin(self.handle)
 
+    def check(self) -> None:
+        pc = ctypes.c_uint32()
+        failed = self.library.counter_failed(self.handle, ctypes.byref(pc))
+        if failed:
+            raise FaultError(self.FAILURES[failed], pc.value)
+
     def end(self) -> tuple[bytes, list[int]]:
         """Rows of edges (from, to, count), and reads and bytes of each region."""
-        failed = self.library.counter_end(self.handle)
-        if failed:
-            raise FaultError(("out of memory", "regions nest too deeply")[failed - 1], 0)
+        self.library.counter_end(self.handle)
+        self.check()
         rows = self.library.counter_copy_edges(self.handle, None)
         edges = (ctypes.c_int64 * (3 * rows))()
         self.library.counter_copy_edges(self.handle, edges)
@@ -116,71 +157,117 @@ class Counter:
         return list(rows)
 
 
-def start(job: dict[str, Any], data: bytes) -> Uc:
-    """Memory filled, flash programmed, the start-up code run up to main."""
-    uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
-    uc.ctl_set_cpu_model(CPUS[job["cpu"]])
-    flash, ram = job["flash"], job["ram"]
-    uc.mem_map(*flash, UC_PROT_READ | UC_PROT_EXEC)
-    uc.mem_map(*ram)
-    uc.mem_map(SYSTEM_CONTROL_PAGE, 4096)
-    uc.mem_map(job["stop"], 4096)
-    uc.mem_write(ram[0], bytes([job["poison"]]) * ram[1])
-    for address, offset, size in job["segments"]:
-        uc.mem_write(address, data[offset : offset + size])
-    stack, reset = struct.unpack("<II", uc.mem_read(flash[0], 8))
-    uc.reg_write(arm_const.UC_ARM_REG_SP, stack)
-    execute(uc, reset, job["main"], job["timeout_us"])
-    return uc
+class Watchdog(threading.Thread):
+    """Stops an emulation that takes too long; unicorn's own time-out costs each call a thread."""
+
+    def __init__(self, uc: Uc, timeout_s: float) -> None:
+        super().__init__(daemon=True)
+        self.uc = uc
+        self.timeout_s = timeout_s
+        self.deadline = math.inf
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            time.sleep(min(WATCH_SECONDS, self.timeout_s))
+            if time.monotonic() > self.deadline:
+                self.uc.emu_stop()
+
+    def execute(self, entry: int, stop: int) -> None:
+        """Run from ``entry`` to ``stop``, or FaultError."""
+        self.deadline = time.monotonic() + self.timeout_s
+        try:
+            self.uc.emu_start(entry | 1, stop)
+        except UcError as error:
+            raise FaultError(str(error), self.uc.reg_read(arm_const.UC_ARM_REG_PC)) from error
+        finally:
+            self.deadline = math.inf
+        pc = self.uc.reg_read(arm_const.UC_ARM_REG_PC)
+        if pc != stop:
+            raise FaultError(f"did not return within {self.timeout_s:g} s", pc)
 
 
-def execute(uc: Uc, entry: int, stop: int, timeout_us: int) -> None:
-    try:
-        uc.emu_start(entry | 1, stop, timeout=timeout_us)
-    except UcError as error:
-        raise FaultError(str(error), uc.reg_read(arm_const.UC_ARM_REG_PC)) from error
-    pc = uc.reg_read(arm_const.UC_ARM_REG_PC)
-    if pc != stop:
-        raise FaultError(f"did not return within {timeout_us / 1e6:g} s", pc)
+class Machine:
+    """An emulated core with flash programmed, RAM filled, and the start-up code run up to main."""
 
+    def __init__(self, job: dict[str, Any], data: bytes) -> None:
+        self.job, self.data = job, data
+        self.uc = uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
+        uc.ctl_set_cpu_model(CPUS[job["cpu"]])
+        flash, ram = job["flash"], job["ram"]
+        uc.mem_map(*flash, UC_PROT_READ | UC_PROT_EXEC)
+        self.ram = mmap.mmap(-1, ram[1])  # shared with the emulator, as copying it is slow
+        self.ram[:] = bytes([job["poison"]]) * ram[1]
+        uc.mem_map_ptr(*ram, UC_PROT_ALL, ctypes.addressof(ctypes.c_char.from_buffer(self.ram)))
+        uc.mem_map(SYSTEM_CONTROL_PAGE, 4096)
+        uc.mem_map(job["stop"], 4096)
+        for address, offset, size in job["segments"]:
+            uc.mem_write(address, data[offset : offset + size])
+        self.watchdog = Watchdog(uc, job["timeout_s"])
+        self.paint = bytes([job["paint"]]) * ram[1]
+        self.painted: tuple[int, int] | None = None
+        stack, reset = struct.unpack("<II", uc.mem_read(flash[0], 8))
+        uc.reg_write(arm_const.UC_ARM_REG_SP, stack)
+        self.watchdog.execute(reset, job["main"])
+        self.counter = Counter(job, uc) if job["counter_library"] else None
 
-def call(uc: Uc, job: dict[str, Any], one: dict[str, Any], data: bytes) -> None:
-    """Write the buffers, paint the stack, pass the pointers, run."""
-    for address, size, offset, _ in one["buffers"]:
-        filled = bytes([job["poison"]]) * size
-        uc.mem_write(address, filled if offset is None else data[offset : offset + size])
-    low, stack = one["stack_low"], one["stack"]
-    uc.mem_write(low, bytes([job["paint"]]) * (stack - low))
-    pointers = [address for address, *_ in one["buffers"]]
-    for register, pointer in zip(ARGUMENT_REGISTERS, pointers, strict=False):
-        uc.reg_write(register, pointer)
-    uc.mem_write(stack, struct.pack(f"<{len(pointers[4:])}I", *pointers[4:]))
-    uc.reg_write(arm_const.UC_ARM_REG_SP, stack)
-    uc.reg_write(arm_const.UC_ARM_REG_LR, job["stop"] | 1)
-    execute(uc, one["entry"], job["stop"], job["timeout_us"])
+    def read(self, address: int, size: int) -> bytes:
+        """Bytes of RAM."""
+        start = address - self.job["ram"][0]
+        return self.ram[start : start + size]
 
+    def write(self, address: int, content: bytes) -> None:
+        start = address - self.job["ram"][0]
+        self.ram[start : start + len(content)] = content
 
-def stack_bytes(uc: Uc, job: dict[str, Any], one: dict[str, Any]) -> int:
-    """How far below its start the stack was written, in whole words."""
-    low, stack = one["stack_low"], one["stack"]
-    painted = bytes(uc.mem_read(low, stack - low))
-    used = len(painted.lstrip(bytes([job["paint"]])))
-    if used == stack - low:
-        raise FaultError(f"the stack overflowed the {used} bytes it has", one["entry"])
-    return (used + 3) // 4 * 4
+    def call(self, one: dict[str, Any]) -> int:
+        """Write the buffers, pass the pointers, run; returns how deep the stack was written."""
+        uc, low, stack = self.uc, one["stack_low"], one["stack"]
+        if self.painted != (low, stack):
+            self.write(low, self.paint[: stack - low])
+        self.painted = None
+        for address, size, offset, _ in one["buffers"]:
+            filled = bytes([self.job["poison"]]) * size
+            self.write(address, filled if offset is None else self.data[offset : offset + size])
+        pointers = [address for address, *_ in one["buffers"]]
+        for register, pointer in zip(ARGUMENT_REGISTERS, pointers, strict=False):
+            uc.reg_write(register, pointer)
+        self.write(stack, struct.pack(f"<{len(pointers[4:])}I", *pointers[4:]))
+        uc.reg_write(arm_const.UC_ARM_REG_SP, stack)
+        uc.reg_write(arm_const.UC_ARM_REG_LR, self.job["stop"] | 1)
+        try:
+            self.watchdog.execute(one["entry"], self.job["stop"])
+        finally:
+            if self.counter:
+                self.counter.check()  # if it stopped the run, then for this reason
+        used = self._stack_bytes(one)
+        self.write(stack - used, self.paint[:used])
+        self.painted = low, stack
+        return used
+
+    def _stack_bytes(self, one: dict[str, Any]) -> int:
+        """How far below its start the stack was written, in whole words."""
+        low, stack = one["stack_low"], one["stack"]
+        at = low
+        while self.read(at, min(CHUNK, stack - at)) == self.paint[:CHUNK]:
+            at += CHUNK
+        used = len(self.read(at, stack - at).lstrip(self.paint[:1]))
+        room = stack - low - self.job["guard"]
+        if used > room:
+            raise FaultError(f"the stack overflowed the {room} bytes it has", one["entry"])
+        return (used + 3) // 4 * 4
 
 
 def run_calls(job: dict[str, Any], data: bytes, folder: Path, results: list[Any]) -> None:
-    uc = start(job, data)
-    counter = Counter(job, uc) if job["counter_library"] else None
+    machine = Machine(job, data)
+    counter = machine.counter if job["count"] else None
     shown = time.monotonic()
     with (folder / "output.bin").open("wb") as output, (folder / "edges.bin").open("wb") as edges:
         for done, one in enumerate(job["calls"], start=1):
             if counter:
                 counter.begin()
             try:
-                call(uc, job, one, data)
-                result: dict[str, Any] = {"stack_bytes": stack_bytes(uc, job, one)}
+                result: dict[str, Any] = {"stack_bytes": machine.call(one)}
                 if counter:
                     rows, result["reads"] = counter.end()
                     result["edges"] = len(rows) // 24
@@ -190,13 +277,13 @@ def run_calls(job: dict[str, Any], data: bytes, folder: Path, results: list[Any]
                 raise
             for address, size, _, read_back in one["buffers"]:
                 if read_back:
-                    output.write(uc.mem_read(address, size))
+                    output.write(machine.read(address, size))
             results.append(result)
-            if time.monotonic() - shown > PROGRESS_SECONDS:
+            if done == len(job["calls"]) or time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
                 print(done, flush=True)
     if counter:
-        write_blocks(uc, counter.blocks(), folder)
+        write_blocks(machine.uc, counter.blocks(), folder)
 
 
 def write_blocks(uc: Uc, blocks: list[int], folder: Path) -> None:

@@ -25,7 +25,7 @@ SOURCES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """(line, absolute module) of every import in a file, wherever it stands; relative ones as "."."""
+    """(line, module) of every import in a file, wherever it stands; relative ones as "."."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
@@ -124,7 +124,9 @@ def test_every_source_file_names_its_licence_first():
 def loaded_by(code: str) -> set[str]:
     """Top-level modules that are loaded after ``code`` has run in a fresh interpreter."""
     script = f"import sys\n{code}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     return set(result.stdout.splitlines()[-1].split())
 
 

@@ -2,7 +2,7 @@
 """W4A8 chains for the FPGA tests: a description, and the integer Graph of it.
 
 A chain is 1x1 convolutions and SquareDeformDW layers in any order. Weights are seeded; scales and
-offset biases follow the layer's own activations, so that outputs fill int8 and dilations 0..7 occur.
+offset biases follow the layer's own activations: outputs fill int8 and dilations 0..7 occur.
 ``chain_onnx.build_onnx`` writes the same chain as a QDQ ONNX file.
 """
 

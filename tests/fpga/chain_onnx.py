@@ -2,8 +2,8 @@
 """A test chain as QDQ ONNX, opset 21, NCHW, all weights within -8..7.
 
     float input -> QuantizeLinear
-    each layer:    DequantizeLinear -> Conv 1x1 | tinytailor.SquareDeformDW -> [Relu] -> QuantizeLinear
-                -> DequantizeLinear -> float output
+    each layer:  DequantizeLinear -> Conv 1x1 or SquareDeformDW -> [Relu] -> QuantizeLinear
+    DequantizeLinear -> float output
 
 Weights are dequantized from int8, per channel along axis 0; biases from int32 at scale s_x * s_w.
 """

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from chain import build_chain, build_graph
+
 from tinytailor.compiler.fpga import emit
 from tinytailor.compiler.ir import Graph
 from tinytailor.targets.fpga import Fpga, load_fpga

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chain import build_chain, build_graph
+
+from tinytailor.compiler.api import compile_model, verify
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.fpga import emit, interpret, run_csim, verify_csim
 from tinytailor.compiler.fpga.model import iterations
@@ -144,6 +146,21 @@ def test_make_csim_passes_as_emitted_and_fails_on_a_flipped_weight(
         verify_csim(folder, build_chain().images(1, seed=0))
 
 
+def test_the_compiler_interface_verifies_on_csim_and_sees_a_flipped_weight(
+    acceptance_graph: Graph, board: Fpga, tmp_path: Path
+) -> None:
+    folder = tmp_path / "p"
+    compile_model(acceptance_graph, board, folder, "chain", model_sha256="")
+    assert verify(folder, "csim")["bit_exact"]
+    path = folder / "hls" / "weights" / "weights.bin"
+    data = bytearray(path.read_bytes())
+    data[0] ^= 0x04
+    path.write_bytes(data)
+    result = verify(folder, "csim")
+    assert not result["bit_exact"]
+    assert result["differing_elements"] > 0
+
+
 def test_wrong_expectations_are_counted_and_the_first_is_located(
     emitted: Path, acceptance_graph: Graph
 ) -> None:
@@ -185,9 +202,14 @@ def test_a_missing_compiler_is_a_tool_error(emitted: Path, monkeypatch: pytest.M
 def test_inputs_of_a_wrong_shape_are_refused(emitted: Path) -> None:
     with pytest.raises(InputError, match=r"expected int8 of shape \(N, 32, 32, 3\)"):
         run_csim(emitted, np.zeros((1, 32, 32, 4), np.int8))
+
+
+def test_a_folder_that_is_no_fpga_project_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"manifest\.json cannot be read"):
+        verify_csim(tmp_path)
+    (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(InputError, match="is not the manifest of an FPGA project"):
-        (emitted.parent / "manifest.json").write_text("{}")
-        run_csim(emitted.parent, np.zeros((1, 32, 32, 3), np.int8))
+        verify_csim(tmp_path)
 
 
 def ap_include() -> Path:

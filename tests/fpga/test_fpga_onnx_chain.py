@@ -9,6 +9,7 @@ from chain import Chain, build_chain, build_graph
 from chain_onnx import build_onnx
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
+
 from tinytailor.compiler.execute import execute
 
 

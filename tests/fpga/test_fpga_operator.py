@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from chain import build_chain, build_graph, masked_dilated_sum
+
 from tinytailor.compiler.ir import Node
 from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
 from tinytailor.compiler.quantization import Requant

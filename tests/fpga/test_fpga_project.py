@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from chain import build_chain, build_graph
+
 from tinytailor.compiler.fpga import check, emit
 from tinytailor.compiler.fpga.golden import run
 from tinytailor.compiler.fpga.model import resources, step_cost
@@ -89,7 +91,7 @@ def test_a_packing_slip_is_caught_before_anything_is_written(
         data[0] ^= 0x04
         return dataclasses.replace(program, weights=bytes(data))
 
-    monkeypatch.setattr("tinytailor.compiler.fpga.emit.pack", slip)
+    monkeypatch.setattr("tinytailor.compiler.fpga.project.pack", slip)
     with pytest.raises(CheckError, match="differ from the operators' reference"):
         emit(acceptance_graph, board, tmp_path / "p", "chain", model_sha256="")
     assert list(tmp_path.iterdir()) == []
@@ -194,12 +196,18 @@ def test_steps_pair_a_convolution_with_the_deformable_layer_behind_it(board: Fpg
 
 
 def test_cycles_follow_the_formula_of_the_slowest_stage(board: Fpga) -> None:
-    graph = build_graph(build_chain("p16 d", height=32, width=32))
-    cost = step_cost(plan_steps(graph)[0], board)
+    fast = dataclasses.replace(board, ddr_bytes_per_second=10**11)  # memory is never the limit
+    (step,) = plan_steps(build_graph(build_chain("p16 d", height=32, width=32)))
+    cost = step_cost(step, fast)
     assert cost.deform == 8 * 32 + 32 * 32 * 3 + 7
     assert cost.pointwise == 32 * 32 + 10
     assert cost.bound == "deformable"
     assert cost.total == cost.load + cost.deform
+    slow = step_cost(step, dataclasses.replace(board, ddr_bytes_per_second=10**9))
+    assert slow.bound == "memory"
+    assert slow.memory == math.ceil(
+        2 * 32 * 32 * 16 / 3
+    )  # read and written at 0.75 * 4 bytes a cycle
 
 
 def test_the_engine_is_modelled_to_fit_the_board(board: Fpga) -> None:

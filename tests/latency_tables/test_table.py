@@ -7,7 +7,6 @@ import dataclasses
 import json
 
 import pytest
-
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.compiler.ops import Dense
 from tinytailor.latency_tables.records import Glue, Header, Measurement, Work
@@ -94,9 +93,9 @@ def edit(path, number, change):
 @pytest.mark.parametrize(
     ("number", "change", "message"),
     [
-        (2, lambda line: line.replace('"core_cycles": 150', '"core_cycles": 15'), "line 2: the line was edited"),
+        (2, lambda line: line.replace('cycles": 150', 'cycles": 15'), "line 2: the line was edit"),
         (1, lambda line: line.replace("180000000", "18000000"), "line 1: the line was edited"),
-        (1, lambda line: line.replace('"version": 1', '"version": 7'), "format version 7, this tool reads 1"),
+        (1, lambda line: line.replace('"version": 1', '"version": 7'), "format version 7"),
         (1, lambda line: line.replace("latency-table", "laundry-list"), "is not a latency table"),
         (3, lambda line: line[:30] + "\n", "line 3: not JSON"),
         (3, lambda line: "[1, 2]\n", "line 3: expected an object"),
@@ -158,9 +157,9 @@ def test_a_record_names_missing_and_unknown_fields():
 
 
 def test_only_one_process_writes_a_table_at_a_time(table):
-    with writing(table.path), pytest.raises(InputError, match="another process is writing"):
-        with writing(table.path):
-            pass
+    refused = pytest.raises(InputError, match="another process is writing")
+    with writing(table.path), refused, writing(table.path):
+        pass
     with writing(table.path):
         pass
     assert [path.name for path in table.path.parent.iterdir()] == [table.path.name]

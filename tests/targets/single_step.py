@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The slow truth: run one function instruction by instruction and print what happened as JSON.
+"""The slow truth: run functions instruction by instruction and print what happened as JSON.
 
-    python single_step.py '{"elf": ..., "cpu": "CORTEX_M4", "entry": ..., "pointers": [...],
-                            "writes": [[address, hex], ...], "flash": [...], "ram": [...]}'
+    python single_step.py '[{"elf": ..., "cpu": "CORTEX_M4", "entry": ..., "pointers": [...],
+                            "writes": [[address, hex], ...], "flash": [...], "ram": [...]}, ...]'
 
 It shares no code with the emulator that it checks: its hook runs before each single instruction,
 but not before those that an IT block skips; they are put back, as they take their cycle too.
@@ -38,7 +38,7 @@ def with_skipped(trace: list[int], code: Callable[[int], bytes]) -> Iterator[tup
             covered = 4 - (lowest.bit_length() - 1)
 
 
-def main(job: dict[str, Any]) -> None:
+def trace_of(job: dict[str, Any]) -> dict[str, Any]:
     uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
     uc.ctl_set_cpu_model(getattr(arm, f"UC_CPU_ARM_{job['cpu']}"))
     for base, size in (job["flash"], job["ram"], (STOP, 4096)):
@@ -68,8 +68,8 @@ def main(job: dict[str, Any]) -> None:
 
     steps = list(with_skipped([pc for pc in trace if pc != STOP], code))
     flash_reads = [n for address, n in reads if flash <= address < flash + size]
-    print(json.dumps({"steps": steps, "flash_reads": flash_reads}))
+    return {"steps": steps, "flash_reads": flash_reads}
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    print(json.dumps([trace_of(job) for job in json.loads(sys.argv[1])]))

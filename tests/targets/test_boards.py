@@ -95,19 +95,18 @@ def test_a_file_that_is_not_there_or_not_toml_is_named(mine: Path) -> None:
     with pytest.raises(InputError, match=r"mine\.toml: not a TOML file"):
         load_target(str(mine))
     mine.write_text('name = "x"\n')
-    with pytest.raises(InputError, match='neither the key "core".*nor "part"'):
+    with pytest.raises(InputError, match=r'neither the key "core".*nor "part"'):
         load_target(str(mine))
 
 
 @pytest.mark.parametrize(
-    "key", ["name", "clock_hz", "flash", "ram", "source", "core = 1.066", "cache_bytes"]
+    "key", ["name", "clock_hz", "flash", "ram", "source", "cache_bytes", "core"]
 )
 def test_a_missing_key_is_named(mine: Path, key: str) -> None:
-    lines = [line for line in GOOD.splitlines() if not line.startswith(key)]
-    assert len(lines) == len(GOOD.splitlines()) - 1
+    lines = GOOD.splitlines()
+    del lines[next(i for i, line in enumerate(lines) if line.startswith(f"{key} "))]
     mine.write_text("\n".join(lines))
-    name = key.split(" ")[0]
-    with pytest.raises(InputError, match=rf'mine\.toml: key "[a-z.]*{name}" is missing; expected'):
+    with pytest.raises(InputError, match=rf'mine\.toml: key "[a-z.]*{key}" is missing; expected'):
         load_target(str(mine))
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from programs import COUNTED_LOOP, PROGRAMS
@@ -22,12 +23,12 @@ UNICORN = {"cortex-m0plus": "CORTEX_M0"}
 INPUT = struct.pack("<4i", 1000, 0, 0, 0)
 
 
-def single_step(elf: Path, board: Board) -> tuple[Counts, int]:
-    """Counts of ``run(x)`` from a trace of its instructions, and how many were branched to."""
+def job_of(elf: Path, board: Board) -> dict[str, Any]:
+    """What the single-stepping script needs to do the same as ``run``."""
     image = load_image(elf)
     buffer = -(-max(image.ram_end, board.ram.base) // 16) * 16
     core = board.core.name
-    job = {
+    return {
         "elf": str(elf),
         "cpu": UNICORN.get(core, core.upper().replace("-", "_")),
         "entry": image.sizes.symbols["run"][0],
@@ -36,14 +37,13 @@ def single_step(elf: Path, board: Board) -> tuple[Counts, int]:
         "flash": [board.flash.base, board.flash.bytes],
         "ram": [board.ram.base, board.ram.bytes],
     }
-    script = Path(__file__).with_name("single_step.py")
-    done = subprocess.run(
-        [sys.executable, str(script), json.dumps(job)], capture_output=True, text=True, check=True
-    )
-    answer = json.loads(done.stdout)
+
+
+def counts_of_trace(trace: dict[str, Any], board: Board) -> tuple[Counts, int]:
+    """Counts of a trace of instructions, and how many of them were branched to."""
     model = MODELS[str(board.core.cycle_model)]
     cycles, jumps, before, end = 0, 0, None, 0
-    for pc, code in answer["steps"]:
+    for pc, code in trace["steps"]:
         (instruction,) = decode(bytes.fromhex(code))
         straight = before is not None and pc == end
         cycles += cost(model, instruction, before if straight else None)
@@ -53,8 +53,8 @@ def single_step(elf: Path, board: Board) -> tuple[Counts, int]:
         before, end = instruction, pc + instruction.size
     assert before is not None
     cycles += taken(model, before)
-    reads = answer["flash_reads"]
-    return Counts(len(answer["steps"]), cycles, len(reads), sum(reads)), jumps
+    reads = trace["flash_reads"]
+    return Counts(len(trace["steps"]), cycles, len(reads), sum(reads)), jumps
 
 
 @pytest.mark.parametrize("core", CORES)
@@ -62,11 +62,14 @@ def test_counts_equal_those_of_single_steps(
     core: str, board_of: Callable[[str], Board], build: Callable[..., Path]
 ) -> None:
     board = board_of(core)
+    images = [build(text, board, "run") for text in PROGRAMS.values()]
+    jobs = json.dumps([job_of(elf, board) for elf in images])
+    script = [sys.executable, str(Path(__file__).with_name("single_step.py"))]
+    done = subprocess.run([*script, jobs], capture_output=True, text=True, check=True)
     jumps = 0
-    for name, text in PROGRAMS.items():
-        elf = build(text, board, "run")
-        (result,) = run(elf, board, [Call("run", (Buffer(16, INPUT, read_back=True),))])
-        expected, more = single_step(elf, board)
+    for name, elf, trace in zip(PROGRAMS, images, json.loads(done.stdout), strict=True):
+        (result,) = run(elf, board, [Call("run", (Buffer(16, INPUT),))])
+        expected, more = counts_of_trace(trace, board)
         jumps += more
         assert result.counts[""] == expected, name
     assert jumps > 1000

@@ -56,7 +56,12 @@ void deep(int32_t *x)
     *x = frame[*x];
 }
 FAR int32_t recurse(int32_t n);
-FAR int32_t recurse(int32_t n) { volatile int32_t v = n; return n ? recurse(n - 1) + v : 0; }
+FAR int32_t recurse(int32_t n)
+{
+    volatile int32_t v = n;
+    sink = n ? recurse(n - 1) : 0;
+    return sink + v;
+}
 void recursive(int32_t *x);
 void recursive(int32_t *x) { *x = recurse(*x); }
 
@@ -70,6 +75,15 @@ void forever(int32_t *x);
 void forever(int32_t *x) { (void)x; for (;;) { sink = 1; } }
 void unaligned(int32_t *x);
 void unaligned(int32_t *x) { *x = *(volatile int32_t *)((uintptr_t)x + 1); }
+void unaligned_pair(int32_t *x);
+void unaligned_pair(int32_t *x)
+{
+#if __ARM_ARCH >= 7
+    __asm volatile("ldrd r2, r3, [%0, #0]" : : "r"((uintptr_t)x + 2) : "r2", "r3", "memory");
+#else
+    __asm volatile("ldm %0!, {r2, r3}" : : "r"((uintptr_t)x + 2) : "r2", "r3", "memory");
+#endif
+}
 void service(int32_t *x);
 void service(int32_t *x) { (void)x; __asm volatile("svc #0"); }
 void nothing(int32_t *x);
@@ -196,16 +210,25 @@ def test_a_fault_names_the_call_and_the_place(
         run(image_for(m4), m4, calls, count=count, timeout_s=0.3)
 
 
+@pytest.mark.parametrize("count", [False, True])
 def test_an_unaligned_load_faults_only_where_the_core_forbids_it(
-    board: Board, image_for: Callable[[Board], Path]
+    board: Board, image_for: Callable[[Board], Path], count: bool
 ) -> None:
     calls = [Call("unaligned", (Buffer(8, bytes(range(8)), read_back=True),))]
     if board.core.aligned_only:
-        with pytest.raises(CheckError, match=r"unaligned\+"):
-            run(image_for(board), board, calls)
+        with pytest.raises(CheckError, match=r"\(unaligned\+.*an unaligned access"):
+            run(image_for(board), board, calls, count=count)
     else:
-        (result,) = run(image_for(board), board, calls)
+        (result,) = run(image_for(board), board, calls, count=count)
         assert value_of(result.outputs[0][:4]) == 0x04030201
+
+
+def test_an_unaligned_load_of_several_registers_faults_on_every_core(
+    board: Board, image_for: Callable[[Board], Path]
+) -> None:
+    calls = [Call("unaligned_pair", (Buffer(16, bytes(16)),))]
+    with pytest.raises(CheckError, match=r"\(unaligned_pair\+.*an unaligned access"):
+        run(image_for(board), board, calls)
 
 
 def test_a_stack_that_runs_into_the_buffers_is_an_error(

@@ -77,7 +77,8 @@ def test_sizes_count_what_is_loaded_and_what_is_static(
     board = board_of("cortex-m4")
     sizes = image_sizes(build(PROGRAM, board, "run", compiler=compiler))
     assert sizes.ram_static_bytes == 4 * 4 + 25 * 4 + 4  # initialised, zeroed, ratio
-    code = sum(size for address, size in sizes.symbols.values() if board.flash.contains(address))
+    places = set(sizes.symbols.values())  # one place may have several names
+    code = sum(size for address, size in places if board.flash.contains(address))
     assert code + 16 + 4 <= sizes.flash_bytes < code + 200  # and the initial values
     assert sizes.symbols["run"][0] % 2 == 0
     assert "unused_function" not in sizes.symbols
@@ -128,7 +129,7 @@ def test_the_environment_chooses_the_compiler(monkeypatch: pytest.MonkeyPatch) -
     assert zig.name == "zig"
     assert zig.version.startswith("zig 0.")
     monkeypatch.setenv("TINYTAILOR_CC", "tcc")
-    with pytest.raises(InputError, match="'tcc'.*expected gcc or zig"):
+    with pytest.raises(InputError, match=r"'tcc'.*expected gcc or zig"):
         cross_toolchain()
 
 

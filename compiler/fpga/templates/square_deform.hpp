@@ -101,15 +101,35 @@ inline void read_taps(const line_buffer_t &line, const step_t &s, int row, int c
     }
 }
 
-inline void square_deform(const step_t &s, const deform_weights_t &w, line_buffer_t &line,
-                          hls::stream<tagged_t> &in, hls::stream<word_t> &out) {
-    if (!s.deform) {
-    FORWARD:
-        for (int t = 0; t < s.height * s.width * s.out_blocks; ++t) {
+// Add kernel column j (0..2) to the sums of one output word; column 0 starts them with the bias.
+inline void accumulate(const deform_weights_t &w, int block, int j, const word_t tap[3],
+                       acc_t acc[LANES]) {
+#pragma HLS INLINE
+    for (int k = 0; k < LANES; ++k) {
+#pragma HLS UNROLL
+        acc_t sum = j == 0 ? w.bias[block][k] : acc[k];
+        for (int i = 0; i < 3; ++i) {
+#pragma HLS UNROLL
+            sum = acc_t(sum + w.weight[block][3 * i + j][k] * tap[i].at[k]);
+        }
+        acc[k] = sum;
+    }
+}
+
+inline void untag(int words, hls::stream<tagged_t> &in, hls::stream<word_t> &out) {
+UNTAG:
+    for (int i = 0; i < words; ++i) {
 #pragma HLS PIPELINE II=1
 #pragma HLS LOOP_TRIPCOUNT min=1 max=MAX_MAP_WORDS
-            out.write(in.read().word);
-        }
+        out.write(in.read().word);
+    }
+}
+
+inline void square_deform(const step_t &s, const deform_weights_t &w, line_buffer_t &line,
+                          hls::stream<tagged_t> &in, hls::stream<word_t> &out) {
+    const int words = s.height * s.width * s.out_blocks;
+    if (!s.deform) {
+        untag(words, in, out);
         return;
     }
     const int lead = s.height < LINE_LEAD ? s.height : LINE_LEAD;
@@ -118,7 +138,7 @@ inline void square_deform(const step_t &s, const deform_weights_t &w, line_buffe
 #pragma HLS ARRAY_PARTITION variable=acc complete
     int row = 0, column = 0, block = 0, address = 0, j = 0;
 DEFORM:
-    for (int t = 0; t < s.height * s.width * s.out_blocks * 3; ++t) {
+    for (int t = 0; t < words * 3; ++t) {
 #pragma HLS PIPELINE II=1
 #pragma HLS LOOP_TRIPCOUNT min=3 max=MAX_DEFORM_TRIPS
 // Row r + 8 is first read in row r + 1, and the row it replaces was last read in row r - 1: in the
@@ -133,15 +153,7 @@ DEFORM:
         const int d = int(line.dilation[row % LINE_ROWS][column]);
         word_t tap[3];
         read_taps(line, s, row, column, block, d, j - 1, tap);
-        for (int k = 0; k < LANES; ++k) {
-#pragma HLS UNROLL
-            acc_t sum = j == 0 ? w.bias[block][k] : acc[k];
-            for (int i = 0; i < 3; ++i) {
-#pragma HLS UNROLL
-                sum = acc_t(sum + w.weight[block][3 * i + j][k] * tap[i].at[k]);
-            }
-            acc[k] = sum;
-        }
+        accumulate(w, block, j, tap, acc);
         if (j == 2) {
             word_t y;
             for (int k = 0; k < LANES; ++k) {

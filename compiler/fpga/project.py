@@ -33,6 +33,7 @@ from tinytailor.compiler.fpga.program import Program, Step, pack
 from tinytailor.compiler.fpga.vectors import Vectors, make_vectors
 from tinytailor.compiler.ir import Graph, Tensor
 from tinytailor.compiler.ops.square_deform_dw import MAX_DILATION
+from tinytailor.compiler.project import GENERATOR, tool_version
 from tinytailor.targets.errors import CheckError, InputError
 from tinytailor.targets.fpga import LANES, Fpga
 
@@ -153,8 +154,11 @@ def _manifest(
     ]
     cycles = fpga.call_cycles + sum(layer["cycles"] for layer in layers)
     return {
+        "generator": GENERATOR,
+        "version": tool_version(),
         "name": name,
         "target": fpga.name,
+        "kind": fpga.kind,
         "part": fpga.part,
         "model_sha256": model_sha256,
         "inputs": [_tensor(graph.tensors[tensor]) for tensor in graph.inputs],

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[
+    bool, typer.Option("--json", help="One JSON object on stdout, all else on stderr.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.", min=0)]
+TargetName = Annotated[
+    str,
+    typer.Option("--target", "-t", help="A name that `tinytailor targets` lists, or a .toml file."),
+]
+ProjectFolder = Annotated[Path, typer.Argument(help="Folder that tinytailor compile wrote.")]
+InputsFile = Annotated[
+    Path | None,
+    typer.Option("--inputs", help=".npz of inputs, int8 or float (quantized); else random ones."),
+]
+InputName = Annotated[str | None, typer.Option(help="Array of the .npz that holds the inputs.")]
+SpaceName = Annotated[str, typer.Option("--space", help="Search space.")]
+DataName = Annotated[
+    str,
+    typer.Option("--data", help="ucr:NAME, npz:FILE, uci-har, ts-small:NAME: what to classify."),
+]
+Workers = Annotated[int, typer.Option("--workers", help="Processes that measure at a time.", min=1)]

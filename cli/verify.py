@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tinytailor verify: does a compiled project compute the integers of its model, bit for bit?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from tinytailor.cli.options import InputName, InputsFile, Json, ProjectFolder
+from tinytailor.cli.output import Result, command, note
+from tinytailor.targets.errors import CheckError, InputError
+
+if TYPE_CHECKING:
+    from tinytailor.cli.inputs import Inputs
+
+
+@command
+def run(
+    project: ProjectFolder,
+    on: Annotated[
+        str | None, typer.Option(help="host, emulator (default for boards) or csim (for FPGAs).")
+    ] = None,
+    inputs: InputsFile = None,
+    input_name: InputName = None,
+    expect: Annotated[
+        str | None, typer.Option(help="Array of the .npz with int8 outputs to compare with.")
+    ] = None,
+    as_json: Json = False,
+) -> Result:
+    """Run a compiled project and compare every output with the integer model, bit for bit.
+
+    With labels (array y or labels) in the .npz the accuracy is shown too.
+    """
+    from tinytailor.cli.inputs import load_inputs
+    from tinytailor.compiler.project import read_manifest
+
+    manifest = read_manifest(project)
+    given = None
+    if inputs is not None:
+        given = load_inputs(inputs, manifest["inputs"], name=input_name, expect=expect)
+    elif expect is not None or input_name is not None:
+        raise InputError("--expect and --input-name choose arrays of an .npz: add --inputs FILE")
+    values = verify_project(project, on or default_runner(manifest), given)
+    return Result(values, lambda console: show(console, values), exit_code(values))
+
+
+def default_runner(manifest: dict[str, Any]) -> str:
+    return "csim" if manifest.get("kind") == "fpga" else "emulator"
+
+
+def exit_code(values: dict[str, Any]) -> int:
+    return 0 if values["bit_exact"] else CheckError.exit_code
+
+
+def verify_project(project: Path, on: str, given: Inputs | None) -> dict[str, Any]:
+    """What compiler.verify found, with accuracy and differences from expected outputs."""
+    from tinytailor.compiler import verify
+
+    rows = "random inputs" if given is None else f"{len(given.x)} inputs (array {given.name})"
+    if given is not None and given.quantized:
+        rows += ", quantized from float"
+    note(f"running {rows} on {on}")
+    found = verify(project, on, None if given is None else given.x)
+    (outputs, *_) = found.pop("outputs")
+    if given is not None and given.labels is not None:
+        found["accuracy"] = given.accuracy(outputs)
+    if given is not None and given.expected is not None:
+        found["expected"] = given.compare(outputs)
+    return found
+
+
+def show(console: Console, values: dict[str, Any]) -> None:
+    verdict = "bit-exact" if values["bit_exact"] else "NOT bit-exact"
+    console.print(
+        f"{verdict}: {values['name']} on {values['on']}, {values['samples']} inputs, "
+        f"{values['differing_elements']} of {values['elements']} output elements differ"
+    )
+    if "accuracy" in values:
+        console.print(f"accuracy {100 * values['accuracy']:.2f} % of {values['samples']}")
+    if "expected" in values:
+        other = values["expected"]
+        console.print(
+            f"against the expected outputs: {other['equal_rows']} of {other['rows']} rows equal, "
+            f"{other['differing_elements']} elements differ, by at most "
+            f"{other['largest_difference']}"
+        )

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Addition, activation functions, averages and softmax.
+
+An average whose output is quantized like its input is AveragePool2d. With another output scale it
+is a depthwise convolution with ones, s_w = 1 / window: the same mean with a single rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+
+import numpy as np
+
+from tinytailor.compiler.frontend.bindings import Call, Ref
+from tinytailor.compiler.frontend.linear import Weights, requantized, window
+from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.values import (
+    MAP_LAYOUTS,
+    Activation,
+    Constant,
+    Expression,
+    Finished,
+    Fused,
+    Unknown,
+    Value,
+    map_order,
+    map_shape,
+)
+from tinytailor.compiler.frontend.walk import TRANSPARENT, Walk, integer_bounds, same_quantization
+from tinytailor.compiler.ir import Node, Shape, Tensor
+from tinytailor.compiler.ops import Add, AveragePool2d, DepthwiseConv2d, Softmax
+from tinytailor.compiler.ops.softmax import exponentials
+
+Pair = tuple[int, int]
+
+
+def add(call: Call, walk: Walk) -> Value:
+    """Two activations, or a bias."""
+    a, b = (walk.argument(argument) for argument in call.arguments)
+    if isinstance(a, Unknown) or isinstance(b, Unknown):
+        return Unknown(call.shape)
+    for value, other in ((a, b), (b, a)):
+        if isinstance(value, Expression) and isinstance(other, Constant):
+            return biased(value, other)
+    if isinstance(a, Constant) or isinstance(b, Constant):
+        raise Declined(
+            "it adds a constant to a quantized activation; make the constant the bias of the layer "
+            "before, without quantization between them"
+        )
+    left, right = (walk.activation(argument) for argument in call.arguments)
+    return sum_of(call, walk, left, right)
+
+
+def biased(value: Expression, constant: Constant) -> Expression:
+    axis = value.bias_axis
+    if axis is None or value.bias is not None:
+        raise Declined("it adds a constant where no layer can take it as its bias")
+    aligned = (1,) * (len(value.shape) - len(constant.shape)) + constant.shape
+    expected = tuple(size if place == axis else 1 for place, size in enumerate(value.shape))
+    if aligned != expected and constant.array.size != 1:
+        raise Declined(f"a bias of shape {constant.shape}, expected one number per channel")
+    return replace(value, bias=constant)
+
+
+def sum_of(call: Call, walk: Walk, a: Activation, b: Activation) -> Expression:
+    if a.shape != b.shape:
+        raise Declined(f"it adds shapes {a.shape} and {b.shape}; broadcasting is not supported")
+    if not np.array_equal(a.order, b.order):
+        raise Declined("its inputs lie in memory in different layouts")
+    left = walk.tensors[a.tensor]
+    right = walk.as_shape(b, left.shape)
+
+    def finish(fused: Fused) -> Finished:
+        op = Add.from_scales(left, right, fused.y, fused.low, fused.high)
+        return op, (left.name, right.name), {}
+
+    return Expression(call.shape, a.order, left.shape, finish)
+
+
+def multiply(call: Call, walk: Walk) -> Value:
+    """Only of constants: importers write s_x * s_w for the scale of a bias."""
+    a, b = (walk.argument(argument) for argument in call.arguments)
+    if isinstance(a, Constant) and isinstance(b, Constant):
+        return Constant((a.real * b.real).astype(np.float32))
+    raise Declined("only constants can be multiplied")
+
+
+def clamp(call: Call, walk: Walk) -> Value:
+    """Relu, Relu6, Clip: part of the operator before, as bounds of its integers."""
+    low, high = clamp_bounds(call)
+    value = walk.argument(call.arguments[0])
+    if isinstance(value, Unknown):
+        return value
+    if isinstance(value, Expression):
+        return value.clamped(low, high)
+    activation = walk.activation(call.arguments[0])
+    tensor = walk.tensors[activation.tensor]
+    if activation.real:
+        bounds = integer_bounds(low, high, tensor.scale, tensor.zero_point)
+    else:
+        limits = (low - activation.offset, high - activation.offset)
+        bounds = (int(max(limits[0], -128)), int(min(limits[1], 127)))
+    tighten(call, walk, activation, bounds)
+    return activation
+
+
+def clamp_bounds(call: Call) -> tuple[float, float]:
+    if call.operator != "relax.clip":
+        return 0.0, 6.0 if call.operator.endswith("relu6") else inf
+    low, high = (float(bound) for bound in call.arguments[1:3])
+    if not low <= high:
+        raise Declined(f"the bounds {low:g} and {high:g} are no interval")
+    return low, high
+
+
+def tighten(call: Call, walk: Walk, value: Activation, bounds: tuple[int, int]) -> None:
+    """Narrow the clamp of the node that wrote ``value``, if nothing else reads it."""
+    low, high = bounds
+    if (low, high) == (-128, 127):
+        return
+    place = next((i for i, node in enumerate(walk.nodes) if node.output == value.tensor), None)
+    op = walk.nodes[place].op if place is not None else None
+    if place is None or not read_only_by(call, walk):
+        raise Declined("it follows a tensor that others read unclamped; clamp before quantizing")
+    requant = getattr(op, "requant", None)
+    current = requant if requant is not None else op
+    if not hasattr(current, "low"):
+        raise Declined("the operator before it has no clamp of its own")
+    narrow = replace(
+        current,  # type: ignore[type-var]
+        low=min(max(current.low, low), high),  # type: ignore[union-attr]
+        high=min(max(current.high, low), high),  # type: ignore[union-attr]
+    )
+    changed = narrow if requant is None else replace(op, requant=narrow)  # type: ignore[type-var]
+    walk.nodes[place] = replace(walk.nodes[place], op=changed)
+
+
+def read_only_by(call: Call, walk: Walk) -> bool:
+    """Whether ``call`` is the only reader of its input, back to where that was quantized."""
+    argument = call.arguments[0]
+    while isinstance(argument, Ref) and argument.index >= 0:
+        producer = walk.model.listing.calls[argument.index]
+        if walk.uses[argument.index] != 1:
+            return False
+        if producer.operator not in (*TRANSPARENT, "relax.astype", "relax.reshape"):
+            return True
+        if producer.operator == "relax.quantize":
+            return True
+        argument = producer.arguments[0]
+    return False
+
+
+def mean(call: Call, walk: Walk) -> Expression:
+    """GlobalAveragePool, ReduceMean: over the whole height and width."""
+    x = walk.activation(call.arguments[0])
+    rank = len(x.shape)
+    axes = {int(axis) % rank for axis in call.attributes["axis"] or range(rank)}
+    layouts = [
+        layout
+        for layout in MAP_LAYOUTS
+        if len(layout) == rank and axes == {layout.index(a) for a in layout if a in "HW"}
+    ]
+    if not layouts:
+        raise Declined(f"mean of {x.shape} over axes {sorted(axes)}: expected height and width")
+    source = walk.as_map(x, layouts[0])
+    kernel = (source.shape[1], source.shape[2])
+    channels = np.arange(source.shape[3])
+    device = (1, 1, 1, source.shape[3])
+    return averaged(source, kernel, (1, 1), Expression(call.shape, channels, device, no_finish))
+
+
+def average_pool(call: Call, walk: Walk) -> Value:
+    x = walk.activation(call.arguments[0])
+    attributes = call.attributes
+    layout = str(attributes["layout"])
+    stride, dilation, padding = window(attributes, len(layout) - 2)
+    if any(padding) or dilation != (1, 1):
+        raise Declined("average pooling with padding or dilation")
+    source = walk.as_map(x, layout)
+    size = list(attributes["pool_size"])
+    kernel = (int(size[0]), int(size[1]) if len(size) > 1 else 1)
+    device = map_shape(call.shape, layout)
+    shape = Expression(call.shape, map_order(call.shape, layout), device, no_finish)
+    expression = averaged(source, kernel, stride, shape)
+    if x.real:
+        return expression
+    y = replace(source, name=walk.new_name(call.origin), shape=device)
+    return walk.emit(expression, Fused(y, -128, 127, None), x.offset)
+
+
+def no_finish(fused: Fused) -> Finished:
+    raise AssertionError("an expression without an operator")
+
+
+def averaged(source: Tensor, kernel: Pair, stride: Pair, placed: Expression) -> Expression:
+    def finish(fused: Fused) -> Finished:
+        pool = AveragePool2d(kernel, stride, fused.low, fused.high)
+        if pool.output_shape(source.shape) != placed.device:
+            raise Declined("average pooling whose last window is cut off (ceil_mode)")
+        quantization = (fused.y.scale, fused.y.zero_point)
+        if same_quantization((source.scale, source.zero_point), quantization):
+            return pool, (source.name,), {}
+        return ones_convolution(source, kernel, stride, fused)
+
+    return replace(placed, finish=finish)
+
+
+def ones_convolution(source: Tensor, kernel: Pair, stride: Pair, fused: Fused) -> Finished:
+    channels = source.shape[3]
+    layer = Weights(
+        np.ones((channels, *kernel, 1), np.int64),
+        np.full(channels, 1 / (kernel[0] * kernel[1]), np.float32),
+    )
+    requant, constants = requantized(source, layer, fused)
+    op = DepthwiseConv2d(
+        kernel, stride, input_zero_point=source.zero_point, requant=requant
+    )
+    weight = np.ones((*kernel, channels), np.int8)
+    return op, (source.name,), {"weight": weight, **constants}
+
+
+def softmax(call: Call, walk: Walk) -> Expression:
+    x = walk.activation(call.arguments[0])
+    axis = int(call.attributes["axis"]) % len(x.shape)
+    classes = x.shape[axis]
+    if classes != x.order.size:
+        raise Declined(f"softmax of {x.shape} over axis {axis}: expected one row of classes")
+    source = walk.as_shape(x, (1, classes))
+
+    def finish(fused: Fused) -> Finished:
+        if not same_quantization((fused.y.scale, fused.y.zero_point), (1 / 256, -128)):
+            raise Declined(
+                f"softmax with output scale {fused.y.scale:g} and int8 zero point "
+                f"{fused.y.zero_point}, expected 1/256 and -128"
+            )
+        if (fused.low, fused.high) != (-128, 127):
+            raise Declined("a clamp after softmax")
+        return Softmax(), (source.name,), {"table": exponentials(source.scale, classes)}
+
+    return Expression(call.shape, x.order, (1, classes), finish)

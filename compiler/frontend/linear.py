@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convolutions and dense layers: integer weights, folded bias, multipliers.
+
+    real:     y = s_y (q_y - z_y) = sum_k s_x (q_x - z_x) * s_w w + s_b b
+    integer:  acc = bias + sum_k q_x * w,   bias = round(s_b b / (s_x s_w)) - z_x * sum_k w
+
+The bias is folded in int64; it and the accumulator's bound 128 * sum|w| + |bias| must fit int32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinytailor.compiler.frontend.bindings import Call
+from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.values import (
+    Constant,
+    Expression,
+    Finished,
+    Fused,
+    map_order,
+    map_shape,
+    row_major,
+)
+from tinytailor.compiler.frontend.walk import Walk
+from tinytailor.compiler.ir import Tensor
+from tinytailor.compiler.ops import Conv2d, Dense, DepthwiseConv2d
+from tinytailor.compiler.quantization import Requant, effective_scale, multipliers
+from tinytailor.targets.errors import InputError
+
+SAME_SCALE = 1e-5  # a bias this close to s_x * s_w in scale holds accumulator units already
+INT32 = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """``integers``: int64, output channel first; ``scale``: float32 per output channel."""
+
+    integers: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def rows(self) -> np.ndarray:
+        return self.integers.reshape(len(self.integers), -1)
+
+
+def weights(constant: Constant, axes: tuple[int, ...]) -> Weights:
+    """A quantized constant transposed by ``axes``, which put the output channel first."""
+    if constant.scale is None:
+        raise Declined("its weights are not quantized: they need integers and DequantizeLinear")
+    turned = constant.each(lambda array: array.transpose(axes))
+    integers = turned.integers
+    if integers.size == 0 or integers.min() < -128 or integers.max() > 127:
+        raise Declined("its weights have a zero point; quantize weights symmetrically")
+    assert turned.scale is not None
+    scale = turned.scale.reshape(len(integers), -1)
+    if np.any(scale != scale[:, :1]):
+        raise Declined("its weight scales differ within an output channel")
+    if not np.all(np.isfinite(scale)) or np.any(scale < 0):
+        raise Declined("its weight scales are not finite and positive")
+    return Weights(integers, scale[:, 0].astype(np.float32))
+
+
+def requantized(
+    x: Tensor, layer: Weights, fused: Fused, role: str = ""
+) -> tuple[Requant, Mapping[str, np.ndarray]]:
+    """The requantization of a layer, and its "bias" and "multiplier" (with ``role`` before)."""
+    scale = effective_scale(x.scale, layer.scale, fused.y.scale)
+    multiplier, shift = multipliers(scale)
+    bias = accumulator_bias(x, layer, fused)
+    rows = layer.rows
+    bound = 128 * np.abs(rows).sum(axis=1) + np.abs(bias)
+    if int(bound.max()) << shift > INT32:
+        channel = int(bound.argmax())
+        raise InputError(
+            f"layer {fused.y.name}: the accumulator of channel {channel} can reach "
+            f"{int(bound[channel]) << shift}, more than the {INT32} of 32 bits; its bias or its "
+            "scales are out of proportion, calibrate or train it again"
+        )
+    requant = Requant(fused.y.zero_point, shift, fused.low, fused.high)
+    return requant, {
+        f"{role}bias": bias.astype(np.int32),
+        f"{role}multiplier": multiplier.astype(np.int32),
+    }
+
+
+def accumulator_bias(x: Tensor, layer: Weights, fused: Fused) -> np.ndarray:
+    """The bias in accumulator units, int64, with the input's zero point folded in."""
+    correction = -x.zero_point * layer.rows.sum(axis=1)
+    if fused.bias is None:
+        return correction
+    unit = (np.float32(x.scale) * layer.scale).astype(np.float64)
+    bias = fused.bias.each(lambda array: np.broadcast_to(array.reshape(-1), unit.shape))
+    same = bias.scale is not None and np.all(np.abs(bias.scale - unit) <= SAME_SCALE * unit)
+    if same:
+        return bias.integers + correction
+    with np.errstate(all="ignore"):
+        units = np.where(bias.real == 0, 0.0, np.rint(bias.real / unit))
+    if not np.all(np.abs(units) <= INT32):
+        raise InputError(
+            f"layer {fused.y.name}: its bias does not fit 32 bits in units of input scale times "
+            "weight scale; a channel's weights are nearly zero, calibrate or train it again"
+        )
+    return units.astype(np.int64) + correction
+
+
+def convolution(call: Call, walk: Walk) -> Expression:
+    """conv2d and conv1d, plain or depthwise; a series is a map of width 1."""
+    x = walk.activation(call.arguments[0])
+    constant = walk.constant(call.arguments[1], "weight")
+    attributes = call.attributes
+    layout, kernel_layout = str(attributes["data_layout"]), str(attributes["kernel_layout"])
+    groups = int(attributes["groups"])
+    source = walk.as_map(x, layout)
+    channels = source.shape[3]
+    letters = {letter: place for place, letter in enumerate(kernel_layout)}
+    out_channels = call.shape[layout.index("C")]
+    depthwise = groups == channels == out_channels and channels > 1
+    if groups != 1 and not depthwise:
+        raise Declined(
+            f"{groups} groups for {channels} input and {out_channels} output channels: only groups "
+            "1, or as many groups as channels with one output each (depthwise), are supported"
+        )
+    axes = tuple(letters[letter] for letter in kernel_layout if letter in "HW")
+    first, last = ("O", "I") if letters_size(constant, letters, "O") == out_channels else ("I", "O")
+    layer = weights(constant, (letters[first], *axes, letters[last]))
+    if len(axes) == 1:
+        layer = Weights(layer.integers[:, :, None, :], layer.scale)
+    kernel = (layer.integers.shape[1], layer.integers.shape[2])
+    stride, dilation, padding = window(attributes, len(axes))
+
+    def finish(fused: Fused) -> Finished:
+        requant, constants = requantized(source, layer, fused)
+        common = (kernel, stride, padding, dilation, source.zero_point, requant)
+        stored = layer.integers.astype(np.int8)
+        if depthwise:
+            stored = np.ascontiguousarray(stored[..., 0].transpose(1, 2, 0))
+            return DepthwiseConv2d(*common), (source.name,), {"weight": stored, **constants}
+        op = Conv2d(out_channels, *common)
+        return op, (source.name,), {"weight": np.ascontiguousarray(stored), **constants}
+
+    device = map_shape(call.shape, layout)
+    return Expression(
+        call.shape, map_order(call.shape, layout), device, finish, bias_axis=layout.index("C")
+    )
+
+
+def letters_size(constant: Constant, letters: Mapping[str, int], letter: str) -> int:
+    return constant.shape[letters[letter]]
+
+
+def window(
+    attributes: Mapping[str, object], dimensions: int
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
+    """(stride, dilation, padding as top, left, bottom, right) of a convolution or pooling."""
+    stride = list(attributes["strides"])  # type: ignore[call-overload]
+    dilation = list(attributes["dilation"])  # type: ignore[call-overload]
+    padding = list(attributes["padding"])  # type: ignore[call-overload]
+    if dimensions == 1:
+        before, after = padding if len(padding) == 2 else padding * 2
+        return (stride[0], 1), (dilation[0], 1), (before, 0, after, 0)
+    if min(*stride, *dilation) < 1 or min(padding) < 0:
+        raise Declined(f"stride {stride}, dilation {dilation} or padding {padding} is out of range")
+    top, left, bottom, right = padding
+    return (stride[0], stride[1]), (dilation[0], dilation[1]), (top, left, bottom, right)
+
+
+def dense(call: Call, walk: Walk) -> Expression:
+    """matmul by a constant (features, out_features); its columns follow the memory's order."""
+    x = walk.activation(call.arguments[0])
+    constant = walk.constant(call.arguments[1], "weight")
+    features = x.order.size
+    if len(constant.shape) != 2 or constant.shape[0] != features:
+        raise Declined(
+            f"shapes {x.shape} and {constant.shape}: expected one row of features and a constant "
+            "matrix (features, out_features)"
+        )
+    layer = weights(constant, (1, 0))
+    layer = Weights(np.ascontiguousarray(layer.integers[:, x.order]), layer.scale)
+    source = walk.as_shape(x, (1, features))
+    out_features = len(layer.scale)
+
+    def finish(fused: Fused) -> Finished:
+        requant, constants = requantized(source, layer, fused)
+        weight = layer.integers.astype(np.int8)
+        return Dense(out_features, requant), (source.name,), {"weight": weight, **constants}
+
+    axis = len(call.shape) - 1
+    return Expression(
+        call.shape, row_major(call.shape), (1, out_features), finish, bias_axis=axis
+    )

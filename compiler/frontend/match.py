@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of Relax operators the walk understands, and the ones that cost nothing.
+
+A match is ``f(call, walk) -> Value``; it raises ``Declined`` with a reason. Adding an operator is
+one such function (in linear.py, elementwise.py or a new file) and one line in MATCHES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import inf, prod
+
+import numpy as np
+
+from tinytailor.compiler.frontend import elementwise, linear, square_deform
+from tinytailor.compiler.frontend.bindings import Call
+from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.values import (
+    Activation,
+    Constant,
+    Expression,
+    FloatInput,
+    Fused,
+    Unknown,
+    Value,
+    reshaped,
+    row_major,
+    transposed,
+)
+from tinytailor.compiler.frontend.walk import (
+    MAX_ELEMENTS,
+    Walk,
+    integer_bounds,
+    same_quantization,
+)
+from tinytailor.compiler.ir import Tensor
+
+INTEGER_LIMITS = {"int8": (-128, 127), "uint8": (0, 255)}
+
+
+def quantize(call: Call, walk: Walk) -> Value:
+    """The end of an expression, the border of the graph, or nothing at all."""
+    value = walk.argument(call.arguments[0])
+    scale, zero_point = (walk.constant(item, "scale") for item in call.arguments[1:3])
+    if isinstance(value, Constant):
+        return quantized_constant(call, value, scale, zero_point)
+    if call.dtype not in INTEGER_LIMITS:
+        raise Declined(f"activations of type {call.dtype}, expected int8 or uint8")
+    if scale.array.size != 1 or not 0 < float(scale.array.reshape(-1)[0]) < inf:
+        raise Declined("activations need one positive scale for the whole tensor")
+    offset = 128 if call.dtype == "uint8" else 0
+    quantization = (float(scale.array.reshape(-1)[0]), int(zero_point.array.reshape(-1)[0]) - offset)
+    if not -128 <= quantization[1] <= 127:
+        raise Declined(f"zero point {quantization[1] + offset} does not fit {call.dtype}")
+    if isinstance(value, FloatInput):
+        tensor = walk.graph_input(value, *quantization)
+        return Activation(tensor, value.shape, value.order, False, offset)
+    if isinstance(value, Unknown):
+        name = walk.new_name(call.origin)
+        walk.tensors[name] = Tensor(name, call.shape, "int8", *quantization)
+        return Activation(name, call.shape, row_major(call.shape), False, offset)
+    if isinstance(value, Activation):
+        tensor = walk.tensors[value.tensor]
+        if not same_quantization((tensor.scale, tensor.zero_point), quantization):
+            raise Declined(
+                f"an activation of scale {tensor.scale:g} is quantized again to {quantization[0]:g};"
+                " give both the same scale and zero point"
+            )
+        return replace(value, real=False, offset=offset)
+    return finish(call, walk, value, quantization, offset)
+
+
+def finish(
+    call: Call, walk: Walk, value: Expression, quantization: tuple[float, int], offset: int
+) -> Activation:
+    if prod(value.shape) > MAX_ELEMENTS:
+        raise Declined(f"an activation of shape {value.shape} fits no device")
+    y = Tensor(walk.new_name(call.origin), value.device, "int8", *quantization)
+    low, high = integer_bounds(value.low, value.high, *quantization)
+    return walk.emit(value, Fused(y, low, high, value.bias), offset)
+
+
+def quantized_constant(
+    call: Call, value: Constant, scale: Constant, zero_point: Constant
+) -> Constant:
+    """Fake-quantized weights: the float constant becomes the integers it stands for."""
+    if call.dtype not in (*INTEGER_LIMITS, "int32"):
+        raise Declined(f"constants of type {call.dtype}, expected int8 or uint8")
+    spread_scale, spread_zero = spread(call, value.shape, scale, zero_point)
+    low, high = INTEGER_LIMITS.get(call.dtype, (-(2**31), 2**31 - 1))
+    with np.errstate(all="ignore"):
+        steps = np.rint(value.real.astype(np.float32) / spread_scale).astype(np.float64)
+    if not np.all(np.isfinite(steps)):
+        raise Declined("its constant or scale is not finite")
+    return Constant(np.clip(steps + spread_zero, low, high).astype(np.int64))
+
+
+def dequantize(call: Call, walk: Walk) -> Value:
+    value = walk.argument(call.arguments[0])
+    scale, zero_point = (walk.constant(item, "scale") for item in call.arguments[1:3])
+    if isinstance(value, Constant):
+        if value.array.dtype.kind not in "iu":
+            raise Declined("it dequantizes floating-point numbers")
+        return Constant(value.array, *spread(call, value.shape, scale, zero_point))
+    if not isinstance(value, Activation):
+        if isinstance(value, Unknown):
+            return value
+        raise Declined("it dequantizes a tensor that is not quantized")
+    if scale.array.size != 1:
+        raise Declined("activations need one scale for the whole tensor")
+    expected = (float(scale.real.reshape(-1)[0]), int(zero_point.array.reshape(-1)[0]) - value.offset)
+    tensor = walk.tensors[value.tensor]
+    if value.tensor in walk.unquantized:
+        walk.unquantized.discard(value.tensor)
+        tensor = replace(tensor, scale=expected[0], zero_point=expected[1])
+        walk.tensors[value.tensor] = tensor
+    if not same_quantization((tensor.scale, tensor.zero_point), expected):
+        raise Declined("it dequantizes with another scale or zero point than it was quantized with")
+    return replace(value, real=True)
+
+
+def spread(
+    call: Call, shape: tuple[int, ...], scale: Constant, zero_point: Constant
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and zero point in the shape of the numbers they belong to."""
+    axis = int(call.attributes["axis"])
+    spread_out = []
+    for item in (scale.real.astype(np.float32), zero_point.array.astype(np.int64)):
+        if item.size == 1:
+            spread_out.append(np.full(shape, item.reshape(-1)[0]))
+            continue
+        if not -len(shape) <= axis < len(shape) or item.shape != (shape[axis],):
+            raise Declined(f"scale of shape {item.shape} does not fit axis {axis} of {shape}")
+        along = [1] * len(shape)
+        along[axis] = -1
+        spread_out.append(np.broadcast_to(item.reshape(along), shape))
+    return spread_out[0], spread_out[1]
+
+
+def reshape(call: Call, walk: Walk) -> Value:
+    """Also squeeze, expand_dims and flatten: only the resulting shape matters."""
+    value = walk.argument(call.arguments[0])
+    if isinstance(value, Unknown):
+        return Unknown(call.shape)
+    if isinstance(value, Constant):
+        return value.each(lambda array: array.reshape(call.shape))
+    return reshaped(value, call.shape)
+
+
+def transpose(call: Call, walk: Walk) -> Value:
+    value = walk.argument(call.arguments[0])
+    rank = len(value.shape)
+    axes = tuple(int(axis) % rank for axis in call.attributes["axes"] or reversed(range(rank)))
+    if isinstance(value, Unknown):
+        return Unknown(call.shape)
+    if isinstance(value, Constant):
+        return value.each(lambda array: array.transpose(axes))
+    return transposed(value, axes)
+
+
+def alias(call: Call, walk: Walk) -> Value:
+    """astype round an integer pooling: the numbers stay what they are."""
+    return walk.argument(call.arguments[0])
+
+
+MATCHES: dict[str, Callable[[Call, Walk], Value]] = {
+    "relax.quantize": quantize,
+    "relax.dequantize": dequantize,
+    "relax.reshape": reshape,
+    "relax.squeeze": reshape,
+    "relax.expand_dims": reshape,
+    "relax.permute_dims": transpose,
+    "relax.astype": alias,
+    "relax.nn.conv2d": linear.convolution,
+    "relax.nn.conv1d": linear.convolution,
+    "relax.matmul": linear.dense,
+    "relax.add": elementwise.add,
+    "relax.multiply": elementwise.multiply,
+    "relax.nn.relu": elementwise.clamp,
+    "relax.nn.relu6": elementwise.clamp,
+    "relax.clip": elementwise.clamp,
+    "relax.mean": elementwise.mean,
+    "relax.nn.avg_pool1d": elementwise.average_pool,
+    "relax.nn.avg_pool2d": elementwise.average_pool,
+    "relax.nn.softmax": elementwise.softmax,
+    square_deform.NAME: square_deform.square_deform_dw,
+}

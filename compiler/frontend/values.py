@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a name of the model stands for while its calls are walked.
+
+    Constant     numbers, perhaps quantized           Activation   an int8 tensor of our graph
+    FloatInput   an input before QuantizeLinear        Expression   real numbers waiting for theirs
+    Unknown      follows an operator that was refused
+
+Model and device may disagree on the layout. ``order`` holds, for every place in device memory, the
+place of that element in the model's own row-major order. So reshape, squeeze and transpose of the
+model only change ``shape`` and ``order``; an operator asks for the order it needs, and a dense
+layer permutes its weight columns by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import inf, prod
+from typing import TypeVar
+
+import numpy as np
+
+from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.ir import Shape, Tensor
+from tinytailor.compiler.ops import Operator
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constant:
+    """Numbers of the model. Quantized ones have ``scale`` and ``zero_point`` of the same shape."""
+
+    array: np.ndarray
+    scale: np.ndarray | None = None
+    zero_point: np.ndarray | None = None
+
+    @property
+    def shape(self) -> Shape:
+        return tuple(self.array.shape)
+
+    def each(self, change: Callable[[np.ndarray], np.ndarray]) -> Constant:
+        """The same change of shape applied to the numbers and to their quantization."""
+        if self.scale is None or self.zero_point is None:
+            return Constant(change(self.array))
+        return Constant(change(self.array), change(self.scale), change(self.zero_point))
+
+    @property
+    def integers(self) -> np.ndarray:
+        """The stored integers less their zero points."""
+        zero_point = 0 if self.zero_point is None else self.zero_point
+        return self.array.astype(np.int64) - zero_point
+
+    @property
+    def real(self) -> np.ndarray:
+        if self.scale is None:
+            return self.array.astype(np.float64)
+        return self.integers * self.scale.astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatInput:
+    """``device``: the shape it has on a device, from the way the model uses it."""
+
+    name: str
+    shape: Shape
+    order: np.ndarray
+    device: Shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Activation:
+    """``offset``: the model's integer minus ours, 128 for uint8. ``real``: dequantized already."""
+
+    tensor: str
+    shape: Shape
+    order: np.ndarray
+    real: bool = False
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fused:
+    """What follows an expression and becomes part of its operator: ``y`` has name, scale, zero point."""
+
+    y: Tensor
+    low: int
+    high: int
+    bias: Constant | None
+
+
+Finished = tuple[Operator, tuple[str, ...], Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expression:
+    """Real numbers that QuantizeLinear turns into a node: ``finish`` gives operator and constants.
+
+    ``bias_axis``: the axis of the model's shape a constant may still be added on.
+    """
+
+    shape: Shape
+    order: np.ndarray
+    device: Shape
+    finish: Callable[[Fused], Finished]
+    bias_axis: int | None = None
+    bias: Constant | None = None
+    low: float = -inf
+    high: float = inf
+
+    def clamped(self, low: float, high: float) -> Expression:
+        bounds = [min(max(bound, low), high) for bound in (self.low, self.high)]
+        return replace(self, low=bounds[0], high=bounds[1], bias_axis=None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unknown:
+    shape: Shape
+
+
+Value = Constant | FloatInput | Activation | Expression | Unknown
+Placed = TypeVar("Placed", FloatInput, Activation, Expression)
+
+MAP_LAYOUTS = {"NCHW": (0, 2, 3, 1), "NHWC": (0, 1, 2, 3), "NCW": (0, 2, 1), "NWC": (0, 1, 2)}
+
+
+def row_major(shape: Shape) -> np.ndarray:
+    return np.arange(prod(shape), dtype=np.int64)
+
+
+def map_order(shape: Shape, layout: str) -> np.ndarray:
+    """The order of a map in ``layout`` that lies channels-last in memory."""
+    return row_major(shape).reshape(shape).transpose(MAP_LAYOUTS[layout]).ravel()
+
+
+def map_shape(shape: Shape, layout: str) -> Shape:
+    """(1, height, width, channels) of a map in ``layout``; a series becomes (1, T, 1, C)."""
+    sizes = dict(zip(layout, shape, strict=True))
+    if layout in ("NCW", "NWC"):
+        return (sizes["N"], sizes["W"], 1, sizes["C"])
+    return (sizes["N"], sizes["H"], sizes["W"], sizes["C"])
+
+
+def reshaped(value: Placed, shape: Shape) -> Placed:
+    if prod(shape) != prod(value.shape):
+        raise Declined(f"cannot reshape {value.shape} to {shape}")
+    moved = replace(value, shape=shape)
+    return replace(moved, bias_axis=None) if isinstance(moved, Expression) else moved
+
+
+def transposed(value: Placed, axes: tuple[int, ...]) -> Placed:
+    """The element at old place p is now at place inverse[p]; memory does not move."""
+    places = row_major(value.shape).reshape(value.shape).transpose(axes)
+    inverse = np.empty(places.size, np.int64)
+    inverse[places.ravel()] = np.arange(places.size)
+    moved = replace(value, shape=tuple(places.shape), order=inverse[value.order])
+    return replace(moved, bias_axis=None) if isinstance(moved, Expression) else moved

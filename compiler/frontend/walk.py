@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One pass over the calls of an imported model, building the integer graph.
+
+Each call is looked up in ``match.MATCHES`` and becomes a value (values.py). A match that raises
+``Declined`` is noted with its operator, and the walk goes on behind it, so that one error can list
+everything that stands in the way. ``quantize`` is where an expression becomes a node.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf, prod
+from typing import Any
+
+import numpy as np
+
+from tinytailor.compiler.frontend.bindings import Call, Input, Listing, Ref
+from tinytailor.compiler.frontend.names import Names
+from tinytailor.compiler.frontend.report import (
+    Declined,
+    Origin,
+    Unsupported,
+    unsupported_error,
+)
+from tinytailor.compiler.frontend.values import (
+    MAP_LAYOUTS,
+    Activation,
+    Constant,
+    Expression,
+    FloatInput,
+    Fused,
+    Unknown,
+    Value,
+    map_order,
+    map_shape,
+    row_major,
+)
+from tinytailor.compiler.ir import Graph, Node, Shape, Tensor, check
+from tinytailor.compiler.ops import Reshape
+from tinytailor.targets.errors import InputError
+
+MAX_ELEMENTS = 1 << 24  # of one activation: more fits no device, and a damaged file may ask for it
+TRANSPARENT = ("relax.quantize", "relax.dequantize")
+Quantization = tuple[float, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Imported:
+    """What onnx.py and tflite.py hand over."""
+
+    name: str
+    listing: Listing
+    channels_first: bool
+    input_quantization: Mapping[str, Quantization] = field(default_factory=dict)
+    unsupported: Sequence[Unsupported] = ()
+
+
+class Walk:
+    """The graph under construction."""
+
+    def __init__(self, model: Imported) -> None:
+        self.model = model
+        self.names = Names()
+        self.tensors: dict[str, Tensor] = {}
+        self.unquantized: set[str] = set()  # integer inputs whose scale is not known yet
+        self.nodes: list[Node] = []
+        self.inputs: dict[str, str] = {}  # the model's name -> ours
+        self.unsupported = list(model.unsupported)
+        self.uses = Counter(ref.index for call in model.listing.calls for ref in refs(call))
+        self.uses.update(ref.index for ref in model.listing.outputs if isinstance(ref, Ref))
+        self.values: dict[int, Value] = {}
+
+    # --- what the matches use -------------------------------------------------------------
+
+    def argument(self, argument: Any) -> Value:
+        if isinstance(argument, Ref):
+            return self.values[argument.index]
+        if isinstance(argument, np.ndarray):
+            return Constant(argument)
+        raise Declined(f"an argument {argument!r} is no tensor")
+
+    def activation(self, argument: Any) -> Activation:
+        """The int8 tensor behind an argument that should be one."""
+        value = self.argument(argument)
+        if isinstance(value, Activation):
+            return value
+        if isinstance(value, Unknown):
+            raise Declined("")
+        if isinstance(value, Constant):
+            raise Declined("expected an activation, got a constant")
+        raise Declined("its input is not quantized: put QuantizeLinear and DequantizeLinear before it")
+
+    def constant(self, argument: Any, role: str) -> Constant:
+        value = self.argument(argument)
+        if not isinstance(value, Constant):
+            raise Declined(f"its {role} is computed by the model, expected a constant")
+        return value
+
+    def as_map(self, value: Activation, layout: str) -> Tensor:
+        """The tensor as (1, height, width, channels), or Declined if memory lies otherwise."""
+        if layout not in MAP_LAYOUTS or len(layout) != len(value.shape):
+            raise Declined(f"a map of shape {value.shape} in layout {layout} is not supported")
+        if not np.array_equal(value.order, map_order(value.shape, layout)):
+            raise Declined("its input would have to be transposed in memory, which has no operator")
+        return self.as_shape(value, map_shape(value.shape, layout))
+
+    def as_shape(self, value: Activation, shape: Shape) -> Tensor:
+        """The tensor in another shape over the same memory (a Reshape node if it differs)."""
+        tensor = self.tensors[value.tensor]
+        if tensor.shape == shape:
+            return tensor
+        name = self.names.fresh(f"{tensor.name}_reshape", "reshape")
+        self.tensors[name] = replace(tensor, name=name, shape=shape)
+        self.nodes.append(Node(name, Reshape(shape), (tensor.name,), name))
+        return self.tensors[name]
+
+    def emit(self, expression: Expression, fused: Fused, dtype_offset: int) -> Activation:
+        """Append the node of ``expression``; its output is an activation."""
+        op, inputs, constants = expression.finish(fused)
+        name = fused.y.name
+        self.tensors[name] = fused.y
+        self.nodes.append(Node(name, op, inputs, name, dict(constants)))
+        return Activation(name, expression.shape, expression.order, False, dtype_offset)
+
+    def new_name(self, origin: Origin) -> str:
+        return self.names.fresh(origin.label, origin.operator.lower())
+
+    def graph_input(self, value: FloatInput, scale: float, zero_point: int) -> str:
+        """The tensor of an input; every QuantizeLinear of it must agree."""
+        if value.name not in self.inputs:
+            name = self.inputs[value.name] = self.names.fresh(value.name, "input")
+            self.tensors[name] = Tensor(name, value.device, "int8", scale, zero_point)
+        tensor = self.tensors[self.inputs[value.name]]
+        if not same_quantization((tensor.scale, tensor.zero_point), (scale, zero_point)):
+            raise Declined(f"input {value.name} is quantized twice, with different scales")
+        return tensor.name
+
+    # --- the pass -------------------------------------------------------------------------
+
+    def run(self) -> Graph:
+        from tinytailor.compiler.frontend.match import MATCHES
+
+        for index, parameter in enumerate(self.model.listing.inputs):
+            self.values[-1 - index] = self.start(parameter, index)
+        for index, call in enumerate(self.model.listing.calls):
+            try:
+                match = MATCHES.get(call.operator)
+                if match is None:
+                    raise Declined(self.reason(call))
+                self.values[index] = match(call, self)
+            except Declined as reason:
+                if str(reason):
+                    self.unsupported.append(Unsupported(call.origin, str(reason)))
+                self.values[index] = Unknown(call.shape)
+        outputs = [self.output(item) for item in self.model.listing.outputs]
+        if self.unsupported:
+            raise unsupported_error(self.unsupported)
+        return self.finished([name for name in outputs if name is not None])
+
+    def reason(self, call: Call) -> str:
+        """Why a call without a match cannot be imported; "" if that is already in the report."""
+        if call.operator in {item.origin.operator for item in self.unsupported}:
+            return ""
+        name = call.operator.removeprefix("relax.")
+        return "" if name.lower() == call.origin.operator.lower() else f"as {name}"
+
+    def start(self, parameter: Input, index: int) -> Value:
+        """An input of the model; maps of channels-first models lie channels-last on the device."""
+        shape, dtype = parameter.shape, parameter.dtype
+        if prod(shape) > MAX_ELEMENTS or prod(shape) < 1:
+            raise InputError(f"input {parameter.name} has shape {shape}, which fits no device")
+        order, device = row_major(shape), shape
+        layout = {3: "NCW", 4: "NCHW"}.get(len(shape), "")
+        if self.model.channels_first and layout and not self.only_moved(-1 - index):
+            order, device = map_order(shape, layout), map_shape(shape, layout)
+        value = FloatInput(parameter.name, shape, order, device)
+        if dtype == "float32":
+            return value
+        if dtype not in ("int8", "uint8"):
+            raise InputError(
+                f"input {parameter.name} is {dtype}; expected float32, int8 or uint8"
+            )
+        offset = 128 if dtype == "uint8" else 0
+        scale, zero_point = self.model.input_quantization.get(parameter.name, (1.0, offset))
+        tensor = self.graph_input(value, scale, zero_point - offset)
+        if parameter.name not in self.model.input_quantization:
+            self.unquantized.add(tensor)
+        return Activation(tensor, shape, order, False, offset)
+
+    def only_moved(self, index: int) -> bool:
+        """Whether everything the model does with a value first is to reshape or transpose it."""
+        users = [
+            (place, call)
+            for place, call in enumerate(self.model.listing.calls)
+            if Ref(index) in refs(call)
+        ]
+        moves = ("relax.permute_dims", "relax.reshape")
+        return bool(users) and all(
+            self.only_moved(place) if call.operator in TRANSPARENT else call.operator in moves
+            for place, call in users
+        )
+
+    def output(self, item: Any) -> str | None:
+        value = self.argument(item) if not isinstance(item, tuple) else None
+        if isinstance(value, Unknown):
+            return None
+        if not isinstance(value, Activation):
+            raise self.float_output(item)
+        tensor = self.tensors[value.tensor]
+        plain = np.array_equal(value.order, row_major(value.shape))
+        if len(value.shape) == 2 and plain:
+            return self.as_shape(value, value.shape).name
+        return tensor.name
+
+    def float_output(self, item: Any) -> InputError:
+        calls = self.model.listing.calls
+        if isinstance(item, Ref) and item.index >= 0:
+            origin = calls[item.index].origin
+            hint = "its result is not quantized: put QuantizeLinear and DequantizeLinear after it"
+            return unsupported_error([*self.unsupported, Unsupported(origin, hint)])
+        return InputError(f"model {self.model.name}: an output is not computed from its inputs")
+
+    def finished(self, outputs: Sequence[str]) -> Graph:
+        for name in self.unquantized:
+            raise InputError(f"input {name} is an integer tensor without DequantizeLinear")
+        nodes = live(self.nodes, outputs)
+        used = {name for node in nodes for name in node.inputs} | set(outputs)
+        inputs = []
+        for parameter in self.model.listing.inputs:
+            name = self.inputs.get(parameter.name)
+            if name is None or name not in used:
+                raise InputError(f"input {parameter.name} does not reach an output; remove it")
+            inputs.append(name)
+        tensors = {n: t for n, t in self.tensors.items() if n in used}
+        return check(Graph(self.model.name, tuple(inputs), tuple(outputs), tensors, tuple(nodes)))
+
+
+def live(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:
+    """The nodes that an output depends on, in order."""
+    needed, kept = set(outputs), []
+    for node in reversed(nodes):
+        if node.output in needed:
+            needed.update(node.inputs)
+            kept.append(node)
+    return kept[::-1]
+
+
+def refs(call: Call) -> Iterator[Ref]:
+    return (argument for argument in call.arguments if isinstance(argument, Ref))
+
+
+def same_quantization(a: Quantization, b: Quantization) -> bool:
+    return a[1] == b[1] and np.float32(a[0]) == np.float32(b[0])
+
+
+def integer_bounds(low: float, high: float, scale: float, zero_point: int) -> tuple[int, int]:
+    """Real bounds of an activation function, quantized like any other number (half to even)."""
+
+    def quantize(bound: float, limit: int) -> int:
+        if abs(bound) == inf:
+            return limit
+        value = np.rint(np.float32(bound) / np.float32(scale)) + zero_point
+        return int(min(127, max(-128, value)))
+
+    return quantize(low, -128), quantize(high, 127)

@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole search: data, space, budget check, study, final training, int8, ONNX.
+
+    settings = SearchSettings(data="ucr:BasicMotions", target="nucleo-f446re", table="table.jsonl",
+                              run="run", latency_ms=2.0, ram_bytes=24 * 1024)
+    result = search(settings, on_progress=print)
+
+The RUN folder then holds settings.json, study.journal, trials/*.json, architecture.json, float.pt,
+quantized.pt, history.json, model.onnx, test.npz and result.json, each whole or absent. Calling it
+again with the same settings continues where it stopped; other settings are refused.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tinytailor.latency_tables import Budget, LatencyTable
+from tinytailor.nas.cost import Parts, TableCosts, excess, fit_parts, require_keys
+from tinytailor.nas.data import Dataset, load
+from tinytailor.nas.export import export_onnx
+from tinytailor.nas.files import read_json, write_atomically, write_json
+from tinytailor.nas.network import FloatNetwork, as_input
+from tinytailor.nas.qat import QatNetwork, calibrate
+from tinytailor.nas.quantizers import QUANTIZERS, QuantizedNetwork
+from tinytailor.nas.search import ALGORITHMS, Problem
+from tinytailor.nas.search.feasible import feasible_network
+from tinytailor.nas.spaces import Architecture, Space, build_space
+from tinytailor.nas.study import FinishedTrial, best_trial, run_study
+from tinytailor.nas.topology import Topology
+from tinytailor.nas.train import Training, fit, score
+from tinytailor.targets import Board, load_target
+from tinytailor.targets.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """What decides the outcome, except ``run`` (where it goes) and ``threads`` (how fast)."""
+
+    data: str
+    target: str
+    table: str
+    run: str
+    space: str = "timeseries"
+    latency_ms: float | None = None
+    ram_bytes: int | None = None
+    flash_bytes: int | None = None
+    algorithm: str = "dnas"
+    quantizer: str = "int8"
+    trials: int = 3
+    search_epochs: int = 80
+    trial_epochs: int = 60
+    epochs: int = 150
+    quantized_epochs: int = 50
+    batch: int = 64
+    valid_fraction: float = 0.25
+    seed: int = 0
+    threads: int = 2
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(self.latency_ms, self.ram_bytes, self.flash_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """``done`` of ``total`` steps of ``stage``; ``text`` says more, such as the present loss."""
+
+    stage: str
+    done: int
+    total: int
+    text: str = ""
+
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What was found; the same as result.json. Accuracies are on the test part, in 0..1."""
+
+    run: str
+    model: str
+    architecture: dict[str, Any]
+    float_accuracy: float
+    quantized_accuracy: float
+    valid_accuracy: float
+    cost: dict[str, Any]
+    budget: dict[str, float | int | None]
+    preprocessing: dict[str, Any]
+    trials: list[dict[str, Any]]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def search(
+    settings: SearchSettings, *, on_progress: OnProgress = lambda progress: None
+) -> SearchResult:
+    """Run or continue the search; BudgetError if no network can fit, before anything is trained."""
+    check_settings(settings)
+    folder = Path(settings.run)
+    finished = folder / "result.json"
+    clock = Clock()
+    with threads(settings.threads):
+        on_progress(Progress("prepare", 0, 1, "data, table and budget"))
+        dataset = load(settings.data, settings.seed, settings.valid_fraction)
+        space = build_space(settings.space, dataset.time, dataset.sensors, dataset.classes)
+        costs = table_costs(settings, space)
+        parts = fit_parts(space, costs, settings.seed)
+        fits = feasible_network(space, parts, settings.budget, settings.seed)
+        open_run(folder, settings)
+        on_progress(Progress("prepare", 1, 1))
+        if finished.exists():
+            return SearchResult(**read_json(finished))
+        clock.lap("prepare")
+        trials = _study(settings, dataset, space, parts, fits, folder, on_progress)
+        best = best_trial(trials)
+        write_json(folder / "architecture.json", best.architecture.to_json())
+        clock.lap("search")
+        topology = space.topology(best.architecture)
+        trained = train_final(settings, dataset, topology, folder, on_progress)
+        clock.lap("train")
+        result = _finish(settings, dataset, costs, best, trials, trained, folder, clock)
+        write_json(finished, result.to_json())
+        return result
+
+
+def check_settings(settings: SearchSettings) -> None:
+    """InputError for unknown names and counts below 1."""
+    for name, known in (("algorithm", ALGORITHMS), ("quantizer", QUANTIZERS)):
+        if getattr(settings, name) not in known:
+            raise InputError(
+                f"no {name} is called {getattr(settings, name)!r}; known: {', '.join(known)}"
+            )
+    counts = ("trials", "search_epochs", "trial_epochs", "epochs", "quantized_epochs", "batch")
+    for name in (*counts, "threads"):
+        if getattr(settings, name) < 1:
+            raise InputError(f"{name} must be 1 or more, got {getattr(settings, name)}")
+    if settings.search_epochs < 4:
+        raise InputError(f"search_epochs must be 4 or more, got {settings.search_epochs}")
+    if settings.seed < 0:
+        raise InputError(f"seed must be 0 or more, got {settings.seed}")
+
+
+def table_costs(settings: SearchSettings, space: Space) -> TableCosts:
+    """The prices of the target; InputError if it is no microcontroller or the table lacks rows."""
+    board = load_target(settings.target)
+    if not isinstance(board, Board):
+        raise InputError(
+            f"target {settings.target} is not a microcontroller; "
+            "search needs one with a latency table"
+        )
+    table = LatencyTable.load(settings.table)
+    require_keys(space, table, str(board.core.isa))
+    return TableCosts(table, board)
+
+
+def open_run(folder: Path, settings: SearchSettings) -> None:
+    """Make the RUN folder, or check that the one that is there was made with these settings."""
+    mine = {k: v for k, v in asdict(settings).items() if k not in ("run", "threads")}
+    path = folder / "settings.json"
+    if path.exists():
+        theirs = read_json(path)
+        differing = sorted(k for k in {*mine, *theirs} if mine.get(k) != theirs.get(k))
+        if differing:
+            pairs = ", ".join(f"{k} {theirs.get(k)!r}, now {mine.get(k)!r}" for k in differing)
+            raise InputError(
+                f"{folder} holds a run with other settings: {pairs}; choose another folder with "
+                "-o, or repeat the old settings to continue it"
+            )
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} exists and is not a RUN folder; choose another with -o")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, mine)
+
+
+def _study(
+    settings: SearchSettings,
+    dataset: Dataset,
+    space: Space,
+    parts: Parts,
+    fits: Architecture,
+    folder: Path,
+    on_progress: OnProgress,
+) -> tuple[FinishedTrial, ...]:
+    problem = Problem(
+        space,
+        parts,
+        settings.budget,
+        fits,
+        as_input(dataset.x_train),
+        torch.from_numpy(dataset.y_train),
+        as_input(dataset.x_valid),
+        torch.from_numpy(dataset.y_valid),
+        settings.search_epochs,
+        settings.batch,
+    )
+
+    def report(index: int, phase: str, done: int, total: int, figure: float) -> None:
+        stage = f"trial {index + 1}/{settings.trials}: {phase}"
+        on_progress(Progress(stage, done, total, f"{figure:.3f}"))
+
+    return run_study(
+        problem,
+        ALGORITHMS[settings.algorithm],
+        trials=settings.trials,
+        training=Training(epochs=settings.trial_epochs, batch=settings.batch),
+        seed=settings.seed,
+        folder=folder,
+        on_step=report,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The final network: float accuracy on the test part, and the integers with theirs."""
+
+    float_accuracy: float
+    quantized_accuracy: float
+    network: QuantizedNetwork
+
+
+def train_final(
+    settings: SearchSettings,
+    dataset: Dataset,
+    topology: Topology,
+    folder: Path,
+    on_progress: OnProgress,
+) -> Trained:
+    """Float training on all training series, then quantization-aware training; both resumable."""
+    series, labels = dataset.all_train()
+    x, y = as_input(series), torch.from_numpy(labels)
+    x_test, y_test = as_input(dataset.x_test), torch.from_numpy(dataset.y_test)
+
+    def report(stage: str) -> Callable[[int, int, float], None]:
+        return lambda done, total, loss: on_progress(
+            Progress(stage, done, total, f"loss {loss:.3f}")
+        )
+
+    generator = torch.Generator().manual_seed(2_000_003 * (settings.seed + 1))
+    network = FloatNetwork(topology, generator)
+    training = Training(epochs=settings.epochs, batch=settings.batch)
+    float_losses = fit(
+        network, x, y, training, generator, checkpoint=folder / "float.pt", on_epoch=report("train")
+    )
+    quantizer = QUANTIZERS[settings.quantizer]
+    folded = network.folded()
+    activations = calibrate(topology, folded, x, quantizer)
+    integer = QatNetwork(topology, folded, activations, quantizer)
+    fine = Training(
+        epochs=settings.quantized_epochs, learning_rate=1e-3, weight_decay=0.0, batch=settings.batch
+    )
+    generator.manual_seed(3_000_017 * (settings.seed + 1))
+    losses = fit(
+        integer,
+        x,
+        y,
+        fine,
+        generator,
+        checkpoint=folder / "quantized.pt",
+        on_epoch=report("quantize"),
+    )
+    write_json(folder / "history.json", {"float_loss": float_losses, "quantized_loss": losses})
+    return Trained(
+        score(network, x_test, y_test).accuracy,
+        score(integer, x_test, y_test).accuracy,
+        integer.quantized(),
+    )
+
+
+def _finish(
+    settings: SearchSettings,
+    dataset: Dataset,
+    costs: TableCosts,
+    best: FinishedTrial,
+    trials: tuple[FinishedTrial, ...],
+    trained: Trained,
+    folder: Path,
+    clock: Clock,
+) -> SearchResult:
+    """Export, price and report the trained network."""
+    network = trained.network
+    preprocessing = {
+        "mean": dataset.mean.tolist(),
+        "std": dataset.std.tolist(),
+        "input_scale": network.input.scale,
+        "input_zero_point": network.input.zero_point,
+        "class_names": list(dataset.class_names),
+    }
+    metadata = {key: json.dumps(value) for key, value in preprocessing.items()}
+    export_onnx(network, folder / "model.onnx", dataset.name, metadata)
+    write_test_series(network, dataset, folder / "test.npz")
+    cost = costs.whole(network.topology)
+    assert excess(costs.network(network.topology), settings.budget) == 0
+    clock.lap("export")
+    return SearchResult(
+        run=settings.run,
+        model=str(folder / "model.onnx"),
+        architecture=best.architecture.to_json(),
+        float_accuracy=trained.float_accuracy,
+        quantized_accuracy=trained.quantized_accuracy,
+        valid_accuracy=best.accuracy,
+        cost=cost.to_json(),
+        budget=asdict(settings.budget),
+        preprocessing=preprocessing,
+        trials=[trial.to_json() for trial in trials],
+        seconds=clock.laps,
+    )
+
+
+def write_test_series(network: QuantizedNetwork, dataset: Dataset, path: Path) -> None:
+    """The test part as the device reads it: input int8 (N, T, C, 1), output int8 logits, labels."""
+    x = network.quantize_input(dataset.x_test)
+    y, label = network.run(x), dataset.y_test
+    write_atomically(path, lambda file: np.savez(file, input=x, output=y, label=label))
+
+
+class Clock:
+    """Seconds of each stage of this process; a resumed run counts what it did itself."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, stage: str) -> None:
+        now = time.monotonic()
+        self.laps[stage] = round(now - self._last, 3)
+        self._last = now
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

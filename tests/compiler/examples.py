@@ -1,0 +1,78 @@
+"""Shapes every operator is tried with, on every core: the conformance kit of the operators.
+
+A new operator adds its examples here and is tested everywhere without further code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinytailor.compiler.ir import Graph, Shape
+from tinytailor.compiler.opkey import example_graph, make_key
+from tinytailor.compiler.ops import (
+    Add,
+    AveragePool2d,
+    Conv2d,
+    Dense,
+    DepthwiseConv2d,
+    Operator,
+    Softmax,
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    name: str
+    op: Operator
+    shapes: tuple[Shape, ...]
+
+    def graph(self, isa: str) -> Graph:
+        return example_graph(make_key(self.op, self.shapes, isa))
+
+
+def _map(h: int, w: int, c: int) -> tuple[Shape, ...]:
+    return ((1, h, w, c),)
+
+
+EXAMPLES = (
+    Example("conv_3x3_first", Conv2d(16, (3, 3), (1, 1), (1, 1, 1, 1)), _map(13, 9, 3)),
+    Example("conv_3x3", Conv2d(16, (3, 3), (1, 1), (1, 1, 1, 1)), _map(7, 9, 16)),
+    Example("conv_3x3_stride2_same", Conv2d(8, (3, 3), (2, 2), (0, 0, 1, 1)), _map(8, 8, 4)),
+    Example("conv_odd_everything", Conv2d(7, (3, 1), (2, 1), (1, 0, 1, 0)), _map(7, 5, 13)),
+    Example("conv_dilated", Conv2d(3, (3, 3), dilation=(2, 2)), _map(7, 7, 4)),
+    Example("conv_keyword_first", Conv2d(8, (10, 4), (2, 2), (4, 1, 5, 1)), _map(49, 10, 1)),
+    Example("conv_time", Conv2d(4, (5, 1), (2, 1), (2, 0, 2, 0)), _map(25, 6, 1)),
+    Example("conv_whole_width", Conv2d(8, (1, 6)), _map(13, 6, 4)),
+    Example("conv_1x1", Conv2d(13, (1, 1)), _map(5, 5, 16)),
+    Example("conv_1x1_stride2", Conv2d(6, (1, 1), (2, 2)), _map(6, 6, 8)),
+    Example("conv_1x1_one_channel", Conv2d(4, (1, 1)), _map(7, 5, 1)),
+    Example("conv_one_pixel", Conv2d(5, (3, 3)), _map(3, 3, 6)),
+    Example("conv_deep", Conv2d(4, (3, 3), (1, 1), (1, 1, 1, 1)), _map(4, 4, 250)),
+    Example("depthwise_3x3", DepthwiseConv2d((3, 3), (1, 1), (1, 1, 1, 1)), _map(9, 5, 16)),
+    Example("depthwise_stride2", DepthwiseConv2d((3, 3), (2, 2), (0, 0, 1, 1)), _map(13, 9, 8)),
+    Example("depthwise_no_border", DepthwiseConv2d((3, 3)), _map(6, 7, 8)),
+    Example("depthwise_odd_channels", DepthwiseConv2d((3, 3), (1, 1), (1, 1, 1, 1)), _map(5, 5, 6)),
+    Example("depthwise_5x5", DepthwiseConv2d((5, 5), (1, 1), (2, 2, 2, 2)), _map(7, 7, 4)),
+    Example("depthwise_time", DepthwiseConv2d((3, 1)), _map(12, 1, 8)),
+    Example("depthwise_dilated", DepthwiseConv2d((3, 3), dilation=(2, 2)), _map(7, 7, 4)),
+    Example("dense", Dense(12), ((1, 64),)),
+    Example("dense_odd", Dense(5), ((1, 27),)),
+    Example("add", Add.from_key({}), ((1, 4, 4, 8),) * 2),
+    Example("average_pool_global", AveragePool2d((4, 5)), _map(4, 5, 9)),
+    Example("average_pool_windows", AveragePool2d((2, 2), (2, 2)), _map(6, 6, 4)),
+    Example("softmax", Softmax(), ((1, 12),)),
+    Example("softmax_many", Softmax(), ((1, 700),)),
+)
+
+
+def random_inputs(graph: Graph, count: int, seed: int) -> list[np.ndarray]:
+    """int8 batches; the first sample is all 127, the second all -128, the extremes of the range."""
+    rng = np.random.default_rng(seed)
+    batches = []
+    for name in graph.inputs:
+        batch = rng.integers(-128, 128, (count, *graph.tensors[name].shape[1:])).astype(np.int8)
+        batch[0], batch[1] = 127, -128
+        batches.append(batch)
+    return batches

@@ -1,0 +1,85 @@
+"""Every operator computes the same integers everywhere: numpy, TIR through LLVM, C on each core."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tvm
+from examples import EXAMPLES, Example, random_inputs
+
+from tinytailor.compiler.execute import execute
+from tinytailor.compiler.ir import Graph
+from tinytailor.compiler.mcu import kernel_image
+from tinytailor.compiler.ops import OPERATORS
+from tinytailor.targets import Buffer, Call, cross_toolchain, load_target, run
+
+BOARDS = ("nucleo-g0b1re", "nucleo-f446re", "nucleo-l552ze-q")  # Cortex-M0+, M4, M33
+SAMPLES = 3
+
+
+def test_every_operator_with_a_kernel_has_examples():
+    tried = {example.op.kind for example in EXAMPLES}
+    assert tried == {k for k, op in OPERATORS.items() if hasattr(op, "lower")}
+
+
+@pytest.mark.parametrize("board_name", BOARDS)
+def test_emitted_kernels_equal_the_numpy_meaning_on_the_emulated_core(board_name, tmp_path):
+    board = load_target(board_name)
+    graphs = [(f"k{i}", e.graph(board.core.isa)) for i, e in enumerate(EXAMPLES)]
+    image = kernel_image(graphs, board, cross_toolchain(), tmp_path)
+    inputs = [random_inputs(g, SAMPLES, seed=i) for i, (_, g) in enumerate(graphs)]
+    calls = [
+        Call(k.symbol, _buffers([batch[s] for batch in batches], k))
+        for k, batches in zip(image.kernels, inputs, strict=True)
+        for s in range(SAMPLES)
+    ]
+    results = iter(run(image.elf, board, calls, count=False))
+    for example, (_, graph), batches in zip(EXAMPLES, graphs, inputs, strict=True):
+        (expected,) = execute(graph, *batches)
+        for s in range(SAMPLES):
+            actual = np.frombuffer(next(results).outputs[0], np.int8)
+            np.testing.assert_array_equal(actual, expected[s].ravel(), err_msg=example.name)
+
+
+def _buffers(arrays, kernel):
+    buffers = [Buffer(a.nbytes, a.tobytes()) for a in arrays]
+    buffers.append(Buffer(kernel.output_bytes, read_back=True))
+    return (*buffers, Buffer(kernel.scratch_bytes)) if kernel.scratch_bytes else tuple(buffers)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.name)
+def test_the_tir_of_the_plain_schedule_built_with_llvm_equals_the_numpy_meaning(example):
+    graph = example.graph("base")
+    node = graph.nodes[0]
+    kernel = node.op.lower(example.shapes, node.constants, "base")
+    function = tvm.compile(tvm.IRModule({"main": kernel.func}), target="llvm")["main"]
+    batches = random_inputs(graph, SAMPLES, seed=7)
+    (expected,) = execute(graph, *batches)
+    for s in range(SAMPLES):
+        roles = {f"x{i}": batch[s] for i, batch in enumerate(batches)} | dict(kernel.constants)
+        arrays = []
+        for argument, parameter in zip(kernel.arguments[:-1], kernel.func.params, strict=False):
+            shape = tuple(int(d) for d in parameter.ty.shape)
+            arrays.append(tvm.runtime.tensor(np.ascontiguousarray(roles[argument].reshape(shape))))
+        out = tuple(int(d) for d in kernel.func.params[-1].ty.shape)
+        arrays.append(tvm.runtime.tensor(np.zeros(out, np.int8)))
+        function(*arrays)
+        np.testing.assert_array_equal(arrays[-1].numpy().ravel(), expected[s].ravel())
+
+
+def test_a_graph_is_rejected_when_its_constants_do_not_fit(small=EXAMPLES[0]):
+    from tinytailor.compiler.ir import Node, check
+    from tinytailor.targets.errors import InputError
+
+    graph = small.graph("dsp")
+    node = graph.nodes[0]
+    cut = {**node.constants, "bias": node.constants["bias"][:-1]}
+    broken = Graph(
+        graph.name,
+        graph.inputs,
+        graph.outputs,
+        graph.tensors,
+        (Node(node.name, node.op, node.inputs, node.output, cut),),
+    )
+    with pytest.raises(InputError, match=r"node conv2d has constants .*bias.*expected"):
+        check(broken)
