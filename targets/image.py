@@ -13,9 +13,11 @@ from pathlib import Path
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
 from tinytailor.targets.errors import InputError
 
-_WRITABLE, _ALLOCATED = 0x1, 0x2
+_WRITABLE, _ALLOCATED, _EXECUTABLE = 0x1, 0x2, 0x4
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +72,23 @@ def load_image(elf: Path) -> LoadedImage:
 
 
 def _static_range(image: ELFFile) -> tuple[int, int]:
-    """The addresses that .data and .bss span, alignment gaps included; (0, 0) if there are none."""
-    ranges = [
-        (section["sh_addr"], section["sh_addr"] + section["sh_size"])
-        for section in image.iter_sections()
-        if section["sh_flags"] & _ALLOCATED
-        and section["sh_flags"] & _WRITABLE
-        and section["sh_size"]
-        and section.name.startswith((".data", ".bss"))
+    """The addresses that static data spans in RAM, gaps included; (0, 0) if there is none.
+
+    In RAM are the sections that can be written, whatever their names, and those that the start-up
+    code copies there.
+    """
+    copied = [
+        (segment["p_vaddr"], segment["p_vaddr"] + segment["p_memsz"])
+        for segment in image.iter_segments("PT_LOAD")
+        if segment["p_vaddr"] != segment["p_paddr"]
     ]
+    ranges = []
+    for section in image.iter_sections():
+        start, flags = section["sh_addr"], section["sh_flags"]
+        data = flags & _WRITABLE and not flags & _EXECUTABLE
+        moved = any(low <= start < high for low, high in copied)
+        if flags & _ALLOCATED and section["sh_size"] and (data or moved):
+            ranges.append((start, start + section["sh_size"]))
     if not ranges:
         return 0, 0
     return min(start for start, _ in ranges), max(end for _, end in ranges)
@@ -86,7 +96,7 @@ def _static_range(image: ELFFile) -> tuple[int, int]:
 
 def _symbols(image: ELFFile) -> dict[str, tuple[int, int]]:
     table = image.get_section_by_name(".symtab")
-    if table is None:
+    if not isinstance(table, SymbolTableSection):
         return {}
     found = {}
     for symbol in table.iter_symbols():

@@ -8,8 +8,9 @@ from enum import Enum, auto
 from functools import cache, lru_cache
 from typing import Any
 
-import capstone
+import capstone  # type: ignore[import-untyped]
 from capstone import arm
+
 from tinytailor.targets.errors import ToolError
 
 _NOTHING: frozenset[int] = frozenset()

@@ -1,1 +1,67 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Model files to the integer graph.
+
+    model.onnx (QDQ)   --onnx.py--+
+                                  +--> Relax --bindings.py--> calls --walk.py, match.py--> Graph
+    model.tflite (int8) -tflite.py+
+
+TVM imports the file; everything it leaves as real arithmetic between dequantize and quantize is
+matched and turned into integers by a plain walk. Nothing falls back to float: what has no integer
+form is listed in one InputError.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tinytailor.compiler.frontend.names import identifier
+from tinytailor.compiler.ir import Graph
+from tinytailor.targets.errors import InputError
+
+SUFFIXES = (".onnx", ".tflite")
+MAX_BYTES = 1 << 30
+
+
+def load_model(path: str | Path, name: str | None = None) -> Graph:
+    """The integer graph of a quantized .onnx (QDQ) or .tflite file.
+
+    ``name`` names the graph, else the file does. Maps are NHWC: a model with (1, C, H, W) inputs
+    takes (1, H, W, C), one with (1, C, T) series takes (1, T, 1, C). Tensors are int8: where the
+    model uses uint8, integers and zero points are 128 less.
+    Raises InputError for a file that cannot be read, or listing all operators without integer form.
+    """
+    from tinytailor.compiler.frontend.walk import Walk
+
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"{path}: expected a model file ending in {' or '.join(SUFFIXES)}")
+    data = read_file(path)
+    graph_name = name or identifier(path.stem, "model")
+    if suffix == ".tflite":
+        from tinytailor.compiler.frontend.tflite import import_tflite
+
+        return Walk(import_tflite(data, graph_name)).run()
+    from tinytailor.compiler.frontend.onnx import import_onnx
+
+    return Walk(import_onnx(data, graph_name, path.parent)).run()
+
+
+def read_file(path: Path) -> bytes:
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    if not path.is_file():
+        raise InputError(f"{path}: expected a model file, got a folder or a device")
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise InputError(f"{path}: {size} bytes are more than the limit of {MAX_BYTES}")
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    if not data:
+        raise InputError(f"{path}: the file is empty")
+    return data
+
+
+__all__ = ["load_model"]

@@ -76,7 +76,7 @@ def finish(
 ) -> Activation:
     if prod(value.shape) > MAX_ELEMENTS:
         raise Declined(f"an activation of shape {value.shape} fits no device")
-    y = Tensor(walk.new_name(call.origin), value.device, "int8", *quantization)
+    y = Tensor(walk.new_name(value.origin or call.origin), value.device, "int8", *quantization)
     low, high = integer_bounds(value.low, value.high, *quantization)
     return walk.emit(value, Fused(y, low, high, value.bias), offset)
 

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.report import Declined, Origin
 from tinytailor.compiler.ir import Shape, Tensor
 from tinytailor.compiler.ops import Operator
 
@@ -105,6 +105,7 @@ class Expression:
     bias: Constant | None = None
     low: float = -inf
     high: float = inf
+    origin: Origin | None = None  # the operator it began with, which names its node
 
     def clamped(self, low: float, high: float) -> Expression:
         bounds = [min(max(bound, low), high) for bound in (self.low, self.high)]

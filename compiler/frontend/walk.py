@@ -111,14 +111,17 @@ class Walk:
         tensor = self.tensors[value.tensor]
         if tensor.shape == shape:
             return tensor
-        name = self.names.fresh(f"{tensor.name}_reshape", "reshape")
+        name = self.names.fresh("reshape", "reshape")
         self.tensors[name] = replace(tensor, name=name, shape=shape)
         self.nodes.append(Node(name, Reshape(shape), (tensor.name,), name))
         return self.tensors[name]
 
     def emit(self, expression: Expression, fused: Fused, dtype_offset: int) -> Activation:
         """Append the node of ``expression``; its output is an activation."""
-        op, inputs, constants = expression.finish(fused)
+        try:
+            op, inputs, constants = expression.finish(fused)
+        except Declined as reason:
+            raise Declined(str(reason), expression.origin) from None
         name = fused.y.name
         self.tensors[name] = fused.y
         self.nodes.append(Node(name, op, inputs, name, dict(constants)))
@@ -149,10 +152,14 @@ class Walk:
                 match = MATCHES.get(call.operator)
                 if match is None:
                     raise Declined(self.reason(call))
-                self.values[index] = match(call, self)
+                value = match(call, self)
+                if isinstance(value, Expression) and value.origin is None:
+                    value = replace(value, origin=call.origin)
+                self.values[index] = value
             except Declined as reason:
                 if str(reason):
-                    self.unsupported.append(Unsupported(call.origin, str(reason)))
+                    origin = reason.origin or call.origin
+                    self.unsupported.append(Unsupported(origin, str(reason)))
                 self.values[index] = Unknown(call.shape)
         outputs = [self.output(item) for item in self.model.listing.outputs]
         if self.unsupported:

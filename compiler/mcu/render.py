@@ -175,20 +175,32 @@ def _replace(expr: Any, var: Any, value: Any) -> Any:
     return structural_map(expr, (ir.Var, lambda v: value if v.same_as(var) else v))
 
 
+def _conjunction(condition: Any) -> list[Any]:
+    if isinstance(condition, tirx.And):
+        return _conjunction(condition.a) + _conjunction(condition.b)
+    return [condition]
+
+
 def _hoisted_condition(node: Any, scope: _Scope) -> bool:
-    """``for v: y[v] = c ? a : b`` with c free of v, as two loops under one if."""
+    """``for v: y[v] = (c && d) ? a : b`` with c free of v: two loops under one ``if (c)``."""
     store = node.body
     if not isinstance(store, tirx.BufferStore) or not _is_call(store.value, "if_then_else"):
         return False
     condition, inside, outside = store.value.args
-    if _uses(condition, node.loop_var):
+    parts = _conjunction(condition)
+    fixed = [part for part in parts if not _uses(part, node.loop_var)]
+    if not fixed:
         return False
+    varying = [part for part in parts if _uses(part, node.loop_var)]
 
     def with_value(value: Any) -> Any:
         body = tirx.BufferStore(store.buffer, value, store.indices)
         return tirx.For(node.loop_var, node.min, node.extent, node.kind, body)
 
-    _if(tirx.IfThenElse(condition, with_value(inside), with_value(outside)), scope)
+    if varying:
+        inside = tirx.if_then_else(tirx.all(*varying), inside, outside)
+    test = tirx.all(*fixed)
+    _if(tirx.IfThenElse(test, with_value(inside), with_value(outside)), scope)
     return True
 
 

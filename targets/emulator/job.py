@@ -150,7 +150,7 @@ def _function(image: Path, sizes: ImageSizes, symbol: str) -> int:
 
 
 def _work(folder: Path, on_progress: Callable[[int], None] | None) -> None:
-    command = [sys.executable, "-m", _WORKER, str(folder)]
+    command = [sys.executable, "-P", "-m", _WORKER, str(folder)]
     with (folder / "errors.txt").open("w") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
         with process:

@@ -195,10 +195,11 @@ class Machine:
         self.uc = uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
         uc.ctl_set_cpu_model(CPUS[job["cpu"]])
         flash, ram = job["flash"], job["ram"]
-        uc.mem_map(*flash, UC_PROT_READ | UC_PROT_EXEC)
+        uc.mem_map(flash[0], flash[1], UC_PROT_READ | UC_PROT_EXEC)
         self.ram = mmap.mmap(-1, ram[1])  # shared with the emulator, as copying it is slow
         self.ram[:] = bytes([job["poison"]]) * ram[1]
-        uc.mem_map_ptr(*ram, UC_PROT_ALL, ctypes.addressof(ctypes.c_char.from_buffer(self.ram)))
+        memory = ctypes.addressof(ctypes.c_char.from_buffer(self.ram))
+        uc.mem_map_ptr(ram[0], ram[1], UC_PROT_ALL, memory)
         uc.mem_map(SYSTEM_CONTROL_PAGE, 4096)
         uc.mem_map(job["stop"], 4096)
         for address, offset, size in job["segments"]:

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tinytailor.targets import Board, build_image, cross_toolchain, load_target
+
+from tinytailor.targets import Board, build_image, load_target
 from tinytailor.targets.board import load_board
-from tinytailor.targets.errors import ToolError
-from tinytailor.targets.toolchain import Toolchain
 
 M3_BOARD = """
 name = "some-m3"
@@ -46,13 +45,6 @@ def board_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Board]
         return board
 
     return choose
-
-
-def toolchain_or_skip(name: str) -> Toolchain:
-    try:
-        return cross_toolchain(name)
-    except ToolError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from pathlib import Path
 
 import pytest
+
 from tinytailor.targets import Board, Isa, load_target, target_names
 from tinytailor.targets.errors import InputError
 
@@ -99,9 +101,7 @@ def test_a_file_that_is_not_there_or_not_toml_is_named(mine: Path) -> None:
         load_target(str(mine))
 
 
-@pytest.mark.parametrize(
-    "key", ["name", "clock_hz", "flash", "ram", "source", "cache_bytes", "core"]
-)
+@pytest.mark.parametrize("key", ["name", "clock_hz", "flash", "ram", "source", "cache_bytes"])
 def test_a_missing_key_is_named(mine: Path, key: str) -> None:
     lines = GOOD.splitlines()
     del lines[next(i for i, line in enumerate(lines) if line.startswith(f"{key} "))]
@@ -142,3 +142,20 @@ def test_a_wrong_value_is_named_with_what_was_expected(
     mine.write_text(GOOD.replace(old, new))
     with pytest.raises(InputError, match=rf"mine\.toml: (.*)?{message}"):
         load_target(str(mine))
+
+
+def test_the_wheel_is_told_of_every_file_that_is_not_python(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]
+    targets = repository / "targets"
+    for path in targets.rglob("*"):
+        if not path.is_file() or path.suffix in (".py", ".pyc"):
+            continue
+        told = [
+            path.relative_to(targets.joinpath(*package.split(".")[2:])).match(pattern)
+            for package, globs in patterns.items()
+            if package.startswith("tinytailor.targets")
+            and path.is_relative_to(targets.joinpath(*package.split(".")[2:]))
+            for pattern in globs
+        ]
+        assert any(told), f"{path.relative_to(repository)} is missing from package-data"

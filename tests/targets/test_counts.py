@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import COUNTED_LOOP, PROGRAMS
+from target_programs import COUNTED_LOOP, PROGRAMS
+
 from tinytailor.targets import Board, Buffer, Call, Counts, run
 from tinytailor.targets.cycles import MODELS, cost, taken
 from tinytailor.targets.image import load_image
@@ -106,3 +107,35 @@ def test_counting_again_gives_the_same_counts(
     first, second = run(elf, board, [call, call])
     (third,) = run(elf, board, [call])
     assert first.counts == second.counts == third.counts
+
+
+FLASH_READS = """
+#include <stdint.h>
+static const uint8_t table[9000] __attribute__((aligned(8))) = {1};
+void words(int32_t *x);
+void words(int32_t *x)
+{
+    const uint8_t *p = table + 1; /* unaligned, and across pages */
+    for (int32_t i = 0; i < *x; ++i) {
+        __asm volatile("ldr r2, [%0], #4" : "+r"(p) : : "r2", "memory");
+    }
+}
+void four(int32_t *x);
+void four(int32_t *x) { (void)x; __asm volatile("ldm %0, {r2-r5}" : : "r"(table) : "r2", "r3", "r4", "r5"); }
+void two(int32_t *x);
+void two(int32_t *x) { (void)x; __asm volatile("ldrd r2, r3, [%0]" : : "r"(table) : "r2", "r3"); }
+void stores(int32_t *x);
+void stores(int32_t *x) { x[1] = x[0]; __asm volatile("" : : "r"(table)); }
+"""
+
+
+@pytest.mark.parametrize("core", ["cortex-m3", "cortex-m4", "cortex-m33"])
+def test_flash_reads_are_counted_access_by_access(
+    core: str, board_of: Callable[[str], Board], build: Callable[..., Path]
+) -> None:
+    board, names = board_of(core), ("words", "four", "two", "stores")
+    elf = build(FLASH_READS, board, *names)
+    results = run(elf, board, [Call(name, (Buffer(16, INPUT),)) for name in names])
+    found = [(r.counts[""].flash_loads, r.counts[""].flash_bytes) for r in results]
+    pool = 1  # the address of the table
+    assert found == [(loads + pool, 4 * (loads + pool)) for loads in (1000, 4, 2, 0)]

@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import toolchain_or_skip
+from target_programs import toolchain_or_skip
+
 from tinytailor.targets.cycles import MODELS, cost, cycle_model, taken
 from tinytailor.targets.errors import InputError, ToolError
 from tinytailor.targets.instructions import Instruction, Transfer, decode, instruction_sizes

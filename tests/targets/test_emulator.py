@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tinytailor.targets import Board, Buffer, Call, run
 from tinytailor.targets.errors import CheckError, InputError
 

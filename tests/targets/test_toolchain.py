@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import toolchain_or_skip
+from target_programs import toolchain_or_skip
+
 from tinytailor.targets import (
     Board,
     Buffer,

@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from tinytailor.targets import Toolchain, cross_toolchain
+from tinytailor.targets.errors import ToolError
+
 HEAD = """
 #include <stdint.h>
 #include <string.h>
@@ -126,3 +131,11 @@ PROGRAMS = {
     "selects": SELECTS,
     "floats": FLOATS,
 }
+
+
+def toolchain_or_skip(name: str) -> Toolchain:
+    """The cross compiler of a name, or a visible skip."""
+    try:
+        return cross_toolchain(name)
+    except ToolError as error:
+        pytest.skip(str(error))

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TFLite files: checks that keep damaged ones away from native code, then TVM's Relax importer."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tinytailor.compiler.frontend.bindings import read
+from tinytailor.compiler.frontend.names import identifier
+from tinytailor.compiler.frontend.report import Origin, Unsupported, first_line, quiet
+from tinytailor.compiler.frontend.report import unsupported_error
+from tinytailor.compiler.frontend.walk import MAX_ELEMENTS, Imported, Quantization
+from tinytailor.compiler.ir import Shape
+from tinytailor.targets.errors import InputError
+
+# The operators with a form in match.py; everything else is listed without asking TVM.
+IMPORTED = {
+    "ADD",
+    "AVERAGE_POOL_2D",
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "DEQUANTIZE",
+    "FULLY_CONNECTED",
+    "MEAN",
+    "QUANTIZE",
+    "RELU",
+    "RELU6",
+    "RESHAPE",
+    "SOFTMAX",
+    "SQUEEZE",
+    "TRANSPOSE",
+}
+HINTS = {
+    "MAX_POOL_2D": "use a stride of 2 in the convolution before it, or average pooling",
+    "PAD": "use padding SAME in the convolution after it",
+    "LOGISTIC": "use a ReLU",
+    "HARD_SWISH": "use a ReLU",
+}
+QUANTIZE_FIRST = (
+    "is a float model: it holds no quantized tensors; convert it with full integer quantization "
+    "(TFLiteConverter with a representative dataset, int8 inputs and outputs)"
+)
+DAMAGED = "cannot be read as a TFLite model: it is damaged or not a TFLite file"
+
+
+def import_tflite(data: bytes, name: str) -> Imported:
+    """``name`` names the graph; InputError for anything that cannot be used."""
+    if len(data) < 32 or data[4:8] != b"TFL3":
+        raise InputError(f"{name}.tflite {DAMAGED} (it does not carry the identifier TFL3)")
+    try:
+        with np.errstate(all="ignore"):
+            model, subgraph = opened(data, name)
+            unsupported = listed(model, subgraph)
+            quantization = check_tensors(model, subgraph, name)
+            function, origins, more = converted(model)
+    except InputError:
+        raise
+    except Exception as error:  # any bytes may be given: every failure is about the file
+        raise InputError(f"{name}.tflite {DAMAGED} ({first_line(error)})") from None
+    found = [*unsupported, *more]
+    if function is None:
+        raise unsupported_error(found)
+    return Imported(name, read(function, origins), False, quantization, found)
+
+
+def opened(data: bytes, name: str) -> tuple[Any, Any]:
+    import tflite
+
+    model = tflite.Model.GetRootAsModel(data, 0)
+    count = model.SubgraphsLength()
+    if count != 1:
+        raise InputError(f"{name}.tflite has {count} subgraphs, expected 1 (no control flow)")
+    subgraph = model.Subgraphs(0)
+    lengths = (
+        subgraph.OperatorsLength(),
+        subgraph.TensorsLength(),
+        model.BuffersLength(),
+        model.OperatorCodesLength(),
+    )
+    if max(lengths) * 4 > len(data) or min(lengths) < 1:
+        raise InputError(f"{name}.tflite {DAMAGED} (its tables are longer than the file)")
+    return model, subgraph
+
+
+def operator_name(model: Any, operator: Any) -> str:
+    import tflite
+
+    code = model.OperatorCodes(operator.OpcodeIndex())
+    builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+    names = {number: text for text, number in vars(tflite.BuiltinOperator).items()}
+    return str(names.get(builtin, f"operator code {builtin}"))
+
+
+def origin_of(model: Any, subgraph: Any, operator: Any) -> Origin:
+    name = operator_name(model, operator)
+    text = subgraph.Tensors(operator.Outputs(0)).Name().decode("utf-8", "replace")
+    first = text.split(";")[0]
+    return Origin(name, f"tensor {first}", "", identifier(text, name.lower()))
+
+
+def listed(model: Any, subgraph: Any) -> list[Unsupported]:
+    found = []
+    for index in range(subgraph.OperatorsLength()):
+        origin = origin_of(model, subgraph, subgraph.Operators(index))
+        if origin.operator not in IMPORTED:
+            found.append(Unsupported(origin, HINTS.get(origin.operator, "")))
+    return found
+
+
+def check_tensors(model: Any, subgraph: Any, name: str) -> dict[str, Quantization]:
+    """Bounds of every index and size; the quantization of integer inputs by tensor name."""
+    import tflite
+
+    tensors = [subgraph.Tensors(index) for index in range(subgraph.TensorsLength())]
+    for tensor in tensors:
+        shape = shape_of(tensor)
+        if any(size < 0 for size in shape) or prod(shape) > MAX_ELEMENTS:
+            raise InputError(f"{name}.tflite: tensor {tensor.Name()!r} has shape {shape}")
+        if not 0 <= tensor.Buffer() < model.BuffersLength():
+            raise InputError(f"{name}.tflite {DAMAGED} (a buffer index is out of range)")
+    integers = (tflite.TensorType.INT8, tflite.TensorType.UINT8)
+    if not any(scale_of(tensor) for tensor in tensors if tensor.Type() in integers):
+        raise InputError(f"{name}.tflite {QUANTIZE_FIRST}")
+    for index in range(subgraph.OperatorsLength()):
+        check_operator(model, subgraph.Operators(index), len(tensors), name)
+    found: dict[str, Quantization] = {}
+    for index in range(subgraph.InputsLength()):
+        tensor = subgraph.Tensors(subgraph.Inputs(index))
+        shape = shape_of(tensor)
+        if not shape or shape[0] != 1:
+            raise InputError(f"{name}.tflite: an input has shape {shape}, expected batch 1")
+        scale = scale_of(tensor)
+        if scale and tensor.Type() in integers:
+            quantization = tensor.Quantization()
+            zero = int(quantization.ZeroPoint(0)) if quantization.ZeroPointLength() else 0
+            found[tensor.Name().decode()] = (scale[0], zero)
+    return found
+
+
+def shape_of(tensor: Any) -> Shape:
+    return tuple(int(tensor.Shape(axis)) for axis in range(tensor.ShapeLength()))
+
+
+def scale_of(tensor: Any) -> list[float]:
+    quantization = tensor.Quantization()
+    if quantization is None:
+        return []
+    return [float(quantization.Scale(i)) for i in range(min(quantization.ScaleLength(), 1))]
+
+
+def check_operator(model: Any, operator: Any, tensors: int, name: str) -> None:
+    """Indices in range, strides and filters positive: TVM divides by them in native code."""
+    import tflite
+
+    used = [operator.Inputs(i) for i in range(operator.InputsLength())]
+    used += [operator.Outputs(i) for i in range(operator.OutputsLength())]
+    if not operator.OutputsLength() or not all(-1 <= index < tensors for index in used):
+        raise InputError(f"{name}.tflite {DAMAGED} (a tensor index is out of range)")
+    kinds = {
+        "CONV_2D": (tflite.Conv2DOptions, ("StrideH", "StrideW", *DILATIONS)),
+        "DEPTHWISE_CONV_2D": (tflite.DepthwiseConv2DOptions, ("StrideH", "StrideW", *DILATIONS)),
+        "AVERAGE_POOL_2D": (
+            tflite.Pool2DOptions,
+            ("StrideH", "StrideW", "FilterHeight", "FilterWidth"),
+        ),
+    }
+    kind = operator_name(model, operator)
+    if kind not in kinds:
+        return
+    table, fields = kinds[kind]
+    options = table()
+    raw = operator.BuiltinOptions()
+    if raw is None:
+        raise InputError(f"{name}.tflite {DAMAGED} ({kind} has no options)")
+    options.Init(raw.Bytes, raw.Pos)
+    for field in fields:
+        value = getattr(options, field)()
+        if not 1 <= value <= 4096:
+            raise InputError(f"{name}.tflite: {kind} has {field} {value}, expected 1 to 4096")
+
+
+DILATIONS = ("DilationHFactor", "DilationWFactor")
+
+
+def converted(model: Any) -> tuple[Any, dict[str, Origin], list[Unsupported]]:
+    """(Relax function or None, Relax variable -> operator, operators TVM refused)."""
+    from tvm.relax.frontend.tflite import from_tflite
+
+    origins: dict[str, Origin] = {}
+    unsupported: list[Unsupported] = []
+    converter = named_converter(origins, unsupported)
+    with quiet():
+        try:
+            module = from_tflite(model, op_converter=converter)
+        except Exception:
+            if unsupported:
+                return None, origins, unsupported
+            raise
+    return module["main"], origins, unsupported
+
+
+def named_converter(origins: dict[str, Origin], unsupported: list[Unsupported]) -> type:
+    """TVM's converter, which also names each operator's last variable and survives refusals."""
+    from tvm import relax
+    from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter, get_tensor_name
+
+    class NamedConverter(OperatorConverter):  # type: ignore[misc]
+        def check_unsupported_ops(self) -> None:
+            """Done before, with names: see ``listed``."""
+
+        def convert_op_to_relax(self) -> None:
+            for index in range(self.subgraph.OperatorsLength()):
+                operator = self.subgraph.Operators(index)
+                origin = origin_of(self.model, self.subgraph, operator)
+                result = self.convert_one(operator, origin)
+                label = f"op_{index}"
+                variable = self.bb.emit(result, label)
+                origins[str(variable.name)] = origin
+                tensor = get_tensor_name(self.subgraph, operator.Outputs(0))
+                self.exp_tab.set_expr(tensor, variable)
+
+        def convert_one(self, operator: Any, origin: Origin) -> Any:
+            if origin.operator not in IMPORTED:
+                return self.opaque(operator, origin)
+            try:
+                if origin.operator == "FULLY_CONNECTED":
+                    self.flatten_input(operator)
+                return self.convert_map[origin.operator](op=operator)
+            except Exception as error:
+                unsupported.append(Unsupported(origin, first_line(error)))
+                return self.opaque(operator, origin)
+
+        def flatten_input(self, operator: Any) -> None:
+            """A fully connected layer may read a map as a row: TVM would multiply its last axis."""
+            tensor = self.get_input_tensors(operator)[0]
+            weight = self.get_input_tensors(operator)[1]
+            features = shape_of(weight.tensor)[-1]
+            if shape_of(tensor.tensor) != (1, features):
+                name = get_tensor_name(self.subgraph, tensor.tensor_idx)
+                flat = self.bb.emit(relax.op.reshape(self.exp_tab.get_expr(name), (1, features)))
+                self.exp_tab.set_expr(name, flat, force_override=True)
+
+        def opaque(self, operator: Any, origin: Origin) -> Any:
+            """One call that only holds the place of an operator without a form."""
+            tensor = self.subgraph.Tensors(operator.Outputs(0))
+            dtype = self.get_tensor_type_str(tensor.Type())
+            known = [
+                self.exp_tab.get_expr(get_tensor_name(self.subgraph, operator.Inputs(index)))
+                for index in range(operator.InputsLength())
+                if self.has_expr(operator.Inputs(index))
+            ]
+            out_type = relax.TensorType(shape=shape_of(tensor), dtype=dtype)
+            return relax.op.call_dps_packed(origin.operator, relax.Tuple(known), out_type)
+
+    return NamedConverter
