@@ -14,6 +14,7 @@ from typing import Any
 from tinytailor.compiler import constant_bytes, plan_memory
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.opkey import key_of
+from tinytailor.latency_tables.glue import aligned
 from tinytailor.latency_tables.records import Measurement
 from tinytailor.latency_tables.table import LatencyTable
 from tinytailor.targets import Board
@@ -83,15 +84,16 @@ def network_cost(graph: Graph, table: LatencyTable, board: Board) -> Cost:
     )
     cycles = glue_cycles + sum(node.cycles for node in nodes)
     arena = plan_memory(graph, isa).arena_bytes
-    io_bytes = sum(graph.tensors[name].bytes for name in (*graph.inputs, *graph.outputs))
-    stack = glue.stack_bytes + max((row.stack_bytes for row in rows), default=0)
+    border = sum(aligned(graph.tensors[name].bytes) for name in (*graph.inputs, *graph.outputs))
+    # A called function's frame may start 8 bytes lower than it did alone: stacks are 8-aligned.
+    stack = aligned(glue.stack_bytes + max((row.stack_bytes for row in rows), default=0)) + 8
     code = sum(row.code_bytes for row in rows)
     return Cost(
         latency_ms=cycles / board.clock_hz * 1e3,
         cycles=cycles,
         instructions=glue_work.instructions + sum(row.instructions for row in rows),
         arena_bytes=arena,
-        ram_bytes=arena + io_bytes + glue.static_bytes + stack,
+        ram_bytes=arena + border + glue.static_bytes + stack,
         flash_bytes=glue.image_bytes
         + glue.node_bytes * len(rows)
         + constant_bytes(graph, isa)
@@ -114,6 +116,6 @@ def provenance(table: LatencyTable, board: Board) -> dict[str, str]:
         "latency": f"sum of operators measured alone on the emulated {table.header.core} "
         f"({len(table)} rows, {table.header.toolchain_version}), board model: {calibrated}",
         "arena": "exact: the plan of the emitted C",
-        "ram": "arena exact, stack measured per operator on the emulator",
+        "ram": "arena exact, stack measured per operator on the emulator, rounded up",
         "flash": "constants exact, code measured per operator",
     }

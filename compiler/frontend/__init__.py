@@ -41,10 +41,10 @@ def load_model(path: str | Path, name: str | None = None) -> Graph:
     if suffix == ".tflite":
         from tinytailor.compiler.frontend.tflite import import_tflite
 
-        return Walk(import_tflite(data, graph_name)).run()
+        return Walk(import_tflite(data, path, graph_name)).run()
     from tinytailor.compiler.frontend.onnx import import_onnx
 
-    return Walk(import_onnx(data, graph_name, path.parent)).run()
+    return Walk(import_onnx(data, path, graph_name)).run()
 
 
 def read_file(path: Path) -> bytes:

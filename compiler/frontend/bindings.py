@@ -79,9 +79,7 @@ def read(function: Any, origins: Mapping[str, Origin]) -> Listing:
         )
         known[binding.var] = Ref(len(calls) - 1)
     result = _argument(function.body.body, known)
-    return Listing(
-        tuple(inputs), tuple(calls), result if isinstance(result, tuple) else (result,)
-    )
+    return Listing(tuple(inputs), tuple(calls), result if isinstance(result, tuple) else (result,))
 
 
 def _origins(bindings: Sequence[Any], origins: Mapping[str, Origin]) -> list[Origin]:
@@ -106,13 +104,13 @@ def _type(var: Any) -> tuple[Shape, str]:
     if kind != "TensorType":
         return (), kind
     values = getattr(var.ty.shape, "values", None)
-    sizes = tuple(getattr(d, "value", None) for d in values) if values is not None else (None,)
-    if any(size is None for size in sizes):
+    sizes = [getattr(size, "value", None) for size in values or ()]
+    if values is None or None in sizes:
         raise InputError(
             f"tensor {var.name} has the dynamic shape {var.ty.shape}; export the model with fixed "
             "shapes and batch 1"
         )
-    return tuple(int(size) for size in sizes), str(var.ty.dtype)
+    return tuple(int(size) for size in sizes if size is not None), str(var.ty.dtype)
 
 
 def _argument(value: Any, known: Mapping[Any, Any]) -> Any:

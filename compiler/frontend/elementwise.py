@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import inf
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from tinytailor.compiler.frontend.values import (
     map_shape,
 )
 from tinytailor.compiler.frontend.walk import TRANSPARENT, Walk, integer_bounds, same_quantization
-from tinytailor.compiler.ir import Node, Shape, Tensor
+from tinytailor.compiler.ir import Tensor
 from tinytailor.compiler.ops import Add, AveragePool2d, DepthwiseConv2d, Softmax
 from tinytailor.compiler.ops.softmax import exponentials
 
@@ -120,20 +121,19 @@ def tighten(call: Call, walk: Walk, value: Activation, bounds: tuple[int, int]) 
     if (low, high) == (-128, 127):
         return
     place = next((i for i, node in enumerate(walk.nodes) if node.output == value.tensor), None)
-    op = walk.nodes[place].op if place is not None else None
     if place is None or not read_only_by(call, walk):
         raise Declined("it follows a tensor that others read unclamped; clamp before quantizing")
-    requant = getattr(op, "requant", None)
-    current = requant if requant is not None else op
-    if not hasattr(current, "low"):
+    node = walk.nodes[place]
+    walk.nodes[place] = replace(node, op=narrowed(node.op, low, high))
+
+
+def narrowed(op: Any, low: int, high: int) -> Any:
+    """The operator with its clamp, its own or its requantization's, inside low..high."""
+    if hasattr(op, "requant"):
+        return replace(op, requant=narrowed(op.requant, low, high))
+    if not hasattr(op, "low"):
         raise Declined("the operator before it has no clamp of its own")
-    narrow = replace(
-        current,  # type: ignore[type-var]
-        low=min(max(current.low, low), high),  # type: ignore[union-attr]
-        high=min(max(current.high, low), high),  # type: ignore[union-attr]
-    )
-    changed = narrow if requant is None else replace(op, requant=narrow)  # type: ignore[type-var]
-    walk.nodes[place] = replace(walk.nodes[place], op=changed)
+    return replace(op, low=min(max(op.low, low), high), high=min(max(op.high, low), high))
 
 
 def read_only_by(call: Call, walk: Walk) -> bool:
@@ -213,9 +213,7 @@ def ones_convolution(source: Tensor, kernel: Pair, stride: Pair, fused: Fused) -
         np.full(channels, 1 / (kernel[0] * kernel[1]), np.float32),
     )
     requant, constants = requantized(source, layer, fused)
-    op = DepthwiseConv2d(
-        kernel, stride, input_zero_point=source.zero_point, requant=requant
-    )
+    op = DepthwiseConv2d(kernel, stride, input_zero_point=source.zero_point, requant=requant)
     weight = np.ones((*kernel, channels), np.int8)
     return op, (source.name,), {"weight": weight, **constants}
 
@@ -232,7 +230,8 @@ def softmax(call: Call, walk: Walk) -> Expression:
         if not same_quantization((fused.y.scale, fused.y.zero_point), (1 / 256, -128)):
             raise Declined(
                 f"softmax with output scale {fused.y.scale:g} and int8 zero point "
-                f"{fused.y.zero_point}, expected 1/256 and -128"
+                f"{fused.y.zero_point}, expected 1/256 and -128; quantize it so or leave it out "
+                "(the largest class stays the largest)"
             )
         if (fused.low, fused.high) != (-128, 127):
             raise Declined("a clamp after softmax")

@@ -189,6 +189,4 @@ def dense(call: Call, walk: Walk) -> Expression:
         return Dense(out_features, requant), (source.name,), {"weight": weight, **constants}
 
     axis = len(call.shape) - 1
-    return Expression(
-        call.shape, row_major(call.shape), (1, out_features), finish, bias_axis=axis
-    )
+    return Expression(call.shape, row_major(call.shape), (1, out_features), finish, bias_axis=axis)

@@ -30,11 +30,12 @@ from tinytailor.compiler.frontend.values import (
 )
 from tinytailor.compiler.frontend.walk import (
     MAX_ELEMENTS,
+    Quantization,
     Walk,
     integer_bounds,
     same_quantization,
 )
-from tinytailor.compiler.ir import Tensor
+from tinytailor.compiler.ir import Shape, Tensor
 
 INTEGER_LIMITS = {"int8": (-128, 127), "uint8": (0, 255)}
 
@@ -47,32 +48,39 @@ def quantize(call: Call, walk: Walk) -> Value:
         return quantized_constant(call, value, scale, zero_point)
     if call.dtype not in INTEGER_LIMITS:
         raise Declined(f"activations of type {call.dtype}, expected int8 or uint8")
-    if scale.array.size != 1 or not 0 < float(scale.array.reshape(-1)[0]) < inf:
+    if scale.array.size != 1 or zero_point.array.size != 1 or not 0 < only(scale) < inf:
         raise Declined("activations need one positive scale for the whole tensor")
     offset = 128 if call.dtype == "uint8" else 0
-    quantization = (float(scale.array.reshape(-1)[0]), int(zero_point.array.reshape(-1)[0]) - offset)
+    quantization = (only(scale), int(only(zero_point)) - offset)
     if not -128 <= quantization[1] <= 127:
         raise Declined(f"zero point {quantization[1] + offset} does not fit {call.dtype}")
+    if isinstance(value, Expression):
+        return finish(call, walk, value, quantization, offset)
+    return Activation(*border(call, walk, value, quantization), False, offset)
+
+
+def border(
+    call: Call, walk: Walk, value: FloatInput | Activation | Unknown, quantization: Quantization
+) -> tuple[str, Shape, np.ndarray]:
+    """(tensor, shape, order) of what is quantized without an operator in between."""
     if isinstance(value, FloatInput):
-        tensor = walk.graph_input(value, *quantization)
-        return Activation(tensor, value.shape, value.order, False, offset)
+        return walk.graph_input(value, *quantization), value.shape, value.order
     if isinstance(value, Unknown):
         name = walk.new_name(call.origin)
         walk.tensors[name] = Tensor(name, call.shape, "int8", *quantization)
-        return Activation(name, call.shape, row_major(call.shape), False, offset)
-    if isinstance(value, Activation):
-        tensor = walk.tensors[value.tensor]
-        if not same_quantization((tensor.scale, tensor.zero_point), quantization):
-            raise Declined(
-                f"an activation of scale {tensor.scale:g} is quantized again to {quantization[0]:g};"
-                " give both the same scale and zero point"
-            )
-        return replace(value, real=False, offset=offset)
-    return finish(call, walk, value, quantization, offset)
+        walk.placeholders.add(name)
+        return name, call.shape, row_major(call.shape)
+    tensor = walk.tensors[value.tensor]
+    if not same_quantization((tensor.scale, tensor.zero_point), quantization):
+        raise Declined(
+            f"an activation of scale {tensor.scale:g} is quantized again to {quantization[0]:g}; "
+            "give both the same scale and zero point"
+        )
+    return value.tensor, value.shape, value.order
 
 
 def finish(
-    call: Call, walk: Walk, value: Expression, quantization: tuple[float, int], offset: int
+    call: Call, walk: Walk, value: Expression, quantization: Quantization, offset: int
 ) -> Activation:
     if prod(value.shape) > MAX_ELEMENTS:
         raise Declined(f"an activation of shape {value.shape} fits no device")
@@ -107,9 +115,9 @@ def dequantize(call: Call, walk: Walk) -> Value:
         if isinstance(value, Unknown):
             return value
         raise Declined("it dequantizes a tensor that is not quantized")
-    if scale.array.size != 1:
-        raise Declined("activations need one scale for the whole tensor")
-    expected = (float(scale.real.reshape(-1)[0]), int(zero_point.array.reshape(-1)[0]) - value.offset)
+    if scale.array.size != 1 or zero_point.array.size != 1 or not 0 < only(scale) < inf:
+        raise Declined("activations need one positive scale for the whole tensor")
+    expected = (only(scale), int(only(zero_point)) - value.offset)
     tensor = walk.tensors[value.tensor]
     if value.tensor in walk.unquantized:
         walk.unquantized.discard(value.tensor)
@@ -118,6 +126,11 @@ def dequantize(call: Call, walk: Walk) -> Value:
     if not same_quantization((tensor.scale, tensor.zero_point), expected):
         raise Declined("it dequantizes with another scale or zero point than it was quantized with")
     return replace(value, real=True)
+
+
+def only(constant: Constant) -> float:
+    """The number of a constant that holds one."""
+    return float(constant.real.reshape(-1)[0])
 
 
 def spread(

@@ -9,7 +9,7 @@ MAX_LENGTH = 40
 
 
 def identifier(text: str, otherwise: str) -> str:
-    """``text`` as a C identifier of at most MAX_LENGTH characters; ``otherwise`` if nothing is left.
+    """``text`` as a C identifier of about MAX_LENGTH characters; ``otherwise`` if it is empty.
 
     TFLite joins the names of fused operators with ";": the first stands for all. A long path
     keeps its end, which tells layers apart.

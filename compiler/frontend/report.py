@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What cannot be imported, all of it in one error, and silence from the libraries below.
+"""What cannot be imported, all of it in one error, and silence from the libraries below:
 
-    2 operators have no integer form:
-      GridSample  node /head/warp      (opset 16)
-      Erf         node /block3/gelu/1  (opset 13): replace GELU by ReLU
-    nothing was written.
+2 operators have no integer form:
+  GridSample  node /head/warp      (opset 16)
+  Erf         node /block3/gelu/1  (opset 13): replace GELU by ReLU
+nothing was written.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tinytailor.targets.errors import InputError
+
+Built = TypeVar("Built")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,11 @@ class Origin:
     place: str
     detail: str = ""
     label: str = ""  # what graph nodes are named after
+
+
+def place(kind: str, name: str) -> str:
+    """Where an operator is; of TFLite's names joined with ";" the first stands for all."""
+    return f"{kind} {name.split(';')[0]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,19 @@ def quiet() -> Iterator[None]:
         os.dup2(sink.fileno(), 2)
         stack.callback(os.dup2, saved, 2)
         yield
+
+
+def attempt(build: Callable[[], Built]) -> tuple[Built | None, str]:
+    """(what ``build`` returns, "") or (None, why it failed), in silence.
+
+    The exception ends inside: objects that live in its frames print when they die.
+    """
+    with quiet():
+        try:
+            return build(), ""
+        except Exception as error:
+            failure = first_line(error)
+    return None, failure
 
 
 def first_line(error: BaseException) -> str:

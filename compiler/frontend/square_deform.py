@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The CoDeNet operator: node SquareDeformDW of domain "tinytailor" (compiler/ops/square_deform_dw.py).
+"""The CoDeNet operator, node SquareDeformDW of domain "tinytailor": see ops/square_deform_dw.py.
 
 It reaches the walk as one opaque call on (x, offset_weight, offset_bias, weight, bias).
 """

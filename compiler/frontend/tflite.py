@@ -4,14 +4,21 @@
 from __future__ import annotations
 
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinytailor.compiler.frontend.bindings import read
 from tinytailor.compiler.frontend.names import identifier
-from tinytailor.compiler.frontend.report import Origin, Unsupported, first_line, quiet
-from tinytailor.compiler.frontend.report import unsupported_error
+from tinytailor.compiler.frontend.report import (
+    Origin,
+    Unsupported,
+    attempt,
+    first_line,
+    place,
+    unsupported_error,
+)
 from tinytailor.compiler.frontend.walk import MAX_ELEMENTS, Imported, Quantization
 from tinytailor.compiler.ir import Shape
 from tinytailor.targets.errors import InputError
@@ -40,39 +47,39 @@ HINTS = {
     "HARD_SWISH": "use a ReLU",
 }
 QUANTIZE_FIRST = (
-    "is a float model: it holds no quantized tensors; convert it with full integer quantization "
-    "(TFLiteConverter with a representative dataset, int8 inputs and outputs)"
+    "is a float model: no operator computes a quantized tensor; convert it with full integer "
+    "quantization (TFLiteConverter with a representative dataset, int8 inputs and outputs)"
 )
 DAMAGED = "cannot be read as a TFLite model: it is damaged or not a TFLite file"
 
 
-def import_tflite(data: bytes, name: str) -> Imported:
-    """``name`` names the graph; InputError for anything that cannot be used."""
+def import_tflite(data: bytes, path: Path, name: str) -> Imported:
+    """``data``: the bytes of ``path``; ``name`` names the graph. InputError if it is unusable."""
     if len(data) < 32 or data[4:8] != b"TFL3":
-        raise InputError(f"{name}.tflite {DAMAGED} (it does not carry the identifier TFL3)")
+        raise InputError(f"{path.name} {DAMAGED} (it does not carry the identifier TFL3)")
     try:
         with np.errstate(all="ignore"):
-            model, subgraph = opened(data, name)
+            model, subgraph = opened(data, path.name)
+            quantization = check_tensors(model, subgraph, path.name)
             unsupported = listed(model, subgraph)
-            quantization = check_tensors(model, subgraph, name)
             function, origins, more = converted(model)
     except InputError:
         raise
     except Exception as error:  # any bytes may be given: every failure is about the file
-        raise InputError(f"{name}.tflite {DAMAGED} ({first_line(error)})") from None
+        raise InputError(f"{path.name} {DAMAGED} ({first_line(error)})") from None
     found = [*unsupported, *more]
     if function is None:
         raise unsupported_error(found)
     return Imported(name, read(function, origins), False, quantization, found)
 
 
-def opened(data: bytes, name: str) -> tuple[Any, Any]:
+def opened(data: bytes, file: str) -> tuple[Any, Any]:
     import tflite
 
     model = tflite.Model.GetRootAsModel(data, 0)
     count = model.SubgraphsLength()
     if count != 1:
-        raise InputError(f"{name}.tflite has {count} subgraphs, expected 1 (no control flow)")
+        raise InputError(f"{file} has {count} subgraphs, expected 1 (no control flow)")
     subgraph = model.Subgraphs(0)
     lengths = (
         subgraph.OperatorsLength(),
@@ -81,7 +88,7 @@ def opened(data: bytes, name: str) -> tuple[Any, Any]:
         model.OperatorCodesLength(),
     )
     if max(lengths) * 4 > len(data) or min(lengths) < 1:
-        raise InputError(f"{name}.tflite {DAMAGED} (its tables are longer than the file)")
+        raise InputError(f"{file} {DAMAGED} (its tables are longer than the file)")
     return model, subgraph
 
 
@@ -97,8 +104,7 @@ def operator_name(model: Any, operator: Any) -> str:
 def origin_of(model: Any, subgraph: Any, operator: Any) -> Origin:
     name = operator_name(model, operator)
     text = subgraph.Tensors(operator.Outputs(0)).Name().decode("utf-8", "replace")
-    first = text.split(";")[0]
-    return Origin(name, f"tensor {first}", "", identifier(text, name.lower()))
+    return Origin(name, place("tensor", text), "", identifier(text, name.lower()))
 
 
 def listed(model: Any, subgraph: Any) -> list[Unsupported]:
@@ -110,7 +116,7 @@ def listed(model: Any, subgraph: Any) -> list[Unsupported]:
     return found
 
 
-def check_tensors(model: Any, subgraph: Any, name: str) -> dict[str, Quantization]:
+def check_tensors(model: Any, subgraph: Any, file: str) -> dict[str, Quantization]:
     """Bounds of every index and size; the quantization of integer inputs by tensor name."""
     import tflite
 
@@ -118,20 +124,22 @@ def check_tensors(model: Any, subgraph: Any, name: str) -> dict[str, Quantizatio
     for tensor in tensors:
         shape = shape_of(tensor)
         if any(size < 0 for size in shape) or prod(shape) > MAX_ELEMENTS:
-            raise InputError(f"{name}.tflite: tensor {tensor.Name()!r} has shape {shape}")
+            raise InputError(f"{file}: tensor {tensor.Name()!r} has shape {shape}")
         if not 0 <= tensor.Buffer() < model.BuffersLength():
-            raise InputError(f"{name}.tflite {DAMAGED} (a buffer index is out of range)")
+            raise InputError(f"{file} {DAMAGED} (a buffer index is out of range)")
     integers = (tflite.TensorType.INT8, tflite.TensorType.UINT8)
-    if not any(scale_of(tensor) for tensor in tensors if tensor.Type() in integers):
-        raise InputError(f"{name}.tflite {QUANTIZE_FIRST}")
-    for index in range(subgraph.OperatorsLength()):
-        check_operator(model, subgraph.Operators(index), len(tensors), name)
+    operators = [subgraph.Operators(index) for index in range(subgraph.OperatorsLength())]
+    for operator in operators:
+        check_operator(model, operator, len(tensors), file)
+    results = [tensors[operator.Outputs(0)] for operator in operators]
+    if not any(scale_of(tensor) for tensor in results if tensor.Type() in integers):
+        raise InputError(f"{file} {QUANTIZE_FIRST}")
     found: dict[str, Quantization] = {}
     for index in range(subgraph.InputsLength()):
         tensor = subgraph.Tensors(subgraph.Inputs(index))
         shape = shape_of(tensor)
         if not shape or shape[0] != 1:
-            raise InputError(f"{name}.tflite: an input has shape {shape}, expected batch 1")
+            raise InputError(f"{file}: an input has shape {shape}, expected batch 1")
         scale = scale_of(tensor)
         if scale and tensor.Type() in integers:
             quantization = tensor.Quantization()
@@ -151,14 +159,14 @@ def scale_of(tensor: Any) -> list[float]:
     return [float(quantization.Scale(i)) for i in range(min(quantization.ScaleLength(), 1))]
 
 
-def check_operator(model: Any, operator: Any, tensors: int, name: str) -> None:
+def check_operator(model: Any, operator: Any, tensors: int, file: str) -> None:
     """Indices in range, strides and filters positive: TVM divides by them in native code."""
     import tflite
 
     used = [operator.Inputs(i) for i in range(operator.InputsLength())]
     used += [operator.Outputs(i) for i in range(operator.OutputsLength())]
     if not operator.OutputsLength() or not all(-1 <= index < tensors for index in used):
-        raise InputError(f"{name}.tflite {DAMAGED} (a tensor index is out of range)")
+        raise InputError(f"{file} {DAMAGED} (a tensor index is out of range)")
     kinds = {
         "CONV_2D": (tflite.Conv2DOptions, ("StrideH", "StrideW", *DILATIONS)),
         "DEPTHWISE_CONV_2D": (tflite.DepthwiseConv2DOptions, ("StrideH", "StrideW", *DILATIONS)),
@@ -174,12 +182,12 @@ def check_operator(model: Any, operator: Any, tensors: int, name: str) -> None:
     options = table()
     raw = operator.BuiltinOptions()
     if raw is None:
-        raise InputError(f"{name}.tflite {DAMAGED} ({kind} has no options)")
+        raise InputError(f"{file} {DAMAGED} ({kind} has no options)")
     options.Init(raw.Bytes, raw.Pos)
     for field in fields:
         value = getattr(options, field)()
         if not 1 <= value <= 4096:
-            raise InputError(f"{name}.tflite: {kind} has {field} {value}, expected 1 to 4096")
+            raise InputError(f"{file}: {kind} has {field} {value}, expected 1 to 4096")
 
 
 DILATIONS = ("DilationHFactor", "DilationWFactor")
@@ -192,14 +200,10 @@ def converted(model: Any) -> tuple[Any, dict[str, Origin], list[Unsupported]]:
     origins: dict[str, Origin] = {}
     unsupported: list[Unsupported] = []
     converter = named_converter(origins, unsupported)
-    with quiet():
-        try:
-            module = from_tflite(model, op_converter=converter)
-        except Exception:
-            if unsupported:
-                return None, origins, unsupported
-            raise
-    return module["main"], origins, unsupported
+    main, failure = attempt(lambda: from_tflite(model, op_converter=converter)["main"])
+    if main is None and not unsupported:
+        raise ValueError(failure)
+    return main, origins, unsupported
 
 
 def named_converter(origins: dict[str, Origin], unsupported: list[Unsupported]) -> type:
@@ -207,7 +211,7 @@ def named_converter(origins: dict[str, Origin], unsupported: list[Unsupported]) 
     from tvm import relax
     from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter, get_tensor_name
 
-    class NamedConverter(OperatorConverter):  # type: ignore[misc]
+    class NamedConverter(OperatorConverter):
         def check_unsupported_ops(self) -> None:
             """Done before, with names: see ``listed``."""
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import inf, prod
-from typing import TypeVar
 
 import numpy as np
 
@@ -79,7 +78,7 @@ class Activation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fused:
-    """What follows an expression and becomes part of its operator: ``y`` has name, scale, zero point."""
+    """What follows an expression and becomes part of its operator; ``y`` is its output."""
 
     y: Tensor
     low: int
@@ -118,7 +117,7 @@ class Unknown:
 
 
 Value = Constant | FloatInput | Activation | Expression | Unknown
-Placed = TypeVar("Placed", FloatInput, Activation, Expression)
+Placed = FloatInput | Activation | Expression
 
 MAP_LAYOUTS = {"NCHW": (0, 2, 3, 1), "NHWC": (0, 1, 2, 3), "NCW": (0, 2, 1), "NWC": (0, 1, 2)}
 
@@ -143,8 +142,7 @@ def map_shape(shape: Shape, layout: str) -> Shape:
 def reshaped(value: Placed, shape: Shape) -> Placed:
     if prod(shape) != prod(value.shape):
         raise Declined(f"cannot reshape {value.shape} to {shape}")
-    moved = replace(value, shape=shape)
-    return replace(moved, bias_axis=None) if isinstance(moved, Expression) else moved
+    return unbiased(replace(value, shape=shape))
 
 
 def transposed(value: Placed, axes: tuple[int, ...]) -> Placed:
@@ -152,5 +150,9 @@ def transposed(value: Placed, axes: tuple[int, ...]) -> Placed:
     places = row_major(value.shape).reshape(value.shape).transpose(axes)
     inverse = np.empty(places.size, np.int64)
     inverse[places.ravel()] = np.arange(places.size)
-    moved = replace(value, shape=tuple(places.shape), order=inverse[value.order])
-    return replace(moved, bias_axis=None) if isinstance(moved, Expression) else moved
+    return unbiased(replace(value, shape=tuple(places.shape), order=inverse[value.order]))
+
+
+def unbiased(value: Placed) -> Placed:
+    """Once its shape has changed, nothing can be added along the channels any more."""
+    return replace(value, bias_axis=None) if isinstance(value, Expression) else value

@@ -64,6 +64,7 @@ class Walk:
         self.model = model
         self.names = Names()
         self.tensors: dict[str, Tensor] = {}
+        self.placeholders: set[str] = set()  # stand for what follows a refused operator
         self.unquantized: set[str] = set()  # integer inputs whose scale is not known yet
         self.nodes: list[Node] = []
         self.inputs: dict[str, str] = {}  # the model's name -> ours
@@ -90,7 +91,7 @@ class Walk:
             raise Declined("")
         if isinstance(value, Constant):
             raise Declined("expected an activation, got a constant")
-        raise Declined("its input is not quantized: put QuantizeLinear and DequantizeLinear before it")
+        raise Declined("its input is not quantized: put QuantizeLinear, DequantizeLinear before it")
 
     def constant(self, argument: Any, role: str) -> Constant:
         value = self.argument(argument)
@@ -102,7 +103,8 @@ class Walk:
         """The tensor as (1, height, width, channels), or Declined if memory lies otherwise."""
         if layout not in MAP_LAYOUTS or len(layout) != len(value.shape):
             raise Declined(f"a map of shape {value.shape} in layout {layout} is not supported")
-        if not np.array_equal(value.order, map_order(value.shape, layout)):
+        fits = np.array_equal(value.order, map_order(value.shape, layout))
+        if not fits and value.tensor not in self.placeholders:
             raise Declined("its input would have to be transposed in memory, which has no operator")
         return self.as_shape(value, map_shape(value.shape, layout))
 
@@ -186,9 +188,7 @@ class Walk:
         if dtype == "float32":
             return value
         if dtype not in ("int8", "uint8"):
-            raise InputError(
-                f"input {parameter.name} is {dtype}; expected float32, int8 or uint8"
-            )
+            raise InputError(f"input {parameter.name} is {dtype}; expected float32, int8 or uint8")
         offset = 128 if dtype == "uint8" else 0
         scale, zero_point = self.model.input_quantization.get(parameter.name, (1.0, offset))
         tensor = self.graph_input(value, scale, zero_point - offset)
@@ -225,7 +225,7 @@ class Walk:
         calls = self.model.listing.calls
         if isinstance(item, Ref) and item.index >= 0:
             origin = calls[item.index].origin
-            hint = "its result is not quantized: put QuantizeLinear and DequantizeLinear after it"
+            hint = "its result is not quantized: put QuantizeLinear, DequantizeLinear after it"
             return unsupported_error([*self.unsupported, Unsupported(origin, hint)])
         return InputError(f"model {self.model.name}: an output is not computed from its inputs")
 
@@ -236,10 +236,10 @@ class Walk:
         used = {name for node in nodes for name in node.inputs} | set(outputs)
         inputs = []
         for parameter in self.model.listing.inputs:
-            name = self.inputs.get(parameter.name)
-            if name is None or name not in used:
+            entry = self.inputs.get(parameter.name)
+            if entry is None or entry not in used:
                 raise InputError(f"input {parameter.name} does not reach an output; remove it")
-            inputs.append(name)
+            inputs.append(entry)
         tensors = {n: t for n, t in self.tensors.items() if n in used}
         return check(Graph(self.model.name, tuple(inputs), tuple(outputs), tensors, tuple(nodes)))
 

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -36,6 +36,9 @@ from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.compiler.quantization import Requant
 from tinytailor.targets.errors import InputError
+
+if TYPE_CHECKING:
+    from tinytailor.compiler.mcu.kernel import TirKernel
 
 MAX_DILATION = 7
 TAPS = (-1, 0, 1)
@@ -106,3 +109,79 @@ class SquareDeformDW:
                 tap = padded[image, row + i * d, column + j * d].astype(np.int64)
                 acc += tap * constants["weight"][i + 1, j + 1]
         return self.requant.apply(acc, constants["multiplier"])
+
+    def lower(
+        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
+    ) -> TirKernel:
+        """Per pixel: its dilation, then the nine taps gathered side by side, then a plain window.
+
+        A tap is one contiguous run of channels, so gathering it is one copy or one fill.
+        """
+        from tvm import te, tirx
+
+        from tinytailor.compiler.mcu import intrinsics, tir
+        from tinytailor.compiler.mcu.kernel import TirKernel
+
+        ((_, height, width, channels),) = inputs
+        shapes = self.constant_shapes(*inputs)
+        x = te.placeholder((1, height, width, channels), "int8", name="x")
+        roles = {r: te.placeholder(shape, t, name=r) for r, (shape, t) in shapes.items()}
+        k = te.reduce_axis((0, channels), "k")
+        offset = te.compute(
+            (height, width),
+            lambda h, v: te.sum(
+                tir.int32(x[0, h, v, k]) * tir.int32(roles["offset_weight"][k]), axis=k
+            ),
+            name="offset",
+        )
+        to_pixels = Requant(shift=self.offset_shift, low=0, high=MAX_DILATION)
+        d = te.compute(
+            (height, width),
+            lambda h, v: tir.int32(
+                tir.requantize(
+                    offset[h, v] + roles["offset_bias"][0], roles["offset_multiplier"][0], to_pixels
+                )
+            ),
+            name="d",
+        )
+
+        def tap(h: Any, v: Any, i: Any, j: Any, c: Any) -> Any:
+            row, column = h + (i - 1) * d[h, v], v + (j - 1) * d[h, v]
+            inside = tirx.all(row >= 0, row < height, column >= 0, column < width)
+            border = tir.const(self.input_zero_point, "int8")
+            return tirx.if_then_else(inside, x[0, row, column, c], border)
+
+        taps = te.compute((height, width, 3, 3, channels), tap, name="taps")
+        i, j = te.reduce_axis((0, 3), "i"), te.reduce_axis((0, 3), "j")
+        acc = te.compute(
+            (height, width, channels),
+            lambda h, v, c: te.sum(
+                tir.int32(taps[h, v, i, j, c]) * tir.int32(roles["weight"][i, j, c]), axis=[i, j]
+            ),
+            name="acc",
+        )
+        y = te.compute(
+            (height, width, channels),
+            lambda h, v, c: tir.requantize(
+                acc[h, v, c] + roles["bias"][c], roles["multiplier"][c], self.requant
+            ),
+            name="y",
+        )
+        schedule = tir.schedule_of((x, *roles.values(), y))
+        tiled = isa != "base" and channels % 4 == 0
+        _, pixel, channel = schedule.get_loops(schedule.get_sblock("y"))
+        outer, inner = schedule.split(channel, [None, 4 if tiled else 1])
+        window, gathered = schedule.get_sblock("acc"), schedule.get_sblock("taps")
+        schedule.compute_at(window, outer, preserve_unit_loops=True)
+        for block in (gathered, schedule.get_sblock("d"), schedule.get_sblock("offset")):
+            schedule.compute_at(block, pixel, preserve_unit_loops=True)
+        offsets = schedule.get_sblock("offset")
+        schedule.decompose_reduction(offsets, schedule.get_loops(offsets)[-1])
+        used: tuple[intrinsics.Intrinsic, ...] = ()
+        if tiled:
+            used = (intrinsics.depthwise_block((3, 3), 3 * channels, channels, channels),)
+            tir.tensorize_tile(schedule, window, used[0].name)
+            schedule.unroll(inner)
+        else:
+            schedule.decompose_reduction(window, schedule.get_loops(window)[-2])
+        return TirKernel(schedule.mod["main"], ("x0", *roles, "y"), dict(constants), used)

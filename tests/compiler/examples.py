@@ -19,6 +19,7 @@ from tinytailor.compiler.ops import (
     DepthwiseConv2d,
     Operator,
     Softmax,
+    SquareDeformDW,
 )
 
 
@@ -62,6 +63,8 @@ EXAMPLES = (
     Example("add", Add.from_key({}), ((1, 4, 4, 8),) * 2),
     Example("average_pool_global", AveragePool2d((4, 5)), _map(4, 5, 9)),
     Example("average_pool_windows", AveragePool2d((2, 2), (2, 2)), _map(6, 6, 4)),
+    Example("square_deform", SquareDeformDW(), _map(9, 11, 8)),
+    Example("square_deform_odd_channels", SquareDeformDW(), _map(6, 5, 3)),
     Example("softmax", Softmax(), ((1, 12),)),
     Example("softmax_many", Softmax(), ((1, 700),)),
 )

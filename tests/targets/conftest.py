@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from target_programs import toolchain_or_skip
 
 from tinytailor.targets import Board, build_image, load_target
 from tinytailor.targets.board import load_board

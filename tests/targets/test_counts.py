@@ -121,7 +121,11 @@ void words(int32_t *x)
     }
 }
 void four(int32_t *x);
-void four(int32_t *x) { (void)x; __asm volatile("ldm %0, {r2-r5}" : : "r"(table) : "r2", "r3", "r4", "r5"); }
+void four(int32_t *x)
+{
+    (void)x;
+    __asm volatile("ldm %0, {r2-r5}" : : "r"(table) : "r2", "r3", "r4", "r5");
+}
 void two(int32_t *x);
 void two(int32_t *x) { (void)x; __asm volatile("ldrd r2, r3, [%0]" : : "r"(table) : "r2", "r3"); }
 void stores(int32_t *x);

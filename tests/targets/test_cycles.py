@@ -77,7 +77,7 @@ TRANSFERS = [
 @pytest.fixture(scope="module")
 def assemble(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Instruction, ...]]:
     """All texts of this file, assembled at once, each into a section of its own."""
-    texts = [text for text, *_ in (*SEQUENCES, *M0PLUS, *TRANSFERS)]
+    texts = [str(row[0]) for row in (*SEQUENCES, *M0PLUS, *TRANSFERS)]
     folder = tmp_path_factory.mktemp("assembly")
     compiler = toolchain_or_skip("gcc").command[0]
     lines = [".syntax unified", ".cpu cortex-m4", ".fpu fpv4-sp-d16", ".thumb"]
@@ -93,8 +93,8 @@ def _sections(path: Path, count: int) -> list[tuple[Instruction, ...]]:
     from elftools.elf.elffile import ELFFile
 
     with path.open("rb") as file:
-        elf = ELFFile(file)
-        return [decode(elf.get_section_by_name(f".s{i}").data()) for i in range(count)]
+        found = {section.name: section.data() for section in ELFFile(file).iter_sections()}
+    return [decode(found[f".s{i}"]) for i in range(count)]
 
 
 def cycles(model: str, code: tuple[Instruction, ...]) -> int:

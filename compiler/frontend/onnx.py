@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ONNX files in QDQ form: checks with the file's own names, then TVM's Relax importer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tinytailor.compiler.frontend import square_deform
+from tinytailor.compiler.frontend.bindings import read
+from tinytailor.compiler.frontend.names import identifier
+from tinytailor.compiler.frontend.report import (
+    Origin,
+    Unsupported,
+    attempt,
+    first_line,
+    place,
+    unsupported_error,
+)
+from tinytailor.compiler.frontend.walk import Imported
+from tinytailor.compiler.ir import Shape
+from tinytailor.targets.errors import InputError
+
+OWN_DOMAIN = "tinytailor"
+OWN = {square_deform.NAME.removeprefix(f"{OWN_DOMAIN}.")}
+# The operators with a form in match.py; everything else is listed without asking TVM.
+IMPORTED = {
+    "Add",
+    "AveragePool",
+    "Clip",
+    "Constant",
+    "Conv",
+    "DequantizeLinear",
+    "Flatten",
+    "Gemm",
+    "GlobalAveragePool",
+    "Identity",
+    "MatMul",
+    "QuantizeLinear",
+    "ReduceMean",
+    "Relu",
+    "Reshape",
+    "Softmax",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+}
+QDQ = "export the model in QDQ form (onnxruntime.quantization.QuantFormat.QDQ)"
+FIXED = "export the model with a fixed batch of 1 and constant shapes"
+SMOOTH = "use Relu or a clipped Relu"
+HINTS = {
+    "QLinearConv": QDQ,
+    "QLinearMatMul": QDQ,
+    "QLinearAdd": QDQ,
+    "QLinearGlobalAveragePool": QDQ,
+    "QGemm": QDQ,
+    "ConvInteger": QDQ,
+    "MatMulInteger": QDQ,
+    "DynamicQuantizeLinear": "quantize statically, with calibration data",
+    "Erf": SMOOTH,
+    "Gelu": SMOOTH,
+    "Sigmoid": SMOOTH,
+    "HardSwish": SMOOTH,
+    "HardSigmoid": SMOOTH,
+    "BatchNormalization": "fold it into the convolution before it, before quantizing",
+    "MaxPool": "use a stride of 2 in the convolution before it, or average pooling",
+    "Shape": FIXED,
+    "Gather": FIXED,
+    "Pad": "use the padding of the convolution after it",
+}
+QUANTIZE_FIRST = (
+    "is not quantized: it has no QuantizeLinear; quantize it to int8 in QDQ form first, for "
+    "example with onnxruntime.quantization.quantize_static"
+)
+DAMAGED = "cannot be read as an ONNX model: it is damaged or not an ONNX file"
+
+
+def import_onnx(data: bytes, path: Path, name: str) -> Imported:
+    """``data``: the bytes of ``path``; ``name`` names the graph. InputError if it is unusable."""
+    try:
+        model = opened(data, path.parent)
+        graph = model.graph
+        check_quantized(graph, path.name)
+        unsupported = listed(model)
+        fix_batch(graph, path.name)
+        widen_int4(graph)
+        check_windows(graph, path.name)
+        function, origins, more = converted(model)
+    except InputError:
+        raise
+    except Exception as error:  # any bytes may be given: every failure is about the file
+        raise InputError(f"{path.name} {DAMAGED} ({first_line(error)})") from None
+    found = [*unsupported, *more]
+    if function is None:
+        raise unsupported_error(found)
+    return Imported(name, read(function, origins), True, {}, found)
+
+
+def opened(data: bytes, folder: Path) -> Any:
+    import onnx
+    from onnx.external_data_helper import load_external_data_for_model
+
+    model = onnx.load_model_from_string(data)
+    if not model.graph.node:
+        raise ValueError("it has no nodes")
+    load_external_data_for_model(model, str(folder))
+    return model
+
+
+def check_quantized(graph: Any, file: str) -> None:
+    kinds = {node.op_type for node in graph.node}
+    quantized = {"QuantizeLinear", "DequantizeLinear", *(k for k in HINTS if HINTS[k] == QDQ)}
+    if not kinds & quantized:
+        raise InputError(f"{file} {QUANTIZE_FIRST}")
+
+
+def opset(model: Any, domain: str) -> int:
+    names = ("", "ai.onnx") if domain in ("", "ai.onnx") else (domain,)
+    return next((int(s.version) for s in model.opset_import if s.domain in names), 1)
+
+
+def full_name(node: Any) -> str:
+    standard = node.domain in ("", "ai.onnx")
+    return str(node.op_type if standard else f"{node.domain}.{node.op_type}")
+
+
+def supported(node: Any) -> bool:
+    if node.domain == OWN_DOMAIN:
+        return node.op_type in OWN
+    return node.domain in ("", "ai.onnx") and node.op_type in IMPORTED
+
+
+def origin_of(model: Any, node: Any) -> Origin:
+    """Named by the node, or by its output where the node has no name."""
+    output = node.output[0] if node.output else ""
+    kind, text = ("node", node.name) if node.name else ("output", output)
+    label = identifier(node.name or output, node.op_type.lower())
+    return Origin(full_name(node), place(kind, text), f"(opset {opset(model, node.domain)})", label)
+
+
+def listed(model: Any) -> list[Unsupported]:
+    return [
+        Unsupported(origin_of(model, node), HINTS.get(node.op_type, ""))
+        for node in model.graph.node
+        if not supported(node)
+    ]
+
+
+def fix_batch(graph: Any, file: str) -> None:
+    """Inputs get batch 1; any other free size is the user's to fix."""
+    constants = {tensor.name for tensor in graph.initializer}
+    for value in graph.input:
+        if value.name in constants:
+            continue
+        sizes = value.type.tensor_type.shape.dim
+        for axis, size in enumerate(sizes):
+            fixed = size.HasField("dim_value") and size.dim_value > 0
+            if axis == 0 and not fixed:
+                size.dim_value = 1
+            elif not fixed:
+                raise InputError(
+                    f"{file}: input {value.name} has a dynamic size "
+                    f"{size.dim_param or '?'} on axis {axis}; export the model with fixed shapes"
+                )
+        if not sizes or sizes[0].dim_value != 1:
+            shape = tuple(size.dim_value for size in sizes)
+            raise InputError(
+                f"{file}: input {value.name} has shape {shape}, expected batch 1 in front"
+            )
+
+
+def widen_int4(graph: Any) -> None:
+    """4-bit constants become int8 ones of the same numbers, which the importer can hold."""
+    import numpy as np
+    from onnx import TensorProto, numpy_helper
+
+    narrow = {TensorProto.INT4: np.int8, TensorProto.UINT4: np.uint8}
+    for tensor in graph.initializer:
+        if tensor.data_type in narrow:
+            array = numpy_helper.to_array(tensor).astype(narrow[tensor.data_type])
+            tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+
+
+def check_windows(graph: Any, file: str) -> None:
+    """Strides and kernels must be positive: TVM divides by them in native code."""
+    for node in graph.node:
+        for attribute in node.attribute:
+            low = 0 if attribute.name == "pads" else 1
+            if attribute.name in ("strides", "dilations", "kernel_shape", "pads"):
+                values = list(attribute.ints)
+            elif attribute.name == "group":
+                values = [attribute.i]
+            else:
+                continue
+            if not all(low <= value <= 1 << 16 for value in values):
+                raise InputError(
+                    f"{file}: node {node.name or node.output[0]} has {attribute.name} {values}"
+                )
+
+
+def converted(model: Any) -> tuple[Any, dict[str, Origin], list[Unsupported]]:
+    """(Relax function or None, Relax variable -> operator, nodes TVM refused)."""
+    unsupported: list[Unsupported] = []
+    origins: dict[str, Origin] = {}
+    nodes = {}
+    for index, node in enumerate(model.graph.node):
+        nodes[f"op_{index}"] = (node, origin_of(model, node))
+    types = inferred_types(model)
+    for label, (node, _) in nodes.items():
+        node.name = label
+
+    def build() -> Any:
+        importer = named_importer(nodes, origins, unsupported, types)
+        return importer.from_onnx(model.graph, opset(model, ""))["main"]
+
+    main, failure = attempt(build)
+    if main is None and not unsupported and all(supported(node) for node, _ in nodes.values()):
+        raise ValueError(failure)
+    return main, origins, unsupported
+
+
+def inferred_types(model: Any) -> dict[str, tuple[Shape, str]]:
+    """Shape and dtype of every tensor that ONNX can infer: they stand in for refused nodes."""
+    import onnx
+    import onnx.shape_inference
+
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    del bare.graph.value_info[:]  # what the file says may hold another batch
+    for value in bare.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    try:
+        inferred = onnx.shape_inference.infer_shapes(bare, data_prop=True)
+    except Exception:  # an invalid model: without types only the listing of its operators is made
+        return {}
+    types = {}
+    for value in [*inferred.graph.value_info, *inferred.graph.output]:
+        tensor = value.type.tensor_type
+        sizes = [size.dim_value for size in tensor.shape.dim]
+        if tensor.HasField("shape") and all(size > 0 for size in sizes):
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+            types[value.name] = (tuple(sizes), dtype)
+    return types
+
+
+def named_importer(
+    nodes: Mapping[str, tuple[Any, Origin]],
+    origins: dict[str, Origin],
+    unsupported: list[Unsupported],
+    types: Mapping[str, tuple[Shape, str]],
+) -> Any:
+    """TVM's importer, which also names each node's variable and survives refusals."""
+    from tvm import relax
+    from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
+
+    class NamedImporter(ONNXGraphImporter):
+        def _check_for_unsupported_ops(self, graph: Any) -> None:
+            """Done before, with names: see ``listed``."""
+
+        def _convert_operator(self, op_name: str, inputs: Any, attrs: Any, version: int) -> Any:
+            label = attrs["tvm_custom"]["name"]
+            node, origin = nodes[label]
+            try:
+                result = self.convert_one(node, inputs, attrs, version)
+            except Exception as error:
+                unsupported.append(Unsupported(origin, first_line(error)))
+                result = opaque(node, inputs)
+            if type(result).__name__ != "Call":
+                return result
+            variable = self.bb.emit(result, label)
+            origins[str(variable.name)] = origin
+            return variable
+
+        def convert_one(self, node: Any, inputs: Any, attrs: Any, version: int) -> Any:
+            if not supported(node) or node.domain == OWN_DOMAIN:
+                return opaque(node, inputs)
+            if node.op_type == "Clip":
+                return relax.op.clip(inputs[0], *clip_bounds(inputs, attrs))
+            if node.op_type == "Conv":
+                resolve_auto_pad(inputs, attrs)
+            return super()._convert_operator(node.op_type, inputs, attrs, version)
+
+    def opaque(node: Any, inputs: Any) -> Any:
+        """One call in the place of a node that TVM does not know."""
+        known = [item for item in inputs if item is not None]
+        if node.domain == OWN_DOMAIN and supported(node):
+            out_type = known[0].ty  # its map has the shape of its input
+        else:
+            shape, dtype = types[node.output[0]]  # KeyError: nothing behind it can be checked
+            out_type = relax.TensorType(shape=shape, dtype=dtype)
+        return relax.op.call_dps_packed(full_name(node), relax.Tuple(known), out_type)
+
+    return NamedImporter({}, "float32")
+
+
+def clip_bounds(inputs: Any, attrs: Mapping[str, Any]) -> tuple[float, float]:
+    """Bounds as inputs (opset 11 on) or attributes; a missing one is infinite."""
+    bounds = []
+    for index, (name, missing) in enumerate((("min", float("-inf")), ("max", float("inf")))):
+        bound = inputs[1 + index] if len(inputs) > 1 + index else None
+        if bound is None:
+            bounds.append(float(attrs.get(name, missing)))
+        elif hasattr(bound, "value"):
+            bounds.append(float(bound.value.numpy().reshape(-1)[0]))
+        else:
+            raise ValueError(f"its {name} is computed by the model, expected a constant")
+    return bounds[0], bounds[1]
+
+
+def resolve_auto_pad(inputs: Any, attrs: dict[str, Any]) -> None:
+    """SAME_UPPER and SAME_LOWER as pads: TVM would emit a kernel that pads real numbers."""
+    mode = attrs.get("auto_pad", b"NOTSET")
+    if mode not in (b"SAME_UPPER", b"SAME_LOWER"):
+        return
+    size = [int(d) for d in inputs[0].ty.shape.values[2:]]
+    kernel = [int(d) for d in inputs[1].ty.shape.values[2:]]
+    strides = attrs.get("strides", [1] * len(size))
+    dilations = attrs.get("dilations", [1] * len(size))
+    before, after = [], []
+    for n, k, s, d in zip(size, kernel, strides, dilations, strict=True):
+        total = max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
+        small, large = total // 2, total - total // 2
+        before.append(small if mode == b"SAME_UPPER" else large)
+        after.append(large if mode == b"SAME_UPPER" else small)
+    attrs["auto_pad"] = b"NOTSET"
+    attrs["pads"] = [*before, *after]
