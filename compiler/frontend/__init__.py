@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from tinytailor.compiler.frontend.names import identifier
 from tinytailor.compiler.ir import Graph
 from tinytailor.targets.errors import InputError
@@ -38,13 +40,15 @@ def load_model(path: str | Path, name: str | None = None) -> Graph:
         raise InputError(f"{path}: expected a model file ending in {' or '.join(SUFFIXES)}")
     data = read_file(path)
     graph_name = name or identifier(path.stem, "model")
-    if suffix == ".tflite":
-        from tinytailor.compiler.frontend.tflite import import_tflite
+    # Damaged files hold numbers that are not finite; whatever matters is checked where it is used.
+    with np.errstate(all="ignore"):
+        if suffix == ".tflite":
+            from tinytailor.compiler.frontend.tflite import import_tflite
 
-        return Walk(import_tflite(data, path, graph_name)).run()
-    from tinytailor.compiler.frontend.onnx import import_onnx
+            return Walk(import_tflite(data, path, graph_name)).run()
+        from tinytailor.compiler.frontend.onnx import import_onnx
 
-    return Walk(import_onnx(data, path, graph_name)).run()
+        return Walk(import_onnx(data, path, graph_name)).run()
 
 
 def read_file(path: Path) -> bytes:

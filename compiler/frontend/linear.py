@@ -97,8 +97,7 @@ def accumulator_bias(x: Tensor, layer: Weights, fused: Fused) -> np.ndarray:
     same = bias.scale is not None and np.all(np.abs(bias.scale - unit) <= SAME_SCALE * unit)
     if same:
         return bias.integers + correction
-    with np.errstate(all="ignore"):
-        units = np.where(bias.real == 0, 0.0, np.rint(bias.real / unit))
+    units = np.where(bias.real == 0, 0.0, np.rint(bias.real / unit))  # 0 / 0 for dead channels
     if not np.all(np.abs(units) <= INT32):
         raise InputError(
             f"layer {fused.y.name}: its bias does not fit 32 bits in units of input scale times "

@@ -97,8 +97,7 @@ def quantized_constant(
         raise Declined(f"constants of type {call.dtype}, expected int8 or uint8")
     spread_scale, spread_zero = spread(call, value.shape, scale, zero_point)
     low, high = INTEGER_LIMITS.get(call.dtype, (-(2**31), 2**31 - 1))
-    with np.errstate(all="ignore"):
-        steps = np.rint(value.real.astype(np.float32) / spread_scale).astype(np.float64)
+    steps = np.rint(value.real.astype(np.float32) / spread_scale).astype(np.float64)
     if not np.all(np.isfinite(steps)):
         raise Declined("its constant or scale is not finite")
     return Constant(np.clip(steps + spread_zero, low, high).astype(np.int64))

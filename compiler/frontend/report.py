@@ -10,6 +10,7 @@ nothing was written.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import tempfile
@@ -94,13 +95,15 @@ def quiet() -> Iterator[None]:
 def attempt(build: Callable[[], Built]) -> tuple[Built | None, str]:
     """(what ``build`` returns, "") or (None, why it failed), in silence.
 
-    The exception ends inside: objects that live in its frames print when they die.
+    Objects in the frames of the exception print when they die, some of them in cycles: collect
+    them before the silence ends.
     """
     with quiet():
         try:
             return build(), ""
         except Exception as error:
             failure = first_line(error)
+        gc.collect()
     return None, failure
 
 

@@ -155,7 +155,7 @@ def _matmul_text(function: str, p: int, q: int, steps: int) -> str:
     return (
         f"/* acc[{p}][{q}] += a[{p}][{wide}] * b[{q}][{wide}]^T; "
         "weights in groups of four as 0, 2, 1, 3. */\n"
-        f"static inline void {function}(const int16_t *a, const int8_t *b, int32_t *acc)\n"
+        f"static inline __attribute__((always_inline)) void {function}(\n    const int16_t *a, const int8_t *b, int32_t *acc)\n"
         f"{{\n{body}\n}}\n"
     )
 
@@ -235,7 +235,7 @@ def _depthwise_text(function: str, kernel: Pair, row: int, column: int, channels
         )
     return (
         f"/* Four channels of a {kh}x{kw} depthwise window. */\n"
-        f"static inline void {function}(const int8_t *x, const int8_t *w, int32_t *acc)\n"
+        f"static inline __attribute__((always_inline)) void {function}(\n    const int8_t *x, const int8_t *w, int32_t *acc)\n"
         f"{{\n{body}\n}}\n"
     )
 
