@@ -33,6 +33,7 @@ from tinytailor.targets.errors import InputError
 
 SAME_SCALE = 1e-5  # a bias this close to s_x * s_w in scale holds accumulator units already
 INT32 = 2**31 - 1
+MAX_SCALE = 2.0**16  # of a requantization: one step of the accumulator is far beyond int8 then
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +70,12 @@ def requantized(
 ) -> tuple[Requant, Mapping[str, np.ndarray]]:
     """The requantization of a layer, and its "bias" and "multiplier" (with ``role`` before)."""
     scale = effective_scale(x.scale, layer.scale, fused.y.scale)
+    if not np.all(scale < MAX_SCALE):  # also where it is not a number
+        raise InputError(
+            f"layer {fused.y.name}: input scale {x.scale:g} times a weight scale of "
+            f"{float(layer.scale.max()):g} is too large for output scale {fused.y.scale:g}; "
+            "calibrate or train it again"
+        )
     multiplier, shift = multipliers(scale)
     bias = accumulator_bias(x, layer, fused)
     rows = layer.rows

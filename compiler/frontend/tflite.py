@@ -7,8 +7,6 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tinytailor.compiler.frontend.bindings import read
 from tinytailor.compiler.frontend.names import identifier
 from tinytailor.compiler.frontend.report import (
@@ -58,11 +56,10 @@ def import_tflite(data: bytes, path: Path, name: str) -> Imported:
     if len(data) < 32 or data[4:8] != b"TFL3":
         raise InputError(f"{path.name} {DAMAGED} (it does not carry the identifier TFL3)")
     try:
-        with np.errstate(all="ignore"):
-            model, subgraph = opened(data, path.name)
-            quantization = check_tensors(model, subgraph, path.name)
-            unsupported = listed(model, subgraph)
-            function, origins, more = converted(model)
+        model, subgraph = opened(data, path.name)
+        quantization = check_tensors(model, subgraph, path.name)
+        unsupported = listed(model, subgraph)
+        function, origins, more = converted(model)
     except InputError:
         raise
     except Exception as error:  # any bytes may be given: every failure is about the file
@@ -123,8 +120,9 @@ def check_tensors(model: Any, subgraph: Any, file: str) -> dict[str, Quantizatio
     tensors = [subgraph.Tensors(index) for index in range(subgraph.TensorsLength())]
     for tensor in tensors:
         shape = shape_of(tensor)
-        if any(size < 0 for size in shape) or prod(shape) > MAX_ELEMENTS:
-            raise InputError(f"{file}: tensor {tensor.Name()!r} has shape {shape}")
+        if len(shape) > 6 or any(size < 0 for size in shape) or prod(shape) > MAX_ELEMENTS:
+            where = place("tensor", tensor.Name().decode("utf-8", "replace"))
+            raise InputError(f"{file}: {where} has shape {shape[:6]}, which fits no device")
         if not 0 <= tensor.Buffer() < model.BuffersLength():
             raise InputError(f"{file} {DAMAGED} (a buffer index is out of range)")
     integers = (tflite.TensorType.INT8, tflite.TensorType.UINT8)

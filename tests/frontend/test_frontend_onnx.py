@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""QDQ ONNX models against onnxruntime: at most one step apart, and rarely that.
+
+Averages meet exact halves often (one in 2n for a window of n): onnxruntime rounds them to even,
+AveragePool2d away from zero, as TFLite does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import helper
+from qdq_models import Model, differences, execute
+
+from tinytailor.compiler.frontend import load_model
+from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
+from tinytailor.targets.errors import InputError
+
+SAME = {"pads": [1, 1, 1, 1]}
+
+
+def conv_relu(model: Model) -> str:
+    x = model.input((1, 3, 9, 8))
+    y = model.node("Relu", [model.conv(x, (5, 3, 3, 3), strides=[2, 1], **SAME)])
+    return model.quantized(y, 0.05, -128)
+
+
+def dilated_without_bias(model: Model) -> str:
+    x = model.input((1, 4, 11, 7), zero=-20)
+    y = model.conv(x, (6, 4, 3, 2), bias=False, dilations=[2, 3], pads=[1, 0, 2, 1])
+    return model.quantized(y, 0.06, 5)
+
+
+def pointwise_clipped(model: Model) -> str:
+    x = model.input((1, 8, 5, 5))
+    low, high = model.constant("low", np.float32(0)), model.constant("high", np.float32(6))
+    y = model.node("Clip", [model.conv(x, (4, 8, 1, 1)), low, high])
+    return model.quantized(y, 0.03, -128)
+
+
+def same_upper(model: Model) -> str:
+    x = model.input((1, 3, 8, 7))
+    y = model.conv(x, (4, 3, 3, 3), strides=[2, 2], auto_pad="SAME_UPPER")
+    return model.quantized(y, 0.06)
+
+
+def depthwise(model: Model) -> str:
+    x = model.input((1, 6, 8, 8))
+    y = model.conv(x, (6, 1, 3, 3), group=6, strides=[2, 2], **SAME)
+    return model.quantized(model.node("Relu", [y]), 0.03, -128)
+
+
+def residual(model: Model) -> str:
+    x = model.input((1, 4, 6, 6))
+    a = model.quantized(model.node("Relu", [model.conv(x, (4, 4, 3, 3), **SAME)]), 0.05, -128)
+    b = model.quantized(model.conv(a, (4, 4, 3, 3), **SAME), 0.1, 7)
+    return model.quantized(model.node("Relu", [model.node("Add", [a, b])]), 0.09, -128)
+
+
+def global_pool(model: Model) -> str:
+    x = model.input((1, 5, 7, 6))
+    a = model.quantized(model.conv(x, (4, 5, 3, 3)), 0.05, 4)
+    return model.quantized(model.node("GlobalAveragePool", [a]), 0.05, 4)
+
+
+def global_pool_with_its_own_scale(model: Model) -> str:
+    x = model.input((1, 5, 7, 6))
+    return model.quantized(model.node("GlobalAveragePool", [x]), 0.003, -5)
+
+
+def mean_of_rows(model: Model) -> str:
+    x = model.input((1, 5, 7, 6))
+    y = model.node("ReduceMean", [x], axes=[2, 3], keepdims=0)
+    return model.quantized(y, 0.02, 3)
+
+
+def average_pool(model: Model) -> str:
+    x = model.input((1, 3, 8, 8))
+    y = model.node("AveragePool", [x], kernel_shape=[2, 3], strides=[2, 2])
+    return model.quantized(y, 0.02, 3)
+
+
+def flatten_gemm(model: Model) -> str:
+    x = model.input((1, 3, 5, 4))
+    a = model.quantized(model.conv(x, (4, 3, 3, 3)), 0.06, -3)
+    flat = model.node("Flatten", [a])
+    return model.quantized(model.gemm(flat_scaled(model, flat, a), (10, 24)), 0.3, 2)
+
+
+def flat_scaled(model: Model, flat: str, source: str) -> str:
+    model.scales[flat] = model.scales[source]
+    return flat
+
+
+def series(model: Model) -> str:
+    x = model.input((1, 6, 30))
+    a = model.conv(x, (8, 6, 5), strides=[2], pads=[2, 2], dilations=[2])
+    a = model.quantized(model.node("Relu", [a]), 0.06, -128)
+    b = model.quantized(model.conv(a, (8, 1, 3), group=8, pads=[1, 1]), 0.1, 9)
+    c = model.quantized(model.node("GlobalAveragePool", [b]), 0.1, 9)
+    axes = model.constant("axes", np.array([2], np.int64))
+    row = flat_scaled(model, model.node("Squeeze", [c, axes]), c)
+    return model.quantized(model.gemm(row, (4, 8)), 0.05, 1)
+
+
+def softmax(model: Model) -> str:
+    x = model.input((1, 12), scale=0.05)
+    a = model.quantized(model.gemm(x, (6, 12)), 0.06, 10)
+    return model.quantized(model.node("Softmax", [a], axis=1), 1 / 256, -128)
+
+
+def quantized_weights_in_float(model: Model) -> str:
+    """Training exports: float weights between QuantizeLinear and DequantizeLinear."""
+    x = model.input((1, 3, 6, 6))
+    w = model.constant("w", model.rng.normal(size=(4, 3, 3, 3)).astype(np.float32))
+    s = model.constant("s", np.full(4, 0.02, np.float32))
+    z = model.constant("z", np.zeros(4, np.int8))
+    q = model.node("QuantizeLinear", [w, s, z], axis=0)
+    b = model.constant("b", model.rng.normal(size=4).astype(np.float32))
+    dequantized = model.node("DequantizeLinear", [q, s, z], axis=0)
+    return model.quantized(model.node("Conv", [x, dequantized, b]), 0.1, 3)
+
+
+def relu_after_quantization(model: Model) -> str:
+    x = model.input((1, 3, 6, 6))
+    a = model.quantized(model.conv(x, (4, 3, 3, 3)), 0.1, -20)
+    return model.quantized(model.node("Relu", [a]), 0.1, -20)
+
+
+def channels_last_input(model: Model) -> str:
+    """What tf2onnx writes: the input is NHWC and transposed at once."""
+    x = model.input((1, 6, 5, 3))
+    moved = model.node("Transpose", [x], perm=[0, 3, 1, 2])
+    model.scales[moved] = model.scales[x]
+    return model.quantized(model.conv(moved, (4, 3, 3, 3)), 0.06, -3)
+
+
+MODELS = (
+    conv_relu,
+    dilated_without_bias,
+    pointwise_clipped,
+    same_upper,
+    depthwise,
+    residual,
+    global_pool,
+    global_pool_with_its_own_scale,
+    mean_of_rows,
+    average_pool,
+    flatten_gemm,
+    series,
+    softmax,
+    quantized_weights_in_float,
+    relu_after_quantization,
+)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("build", MODELS, ids=lambda build: build.__name__)
+def test_outputs_are_within_one_step_of_onnxruntime(build, dtype, tmp_path: Path) -> None:
+    model = Model(dtype=dtype)
+    path = model.save(tmp_path / "model.onnx", build(model))
+    count, largest, elements = differences(path, load_model(path))
+    print(f"{build.__name__} {dtype}: {count} of {elements} elements differ, at most by {largest}")
+    assert largest <= 1
+    assert count <= (0.15 if "pool" in build.__name__ or "mean" in build.__name__ else 0.005) * elements
