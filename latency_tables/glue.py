@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.opkey import example_constants
-from tinytailor.compiler.ops import Conv2d
+from tinytailor.compiler.ops import DepthwiseConv2d
 from tinytailor.latency_tables.records import Glue, Work
 from tinytailor.targets import Board, Toolchain, run
 
 SHORT, LONG = 2, 10
-SHAPE = (1, 4, 4, 8)
+SHAPE = (1, 8, 8, 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ def measure_glue(board: Board, toolchain: Toolchain) -> Glue:
 
 
 def _chain(length: int) -> Graph:
-    """``length`` padded 3x3 convolutions of 8 channels: they use memcpy and memset, as most do."""
-    op = Conv2d(SHAPE[3], (3, 3), padding=(1, 1, 1, 1))
+    """``length`` padded 3x3 depthwise convolutions: they link memset, as most networks do."""
+    op = DepthwiseConv2d((3, 3), padding=(1, 1, 1, 1))
     tensors = [Tensor(f"t{i}", SHAPE) for i in range(length + 1)]
     nodes = tuple(
         Node(f"n{i}", op, (f"t{i}",), f"t{i + 1}", example_constants(op, (SHAPE,), seed=i))

@@ -63,7 +63,7 @@ class SearchSettings:
     batch: int = 64
     valid_fraction: float = 0.25
     seed: int = 0
-    threads: int = 2
+    threads: int = 1
 
     @property
     def budget(self) -> Budget:

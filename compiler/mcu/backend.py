@@ -24,10 +24,11 @@ from tinytailor.targets import (
     cross_toolchain,
     host_toolchain,
 )
-from tinytailor.targets.errors import CheckError, InputError, ToolError
+from tinytailor.targets.errors import BudgetError, CheckError, InputError
 
 RUNNERS = ("host", "emulator")
 CHECKED_INPUTS = 3  # seeded random inputs every emitted project is run on before it is handed out
+SMALLEST_STACK = 1280  # bytes the runner wants below the stack's start, its guard included
 Progress = Callable[[str], None]
 
 
@@ -50,6 +51,7 @@ def emit(
     toolchain = cross_toolchain()
     on_step("lowering operators")
     network = source.lower_graph(graph, board.core.isa, name)
+    _check_fits(network, board)
     on_step("writing C")
     project.write_sources(network, board, toolchain, folder, model_sha256)
     inputs = random_inputs(graph, CHECKED_INPUTS)
@@ -73,6 +75,22 @@ def emit(
         "constant_bytes": network.constant_bytes,
         **measured,
     }
+
+
+def _check_fits(network: source.Network, board: Board) -> None:
+    """BudgetError where the memories of the board cannot hold the network, whatever the code."""
+    graph = network.graph
+    border = sum(graph.tensors[t].bytes for t in (*graph.inputs, *graph.outputs))
+    ram = network.plan.arena_bytes + border + SMALLEST_STACK
+    for what, needed, memory in (
+        ("RAM (arena, input, output and stack)", ram, board.ram.bytes),
+        ("flash for constants alone", network.constant_bytes, board.flash.bytes),
+    ):
+        if needed > memory:
+            raise BudgetError(
+                f"{graph.name} does not fit {board.name}: it needs {needed:,} bytes of {what}, "
+                f"the board has {memory:,}"
+            )
 
 
 def random_inputs(graph: Graph, count: int, seed: int = 0) -> list[np.ndarray]:
@@ -190,7 +208,7 @@ def run_outputs(
     if on == "host":
         return run_on_host(folder, graph, name, host_toolchain(), inputs)
     if on != "emulator":
-        raise ToolError(f"a microcontroller project runs on {' or '.join(RUNNERS)}, not on {on}")
+        raise InputError(f"a microcontroller project runs on {' or '.join(RUNNERS)}, not on {on}")
     with tempfile.TemporaryDirectory(prefix="tinytailor-build-") as scratch:
         image = project.build(folder, name, board, cross_toolchain(), Path(scratch))
         return project.invoke(image, graph, name, board, inputs, count=False)[1]

@@ -34,7 +34,7 @@ from tinytailor.targets.firmware import linker_script, startup_source
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A linked project: the ELF file and its sizes."""
+    """A linked project: the ELF file to run, and the sizes of the program with its main."""
 
     elf: Path
     sizes: ImageSizes
@@ -88,11 +88,18 @@ def write_sources(
 
 
 def build(project: Path, name: str, board: Board, toolchain: Toolchain, folder: Path) -> Image:
-    """Compile and link the project as it lies in ``project`` into ``folder``."""
-    elf = folder / f"{name}.elf"
-    sources = [project / "main.c", project / f"{name}.c"]
-    build_image(sources, elf, board, toolchain, extra_flags=("-I", str(project.resolve())))
-    return Image(elf, image_sizes(elf))
+    """Compile and link the project as it lies in ``project`` into ``folder``.
+
+    The image that is run leaves out main.c, whose input and output would take the RAM that the
+    runner needs for its own; the sizes are those of the whole program.
+    """
+    program, bare = folder / f"{name}.elf", folder / f"{name}-run.elf"
+    include = ("-I", str(project.resolve()))
+    network = project / f"{name}.c"
+    build_image([project / "main.c", network], program, board, toolchain, extra_flags=include)
+    keep = (f"{name}_invoke",)
+    build_image([network], bare, board, toolchain, extra_flags=include, keep=keep)
+    return Image(bare, image_sizes(program))
 
 
 def layer_symbols(graph: Graph, name: str) -> dict[str, str]:
