@@ -9,12 +9,22 @@ TORCH  ?= torch==2.13.0
 PIP    = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 TT     = $(VENV)/bin/tinytailor
 DEMO   = demo
+TARGET = nucleo-f446re
+DATA   = ucr:BasicMotions
 PACKAGES = cli compiler latency_tables nas targets
 
 .PHONY: demo test lint types clean
 
+# A network for wrist-worn motion data that answers within 4 ms on an emulated Cortex-M4 board.
 demo: $(VENV)/.installed-data
 	rm -rf $(DEMO)
+	$(TT) measure --target $(TARGET) --data $(DATA) --out $(DEMO)/table.jsonl --workers 2
+	$(TT) search --target $(TARGET) --data $(DATA) --latency 4ms --ram 16KiB --flash 32KiB \
+	    --table $(DEMO)/table.jsonl --trials 2 --seed 0 --out $(DEMO)/run --json > $(DEMO)/search.json
+	$(TT) compile $(DEMO)/run/model.onnx --target $(TARGET) --out $(DEMO)/c
+	$(TT) verify $(DEMO)/c --on emulator --inputs $(DEMO)/run/test.npz
+	$(TT) report $(DEMO)/run
+	@echo "The C project is in $(DEMO)/c, the report in $(DEMO)/run/report.md"
 
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -n auto

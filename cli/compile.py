@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+
 from tinytailor.cli.options import Json, TargetName
 from tinytailor.cli.output import Result, command, note
 from tinytailor.targets.errors import InputError

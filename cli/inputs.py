@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from tinytailor.targets.errors import InputError
 
 LABEL_NAMES = ("y", "labels", "label")

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Annotated
 
 import typer
+
 from tinytailor.cli import compile as compile_file
 from tinytailor.cli import measure, ops, profile, report, search, targets, verify
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+
 from tinytailor.cli.options import DataName, Json, SpaceName, TargetName, Workers
 from tinytailor.cli.output import Result, command, note, stages
 from tinytailor.targets.errors import InputError

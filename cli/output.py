@@ -28,6 +28,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+
 from tinytailor.targets.errors import TinytailorError
 
 P = ParamSpec("P")

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+
 from tinytailor.cli.options import InputName, InputsFile, Json, ProjectFolder
 from tinytailor.cli.output import Result, command
 from tinytailor.cli.report import draw, sections

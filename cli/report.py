@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+
 from tinytailor.cli.layers import LAYER_COLUMNS, layer_rows
 from tinytailor.cli.options import Json
 from tinytailor.cli.output import Result, command

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from tinytailor.cli.compile import compile_file
 from tinytailor.cli.measure import default_table, load_board, measure_keys, space_keys
 from tinytailor.cli.options import DataName, Json, Seed, SpaceName, TargetName, Workers
@@ -45,8 +46,11 @@ def run(
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="Prefix of the C functions.")] = "model",
-    trials: Annotated[int | None, typer.Option(help="Networks to try.", min=1)] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of the final training.", min=1)] = None,
+    trials: Annotated[int | None, typer.Option(help="Networks to propose and compare.")] = None,
+    search_epochs: Annotated[int | None, typer.Option(help="Epochs of each search.")] = None,
+    trial_epochs: Annotated[int | None, typer.Option(help="Epochs to judge a proposal.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of the final training.")] = None,
+    quantized_epochs: Annotated[int | None, typer.Option(help="Epochs in int8 after it.")] = None,
     workers: Workers = 1,
     seed: Seed = 0,
     as_json: Json = False,
@@ -60,7 +64,13 @@ def run(
 
     check_name(name)
     board = load_board(target)
-    effort = {"trials": trials, "epochs": epochs}
+    effort: dict[str, Any] = {
+        "trials": trials,
+        "search_epochs": search_epochs,
+        "trial_epochs": trial_epochs,
+        "epochs": epochs,
+        "quantized_epochs": quantized_epochs,
+    }
     settings = SearchSettings(
         data=data,
         target=target,

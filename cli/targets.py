@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
+
 from tinytailor.cli.options import Json
 from tinytailor.cli.output import Result, command
 

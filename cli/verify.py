@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
 from tinytailor.cli.options import InputName, InputsFile, Json, ProjectFolder
 from tinytailor.cli.output import Result, command, note
 from tinytailor.targets.errors import CheckError, InputError

@@ -3,7 +3,7 @@
 
 cycles = glue(base + n * per_node) + sum over nodes of the board model of the node's counts
 RAM    = arena + input + output + static data + stack,   arena exact (compiler.plan_memory)
-flash  = image of an empty network + n * node + constants + code, a function for each node
+flash  = image of an empty network + n * node + constants + code of each node + shared functions
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def network_cost(graph: Graph, table: LatencyTable, board: Board) -> Cost:
     border = sum(aligned(graph.tensors[name].bytes) for name in (*graph.inputs, *graph.outputs))
     # A called function's frame may start 8 bytes lower than it did alone: stacks are 8-aligned.
     stack = aligned(glue.stack_bytes + max((row.stack_bytes for row in rows), default=0)) + 8
-    code = sum(row.code_bytes for row in rows)
+    library = {name: size for row in rows for name, size in row.library.items()}
+    code = sum(row.code_bytes for row in rows) + sum(library.values())
     return Cost(
         latency_ms=cycles / board.clock_hz * 1e3,
         cycles=cycles,

@@ -24,7 +24,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+
 from tinytailor.compiler.opkey import OpKey, example_graph
+from tinytailor.latency_tables.library import library_functions
 from tinytailor.latency_tables.origin import make_header, require_same_origin
 from tinytailor.latency_tables.records import Measurement, Work
 from tinytailor.latency_tables.table import Failure, LatencyTable, describe, writing
@@ -33,6 +35,7 @@ from tinytailor.targets.errors import InputError, TinytailorError, ToolError
 
 REPEATS = 2  # with different inputs; equal counts show that no branch depends on data
 BATCH_KERNELS = 12
+KERNEL = "kernel_"
 Entry = Measurement | Failure
 Progress = Callable[[int, int], None]
 
@@ -164,9 +167,9 @@ def _measure_together(
     keys: Sequence[OpKey], board: Board, toolchain: Toolchain
 ) -> Iterator[Measurement]:
     from tinytailor.compiler.mcu import kernel_image  # loads TVM
-    from tinytailor.targets import run
+    from tinytailor.targets import image_sizes, run
 
-    graphs = [(f"kernel_{i}", example_graph(key)) for i, key in enumerate(keys)]
+    graphs = [(f"{KERNEL}{i}", example_graph(key)) for i, key in enumerate(keys)]
     with tempfile.TemporaryDirectory(prefix="tinytailor-measure-") as folder:
         image = kernel_image(graphs, board, toolchain, Path(folder))
         calls = [
@@ -174,10 +177,11 @@ def _measure_together(
             for i, key in enumerate(keys)
             for repeat in range(REPEATS)
         ]
-        results = run(image.elf, board, calls)
+        library = library_functions(image_sizes(image.elf), board, own=KERNEL)
+        results = run(image.elf, board, calls, regions={name: name for name in library})
     for i, (key, kernel) in enumerate(zip(keys, image.kernels, strict=True)):
         runs = results[i * REPEATS : (i + 1) * REPEATS]
-        counts = [Work.of(result.counts[""]) for result in runs]
+        counts = [Work.total(result.counts.values()) for result in runs]
         mean = Work.mean(counts)
         cycles = [work.core_cycles for work in counts]
         yield Measurement(
@@ -190,6 +194,11 @@ def _measure_together(
             scratch_bytes=kernel.scratch_bytes,
             constant_bytes=kernel.constant_bytes,
             code_bytes=kernel.code_bytes,
+            library={
+                name: size
+                for name, size in library.items()
+                if any(result.counts[name].instructions for result in runs)
+            },
             stack_bytes=max(result.stack_bytes for result in runs),
             repeats=len(runs),
             spread_cycles=max(cycles) - min(cycles),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self, cast, get_type_hints
@@ -33,7 +33,7 @@ class _Record:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        hints = _hints(cls)
+        hints = _hints(cast(Any, cls))
         missing, unknown = (
             sorted(hints.keys() - values.keys()),
             sorted(values.keys() - hints.keys()),
@@ -70,6 +70,8 @@ def _typed(name: str, hint: Any, value: Any) -> Any:
         return value
     if hint == dict[str, Any] and isinstance(value, dict):
         return value
+    if hint == dict[str, int] and isinstance(value, dict):
+        return {key: _typed(f"{name}.{key}", int, size) for key, size in value.items()}
     if hint == tuple[str, ...] and isinstance(value, list) and _all_text(value):
         return tuple(value)
     raise InputError(f"field {name} has the wrong type or sign: {value!r}")
@@ -87,6 +89,10 @@ class Work(_Record):
     core_cycles: int
     flash_loads: int
     flash_bytes: int
+
+    @classmethod
+    def total(cls, regions: Iterable[Counts]) -> Work:
+        return sum(map(cls.of, regions), cls(0, 0, 0, 0))
 
     @classmethod
     def of(cls, counts: Counts) -> Work:
@@ -171,7 +177,8 @@ class Measurement(_Record):
 
     Counts are the mean over the repeats, rounded; ``spread_cycles`` is the largest minus the
     smallest ``core_cycles`` (0 where no branch depends on data). ``cycles`` is the board's latency
-    model applied to the counts when measured. ``stack_bytes`` is the deepest use of the stack.
+    model applied to the counts when measured. ``code_bytes`` is the operator's own function,
+    ``library`` the shared functions it calls, with their bytes. ``stack_bytes`` is the deepest use.
     """
 
     key: OpKey
@@ -183,6 +190,7 @@ class Measurement(_Record):
     scratch_bytes: int
     constant_bytes: int
     code_bytes: int
+    library: dict[str, int]
     stack_bytes: int
     repeats: int
     spread_cycles: int

@@ -15,20 +15,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables import Budget, LatencyTable
+from tinytailor.latency_tables.cost import Cost, network_cost
 from tinytailor.nas.graphs import placeholder_graph
 from tinytailor.nas.spaces import Space
 from tinytailor.nas.topology import INPUT, Topology
 from tinytailor.targets import Board
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.latency_tables.cost import Cost
 
 FIT_NETWORKS = 24
 
@@ -79,8 +77,6 @@ class TableCosts:
     def whole(self, topology: Topology) -> Cost:
         """The full record of ``network_cost``, provenance and nodes included."""
         if topology not in self._networks:
-            from tinytailor.latency_tables.cost import network_cost
-
             graph = placeholder_graph(topology)
             self._networks[topology] = network_cost(graph, self.table, self.board)
         return self._networks[topology]
@@ -100,7 +96,7 @@ def require_keys(space: Space, table: LatencyTable, isa: str) -> None:
             f"for {space.time}x{space.sensors} and {space.classes} classes, first: "
             f"{missing[0].kind} {missing[0].input_shapes} {missing[0].attributes}; "
             "measure them with: tinytailor measure "
-            f"--target {table.header.target} --space {space.name} --out {table.path}"
+            f"--target {table.header.target} --space {space.name} --out {table.path} --data DATA"
         )
 
 

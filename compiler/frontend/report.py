@@ -109,6 +109,8 @@ def attempt(build: Callable[[], Built]) -> tuple[Built | None, str]:
 
 def first_line(error: BaseException) -> str:
     """The message of a library's exception in one line, without its traceback."""
+    if isinstance(error, KeyError):
+        return f"there is no {error}"[:200]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     useful = [line for line in lines if not line.startswith(("Traceback", "File ", "---"))]
     return (useful or [type(error).__name__])[-1][:200]

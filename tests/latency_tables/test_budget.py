@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tinytailor.latency_tables import Budget, parse_bytes, parse_latency
 from tinytailor.targets.errors import InputError
 

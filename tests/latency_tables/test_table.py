@@ -7,6 +7,7 @@ import dataclasses
 import json
 
 import pytest
+
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.compiler.ops import Dense
 from tinytailor.latency_tables.records import Glue, Header, Measurement, Work
@@ -37,7 +38,9 @@ def key(features: int) -> OpKey:
 
 
 def row(features: int) -> Measurement:
-    return Measurement(key(features), 100, 150, 20, 64, 196.5, 0, 96, 200, 48, 2, 0)
+    return Measurement(
+        key(features), 100, 150, 20, 64, 196.5, 0, 96, 200, {"memset": 162}, 48, 2, 0
+    )
 
 
 @pytest.fixture

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A predicted cost against the project that the compiler emits and the emulator runs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tinytailor.compiler import Graph, Node, Tensor, compile_model, key_of
+from tinytailor.compiler.ir import check
+from tinytailor.compiler.opkey import example_constants, make_key
+from tinytailor.compiler.ops import AveragePool2d, Conv2d, Dense, DepthwiseConv2d, Reshape
+from tinytailor.latency_tables import Budget, LatencyTable
+from tinytailor.latency_tables.cost import network_cost
+from tinytailor.latency_tables.measure import measure
+from tinytailor.targets import Board, cross_toolchain, load_target
+from tinytailor.targets.errors import InputError
+
+OPERATORS = (
+    Conv2d(16, (3, 3), (2, 2), (1, 1, 1, 1)),
+    DepthwiseConv2d((3, 3), padding=(1, 1, 1, 1)),
+    Conv2d(24, (1, 1)),
+    AveragePool2d((6, 6)),
+    Reshape((1, 24)),
+    Dense(5),
+)
+
+
+def network(isa: str) -> Graph:
+    """A small network of the operators that keys stand for, so that only the glue is new."""
+    tensors, nodes = [Tensor("x0", (1, 12, 12, 3))], []
+    for i, operator in enumerate(OPERATORS):
+        shapes = (tensors[-1].shape,)
+        op = operator
+        if op.kind != "reshape":
+            op = make_key(operator, shapes, isa).operator()
+        tensors.append(Tensor(f"x{i + 1}", op.output_shape(*shapes)))
+        constants = example_constants(op, shapes, seed=i)
+        nodes.append(Node(f"n{i}", op, (f"x{i}",), f"x{i + 1}", constants))
+    names = {tensor.name: tensor for tensor in tensors}
+    return check(Graph("small", ("x0",), (tensors[-1].name,), names, tuple(nodes)))
+
+
+@pytest.fixture(scope="module", params=["nucleo-f446re", "nucleo-g0b1re"])
+def priced(request, tmp_path_factory):
+    """Board, graph, table, and the manifest of the emitted project."""
+    board = load_target(request.param)
+    assert isinstance(board, Board)
+    isa, folder = str(board.core.isa), tmp_path_factory.mktemp("cost")
+    graph = network(isa)
+    keys = [key_of(node, graph, isa) for node in graph.nodes if node.op.kind != "reshape"]
+    table = measure(keys, board, cross_toolchain(), folder / "table.jsonl")
+    manifest = compile_model(graph, board, folder / "project", "small", model_sha256="")
+    return board, graph, table, manifest
+
+
+def test_the_predicted_arena_is_the_emitted_one_to_the_byte(priced):
+    board, graph, table, manifest = priced
+    assert network_cost(graph, table, board).arena_bytes == manifest["arena_bytes"]
+
+
+def test_the_predicted_latency_is_the_profiled_one_within_a_percent(priced):
+    board, graph, table, manifest = priced
+    cost = network_cost(graph, table, board)
+    assert cost.latency_ms == pytest.approx(manifest["latency_ms"], rel=0.01)
+    assert cost.instructions == pytest.approx(manifest["instructions"], rel=0.01)
+    assert cost.glue_cycles == pytest.approx(manifest["glue"]["cycles"], abs=40)
+
+
+def test_the_layers_add_up_to_the_whole(priced):
+    board, graph, table, _ = priced
+    cost = network_cost(graph, table, board)
+    assert cost.cycles == pytest.approx(cost.glue_cycles + sum(n.cycles for n in cost.per_node))
+    assert [node.name for node in cost.per_node] == ["n0", "n1", "n2", "n3", "n5"]
+
+
+def test_predicted_memory_is_close_to_the_linked_image(priced):
+    board, graph, table, manifest = priced
+    cost = network_cost(graph, table, board)
+    assert -16 <= cost.ram_bytes - manifest["ram_bytes"] <= 64
+    assert cost.flash_bytes == pytest.approx(manifest["flash_bytes"], rel=0.06)
+
+
+def test_a_cost_says_where_its_numbers_come_from(priced):
+    board, graph, table, _ = priced
+    provenance = network_cost(graph, table, board).to_json()["provenance"]
+    assert "emulated" in provenance["latency"]
+    assert board.latency.source in provenance["latency"] or "uncalibrated" in provenance["latency"]
+
+
+def test_a_missing_operator_is_an_error_never_zero(priced, tmp_path):
+    board, graph, table, _ = priced
+    empty = LatencyTable.create(tmp_path / "empty.jsonl", table.header)
+    with pytest.raises(InputError, match=r"no row for conv2d 1x12x12x3 .* tinytailor measure"):
+        network_cost(graph, empty, board)
+
+
+def test_a_table_of_another_clock_is_refused(priced):
+    board, graph, table, _ = priced
+    slower = dataclasses.replace(board, clock_hz=1_000_000)
+    with pytest.raises(InputError, match="was measured for"):
+        network_cost(graph, table, slower)
+
+
+def test_a_budget_says_what_breaks_it(priced):
+    board, graph, table, _ = priced
+    cost = network_cost(graph, table, board)
+    exact = Budget(cost.latency_ms, cost.ram_bytes, cost.flash_bytes)
+    assert exact.admits(cost)
+    assert Budget().admits(cost)
+    tight = Budget(cost.latency_ms / 2, cost.ram_bytes, cost.flash_bytes - 1)
+    assert not tight.admits(cost)
+    assert tight.excess(cost) == {
+        "latency_ms": pytest.approx(2.0),
+        "flash_bytes": cost.flash_bytes / (cost.flash_bytes - 1),
+    }

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measuring on the real emulator: repeatable, resumable, and honest about failures."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import measuring
+import pytest
+
+from tinytailor.compiler import make_key
+from tinytailor.compiler.ops import Dense
+from tinytailor.latency_tables import LatencyTable
+from tinytailor.latency_tables.measure import measure
+from tinytailor.targets import cross_toolchain, load_target
+from tinytailor.targets.errors import InputError, ToolError
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory) -> LatencyTable:
+    """A table measured in one go."""
+    path = tmp_path_factory.mktemp("whole") / "table.jsonl"
+    return measure(
+        (*measuring.one_of_each(), *measuring.many()), measuring.board(), cross_toolchain(), path
+    )
+
+
+def test_every_kind_of_operator_has_a_row_of_real_counts(whole):
+    for key in measuring.one_of_each():
+        row = whole[key]
+        assert row.instructions > 0
+        assert row.core_cycles >= row.instructions // 2
+        assert row.cycles > 0
+        assert row.code_bytes > 0
+        assert row.stack_bytes >= 0
+        assert row.repeats == 2
+    dense = whole[measuring.one_of_each()[4]]
+    assert dense.constant_bytes >= 5 * 24 + 5 * 8  # weights, bias and multipliers
+
+
+def test_twice_the_work_costs_about_twice_the_cycles(whole):
+    small, large = (whole[make_key(Dense(n), ((1, 16),), "dsp")] for n in (24, 48))
+    assert 1.6 < large.core_cycles / small.core_cycles < 2.4
+    assert large.constant_bytes == 2 * small.constant_bytes
+
+
+def test_a_loaded_table_equals_the_measured_one_and_nothing_is_measured_twice(whole):
+    before = whole.path.read_bytes()
+    again = measure(measuring.many(), measuring.board(), cross_toolchain(), whole.path)
+    assert again == whole
+    assert whole.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_measurement_goes_on_and_ends_with_the_same_rows(whole, tmp_path, workers):
+    path = tmp_path / "table.jsonl"
+    command = [sys.executable, measuring.__file__, str(path), str(workers)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while process.poll() is None and rows(path) == 0:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = rows(path)
+    assert 0 < kept < len(measuring.many()), "killed in the middle"
+    table = measure(measuring.many(), measuring.board(), cross_toolchain(), path)
+    assert {key: table[key] for key in measuring.many()} == {
+        key: whole[key] for key in measuring.many()
+    }
+
+
+def test_ctrl_c_keeps_what_was_measured_and_leaves_no_lock(tmp_path):
+    path = tmp_path / "table.jsonl"
+    command = [sys.executable, measuring.__file__, str(path), "2"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while process.poll() is None and rows(path) == 0:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) != 0
+    assert len(LatencyTable.load(path)) >= 1
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def rows(path: Path) -> int:
+    return max(0, path.read_bytes().count(b"\n") - 1) if path.exists() else 0
+
+
+def test_what_cannot_be_measured_is_an_error_and_the_rest_is_kept(tmp_path):
+    path = tmp_path / "table.jsonl"
+    good, bad = measuring.one_of_each()[4], measuring.too_large()
+    with pytest.raises(ToolError, match=r"1 operators could not be measured(.|\n)*1x400x400x1"):
+        measure((good, bad), measuring.board(), cross_toolchain(), path)
+    table = LatencyTable.load(path)
+    assert good in table
+    assert bad not in table
+    with pytest.raises(InputError, match="could not be measured"):
+        table[bad]
+
+
+def test_a_table_is_not_continued_with_another_compiler_or_board(whole, tmp_path):
+    copy = tmp_path / "table.jsonl"
+    copy.write_bytes(whole.path.read_bytes())
+    other = load_target("nucleo-l4r5zi")
+    with pytest.raises(InputError, match="target was nucleo-f446re, is nucleo-l4r5zi"):
+        measure(measuring.many(), other, cross_toolchain(), copy)
+    with pytest.raises(InputError, match=r"toolchain was .*--no-resume"):
+        measure(measuring.many(), measuring.board(), cross_toolchain("zig"), copy)
+
+
+def test_keys_of_another_instruction_set_are_refused(tmp_path):
+    key = make_key(Dense(2), ((1, 8),), "base")
+    with pytest.raises(InputError, match="is not for nucleo-f446re, which has dsp"):
+        measure([key], measuring.board(), cross_toolchain(), tmp_path / "table.jsonl")

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Data sets: what is read, split and standardised, and what is refused with which sentence."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tinytailor.nas.data import load
+from tinytailor.targets.errors import InputError, ToolError
+
+
+def write(path: Path, **arrays: np.ndarray) -> str:
+    np.savez(path, **arrays)
+    return f"npz:{path}"
+
+
+def series(count: int = 24, time: int = 20, channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(3.0, 2.0, (count, time, channels)), np.arange(count) % 2
+
+
+def test_basic_motions_has_forty_series_on_either_side_and_four_equally_held_out_classes() -> None:
+    data = load("ucr:BasicMotions", seed=0)
+    assert data.x_train.shape == (28, 100, 6)
+    assert data.x_train.dtype == np.float32
+    assert data.x_test.shape == (40, 100, 6)
+    assert data.class_names == ("badminton", "running", "standing", "walking")
+    assert np.bincount(data.y_valid).tolist() == [3, 3, 3, 3]
+    assert data.all_train()[0].shape == (40, 100, 6)
+
+
+def test_standardisation_uses_the_training_part_only(tmp_path: Path) -> None:
+    x, y = series()
+    split = np.array(["train"] * 12 + ["valid"] * 6 + ["test"] * 6)
+    x[12:] += 100.0
+    data = load(write(tmp_path / "a.npz", x=x, y=y, split=split), seed=0)
+    np.testing.assert_allclose(data.mean, x[:12].mean((0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(data.x_train.mean((0, 1)), 0.0, atol=1e-5)
+    np.testing.assert_allclose(data.x_train.std((0, 1)), 1.0, atol=1e-4)
+    np.testing.assert_allclose(data.x_test * data.std + data.mean, x[18:], rtol=1e-4, atol=1e-4)
+
+
+def test_a_constant_channel_stays_finite(tmp_path: Path) -> None:
+    x, y = series()
+    x[:, :, 1] = 9.81
+    data = load(write(tmp_path / "a.npz", x=x, y=y), seed=0)
+    assert np.isfinite(data.x_train).all()
+    assert np.abs(data.x_train[:, :, 1]).max() < 1e-3
+
+
+def test_the_same_seed_gives_the_same_split_and_another_seed_another(tmp_path: Path) -> None:
+    x, y = series(60)
+    spec = write(tmp_path / "a.npz", x=x, y=y)
+    a, b, c = load(spec, 1), load(spec, 1), load(spec, 2)
+    np.testing.assert_array_equal(a.x_valid, b.x_valid)
+    assert not np.array_equal(a.x_valid, c.x_valid)
+
+
+def test_no_subject_is_in_two_parts(tmp_path: Path) -> None:
+    x, y = series(80)
+    x[:, :, 0] = np.repeat(np.arange(8), 10)[:, None]  # the subject can be read off channel 0
+    data = load(write(tmp_path / "a.npz", x=x, y=y, subject=np.repeat(np.arange(8), 10)), seed=0)
+    parts = [
+        {round(float(v)) for v in part[:, 0, 0] * data.std[0] + data.mean[0]}
+        for part in (data.x_train, data.x_valid, data.x_test)
+    ]
+    assert all(parts)
+    assert sum(map(len, parts)) == 8
+
+
+def test_the_first_nan_is_named_with_file_array_and_position(tmp_path: Path) -> None:
+    x, y = series()
+    x[7, 3, 2] = np.nan
+    spec = write(tmp_path / "broken.npz", x=x, y=y)
+    with pytest.raises(InputError, match=r"broken\.npz: array x holds nan at .*= \[7, 3, 2\]"):
+        load(spec, 0)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        ({"x": np.zeros((8, 5))}, r"array x has rank 2 \(shape \(8, 5\)\), expected rank 3"),
+        ({"x": np.zeros((0, 5, 1)), "y": np.zeros(0, int)}, "array x is empty"),
+        ({"y": np.zeros(9, int)}, r"array y has shape \(9,\), expected \(8,\)"),
+        ({"y": np.zeros(8)}, "array y has type float64, expected integers or strings"),
+        ({"y": np.zeros(8, int)}, "holds one class only"),
+        ({"split": np.array(["train"] * 8)}, "array split has no 'test' series"),
+        ({"split": np.array(["train"] * 7 + ["tset"])}, "array split holds tset, expected only"),
+        ({"split": np.array(["train"] * 4)}, r"array split has shape \(4,\), expected \(8,\)"),
+        (
+            {"y": np.array([0, 0, 1, 1, 0, 1, 2, 2]), "split": np.array(["train"] * 6 + ["test"] * 2)},
+            "holds the label 2, of which the train part has no series",
+        ),
+        ({"y": np.array([0, 0, 0, 0, 0, 0, 0, 1])}, "class number 1 has one series"),
+        ({"x": np.full((8, 5, 1), "a")}, "array x has type <U1, expected real numbers"),
+    ],
+)
+def test_bad_arrays_are_refused_with_what_was_expected(
+    tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str
+) -> None:
+    good = {"x": np.random.default_rng(0).normal(size=(8, 5, 1)), "y": np.arange(8) % 2}
+    with pytest.raises(InputError, match=sentence):
+        load(write(tmp_path / "a.npz", **{**good, **arrays}), 0)
+
+
+def test_a_missing_array_and_a_missing_file_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"has no array y; it has: x"):
+        load(write(tmp_path / "a.npz", x=np.zeros((4, 5, 1))), 0)
+    with pytest.raises(InputError, match=r"cannot read .*none\.npz"):
+        load(f"npz:{tmp_path / 'none.npz'}", 0)
+    (tmp_path / "text.npz").write_text("not an archive")
+    with pytest.raises(InputError, match=r"cannot read .*text\.npz"):
+        load(f"npz:{tmp_path / 'text.npz'}", 0)
+
+
+def test_unknown_sources_and_sets_list_the_known_ones() -> None:
+    with pytest.raises(InputError, match="ucr:NAME, npz:FILE, uci-har, ts-small:NAME"):
+        load("kaggle:x", 0)
+    with pytest.raises(InputError, match=r"does not come with aeon.*BasicMotions.*npz:FILE"):
+        load("ucr:Nonsense", 0)
+
+
+def test_without_aeon_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aeon.datasets", None)
+    with pytest.raises(ToolError, match=r"pip install tinytailor\[data\]"):
+        load("ucr:BasicMotions", 0)
+
+
+def test_a_folder_named_by_the_environment_is_looked_in_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = series(16)
+    (tmp_path / "ts_small").mkdir()
+    arrays = {"x_train": x[:8], "y_train": y[:8], "x_test": x[8:], "y_test": y[8:]}
+    named = {f"Mine/{key}": value for key, value in arrays.items()}
+    np.savez(tmp_path / "ts_small" / "ts_small.npz", **named, **{"Mine/classes": np.array(["a", "b"])})
+    monkeypatch.setenv("TINYTAILOR_DATA", str(tmp_path))
+    assert load("ts-small:Mine", 0).class_names == ("a", "b")
+    with pytest.raises(InputError, match="has no set 'Other'; it has: Mine"):
+        load("ts-small:Other", 0)

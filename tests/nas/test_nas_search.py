@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every search algorithm must do, and that an impossible budget is known before training."""
+
+from __future__ import annotations
+
+import numpy as np
+import optuna
+import pytest
+import torch
+from fake_costs import FakeCosts
+from tinytailor.latency_tables import Budget
+from tinytailor.nas.cost import amounts, fit_parts, limits
+from tinytailor.nas.search import ALGORITHMS, Problem
+from tinytailor.nas.search.feasible import feasible_network
+from tinytailor.nas.search.repair import exact_excess, repair
+from tinytailor.nas.spaces import Architecture, build_space
+from tinytailor.nas.train import Training, augment, fit, score
+from tinytailor.targets.errors import BudgetError
+
+BUDGETS = [
+    Budget(latency_ms=0.6),
+    Budget(latency_ms=2.0, ram_bytes=6_000, flash_bytes=12_000),
+    Budget(latency_ms=0.26, ram_bytes=3_000, flash_bytes=7_000),
+    Budget(),
+]
+
+
+def problem(budget: Budget, epochs: int = 12) -> Problem:
+    space = build_space("timeseries", 48, 3, 2)
+    parts = fit_parts(space, FakeCosts(), seed=0)
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(24) % 2
+    phase = torch.rand((24, 1, 1, 1), generator=generator)
+    time = torch.arange(48)[None, None, :, None] / 48
+    x = torch.sin(6.28 * (time * (2 + 3 * y[:, None, None, None]) + phase)).expand(24, 1, 48, 3)
+    x = x + 0.1 * torch.randn((24, 1, 48, 3), generator=generator)
+    fits = feasible_network(space, parts, budget, seed=0)
+    return Problem(
+        space, parts, budget, fits, x[:16], y[:16], x[16:], y[16:], epochs=epochs, batch=8
+    )
+
+
+def propose(name: str, task: Problem, seed: int) -> Architecture:
+    trial = optuna.trial.FixedTrial({"architecture_rate": 0.15, "penalty_strength": 3.0})
+    generator = torch.Generator().manual_seed(seed)
+    return ALGORITHMS[name](task, trial, generator, lambda *step: None).architecture
+
+
+@pytest.mark.parametrize("budget", BUDGETS, ids=str)
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_proposes_a_network_within_the_budget(name: str, budget: Budget) -> None:
+    task = problem(budget)
+    network = propose(name, task, seed=1)
+    cost = amounts(task.parts.costs.network(task.space.topology(network)))
+    for value, limit in zip(cost, limits(budget), strict=True):
+        assert limit is None or value <= limit
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_depends_on_its_generator_alone(name: str) -> None:
+    task = problem(Budget(latency_ms=1.0), epochs=6)
+    torch.manual_seed(1)
+    first = propose(name, task, seed=1)
+    torch.manual_seed(2)
+    assert propose(name, task, seed=1) == first
+    assert any(propose(name, task, seed=seed) != first for seed in (2, 3, 4))
+
+
+def test_the_differentiable_search_spends_a_larger_budget_on_a_larger_network() -> None:
+    tight, wide = (problem(Budget(latency_ms=limit), epochs=24) for limit in (0.4, 1.6))
+    costs = [
+        task.parts.costs.network(task.space.topology(propose("dnas", task, seed=0))).latency_ms
+        for task in (tight, wide)
+    ]
+    assert costs[0] <= 0.4 < costs[1] <= 1.6
+
+
+@pytest.mark.parametrize(
+    ("budget", "sentence"),
+    [
+        (Budget(latency_ms=0.01), r"latency 0\.010 ms cannot be met: the smallest achievable .* ms"),
+        (Budget(ram_bytes=100), r"ram 0\.10 KiB \(100 bytes\) cannot be met: .*KiB"),
+        (Budget(flash_bytes=100), r"flash 0\.10 KiB \(100 bytes\) cannot be met: .*KiB"),
+    ],
+    ids=str,
+)
+def test_an_impossible_budget_names_the_smallest_achievable_value(
+    budget: Budget, sentence: str
+) -> None:
+    with pytest.raises(BudgetError, match=f"{sentence}.*; nothing was trained"):
+        problem(budget)
+
+
+def test_the_smallest_achievable_value_is_achieved() -> None:
+    space = build_space("timeseries", 48, 3, 2)
+    parts = fit_parts(space, FakeCosts(), seed=0)
+    with pytest.raises(BudgetError) as caught:
+        feasible_network(space, parts, Budget(flash_bytes=100), seed=0)
+    least = int(str(caught.value).rsplit("(", 1)[1].split()[0])
+    network = feasible_network(space, parts, Budget(flash_bytes=least), seed=0)
+    assert parts.costs.network(space.topology(network)).flash_bytes == least
+    with pytest.raises(BudgetError):
+        feasible_network(space, parts, Budget(flash_bytes=least - 1), seed=0)
+
+
+def test_repair_reaches_the_budget_by_exact_costs_or_says_that_it_cannot() -> None:
+    space = build_space("timeseries", 48, 3, 2)
+    parts = fit_parts(space, FakeCosts(), seed=0)
+    rng = np.random.default_rng(0)
+    budget = Budget(latency_ms=0.5, ram_bytes=4_000, flash_bytes=9_000)
+    for _ in range(10):
+        network = repair(space, parts, budget, space.sample(rng))
+        assert network is not None
+        assert exact_excess(space, parts, budget, network) == 0
+    assert repair(space, parts, Budget(latency_ms=0.001), space.smallest()) is None
+
+
+def test_repair_gives_up_what_is_least_likely() -> None:
+    space = build_space("timeseries", 48, 3, 2)
+    parts = fit_parts(space, FakeCosts(), seed=0)
+    start = space.sample(np.random.default_rng(5))
+    cost = parts.costs.network(space.topology(start))
+    wanted = dict(start.choices)["fusion0.channels"]
+
+    def certain_of_channels(network: Architecture) -> float:
+        return 0.0 if dict(network.choices)["fusion0.channels"] == wanted else -50.0
+
+    budget = Budget(latency_ms=0.9 * cost.latency_ms)
+    fixed = repair(space, parts, budget, start, certain_of_channels)
+    assert fixed is not None
+    assert dict(fixed.choices)["fusion0.channels"] == wanted
+
+
+def test_training_resumed_from_a_checkpoint_ends_with_the_same_weights(tmp_path) -> None:
+    from tinytailor.nas.network import FloatNetwork
+
+    task = problem(Budget(), epochs=6)
+    training = Training(epochs=6, batch=8)
+    topology = task.space.topology(task.feasible)
+
+    def train(checkpoint, stop_after: int | None) -> FloatNetwork:
+        generator = torch.Generator().manual_seed(3)
+        network = FloatNetwork(topology, generator)
+
+        def epoch(done: int, total: int, loss: float) -> None:
+            if done == stop_after:
+                raise KeyboardInterrupt
+
+        fit(
+            network,
+            task.x_train,
+            task.y_train,
+            training,
+            generator,
+            checkpoint=checkpoint,
+            on_epoch=epoch,
+        )
+        return network
+
+    whole = train(None, None).state_dict()
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "c.pt", 3)
+    resumed = train(tmp_path / "c.pt", None).state_dict()
+    assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_augmentation_moves_and_scales_but_keeps_shape_and_source() -> None:
+    x = torch.randn((5, 1, 40, 3), generator=torch.Generator().manual_seed(0))
+    before = x.clone()
+    moved = augment(x, Training(), torch.Generator().manual_seed(1))
+    assert moved.shape == x.shape
+    assert torch.equal(x, before)
+    assert 0.05 < (moved - x).abs().mean() < 2.0
+    still = augment(x, Training(scale=0, jitter=0, shift=0), torch.Generator().manual_seed(1))
+    assert torch.equal(still, x)
+
+
+def test_a_short_training_learns_two_frequencies() -> None:
+    from tinytailor.nas.network import FloatNetwork
+
+    task = problem(Budget())
+    generator = torch.Generator().manual_seed(0)
+    network = FloatNetwork(task.space.topology(task.feasible), generator)
+    losses = fit(network, task.x_train, task.y_train, Training(epochs=30, batch=8), generator)
+    assert losses[-1] < 0.6 * losses[0]
+    assert score(network, task.x_valid, task.y_valid).accuracy >= 0.75
