@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Reference models on the emulated boards: sizes, instructions and modelled time, from emitted code.
+"""Reference models on the emulated boards: sizes, instructions and modelled time.
 
 usage: python benchmarks/mcu_models.py [--write] [--data FOLDER]
 

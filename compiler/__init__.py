@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model file to a verified project for a target; the only package that imports TVM.
 
-    frontend     ONNX and TFLite, through TVM Relax, to the integer graph
-    ir, ops      the graph and its operators
-    memory       the arena
-    mcu, fpga    the back ends
-    api          compile, verify, profile
+frontend     ONNX and TFLite, through TVM Relax, to the integer graph
+ir, ops      the graph and its operators
+memory       the arena
+mcu, fpga    the back ends
+api          compile, verify, profile
 """
 
 from tinytailor.compiler.api import compile_model, load_model, profile, verify

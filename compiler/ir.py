@@ -85,9 +85,13 @@ def check(graph: Graph) -> Graph:
     for node in graph.nodes:
         for name in node.inputs:
             if name not in known:
-                raise InputError(f"graph {graph.name}: node {node.name} reads {name} before it is written")
+                raise InputError(
+                    f"graph {graph.name}: node {node.name} reads {name} before it is written"
+                )
         if node.output in known:
-            raise InputError(f"graph {graph.name}: node {node.name} writes {node.output} a second time")
+            raise InputError(
+                f"graph {graph.name}: node {node.name} writes {node.output} a second time"
+            )
         shape = node.op.output_shape(*graph.input_shapes(node))
         if shape != graph.tensors[node.output].shape:
             raise InputError(

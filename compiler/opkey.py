@@ -45,7 +45,9 @@ class OpKey:
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"not an operator key: {record!r} ({error})") from error
         if key.kind not in OPERATORS:
-            raise InputError(f"operator key of unknown kind {key.kind!r}, known: {', '.join(OPERATORS)}")
+            raise InputError(
+                f"operator key of unknown kind {key.kind!r}, known: {', '.join(OPERATORS)}"
+            )
         return key
 
     def operator(self) -> Operator:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Output folders: written beside their place and moved there whole, never over a stranger's files."""
+"""Output folders: written beside their place, moved there whole, never over foreign files."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one definition of requantization, shared by training, lowering and every reference.
 
-    y = clamp(zero_point + ((acc * 2^shift * m + 2^31) >> 32), low, high),  m = round(scale * 2^(32 - shift))
+    y = clamp(zero_point + ((acc * 2^shift * m + 2^31) >> 32), low, high)
+    m = round(scale * 2^(32 - shift))
 
 with one rounding (half up) in a 64-bit product: one SMMULR on cores that have it. ``scale`` is
 input_scale * weight_scale / output_scale in float32, as LiteRT's optimized kernels compute it.

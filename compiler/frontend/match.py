@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from math import inf, prod
+from math import inf
 
 import numpy as np
 
@@ -29,7 +29,6 @@ from tinytailor.compiler.frontend.values import (
     transposed,
 )
 from tinytailor.compiler.frontend.walk import (
-    MAX_ELEMENTS,
     Quantization,
     Walk,
     integer_bounds,
@@ -82,8 +81,6 @@ def border(
 def finish(
     call: Call, walk: Walk, value: Expression, quantization: Quantization, offset: int
 ) -> Activation:
-    if prod(value.shape) > MAX_ELEMENTS:
-        raise Declined(f"an activation of shape {value.shape} fits no device")
     y = Tensor(walk.new_name(value.origin or call.origin), value.device, "int8", *quantization)
     low, high = integer_bounds(value.low, value.high, *quantization)
     return walk.emit(value, Fused(y, low, high, value.bias), offset)

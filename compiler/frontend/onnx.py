@@ -84,7 +84,7 @@ def import_onnx(data: bytes, path: Path, name: str) -> Imported:
         check_quantized(graph, path.name)
         unsupported = listed(model)
         fix_batch(graph, path.name)
-        widen_int4(graph)
+        widen_int4(graph, path.name)
         check_windows(graph, path.name)
         function, origins, more = converted(model)
     except InputError:
@@ -170,14 +170,22 @@ def fix_batch(graph: Any, file: str) -> None:
             )
 
 
-def widen_int4(graph: Any) -> None:
+def widen_int4(graph: Any, file: str) -> None:
     """4-bit constants become int8 ones of the same numbers, which the importer can hold."""
     import numpy as np
     from onnx import TensorProto, numpy_helper
 
     narrow = {TensorProto.INT4: np.int8, TensorProto.UINT4: np.uint8}
+    rounded = {
+        name for node in graph.node if node.op_type == "QuantizeLinear" for name in node.input
+    }
     for tensor in graph.initializer:
         if tensor.data_type in narrow:
+            if tensor.name in rounded:  # its clamp to 4 bits would be lost
+                raise InputError(
+                    f"{file}: {tensor.name} asks QuantizeLinear for 4 bits; expected int8 "
+                    "activations, and 4-bit weights stored as constants before DequantizeLinear"
+                )
             array = numpy_helper.to_array(tensor).astype(narrow[tensor.data_type])
             tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
 
@@ -264,7 +272,7 @@ def named_importer(
             try:
                 result = self.convert_one(node, inputs, attrs, version)
             except Exception as error:
-                unsupported.append(Unsupported(origin, first_line(error)))
+                unsupported.append(Unsupported(origin, f"the importer says: {first_line(error)}"))
                 result = opaque(node, inputs)
             if type(result).__name__ != "Call":
                 return result

@@ -229,21 +229,11 @@ def named_converter(origins: dict[str, Origin], unsupported: list[Unsupported]) 
                 return self.opaque(operator, origin)
             try:
                 if origin.operator == "FULLY_CONNECTED":
-                    self.flatten_input(operator)
+                    flatten_input(self, operator)
                 return self.convert_map[origin.operator](op=operator)
             except Exception as error:
-                unsupported.append(Unsupported(origin, first_line(error)))
+                unsupported.append(Unsupported(origin, f"the importer says: {first_line(error)}"))
                 return self.opaque(operator, origin)
-
-        def flatten_input(self, operator: Any) -> None:
-            """A fully connected layer may read a map as a row: TVM would multiply its last axis."""
-            tensor = self.get_input_tensors(operator)[0]
-            weight = self.get_input_tensors(operator)[1]
-            features = shape_of(weight.tensor)[-1]
-            if shape_of(tensor.tensor) != (1, features):
-                name = get_tensor_name(self.subgraph, tensor.tensor_idx)
-                flat = self.bb.emit(relax.op.reshape(self.exp_tab.get_expr(name), (1, features)))
-                self.exp_tab.set_expr(name, flat, force_override=True)
 
         def opaque(self, operator: Any, origin: Origin) -> Any:
             """One call that only holds the place of an operator without a form."""
@@ -258,3 +248,17 @@ def named_converter(origins: dict[str, Origin], unsupported: list[Unsupported]) 
             return relax.op.call_dps_packed(origin.operator, relax.Tuple(known), out_type)
 
     return NamedConverter
+
+
+def flatten_input(converter: Any, operator: Any) -> None:
+    """A fully connected layer may read a map as a row, where TVM would multiply its last axis."""
+    from tvm import relax
+    from tvm.relax.frontend.tflite.tflite_frontend import get_tensor_name
+
+    tensor, weight = converter.get_input_tensors(operator)[:2]
+    row = (1, shape_of(weight.tensor)[-1])
+    if shape_of(tensor.tensor) != row:
+        name = get_tensor_name(converter.subgraph, tensor.tensor_idx)
+        table = converter.exp_tab
+        flat = converter.bb.emit(relax.op.reshape(table.get_expr(name), row))
+        table.set_expr(name, flat, force_override=True)

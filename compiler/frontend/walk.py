@@ -154,6 +154,8 @@ class Walk:
                 match = MATCHES.get(call.operator)
                 if match is None:
                     raise Declined(self.reason(call))
+                if prod(call.shape) > MAX_ELEMENTS:
+                    raise Declined(f"its result of shape {call.shape} fits no device")
                 value = match(call, self)
                 if isinstance(value, Expression) and value.origin is None:
                     value = replace(value, origin=call.origin)
@@ -173,7 +175,7 @@ class Walk:
         if call.operator in {item.origin.operator for item in self.unsupported}:
             return ""
         name = call.operator.removeprefix("relax.")
-        return "" if name.lower() == call.origin.operator.lower() else f"as {name}"
+        return "" if name.lower() == call.origin.operator.lower() else f"it becomes {name}"
 
     def start(self, parameter: Input, index: int) -> Value:
         """An input of the model; maps of channels-first models lie channels-last on the device."""

@@ -14,6 +14,7 @@ from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.mcu import project, source
 from tinytailor.compiler.mcu.host import run_on_host
+from tinytailor.compiler.ops.base import HasKernel
 from tinytailor.compiler.project import GENERATOR, tool_version
 from tinytailor.targets import (
     Board,
@@ -34,7 +35,8 @@ Progress = Callable[[str], None]
 
 def check_supported(graph: Graph) -> None:
     """InputError that lists every operator without a kernel for microcontrollers."""
-    missing = [node for node in graph.nodes if node.op.kind != "reshape" and not hasattr(node.op, "lower")]
+    computing = [node for node in graph.nodes if node.op.kind != "reshape"]
+    missing = [node for node in computing if not isinstance(node.op, HasKernel)]
     if missing:
         lines = "\n".join(f"  {node.op.kind}  node {node.name}" for node in missing)
         raise InputError(
@@ -148,7 +150,9 @@ def _arena_bytes(folder: Path, name: str) -> int:
     for line in (folder / f"{name}.h").read_text().splitlines():
         if line.startswith(f"#define {name.upper()}_ARENA_BYTES "):
             return int(line.split()[2])
-    raise InputError(f"{folder / f'{name}.h'}: no {name.upper()}_ARENA_BYTES; compile the model again")
+    raise InputError(
+        f"{folder / f'{name}.h'}: no {name.upper()}_ARENA_BYTES; compile the model again"
+    )
 
 
 def _cost(
@@ -166,7 +170,9 @@ def _cost(
         if node.name not in functions or counts is None:
             continue
         symbol = functions[node.name]
-        constants = sum(size for name_, (_, size) in symbols.items() if name_.startswith(f"{symbol}_"))
+        constants = sum(
+            size for name_, (_, size) in symbols.items() if name_.startswith(f"{symbol}_")
+        )
         cycles = board.latency.cycles(
             counts.core_cycles, counts.flash_loads, counts.flash_bytes, constants
         )

@@ -81,7 +81,11 @@ def _run(program: Path, graph: Graph, inputs: Sequence[np.ndarray]) -> list[np.n
     stream = b"".join(array[i].tobytes() for i in range(count) for array in inputs)
     done = subprocess.run([str(program)], input=stream, capture_output=True)
     if done.returncode != 0:
-        lines = [s for s in done.stderr.decode(errors="replace").splitlines() if "ERROR" in s or "runtime error" in s]
+        lines = [
+            s
+            for s in done.stderr.decode(errors="replace").splitlines()
+            if "ERROR" in s or "runtime error" in s
+        ]
         raise CheckError(
             f"the emitted C failed on the host (exit {done.returncode}): "
             f"{lines[0].strip() if lines else 'no message'}"

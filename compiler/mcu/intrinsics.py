@@ -25,6 +25,9 @@ GROUP = 4  # products per step: one word of int8 weights
 UNROLL = 4  # steps per pass of the assembly loop
 STRAIGHT_STEPS = 6  # up to so many steps there is no loop
 _MAX_OFFSET = 4095  # LDR immediate
+# A call would spill the tile; inlined, the cost of a layer does not depend on its neighbours.
+_INLINE = "static inline __attribute__((always_inline)) void"
+_DSP_OR_PLAIN = "#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP\n{}\n#else\n{}\n#endif"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +90,12 @@ def _register_tile(name: str, function: str, p: int, q: int, depth: int) -> None
             T.writes(C[0:p, 0:q])
             T.evaluate(
                 T.call_extern(
-                    "int32", function, T.address_of(A[0, 0]), T.address_of(B[0, 0]),
+                    "int32",
+                    function,
+                    T.address_of(A[0, 0]),
+                    T.address_of(B[0, 0]),
                     T.address_of(C[0, 0]),
-                )  # fmt: skip
+                )
             )
 
     TensorIntrin.register(name, meaning, call)
@@ -122,9 +128,12 @@ def _register_row(name: str, function: str, q: int, depth: int) -> None:
             T.writes(C[0, 0:q])
             T.evaluate(
                 T.call_extern(
-                    "int32", function, T.address_of(A[0, 0]), T.address_of(B[0, 0]),
+                    "int32",
+                    function,
+                    T.address_of(A[0, 0]),
+                    T.address_of(B[0, 0]),
                     T.address_of(C[0, 0]),
-                )  # fmt: skip
+                )
             )
 
     TensorIntrin.register(name, meaning, call)
@@ -138,24 +147,21 @@ def _matmul_text(function: str, p: int, q: int, steps: int) -> str:
     plain = f"""\
     for (int32_t i = 0; i < {p}; ++i) {{
         for (int32_t j = 0; j < {q}; ++j) {{
+            const int16_t *x = a + i * {wide};
+            const int8_t *w = b + j * {wide};
             int32_t sum = acc[i * {q} + j];
             for (int32_t k = 0; k < {wide}; k += 4) {{
-                sum += a[i * {wide} + k] * b[j * {wide} + k] + a[i * {wide} + k + 1] * b[j * {wide} + k + 2];
-                sum += a[i * {wide} + k + 2] * b[j * {wide} + k + 1] + a[i * {wide} + k + 3] * b[j * {wide} + k + 3];
+                sum += x[k] * w[k] + x[k + 1] * w[k + 2];
+                sum += x[k + 2] * w[k + 1] + x[k + 3] * w[k + 3];
             }}
             acc[i * {q} + j] = sum;
         }}
     }}"""
-    body = plain
-    if assembly is not None:
-        body = (
-            "#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP\n"
-            f"{assembly}\n#else\n{plain}\n#endif"
-        )
+    body = plain if assembly is None else _DSP_OR_PLAIN.format(assembly, plain)
     return (
         f"/* acc[{p}][{q}] += a[{p}][{wide}] * b[{q}][{wide}]^T; "
         "weights in groups of four as 0, 2, 1, 3. */\n"
-        f"static inline __attribute__((always_inline)) void {function}(\n    const int16_t *a, const int8_t *b, int32_t *acc)\n"
+        f"{_INLINE} {function}(const int16_t *a, const int8_t *b, int32_t *acc)\n"
         f"{{\n{body}\n}}\n"
     )
 
@@ -229,13 +235,10 @@ def _depthwise_text(function: str, kernel: Pair, row: int, column: int, channels
         }}
     }}"""
     if max(max(tap) for tap in taps) <= _MAX_OFFSET:
-        assembly = _depthwise_assembly(taps)
-        body = (
-            f"#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP\n{assembly}\n#else\n{body}\n#endif"
-        )
+        body = _DSP_OR_PLAIN.format(_depthwise_assembly(taps), body)
     return (
         f"/* Four channels of a {kh}x{kw} depthwise window. */\n"
-        f"static inline __attribute__((always_inline)) void {function}(\n    const int8_t *x, const int8_t *w, int32_t *acc)\n"
+        f"{_INLINE} {function}(const int8_t *x, const int8_t *w, int32_t *acc)\n"
         f"{{\n{body}\n}}\n"
     )
 
@@ -298,9 +301,12 @@ def _register_depthwise(name: str, function: str, kh: int, kw: int) -> None:
             T.writes(C[0, 0, 0:4])
             T.evaluate(
                 T.call_extern(
-                    "int32", function, T.address_of(A[0, 0, 0]), T.address_of(B[0, 0, 0]),
+                    "int32",
+                    function,
+                    T.address_of(A[0, 0, 0]),
+                    T.address_of(B[0, 0, 0]),
                     T.address_of(C[0, 0, 0]),
-                )  # fmt: skip
+                )
             )
 
     TensorIntrin.register(name, meaning, call)

@@ -3,8 +3,8 @@
 
 Statements and expressions are printed by tables keyed by TIR node type; a node outside them is an
 error. Small int32 buffers (accumulator tiles) become C arrays, which the C compiler keeps in
-registers; all others are carved from the scratch pointer, word aligned. A loop that only copies, widens or
-fills contiguous elements becomes one call, which is faster and easier to read than the loop.
+registers; all others are carved from the scratch pointer, word aligned. A loop that only copies,
+widens or fills contiguous elements becomes one call, faster and easier to read than the loop.
 """
 
 from __future__ import annotations
@@ -61,9 +61,7 @@ class _Scope:
         return text
 
 
-def render(
-    func: tirx.PrimFunc, parameters: Sequence[str], externs: Mapping[str, str]
-) -> Rendered:
+def render(func: tirx.PrimFunc, parameters: Sequence[str], externs: Mapping[str, str]) -> Rendered:
     """The body of ``func`` with its parameters, in order, under the names ``parameters``."""
     names = list(zip(func.params, parameters, strict=True))
     scope = _Scope(Rendered(), names, externs, sym.Analyzer())
@@ -243,10 +241,10 @@ def _bulk(node: Any, scope: _Scope) -> bool:
 
 
 _BINARY = {
-    tirx.Mul: ("*", 11), tirx.Div: ("/", 11), tirx.Mod: ("%", 11), tirx.Add: ("+", 10), tirx.Sub: ("-", 10),
-    tirx.LShift: ("<<", 9), tirx.RShift: (">>", 9), tirx.LT: ("<", 8), tirx.LE: ("<=", 8),
-    tirx.GT: (">", 8), tirx.GE: (">=", 8), tirx.EQ: ("==", 7), tirx.NE: ("!=", 7),
-    tirx.And: ("&&", 3), tirx.Or: ("||", 2),
+    tirx.Mul: ("*", 11), tirx.Div: ("/", 11), tirx.Mod: ("%", 11), tirx.Add: ("+", 10),
+    tirx.Sub: ("-", 10), tirx.LShift: ("<<", 9), tirx.RShift: (">>", 9), tirx.LT: ("<", 8),
+    tirx.LE: ("<=", 8), tirx.GT: (">", 8), tirx.GE: (">=", 8), tirx.EQ: ("==", 7),
+    tirx.NE: ("!=", 7), tirx.And: ("&&", 3), tirx.Or: ("||", 2),
 }  # fmt: skip
 _ATOM, _UNARY, _TERNARY = 20, 13, 1
 # C would allow these without parentheses; gcc -Wparentheses and readers do not.
@@ -321,7 +319,8 @@ def _is_call(node: Any, name: str) -> bool:
 def _call(node: Any, scope: _Scope) -> tuple[str, int]:
     name = str(node.op.name)
     if name.endswith(".if_then_else"):
-        return _ternary(*node.args, scope)
+        condition, inside, outside = node.args
+        return _ternary(condition, inside, outside, scope)
     if name.endswith(".q_multiply_shift_per_axis"):
         scope.out.helpers.add("requantize")
         acc, multiplier = (_bare(arg, scope) for arg in node.args[:2])

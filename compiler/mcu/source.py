@@ -13,6 +13,7 @@ import numpy as np
 from tinytailor.compiler.ir import Graph, Node, Tensor
 from tinytailor.compiler.mcu.kernel import Kernel, print_kernel
 from tinytailor.compiler.memory import MemoryPlan, plan, scratch_name
+from tinytailor.compiler.ops.base import HasKernel
 
 _PER_LINE = {"int8": 20, "int32": 8}
 
@@ -34,6 +35,7 @@ class Network:
 def lower_node(graph: Graph, node: Node, isa: str, symbol: str) -> Kernel:
     """The C function of one node under the name ``symbol``."""
     shapes = graph.input_shapes(node)
+    assert isinstance(node.op, HasKernel), node.name  # the back end has listed those without
     lowered = node.op.lower(shapes, node.constants, isa)
     return print_kernel(lowered, symbol, shapes, graph.tensors[node.output].shape)
 
@@ -109,7 +111,9 @@ def describe(graph: Graph, node: Node) -> str:
         for key, value in node.op.key_attributes().items()
         if key in ("kernel", "stride", "padding", "dilation") and any(v > 1 for v in value)
     )
-    return f"{node.name}: {node.op.kind} {details + ', ' if details else ''}{inputs} -> {output}{work}"
+    return (
+        f"{node.name}: {node.op.kind} {details + ', ' if details else ''}{inputs} -> {output}{work}"
+    )
 
 
 def pointers(network: Network) -> dict[str, str]:

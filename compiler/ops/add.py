@@ -45,8 +45,8 @@ class Add:
         shift = 21 - frexp(max(ratio_a, ratio_b))[1]
         if not 1 <= shift <= 30:
             raise InputError(
-                f"add {a.name} + {b.name}: scale ratios {ratio_a:g} and {ratio_b:g} to {y.name} are "
-                "out of the range 2^-9 to 2^20; quantize the tensors with closer ranges"
+                f"add {a.name} + {b.name}: scale ratios {ratio_a:g} and {ratio_b:g} to {y.name} "
+                "are out of the range 2^-9 to 2^20; quantize the tensors with closer ranges"
             )
         left, right = (int(np.rint(r * 2.0**shift)) for r in (ratio_a, ratio_b))
         bias = (1 << (shift - 1)) - left * a.zero_point - right * b.zero_point

@@ -9,7 +9,7 @@ is generated; values that only fill constants or immediates (scales, zero points
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -40,13 +40,17 @@ class Operator(Protocol):
     def from_key(cls, attributes: Mapping[str, Any]) -> Operator:
         """An operator with these key attributes and neutral values for the rest."""
 
-    def reference(self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]) -> np.ndarray:
+    def reference(
+        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
         """The meaning in plain numpy, independent of the TIR that is compiled."""
+
+
+@runtime_checkable
+class HasKernel(Operator, Protocol):
+    """An operator that runs on microcontrollers."""
 
     def lower(
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
     ) -> TirKernel:
-        """Scheduled TIR for an instruction set (``Isa``), with its constants as they lie in flash.
-
-        Operators without a kernel for microcontrollers do not have this method.
-        """
+        """Scheduled TIR for an instruction set (``Isa``), its constants as they lie in flash."""

@@ -17,10 +17,11 @@ import numpy as np
 
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes
-from tinytailor.compiler.ops.geometry import Pair, Padding, output_size, padding4, pair, windows
+from tinytailor.compiler.ops.geometry import Padding, Pair, output_size, padding4, pair, windows
 from tinytailor.compiler.quantization import Requant
 
 if TYPE_CHECKING:
+    from tinytailor.compiler.mcu import intrinsics
     from tinytailor.compiler.mcu.kernel import TirKernel
 
 
@@ -96,31 +97,42 @@ class Conv2d:
         With the DSP extension the product runs in 2 x 2 tiles (1 x 4 for a single pixel); pixels
         and channels are padded to whole tiles, and only real outputs are stored.
         """
-        from tvm import te, tirx
-
-        from tinytailor.compiler.mcu import intrinsics, tir
+        from tinytailor.compiler.mcu import intrinsics
         from tinytailor.compiler.mcu.kernel import TirKernel
 
-        ((_, height, width, channels),) = inputs
         _, oh, ow, oc = self.output_shape(*inputs)
-        pixels, depth = oh * ow, self.kernel[0] * self.kernel[1] * channels
+        depth = self.kernel[0] * self.kernel[1] * inputs[0][3]
+        # TVM drops loops of one turn, so a depth of one leaves nothing to tensorize.
         tiled = isa != "base" and depth > 1
-        p, q = ((1, 4) if pixels == 1 else (2, 2)) if tiled else (1, 1)
-        rows, columns = -(-pixels // p) * p, -(-oc // q) * q
+        tile = (1, 1) if not tiled else (1, 4) if oh * ow == 1 else (2, 2)
+        columns = -(-oc // tile[1]) * tile[1]
         weight = constants["weight"].reshape(oc, depth)
         packed = {
             "weight": intrinsics.pack_weights(weight, columns) if tiled else weight,
             "bias": np.pad(constants["bias"], (0, columns - oc)),
             "multiplier": np.pad(constants["multiplier"], (0, columns - oc)),
         }
-        x = te.placeholder((1, height, width, channels), "int8", name="x")
-        w = te.placeholder(packed["weight"].shape, "int8", name="weight")
-        b = te.placeholder((columns,), "int32", name="bias")
-        m = te.placeholder((columns,), "int32", name="multiplier")
+        schedule = self._computation(inputs[0], packed, tile[0])
+        block = intrinsics.matmul_block(*tile, depth) if tiled else None
+        self._schedule(schedule, tile, inputs[0][3], block)
+        arguments = ("x0", "weight", "bias", "multiplier", "y")
+        return TirKernel(schedule.mod["main"], arguments, packed, (block,) if block else ())
+
+    def _computation(self, shape: Shape, packed: Mapping[str, np.ndarray], p: int) -> Any:
+        """Gather, product, requantization; rows and columns in multiples of the tile."""
+        from tvm import te, tirx
+
+        from tinytailor.compiler.mcu import tir
+
+        _, oh, ow, oc = self.output_shape(shape)
+        channels, pixels = shape[3], oh * ow
+        run = self.kernel[1] * channels
+        depth, rows = self.kernel[0] * run, -(-pixels // p) * p
+        x = te.placeholder(shape, "int8", name="x")
+        w, b, m = (te.placeholder(a.shape, a.dtype.name, name=r) for r, a in packed.items())
         at = tir.padded(x, self.padding, self.input_zero_point, "int16")
 
         def gather(pixel: Any, k: Any) -> Any:
-            run = self.kernel[1] * channels
             value = at(
                 (pixel // ow) * self.stride[0] + (k // run) * self.dilation[0],
                 (pixel % ow) * self.stride[1] + (k % run) // channels * self.dilation[1],
@@ -133,7 +145,7 @@ class Conv2d:
         patch = te.compute((rows, depth), gather, name="patch")
         k = te.reduce_axis((0, depth), "k")
         acc = te.compute(
-            (rows, columns),
+            (rows, w.shape[0]),
             lambda i, o: te.sum(tir.int32(patch[i, k]) * tir.int32(w[o, k]), axis=k),
             name="acc",
         )
@@ -142,32 +154,30 @@ class Conv2d:
             lambda i, o: tir.requantize(acc[i, o] + b[o], m[o], self.requant),
             name="y",
         )
-        schedule = tir.schedule_of((x, w, b, m, y))
+        return tir.schedule_of((x, w, b, m, y))
+
+    def _schedule(
+        self, schedule: Any, tile: Pair, channels: int, block: intrinsics.Intrinsic | None
+    ) -> None:
+        """Tiles of pixels outside, tiles of channels inside; a row of patches per pixel tile."""
+        from tinytailor.compiler.mcu import intrinsics, tir
+
         pixel, channel = schedule.get_loops(schedule.get_sblock("y"))
-        outer_pixel, inner_pixel = schedule.split(pixel, [None, p])
-        outer_channel, inner_channel = schedule.split(channel, [None, q])
+        outer_pixel, inner_pixel = schedule.split(pixel, [None, tile[0]])
+        outer_channel, inner_channel = schedule.split(channel, [None, tile[1]])
         schedule.reorder(outer_pixel, outer_channel, inner_pixel, inner_channel)
         product, patches = schedule.get_sblock("acc"), schedule.get_sblock("patch")
         schedule.compute_at(product, outer_channel, preserve_unit_loops=True)
         schedule.compute_at(patches, outer_pixel, preserve_unit_loops=True)
-        self._split_patch_loop(schedule, patches, channels)
-        used: tuple[intrinsics.Intrinsic, ...] = ()
-        if tiled:
-            schedule.storage_align(patches, 0, -2, intrinsics.GROUP, 0)
-            used = (intrinsics.matmul_block(p, q, depth),)
-            tir.tensorize_tile(schedule, product, used[0].name, axes=2 if p == 1 else 3)
-            schedule.unroll(inner_pixel)
-            schedule.unroll(inner_channel)
+        gather = schedule.get_loops(patches)[-1]
+        if self.dilation[1] == 1 and not (self.padding[1] or self.padding[3]):
+            schedule.split(gather, [self.kernel[0], self.kernel[1] * channels])
         else:
+            schedule.split(gather, [self.kernel[0], self.kernel[1], channels])
+        if block is None:
             schedule.decompose_reduction(product, schedule.get_loops(product)[-1])
-        arguments = ("x0", "weight", "bias", "multiplier", "y")
-        return TirKernel(schedule.mod["main"], arguments, packed, used)
-
-    def _split_patch_loop(self, schedule: Any, patches: Any, channels: int) -> None:
-        """The gather loop as rows of the window, and as long contiguous runs as there are."""
-        loop = schedule.get_loops(patches)[-1]
-        contiguous = self.dilation[1] == 1 and not (self.padding[1] or self.padding[3])
-        if contiguous:
-            schedule.split(loop, [self.kernel[0], self.kernel[1] * channels])
-        else:
-            schedule.split(loop, [self.kernel[0], self.kernel[1], channels])
+            return
+        schedule.storage_align(patches, 0, -2, intrinsics.GROUP, 0)
+        tir.tensorize_tile(schedule, product, block.name, axes=2 if tile[0] == 1 else 3)
+        schedule.unroll(inner_pixel)
+        schedule.unroll(inner_channel)

@@ -17,7 +17,7 @@ import numpy as np
 
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes
-from tinytailor.compiler.ops.geometry import Pair, Padding, output_size, padding4, pair, windows
+from tinytailor.compiler.ops.geometry import Padding, Pair, output_size, padding4, pair, windows
 from tinytailor.compiler.quantization import Requant
 
 if TYPE_CHECKING:
@@ -107,7 +107,9 @@ class DepthwiseConv2d:
             (n - 1) * self.stride[axis] + (self.kernel[axis] - 1) * self.dilation[axis] + 1
             for axis, n in enumerate((oh, ow))
         )
-        border = te.compute((tall, wide, channels), tir.padded(x, self.padding, self.input_zero_point), name="rows")
+        border = te.compute(
+            (tall, wide, channels), tir.padded(x, self.padding, self.input_zero_point), name="rows"
+        )
         i, j = te.reduce_axis((0, kh), "i"), te.reduce_axis((0, kw), "j")
 
         def product(h: Any, v: Any, c: Any) -> Any:

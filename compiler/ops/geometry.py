@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
@@ -12,15 +15,15 @@ Pair = tuple[int, int]
 Padding = tuple[int, int, int, int]  # top, left, bottom, right (TVM's order)
 
 
-def pair(value: object) -> Pair:
+def pair(value: Iterable[Any]) -> Pair:
     """A JSON list or tuple of two integers as a tuple."""
-    first, second = value  # type: ignore[misc]
-    return int(first), int(second)
+    first, second = map(int, value)
+    return first, second
 
 
-def padding4(value: object) -> Padding:
-    top, left, bottom, right = value  # type: ignore[misc]
-    return int(top), int(left), int(bottom), int(right)
+def padding4(value: Iterable[Any]) -> Padding:
+    top, left, bottom, right = map(int, value)
+    return top, left, bottom, right
 
 
 def output_size(

@@ -24,7 +24,9 @@ class Reshape:
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
         if prod(x) != prod(self.shape):
-            raise InputError(f"reshape: {x} has {prod(x)} elements, {self.shape} {prod(self.shape)}")
+            raise InputError(
+                f"reshape: {x} has {prod(x)} elements, {self.shape} {prod(self.shape)}"
+            )
         return self.shape
 
     def macs(self, *inputs: Shape) -> int:

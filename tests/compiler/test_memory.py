@@ -8,8 +8,8 @@ from networks import residual_network
 
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.memory import ALIGNMENT, plan, scratch_name
-from tinytailor.compiler.ops import Add, Conv2d, Reshape
 from tinytailor.compiler.opkey import example_constants
+from tinytailor.compiler.ops import Add, Conv2d, Reshape
 
 
 def random_graph(seed: int) -> Graph:
@@ -48,7 +48,7 @@ def test_buffers_alive_at_the_same_time_do_not_overlap(seed):
             if a.meets(b):
                 assert end <= other_start or other_end <= start, (a, b)
     assert result.lower_bound_bytes <= result.arena_bytes
-    live = {home for home in result.place.values()} - {*graph.inputs, *graph.outputs}
+    live = set(result.place.values()) - {*graph.inputs, *graph.outputs}
     assert live == {b.name for b in result.buffers if "/" not in b.name}
 
 

@@ -1,4 +1,4 @@
-"""Emitted projects: complete, readable by strict compilers, exact, reproducible, never half done."""
+"""Emitted projects: complete, clean under strict compilers, exact, reproducible, all or nothing."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ MANIFEST_KEYS = set(
     "name target model_sha256 inputs outputs arena_bytes ram_bytes flash_bytes macs latency_ms "
     "cycles instructions layers provenance bit_exact".split()
 )
-LAYER_KEYS = set(
-    "name op macs cycles instructions latency_ms flash_read_bytes out_shape".split()
-)
+LAYER_KEYS = set("name op macs cycles instructions latency_ms flash_read_bytes out_shape".split())
 
 
 @pytest.fixture(scope="module")
@@ -116,13 +114,18 @@ def test_one_make_builds_the_image(project, tmp_path):
 
 @pytest.mark.parametrize(
     "compiler",
-    ["gcc", "clang", "arm-none-eabi-gcc -mcpu=cortex-m4 -mthumb", "arm-none-eabi-gcc -mcpu=cortex-m0plus -mthumb"],
+    [
+        "gcc",
+        "clang",
+        "arm-none-eabi-gcc -mcpu=cortex-m4 -mthumb",
+        "arm-none-eabi-gcc -mcpu=cortex-m0plus -mthumb",
+    ],
 )
 def test_strict_compilers_have_nothing_to_say(project, tmp_path, compiler):
     command = compiler.split()
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed")
-    flags = "-std=c99 -O2 -Wall -Wextra -Wconversion -Werror".split()
+    flags = ["-std=c99", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
     done = subprocess.run(
         [*command, *flags, "-c", str(project[0] / "net.c"), "-o", str(tmp_path / "net.o")],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""MLPerf Tiny models: the outputs of LiteRT on real inputs, and the cost that was reached before."""
+"""MLPerf Tiny models: the outputs of LiteRT on real inputs, and the cost reached before."""
 
 from __future__ import annotations
 

@@ -77,7 +77,12 @@ class Model:
         return self.node("DequantizeLinear", names, axis=0)
 
     def conv(
-        self, x: str, weight: tuple[int, ...], bias: bool = True, name: str = "", **attributes: object
+        self,
+        x: str,
+        weight: tuple[int, ...],
+        bias: bool = True,
+        name: str = "",
+        **attributes: object,
     ) -> str:
         w, scale = self.weights(weight)
         inputs = [x, w, self.bias(x, scale, weight[0])] if bias else [x, w]

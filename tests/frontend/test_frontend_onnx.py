@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import helper
 from qdq_models import Model, differences, execute
@@ -164,4 +165,131 @@ def test_outputs_are_within_one_step_of_onnxruntime(build, dtype, tmp_path: Path
     count, largest, elements = differences(path, load_model(path))
     print(f"{build.__name__} {dtype}: {count} of {elements} elements differ, at most by {largest}")
     assert largest <= 1
-    assert count <= (0.15 if "pool" in build.__name__ or "mean" in build.__name__ else 0.005) * elements
+    assert (
+        count
+        <= (0.15 if "pool" in build.__name__ or "mean" in build.__name__ else 0.005) * elements
+    )
+
+
+def test_an_input_that_is_transposed_at_once_keeps_its_own_layout(tmp_path: Path) -> None:
+    import onnxruntime
+
+    model = Model()
+    path = model.save(tmp_path / "model.onnx", channels_last_input(model))
+    graph = load_model(path)
+    source, result = (graph.tensors[name] for name in (graph.inputs[0], graph.outputs[0]))
+    assert source.shape == (1, 6, 5, 3)
+    x = np.random.default_rng(2).integers(-128, 128, source.shape).astype(np.int8)
+    real = (x.astype(np.float32) - source.zero_point) * np.float32(source.scale)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    y = session.run(None, {"x": real})[0].transpose(0, 2, 3, 1)
+    expected = np.rint(y / np.float32(result.scale)) + result.zero_point
+    np.testing.assert_array_equal(execute(graph, x), expected)
+
+
+def test_names_are_unique_c_identifiers_taken_from_the_model(tmp_path: Path) -> None:
+    model = Model()
+    x = model.input((1, 2, 4, 4))
+    a = model.quantized(model.conv(x, (2, 2, 1, 1), name="/block 1/conv"), 0.1)
+    b = model.quantized(model.conv(a, (2, 2, 1, 1), name="/block-1/conv"), 0.1)
+    c = model.quantized(model.conv(b, (2, 2, 1, 1), name="7"), 0.1)
+    graph = load_model(model.save(tmp_path / "my net.onnx", c))
+    assert graph.name == "my_net"
+    assert [node.name for node in graph.nodes] == ["block_1_conv", "block_1_conv_2", "conv_7"]
+
+
+def test_a_dynamic_batch_becomes_one(tmp_path: Path) -> None:
+    model = Model()
+    x = model.input(("batch", 3, 4, 4))
+    y = model.quantized(model.conv(x, (2, 3, 1, 1)), 0.1)
+    graph = load_model(model.save(tmp_path / "model.onnx", y))
+    assert graph.tensors[graph.inputs[0]].shape == (1, 4, 4, 3)
+
+
+def test_four_bit_weights_are_widened_to_int8(tmp_path: Path) -> None:
+    model = Model()
+    x = model.input((1, 2, 3, 3))
+    w = np.arange(-8, 8, dtype=np.int8).reshape(8, 2, 1, 1)
+    packed = helper.make_tensor("w", onnx.TensorProto.INT4, w.shape, w.ravel().tolist())
+    model.constants.append(packed)
+    s = model.constant("s", np.float32(0.1))
+    y = model.node("Conv", [x, model.node("DequantizeLinear", ["w", s])])
+    graph = load_model(model.save(tmp_path / "model.onnx", model.quantized(y, 0.1), opset=21))
+    np.testing.assert_array_equal(graph.nodes[0].constants["weight"].ravel(), w.ravel())
+
+
+def square_deform(model: Model, channels: int = 4) -> str:
+    x = model.input((1, channels, 9, 10), scale=0.02, zero=5)
+    arrays = {"offset": (1, channels), "weight": (channels, 1, 3, 3)}
+    offset, offset_scale = model.weights(arrays["offset"], per_channel=False)
+    flat = model.constant("flat", np.array([channels], np.int64))
+    weight, scale = model.weights(arrays["weight"])
+    y = "deform_out"
+    node = helper.make_node(
+        "SquareDeformDW",
+        [
+            x,
+            model.node("Reshape", [offset, flat]),
+            model.bias(x, offset_scale, 1),
+            weight,
+            model.bias(x, scale, channels),
+        ],
+        [y],
+        "deform",
+        domain="tinytailor",
+    )
+    model.nodes.append(node)
+    return model.quantized(y, 0.06, 4)
+
+
+def float_square_deform(x: np.ndarray, model: Model) -> np.ndarray:
+    """The documented real meaning, on (1, C, H, W) with zeros outside the map."""
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in model.constants}
+
+    def real(prefix: str) -> list[np.ndarray]:
+        names = [n for n in constants if n.startswith(prefix) and n.count("_") == 1]
+        scales = (constants[f"{n}_scale"] for n in names)
+        return [
+            constants[n] * s.reshape(s.shape + (1,) * (constants[n].ndim - s.ndim))
+            for n, s in zip(names, scales, strict=True)
+        ]
+
+    (offset_weight, weight), (offset_bias, bias) = real("w_"), real("b_")
+    offset = np.einsum("chw,c->hw", x[0], offset_weight[0]) + offset_bias[0]
+    d = np.clip(np.floor(offset + 0.5), 0, 7).astype(int)
+    height, width = x.shape[2:]
+    y = np.tile(bias[:, None, None], (1, height, width)).astype(np.float64)
+    for h, w in np.ndindex(height, width):
+        for i, j in np.ndindex(3, 3):
+            r, c = h + (i - 1) * d[h, w], w + (j - 1) * d[h, w]
+            if 0 <= r < height and 0 <= c < width:
+                y[:, h, w] += x[0, :, r, c] * weight[:, 0, i, j]
+    return y
+
+
+def test_square_deform_dw_is_imported_with_its_documented_meaning(tmp_path: Path) -> None:
+    model = Model(seed=3)
+    path = model.save(tmp_path / "model.onnx", square_deform(model), domains=("tinytailor",))
+    graph = load_model(path)
+    (node,) = graph.nodes
+    assert isinstance(node.op, SquareDeformDW)
+    source, result = (graph.tensors[name] for name in (graph.inputs[0], graph.outputs[0]))
+    x = np.random.default_rng(2).integers(-128, 128, source.shape).astype(np.int8)
+    real = (x.astype(np.float64) - source.zero_point) * np.float32(source.scale)
+    y = float_square_deform(real.transpose(0, 3, 1, 2), model).transpose(1, 2, 0)
+    expected = np.clip(np.rint(y / result.scale) + result.zero_point, -128, 127)
+    gap = np.abs(execute(graph, x)[0] - expected)
+    assert len(np.unique(node.op.dilations(x, node.constants))) > 3
+    assert gap.max() <= 1
+    assert np.count_nonzero(gap) <= 0.01 * gap.size
+
+
+def test_a_bias_that_overflows_the_accumulator_names_its_layer(tmp_path: Path) -> None:
+    model = Model()
+    x = model.input((1, 2, 4, 4))
+    w = model.weights((2, 2, 1, 1))[0]
+    bias = model.constant("bias", np.full(2, 1e8, np.float32))
+    y = model.node("Conv", [x, w, bias], "heavy")
+    path = model.save(tmp_path / "model.onnx", model.quantized(y, 0.1))
+    with pytest.raises(InputError, match=r"layer heavy: .*32 bits"):
+        load_model(path)

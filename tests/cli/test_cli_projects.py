@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""compile, verify, profile and report on a real project, as a user and as a program see them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_model
+from tiny_model import only_json
+
+MANIFEST_KEYS = {
+    "name", "target", "model_sha256", "inputs", "outputs", "arena_bytes", "ram_bytes",
+    "flash_bytes", "macs", "latency_ms", "cycles", "instructions", "layers", "provenance",
+    "bit_exact",
+}  # fmt: skip
+LAYER_KEYS = {
+    "name", "op", "macs", "cycles", "instructions", "latency_ms", "flash_read_bytes", "out_shape",
+}  # fmt: skip
+
+
+def test_targets_lists_every_shipped_target_with_its_kind(cli):
+    targets = {t["name"]: t["kind"] for t in only_json(cli("targets", "--json").stdout)["targets"]}
+    assert targets["nucleo-f446re"] == "mcu"
+    assert "fpga" in targets.values()
+    assert all(name in cli("targets").stdout for name in targets)
+
+
+def test_ops_lists_what_the_compiler_registers_with_a_meaning(cli):
+    from tinytailor.compiler.ops import OPERATORS
+
+    listed = only_json(cli("ops", "--json").stdout)["operators"]
+    assert {row["name"] for row in listed} == set(OPERATORS)
+    assert all(len(row["meaning"]) > 20 for row in listed)
+
+
+def test_a_manifest_holds_what_the_contract_names(project):
+    manifest = json.loads((project / "manifest.json").read_text())
+    assert manifest.keys() >= MANIFEST_KEYS
+    assert all(layer.keys() >= LAYER_KEYS for layer in manifest["layers"])
+
+
+def test_compile_prints_the_manifest_as_its_only_output(cli, model, tmp_path):
+    words = ("compile", model, "--target", "nucleo-f446re", "-o", tmp_path / "p", "--json")
+    result = cli(*words)
+    assert result.exit_code == 0
+    assert only_json(result.stdout) == json.loads((tmp_path / "p" / "manifest.json").read_text())
+    assert "writing C" in result.stderr
+    again = cli(*words)
+    assert again.exit_code == 0, "an earlier project is replaced"
+    assert only_json(again.stdout) == only_json(result.stdout)
+
+
+@pytest.mark.parametrize("on", ["host", "emulator"])
+def test_verify_counts_bit_exact_outputs(cli, project, on):
+    found = only_json(cli("verify", project, "--on", on, "--json").stdout)
+    assert found["bit_exact"] is True
+    assert found["differing_elements"] == 0
+    assert found["on"] == on
+
+
+def test_verify_finds_a_changed_constant(cli, project, tmp_path):
+    folder = tmp_path / "changed"
+    shutil.copytree(project, folder)
+    source = folder / "tiny.c"
+    head, bias, rest = source.read_text().partition("_bias[4] = {\n    ")
+    assert bias
+    source.write_text(head + bias + "999999" + rest[rest.index(",") :])
+    result = cli("verify", folder, "--json")
+    assert result.exit_code == 1
+    assert only_json(result.stdout)["differing_elements"] > 0
+    assert "NOT bit-exact" in cli("verify", folder, "--on", "host").stdout
+
+
+def test_verify_reports_accuracy_and_differences_from_expected_outputs(cli, project, tmp_path):
+    from tinytailor.compiler import verify
+
+    x = tiny_model.int8_inputs(20)
+    (y,) = verify(project, "host", x)["outputs"]
+    expected = y.copy()
+    expected[3, 1] ^= 1
+    expected[7, :2] ^= 1
+    labels = y.argmax(axis=1)
+    labels[:5] = (labels[:5] + 1) % tiny_model.CLASSES
+    np.savez(tmp_path / "x.npz", x=x, y=labels, logged=expected)
+    words = ("--inputs", tmp_path / "x.npz", "--expect", "logged", "--json")
+    found = only_json(cli("verify", project, *words).stdout)
+    assert found["bit_exact"] is True
+    assert found["accuracy"] == 0.75
+    assert found["expected"] == {
+        "rows": 20,
+        "equal_rows": 18,
+        "differing_elements": 3,
+        "largest_difference": 1,
+    }
+
+
+def test_float_inputs_are_quantized_as_the_model_does(cli, project, tmp_path):
+    q = tiny_model.int8_inputs(6)
+    real = (q.astype(np.float32) - tiny_model.INPUT_ZERO) * np.float32(tiny_model.INPUT_SCALE)
+    np.savez(tmp_path / "q.npz", x=q)
+    np.savez(tmp_path / "f.npz", measured=real.astype(np.float64))
+    from tinytailor.cli.inputs import load_inputs
+
+    manifest = json.loads((project / "manifest.json").read_text())
+    from_float = load_inputs(tmp_path / "f.npz", manifest["inputs"])
+    assert from_float.quantized
+    np.testing.assert_array_equal(from_float.x, q)
+    assert cli("verify", project, "--inputs", tmp_path / "f.npz").exit_code == 0
+
+
+def test_profile_adds_up_and_shows_every_layer(cli, project):
+    values = only_json(cli("profile", project, "--json").stdout)
+    layers = sum(layer["cycles"] for layer in values["layers"])
+    assert layers + values["glue"]["cycles"] == pytest.approx(
+        values["cycles"], abs=len(values["layers"])
+    )
+    shown = cli("profile", project).stdout
+    assert all(layer["name"] in shown for layer in values["layers"])
+    assert "emulated" in shown
+
+
+def test_report_of_a_project_shows_its_manifest(cli, project):
+    manifest = json.loads((project / "manifest.json").read_text())
+    assert only_json(cli("report", project, "--json").stdout) == manifest
+    assert f"{manifest['arena_bytes']} B" in cli("report", project).stdout
+
+
+def test_a_board_of_the_users_own_works_like_a_shipped_one(cli, model, tmp_path):
+    import tinytailor.targets as targets
+    from tinytailor.targets import target_names
+
+    assert "nucleo-l4r5zi" in target_names()
+    shipped = Path(targets.__file__).parent / "boards" / "nucleo-l4r5zi.toml"
+    mine = tmp_path / "mine.toml"
+    name = tomllib.loads(shipped.read_text())["name"]
+    mine.write_text(shipped.read_text().replace(f'"{name}"', '"my-board"', 1))
+    result = cli("compile", model, "--target", mine, "-o", tmp_path / "p", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert only_json(result.stdout)["target"] == "my-board"
+    assert cli("verify", tmp_path / "p").exit_code == 0
+    assert cli("profile", tmp_path / "p").exit_code == 0
+
+
+def test_json_stays_clean_in_a_real_process(project):
+    """Nothing that a library prints lands between the braces."""
+    command = [sys.executable, "-m", "tinytailor.cli", "profile", str(project), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["name"] == "tiny"

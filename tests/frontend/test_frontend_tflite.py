@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MLPerf Tiny int8 models against LiteRT's optimized (XNNPACK) kernels, element for element."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qdq_models import execute
+
+from tinytailor.compiler.frontend import load_model
+from tinytailor.compiler.ops import AveragePool2d, Conv2d, Dense, DepthwiseConv2d, Reshape, Softmax
+from tinytailor.targets.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def folder(data_folder: Path) -> Path:
+    return data_folder / "mlperf_tiny"
+
+
+def in_batches(graph, x: np.ndarray) -> np.ndarray:
+    return np.concatenate([execute(graph, x[i : i + 50]) for i in range(0, len(x), 50)])
+
+
+def test_keyword_spotting_equals_litert_on_all_thousand_recordings(folder: Path) -> None:
+    graph = load_model(folder / "models" / "kws_int8.tflite")
+    kinds = [type(node.op) for node in graph.nodes]
+    assert kinds == [Conv2d, *[DepthwiseConv2d, Conv2d] * 4, AveragePool2d, Reshape, Dense, Softmax]
+    recordings = np.load(folder / "inputs" / "kws01.npz")
+    y = in_batches(graph, recordings["x"][..., None])
+    equal = np.all(y == recordings["tflite_xnnpack"], axis=1)
+    assert np.count_nonzero(equal) == 1000
+    assert np.count_nonzero(y.argmax(axis=1) == recordings["y"]) == 902
+
+
+def test_resnet8_equals_litert_but_for_single_steps(folder: Path, data_folder: Path) -> None:
+    """LiteRT rounds acc * scale in float32: one of 1000 outputs ends on the other side."""
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter
+    path = folder / "models" / "ic_resnet8_int8.tflite"
+    graph = load_model(path)
+    images = np.load(data_folder / "cifar10" / "cifar10_train100_lossless.npz")["x"]
+    x = (images.astype(np.int16) - 128).astype(np.int8)
+    session = interpreter(str(path))
+    session.allocate_tensors()
+    source = session.get_input_details()[0]["index"]
+    result = session.get_output_details()[0]["index"]
+    expected = []
+    for image in x:
+        session.set_tensor(source, image[None])
+        session.invoke()
+        expected.append(session.get_tensor(result)[0].copy())
+    gap = np.abs(in_batches(graph, x).astype(int) - np.array(expected))
+    assert gap.max() <= 1
+    assert np.count_nonzero(gap) <= 1
+
+
+def test_what_micro_kws_needs_is_named(folder: Path) -> None:
+    with pytest.raises(InputError, match="MAX_POOL_2D  tensor micro_kws/max_pooling2d/MaxPool"):
+        load_model(folder / "models" / "micro_kws_m_int8.tflite")
+
+
+@pytest.mark.parametrize("name", ["kws_float32", "ic_resnet8_float"])
+def test_float_models_are_told_to_quantize(name: str, folder: Path) -> None:
+    with pytest.raises(InputError, match="full integer quantization"):
+        load_model(folder / "models" / f"{name}.tflite")
