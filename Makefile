@@ -27,7 +27,7 @@ demo: $(VENV)/.installed-data
 	@echo "The C project is in $(DEMO)/c, the report in $(DEMO)/run/report.md"
 
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -n auto
+	$(VENV)/bin/python -m pytest -n auto --dist loadgroup
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

@@ -89,11 +89,10 @@ def load_inputs(
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
     """Every array of an .npz file, no pickles."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise InputError(
-                    f"{path} is one .npy array; save it as .npz: np.savez(file, x=array)"
-                )
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise InputError(f"{path} is one .npy array; save it as .npz: np.savez(file, x=array)")
+        with archive:
             return {name: archive[name] for name in archive.files}
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None

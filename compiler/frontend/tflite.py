@@ -229,7 +229,7 @@ def named_converter(origins: dict[str, Origin], unsupported: list[Unsupported]) 
                 return self.opaque(operator, origin)
             try:
                 if origin.operator == "FULLY_CONNECTED":
-                    flatten_input(self, operator)
+                    return fully_connected(self, operator)
                 return self.convert_map[origin.operator](op=operator)
             except Exception as error:
                 unsupported.append(Unsupported(origin, f"the importer says: {first_line(error)}"))
@@ -250,15 +250,19 @@ def named_converter(origins: dict[str, Origin], unsupported: list[Unsupported]) 
     return NamedConverter
 
 
-def flatten_input(converter: Any, operator: Any) -> None:
-    """A fully connected layer may read a map as a row, where TVM would multiply its last axis."""
+def fully_connected(converter: Any, operator: Any) -> Any:
+    """The layer on a row: it may read a map as one, where TVM would multiply its last axis."""
     from tvm import relax
     from tvm.relax.frontend.tflite.tflite_frontend import get_tensor_name
 
     tensor, weight = converter.get_input_tensors(operator)[:2]
+    name, table = get_tensor_name(converter.subgraph, tensor.tensor_idx), converter.exp_tab
+    whole = table.get_expr(name)
     row = (1, shape_of(weight.tensor)[-1])
     if shape_of(tensor.tensor) != row:
-        name = get_tensor_name(converter.subgraph, tensor.tensor_idx)
-        table = converter.exp_tab
-        flat = converter.bb.emit(relax.op.reshape(table.get_expr(name), row))
+        flat = converter.bb.emit(relax.op.reshape(whole, row))
         table.set_expr(name, flat, force_override=True)
+    try:
+        return converter.convert_map["FULLY_CONNECTED"](op=operator)
+    finally:
+        table.set_expr(name, whole, force_override=True)  # others may read it as a map

@@ -64,3 +64,24 @@ def test_what_micro_kws_needs_is_named(folder: Path) -> None:
 def test_float_models_are_told_to_quantize(name: str, folder: Path) -> None:
     with pytest.raises(InputError, match="full integer quantization"):
         load_model(folder / "models" / f"{name}.tflite")
+
+
+def test_a_fully_connected_layer_may_read_a_map_as_a_row(folder: Path, tmp_path: Path) -> None:
+    """The same network with its RESHAPE bypassed."""
+    tflite = pytest.importorskip("tflite")
+    data = bytearray((folder / "models" / "kws_int8.tflite").read_bytes())
+    model = tflite.Model.GetRootAsModel(data, 0)
+    subgraph = model.Subgraphs(0)
+    operators = {
+        model.OperatorCodes(operator.OpcodeIndex()).DeprecatedBuiltinCode(): operator
+        for operator in map(subgraph.Operators, range(subgraph.OperatorsLength()))
+    }
+    pool = operators[tflite.BuiltinOperator.AVERAGE_POOL_2D].Outputs(0)
+    wiring = operators[tflite.BuiltinOperator.FULLY_CONNECTED].InputsAsNumpy()
+    wiring.flags.writeable = True
+    wiring[0] = pool
+    (tmp_path / "model.tflite").write_bytes(data)
+    graph = load_model(tmp_path / "model.tflite")
+    recordings = np.load(folder / "inputs" / "kws01.npz")
+    y = execute(graph, recordings["x"][:20, ..., None])
+    np.testing.assert_array_equal(y, recordings["tflite_xnnpack"][:20])

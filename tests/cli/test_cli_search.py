@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The main job end to end, small: measure, search, compile, verify, profile, report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_model import only_json
+
+pytestmark = pytest.mark.xdist_group("cli-search")  # one process, so that it is searched once
+
+BUDGET = {"latency_ms": 2.0, "ram_bytes": 8192, "flash_bytes": 16384}
+EFFORT = (
+    *("--trials", 1, "--search-epochs", 4, "--trial-epochs", 2),
+    *("--epochs", 30, "--quantized-epochs", 4, "--seed", 3),
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    folder: Path
+    words: tuple[Any, ...]
+    report: dict[str, Any]
+
+
+def two_tones(path: Path) -> Path:
+    """Series of 32 samples: a slow or a fast sine of random phase, with noise."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 96)
+    phase = rng.uniform(0, 6.28, (96, 1)) + np.arange(32) * np.where(y, 1.6, 0.3)[:, None]
+    x = np.sin(phase) + rng.normal(0, 0.1, (96, 32))
+    np.savez(path, x=x[:, :, None].astype(np.float32), y=y)
+    return path
+
+
+@pytest.fixture(scope="module")
+def found(cli, tmp_path_factory) -> Found:
+    folder = tmp_path_factory.mktemp("search")
+    target = ("--target", "nucleo-f446re", "--data", f"npz:{two_tones(folder / 'tones.npz')}")
+    table = folder / "tables" / "t.jsonl"
+    measured = cli("measure", *target, "--out", table, "--workers", 2, "--json")
+    assert measured.exit_code == 0, measured.stderr
+    assert only_json(measured.stdout)["rows"] == only_json(measured.stdout)["needed"] > 50
+    words = (*target, "--table", table, "--latency", "2ms", "--ram", "8KiB", "--flash", "16KiB")
+    words = ("search", *words, *EFFORT, "-o", folder / "run", "--json")
+    result = cli(*words)
+    assert result.exit_code == 0, result.stderr
+    return Found(folder, words, only_json(result.stdout))
+
+
+def test_the_accuracy_is_one_number_on_paper_on_the_host_and_on_the_emulated_board(found):
+    integer = found.report["accuracy"]["integer"]
+    assert integer > 0.8
+    assert [check["on"] for check in found.report["verification"]] == ["host", "emulator"]
+    for check in found.report["verification"]:
+        assert check["bit_exact"]
+        assert check["accuracy"] == integer
+        assert check["expected"]["differing_elements"] == 0
+
+
+def test_the_emitted_project_keeps_the_budget_and_the_prediction(found):
+    predicted, profile = found.report["predicted"], found.report["profile"]
+    assert found.report["budget"] == BUDGET
+    assert all(profile[key] <= limit for key, limit in BUDGET.items())
+    assert predicted["arena_bytes"] == profile["arena_bytes"]
+    assert predicted["latency_ms"] == pytest.approx(profile["latency_ms"], rel=0.05)
+    assert predicted["flash_bytes"] == pytest.approx(profile["flash_bytes"], rel=0.05)
+    assert predicted["ram_bytes"] == pytest.approx(profile["ram_bytes"], abs=64)
+
+
+def test_the_report_can_be_printed_again_from_its_files(cli, found):
+    run = found.folder / "run"
+    assert only_json(cli("report", run, "--json").stdout) == found.report
+    shown, written = cli("report", run).stdout, (run / "report.md").read_text()
+    for text in (shown, written):
+        assert f"{found.report['profile']['arena_bytes']} B" in text
+        assert f"{found.report['profile']['latency_ms']:.3f} ms" in text
+        assert f"{100 * found.report['accuracy']['integer']:.2f} %" in text
+        assert "emulated" in text
+
+
+def test_the_project_of_a_search_is_an_ordinary_project(cli, found):
+    run = found.folder / "run"
+    words = ("verify", run / "project", "--inputs", run / "test.npz", "--input-name", "input")
+    checked = only_json(cli(*words, "--expect", "output", "--json").stdout)
+    assert checked["accuracy"] == found.report["accuracy"]["integer"]
+    assert (run / "project" / "Makefile").exists()
+
+
+def test_the_same_command_again_returns_the_same_result(cli, found):
+    before = (found.folder / "run" / "model.onnx").read_bytes()
+    again = only_json(cli(*found.words).stdout)
+    assert again == found.report
+    assert (found.folder / "run" / "model.onnx").read_bytes() == before
+
+
+def test_other_settings_do_not_overwrite_a_run(cli, found):
+    words = [4 if word == 3 else word for word in found.words]
+    result = cli(*words)
+    assert result.exit_code == 2
+    assert "other settings" in result.stderr
+
+
+def test_a_budget_that_nothing_fits_is_told_before_training(cli, found, tmp_path):
+    swap = {"2ms": "1us", found.folder / "run": tmp_path / "run"}
+    result = cli(*(swap.get(word, word) for word in found.words))
+    assert result.exit_code == 3, result.stderr
+    assert "Traceback" not in result.stderr
+    assert json.loads(result.stdout)["exit_code"] == 3
+    assert not (tmp_path / "run").exists()
