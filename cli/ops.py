@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+from typing import Any, cast
 
 from rich.console import Console
 from rich.table import Table
@@ -20,7 +22,13 @@ def run(as_json: Json = False) -> Result:
     rows = []
     for kind, operator in OPERATORS.items():
         module = inspect.getmodule(operator)
-        rows.append({"name": kind, "meaning": first_paragraph(module.__doc__ if module else "")})
+        rows.append(
+            {
+                "name": kind,
+                "meaning": first_paragraph(module.__doc__ if module else ""),
+                "attributes": [field.name for field in dataclasses.fields(cast(Any, operator))],
+            }
+        )
 
     def show(console: Console) -> None:
         table = Table("operator", "meaning")

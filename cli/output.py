@@ -74,7 +74,7 @@ def command(run: Callable[P, Result]) -> Callable[P, None]:
 
 def note(text: str) -> None:
     """A line for the person who watches, on stderr."""
-    _console(sys.stderr).print(text, markup=False)
+    _console(sys.stderr).print(text)
 
 
 @contextlib.contextmanager
@@ -107,4 +107,4 @@ def _fail(message: str, code: int, as_json: bool) -> NoReturn:
 
 def _console(file: TextIO) -> Console:
     width = None if file.isatty() else FILE_COLUMNS
-    return Console(file=file, highlight=False, soft_wrap=True, width=width)
+    return Console(file=file, markup=False, highlight=False, soft_wrap=True, width=width)

@@ -34,7 +34,13 @@ def run(
 ) -> Result:
     """Print the report of a search or of a compiled project again, from its files."""
     report = read_report(folder)
-    return Result(report, lambda console: draw(console, sections(report)))
+    try:
+        parts = sections(report)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"the report in {folder} is not complete ({error!r}); run the command that wrote it again"
+        ) from None
+    return Result(report, lambda console: draw(console, parts))
 
 
 def read_report(folder: Path) -> dict[str, Any]:

@@ -146,6 +146,10 @@ class Parts:
     def _remembered(self) -> dict[OpKey, OperatorCost]:
         return {}
 
+    @cached_property
+    def _priced(self) -> dict[Topology, NetworkCost]:
+        return {}
+
     def operator(self, key: OpKey) -> OperatorCost:
         if key not in self._remembered:
             self._remembered[key] = self.costs.operator(key)
@@ -153,6 +157,11 @@ class Parts:
 
     def part(self, topology: Topology) -> NetworkCost:
         """Of some layers, without the bases: latency and flash add up, RAM is a maximum."""
+        if topology not in self._priced:
+            self._priced[topology] = self._price(topology)
+        return self._priced[topology]
+
+    def _price(self, topology: Topology) -> NetworkCost:
         rows = [self.operator(key) for key in topology.keys(self.costs.isa)]
         alive = alive_bytes(topology)
         return NetworkCost(

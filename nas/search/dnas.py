@@ -33,7 +33,7 @@ from tinytailor.nas.train import cross_entropy, endless_batches, one_cycle
 WEIGHT_RATE = 1e-2
 HOTTEST, COLDEST = 2.0, 0.3
 CERTAINTY = 0.1  # weight of the entropy at the end
-DRAWS = 24
+DRAWS = 16
 WARMUP = 0.15  # share of the epochs in which only weights learn
 
 

@@ -149,6 +149,20 @@ def test_a_missing_compiler_is_a_tool_error(project):
     assert "Traceback" not in done.stderr
 
 
+def test_a_report_that_was_cut_is_refused(cli, tmp_path):
+    (tmp_path / "report.json").write_text('{"kind": "search"}')
+    assert ends_with_a_sentence(cli("report", tmp_path), USAGE, "is not complete")
+    (tmp_path / "report.json").write_text('{"kind": "sea')
+    assert ends_with_a_sentence(cli("report", tmp_path), USAGE, "cannot read")
+
+
+def test_names_are_printed_as_they_are(cli, model, tmp_path):
+    folder = tmp_path / "a[bold]b"
+    result = cli("compile", model, "--target", "nucleo-f446re", "-o", folder)
+    assert str(folder) in result.stdout
+    assert "c[red]d" in cli("verify", tmp_path / "c[red]d").stderr
+
+
 def test_an_error_is_json_too(cli, tmp_path):
     result = cli("report", tmp_path, "--json")
     found = only_json(result.stdout)

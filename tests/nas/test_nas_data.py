@@ -91,7 +91,10 @@ def test_the_first_nan_is_named_with_file_array_and_position(tmp_path: Path) -> 
         ({"split": np.array(["train"] * 7 + ["tset"])}, "array split holds tset, expected only"),
         ({"split": np.array(["train"] * 4)}, r"array split has shape \(4,\), expected \(8,\)"),
         (
-            {"y": np.array([0, 0, 1, 1, 0, 1, 2, 2]), "split": np.array(["train"] * 6 + ["test"] * 2)},
+            {
+                "y": np.array([0, 0, 1, 1, 0, 1, 2, 2]),
+                "split": np.array(["train"] * 6 + ["test"] * 2),
+            },
             "holds the label 2, of which the train part has no series",
         ),
         ({"y": np.array([0, 0, 0, 0, 0, 0, 0, 1])}, "class number 1 has one series"),
@@ -136,7 +139,9 @@ def test_a_folder_named_by_the_environment_is_looked_in_first(
     (tmp_path / "ts_small").mkdir()
     arrays = {"x_train": x[:8], "y_train": y[:8], "x_test": x[8:], "y_test": y[8:]}
     named = {f"Mine/{key}": value for key, value in arrays.items()}
-    np.savez(tmp_path / "ts_small" / "ts_small.npz", **named, **{"Mine/classes": np.array(["a", "b"])})
+    np.savez(
+        tmp_path / "ts_small" / "ts_small.npz", **named, **{"Mine/classes": np.array(["a", "b"])}
+    )
     monkeypatch.setenv("TINYTAILOR_DATA", str(tmp_path))
     assert load("ts-small:Mine", 0).class_names == ("a", "b")
     with pytest.raises(InputError, match="has no set 'Other'; it has: Mine"):

@@ -10,10 +10,10 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from tinytailor.compiler import execute, load_model
+from tinytailor.compiler import execute, key_of, load_model
 from tinytailor.compiler.ops import Conv2d
 from tinytailor.nas.export import export_onnx
-from tinytailor.nas.network import FloatNetwork, as_input
+from tinytailor.nas.network import FloatNetwork, as_input, same_conv
 from tinytailor.nas.qat import QatNetwork, calibrate
 from tinytailor.nas.quantizers import (
     QUANTIZERS,
@@ -63,8 +63,6 @@ def test_folding_the_batch_norm_changes_nothing() -> None:
     for layer in network.topology.convs:
         block, folded = network.block(layer.name), network.folded()[layer.name]
         value = torch.randn((2, folded.weight.shape[1], 9, 5), generator=generator)
-        from tinytailor.nas.network import same_conv
-
         with torch.no_grad():
             expected = block(value)
             actual = same_conv(value, folded.weight, folded.bias, layer.stride)
@@ -199,8 +197,6 @@ def test_the_imported_file_computes_the_integers_of_training_bit_for_bit(
 def test_the_imported_file_needs_only_operators_that_the_space_lists(
     quantizer: Quantizer, tmp_path: Path
 ) -> None:
-    from tinytailor.compiler import key_of
-
     network, _ = trained(quantizer)
     graph = load_model(exported(network.quantized(), tmp_path / "model.onnx"))
     used = {key_of(n, graph, "dsp") for n in graph.nodes if n.op.kind != "reshape"}

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import optuna
 import pytest
@@ -10,6 +12,7 @@ import torch
 from fake_costs import FakeCosts
 from tinytailor.latency_tables import Budget
 from tinytailor.nas.cost import amounts, fit_parts, limits
+from tinytailor.nas.network import FloatNetwork
 from tinytailor.nas.search import ALGORITHMS, Problem
 from tinytailor.nas.search.feasible import feasible_network
 from tinytailor.nas.search.repair import exact_excess, repair
@@ -18,14 +21,13 @@ from tinytailor.nas.train import Training, augment, fit, score
 from tinytailor.targets.errors import BudgetError
 
 BUDGETS = [
-    Budget(latency_ms=0.6),
     Budget(latency_ms=2.0, ram_bytes=6_000, flash_bytes=12_000),
     Budget(latency_ms=0.26, ram_bytes=3_000, flash_bytes=7_000),
     Budget(),
 ]
 
 
-def problem(budget: Budget, epochs: int = 12) -> Problem:
+def problem(budget: Budget, epochs: int = 8) -> Problem:
     space = build_space("timeseries", 48, 3, 2)
     parts = fit_parts(space, FakeCosts(), seed=0)
     generator = torch.Generator().manual_seed(0)
@@ -63,11 +65,11 @@ def test_every_algorithm_depends_on_its_generator_alone(name: str) -> None:
     first = propose(name, task, seed=1)
     torch.manual_seed(2)
     assert propose(name, task, seed=1) == first
-    assert any(propose(name, task, seed=seed) != first for seed in (2, 3, 4))
+    assert any(propose(name, task, seed=seed) != first for seed in (2, 3))
 
 
 def test_the_differentiable_search_spends_a_larger_budget_on_a_larger_network() -> None:
-    tight, wide = (problem(Budget(latency_ms=limit), epochs=24) for limit in (0.4, 1.6))
+    tight, wide = (problem(Budget(latency_ms=limit), epochs=16) for limit in (0.4, 1.6))
     costs = [
         task.parts.costs.network(task.space.topology(propose("dnas", task, seed=0))).latency_ms
         for task in (tight, wide)
@@ -78,7 +80,10 @@ def test_the_differentiable_search_spends_a_larger_budget_on_a_larger_network() 
 @pytest.mark.parametrize(
     ("budget", "sentence"),
     [
-        (Budget(latency_ms=0.01), r"latency 0\.010 ms cannot be met: the smallest achievable .* ms"),
+        (
+            Budget(latency_ms=0.01),
+            r"latency 0\.010 ms cannot be met: the smallest achievable .* ms",
+        ),
         (Budget(ram_bytes=100), r"ram 0\.10 KiB \(100 bytes\) cannot be met: .*KiB"),
         (Budget(flash_bytes=100), r"flash 0\.10 KiB \(100 bytes\) cannot be met: .*KiB"),
     ],
@@ -131,14 +136,12 @@ def test_repair_gives_up_what_is_least_likely() -> None:
     assert dict(fixed.choices)["fusion0.channels"] == wanted
 
 
-def test_training_resumed_from_a_checkpoint_ends_with_the_same_weights(tmp_path) -> None:
-    from tinytailor.nas.network import FloatNetwork
-
+def test_training_resumed_from_a_checkpoint_ends_with_the_same_weights(tmp_path: Path) -> None:
     task = problem(Budget(), epochs=6)
     training = Training(epochs=6, batch=8)
     topology = task.space.topology(task.feasible)
 
-    def train(checkpoint, stop_after: int | None) -> FloatNetwork:
+    def train(checkpoint: Path | None, stop_after: int | None) -> FloatNetwork:
         generator = torch.Generator().manual_seed(3)
         network = FloatNetwork(topology, generator)
 
@@ -177,8 +180,6 @@ def test_augmentation_moves_and_scales_but_keeps_shape_and_source() -> None:
 
 
 def test_a_short_training_learns_two_frequencies() -> None:
-    from tinytailor.nas.network import FloatNetwork
-
     task = problem(Budget())
     generator = torch.Generator().manual_seed(0)
     network = FloatNetwork(task.space.topology(task.feasible), generator)

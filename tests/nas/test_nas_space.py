@@ -131,4 +131,6 @@ def test_alive_bytes_count_what_waits_for_a_later_layer() -> None:
     alive = dict(zip(names, alive_bytes(topology), strict=True))
     waiting = size["fusion0.residual"] + size["fusion0.branch3"]
     assert alive["time0"] == size["time0"]  # the network's input is the caller's
-    assert alive["fusion0.branch5"] == size["fusion0.bottleneck"] + waiting + size["fusion0.branch5"]
+    assert (
+        alive["fusion0.branch5"] == size["fusion0.bottleneck"] + waiting + size["fusion0.branch5"]
+    )
