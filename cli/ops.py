@@ -19,7 +19,7 @@ def run(as_json: Json = False) -> Result:
     """List the integer operators that the compiler lowers, and what each computes."""
     from tinytailor.compiler.ops import OPERATORS
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for kind, operator in OPERATORS.items():
         module = inspect.getmodule(operator)
         rows.append(

@@ -38,7 +38,7 @@ def run(
         parts = sections(report)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"the report in {folder} is not complete ({error!r}); run the command that wrote it again"
+            f"the report in {folder} is not complete ({error!r}); run what wrote it again"
         ) from None
     return Result(report, lambda console: draw(console, parts))
 

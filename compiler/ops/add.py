@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tinytailor.compiler.ir import Shape, Tensor
-from tinytailor.compiler.ops.base import ConstantShapes
+from tinytailor.compiler.ops.base import EXAMPLE_ZERO_POINT, ConstantShapes
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Add:
 
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> Add:
-        return cls(left=601_295, right=873_813, bias=(1 << 19) + 12_345_678)
+        return cls(601_295, 873_813, (1 << 19) + 12_345_678, zero_point=EXAMPLE_ZERO_POINT)
 
     def reference(
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]

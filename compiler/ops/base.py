@@ -14,11 +14,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.quantization import Requant
 
 if TYPE_CHECKING:
     from tinytailor.compiler.mcu.kernel import TirKernel
 
 ConstantShapes = Mapping[str, tuple[Shape, str]]  # role -> (shape, dtype name)
+
+# Operators made from a key stand for all that share it. Zero would be folded away by compilers;
+# the zero points of real layers hardly ever are zero.
+EXAMPLE_ZERO_POINT = -5
+
+
+def example_requant(attributes: Mapping[str, Any]) -> Requant:
+    """The requantization of an operator made from its key."""
+    return Requant(EXAMPLE_ZERO_POINT, shift=int(attributes["shifted"]))
 
 
 class Operator(Protocol):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import ConstantShapes
+from tinytailor.compiler.ops.base import ConstantShapes, example_requant
 from tinytailor.compiler.quantization import Requant
 from tinytailor.targets.errors import InputError
 
@@ -49,7 +49,7 @@ class Dense:
 
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> Dense:
-        return cls(int(attributes["out_features"]), Requant(shift=int(attributes["shifted"])))
+        return cls(int(attributes["out_features"]), example_requant(attributes))
 
     def reference(
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]

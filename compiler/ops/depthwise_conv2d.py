@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import ConstantShapes
+from tinytailor.compiler.ops.base import (
+    EXAMPLE_ZERO_POINT,
+    ConstantShapes,
+    example_requant,
+)
 from tinytailor.compiler.ops.geometry import Padding, Pair, output_size, padding4, pair, windows
 from tinytailor.compiler.quantization import Requant
 
@@ -68,7 +72,8 @@ class DepthwiseConv2d:
             pair(attributes["stride"]),
             padding4(attributes["padding"]),
             pair(attributes["dilation"]),
-            requant=Requant(shift=int(attributes["shifted"])),
+            input_zero_point=EXAMPLE_ZERO_POINT,
+            requant=example_requant(attributes),
         )
 
     def reference(

@@ -33,7 +33,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import ConstantShapes
+from tinytailor.compiler.ops.base import (
+    EXAMPLE_ZERO_POINT,
+    ConstantShapes,
+    example_requant,
+)
 from tinytailor.compiler.quantization import Requant
 from tinytailor.targets.errors import InputError
 
@@ -81,8 +85,9 @@ class SquareDeformDW:
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> SquareDeformDW:
         return cls(
+            input_zero_point=EXAMPLE_ZERO_POINT,
             offset_shift=int(attributes["offset_shifted"]),
-            requant=Requant(shift=int(attributes["shifted"])),
+            requant=example_requant(attributes),
         )
 
     def dilations(self, x: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:

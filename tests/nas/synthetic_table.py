@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
 from fake_costs import FakeCosts
+
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables import Glue, Header, LatencyTable, Measurement, Work
 from tinytailor.nas.spaces import Space

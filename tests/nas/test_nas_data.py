@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from tinytailor.nas.data import load
 from tinytailor.targets.errors import InputError, ToolError
 

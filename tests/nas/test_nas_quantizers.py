@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every quantizer must do, and that int8 training, graph and ONNX compute the same integers."""
+"""What every quantizer must do, and that training, graph and ONNX compute the same integers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+
 from tinytailor.compiler import execute, key_of, load_model
 from tinytailor.compiler.ops import Conv2d
 from tinytailor.nas.export import export_onnx

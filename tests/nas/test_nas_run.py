@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from synthetic_table import write_table
+
 from tinytailor.compiler import execute, load_model
 from tinytailor.nas.run import Progress, SearchResult, SearchSettings, search
 from tinytailor.nas.spaces import Architecture, build_space

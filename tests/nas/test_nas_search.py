@@ -10,6 +10,7 @@ import optuna
 import pytest
 import torch
 from fake_costs import FakeCosts
+
 from tinytailor.latency_tables import Budget
 from tinytailor.nas.cost import amounts, fit_parts, limits
 from tinytailor.nas.network import FloatNetwork

@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 import pytest
 from fake_costs import FakeCosts
+
 from tinytailor.compiler.ir import check
 from tinytailor.nas.cost import Parts, alive_bytes, amounts, fit_parts
 from tinytailor.nas.graphs import placeholder_graph

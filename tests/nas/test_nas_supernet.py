@@ -10,6 +10,7 @@ import pytest
 import torch
 from fake_costs import FakeCosts
 from test_nas_space import everything, tiny_space
+
 from tinytailor.latency_tables import Budget
 from tinytailor.nas.cost import Parts, amounts, fit_parts
 from tinytailor.nas.expected import ExpectedCost, expected_cost, penalty, price_slots, smooth_max
