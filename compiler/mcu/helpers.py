@@ -21,6 +21,7 @@ static inline int32_t tt_requantize(int32_t acc, int32_t multiplier)
 }
 """
 
+# Word accesses go through __builtin_memcpy, which stays one instruction under -ffreestanding, too.
 _WIDEN = """\
 /* int8 to int16, in order. */
 static inline void tt_widen(int16_t *to, const int8_t *from, int32_t count)
@@ -28,13 +29,13 @@ static inline void tt_widen(int16_t *to, const int8_t *from, int32_t count)
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
     for (int32_t words = count >> 2; words > 0; --words) {
         uint32_t word, even, odd, low, high;
-        memcpy(&word, from, 4);
+        __builtin_memcpy(&word, from, 4);
         __asm__("sxtb16 %0, %1" : "=r"(even) : "r"(word));
         __asm__("sxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(word));
         __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(low) : "r"(even), "r"(odd));
         __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(high) : "r"(odd), "r"(even));
-        memcpy(to, &low, 4);
-        memcpy(to + 2, &high, 4);
+        __builtin_memcpy(to, &low, 4);
+        __builtin_memcpy(to + 2, &high, 4);
         from += 4;
         to += 4;
     }
@@ -77,6 +78,18 @@ static inline int32_t tt_max(int32_t a, int32_t b)
 """
 
 
+_SATURATE8 = """\
+static inline int32_t tt_saturate8(int32_t value)
+{
+#if defined(__ARM_FEATURE_SAT) && __ARM_FEATURE_SAT
+    __asm__("ssat %0, #8, %1" : "=r"(value) : "r"(value));
+    return value;
+#else
+    return value < -128 ? -128 : value > 127 ? 127 : value;
+#endif
+}
+"""
+
 HELPERS: dict[str, str] = {
     "requantize": _REQUANTIZE,
     "widen": _WIDEN,
@@ -84,4 +97,5 @@ HELPERS: dict[str, str] = {
     "fill16": _FILL16,
     "min": _MIN,
     "max": _MAX,
+    "saturate8": _SATURATE8,
 }

@@ -179,21 +179,37 @@ def _conjunction(condition: Any) -> list[Any]:
     return [condition]
 
 
+def _innermost(node: Any) -> tuple[Any, list[Any]]:
+    """What a nest of loops repeats, and the variables of its loops."""
+    variables = []
+    while isinstance(node, tirx.For):
+        variables.append(node.loop_var)
+        node = node.body
+    return node, variables
+
+
+def _with_body(node: Any, body: Any) -> Any:
+    """The nest of loops ``node`` around another body."""
+    if not isinstance(node, tirx.For):
+        return body
+    inner = _with_body(node.body, body)
+    return tirx.For(node.loop_var, node.min, node.extent, node.kind, inner)
+
+
 def _hoisted_condition(node: Any, scope: _Scope) -> bool:
-    """``for v: y[v] = (c && d) ? a : b`` with c free of v: two loops under one ``if (c)``."""
-    store = node.body
+    """A nest of ``y[v] = (c && d) ? a : b`` with c free of its variables: nests under one if."""
+    store, variables = _innermost(node)
     if not isinstance(store, tirx.BufferStore) or not _is_call(store.value, "if_then_else"):
         return False
     condition, inside, outside = store.value.args
     parts = _conjunction(condition)
-    fixed = [part for part in parts if not _uses(part, node.loop_var)]
-    if not fixed:
+    varying = [part for part in parts if any(_uses(part, v) for v in variables)]
+    if len(varying) == len(parts):
         return False
-    varying = [part for part in parts if _uses(part, node.loop_var)]
+    fixed = [part for part in parts if not any(_uses(part, v) for v in variables)]
 
     def with_value(value: Any) -> Any:
-        body = tirx.BufferStore(store.buffer, value, store.indices)
-        return tirx.For(node.loop_var, node.min, node.extent, node.kind, body)
+        return _with_body(node, tirx.BufferStore(store.buffer, value, store.indices))
 
     if varying:
         inside = tirx.if_then_else(tirx.all(*varying), inside, outside)
@@ -278,6 +294,10 @@ def _expression(node: Any, scope: _Scope) -> tuple[str, int]:
         return _binary(node, scope)
     if kind in (tirx.FloorDiv, tirx.FloorMod):
         return _floor(node, scope)
+    saturated = _saturated(node)
+    if saturated is not None:
+        scope.out.helpers.add("saturate8")
+        return f"tt_saturate8({_bare(saturated, scope)})", _ATOM
     if kind in (tirx.Max, tirx.Min):
         helper = kind.__name__.lower()
         scope.out.helpers.add(helper)
@@ -287,6 +307,16 @@ def _expression(node: Any, scope: _Scope) -> tuple[str, int]:
     if kind is ir.Call:
         return _call(node, scope)
     raise UnknownNodeError(f"no C for the TIR expression {kind.__name__}")
+
+
+def _saturated(node: Any) -> Any | None:
+    """x of max(min(x, 127), -128), which cores have an instruction for."""
+    if not (isinstance(node, tirx.Max) and isinstance(node.a, tirx.Min)):
+        return None
+    low, high = node.b, node.a.b
+    if not (isinstance(low, IntImm) and isinstance(high, IntImm)):
+        return None
+    return node.a.a if (int(low.value), int(high.value)) == (-128, 127) else None
 
 
 def _binary(node: Any, scope: _Scope) -> tuple[str, int]:

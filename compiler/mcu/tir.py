@@ -103,9 +103,9 @@ def lower(func: tirx.PrimFunc) -> tirx.PrimFunc:
 
 
 def tensorize_tile(schedule: s_tir.Schedule, product: Any, intrinsic: str, axes: int = 3) -> None:
-    """Clear the tile of ``product`` first, then run ``intrinsic`` over its innermost loops.
+    """Set up the tile of ``product`` first, then run ``intrinsic`` over its innermost loops.
 
-    Clearing is unrolled: with constant indices the tile lives in registers.
+    Setting it up is unrolled: with constant indices the tile lives in registers.
     """
     first = schedule.get_loops(product)[-axes]
     clear = schedule.decompose_reduction(product, first)

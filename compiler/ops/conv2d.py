@@ -123,6 +123,13 @@ class Conv2d:
         arguments = ("x0", "weight", "bias", "multiplier", "y")
         return TirKernel(schedule.mod["main"], arguments, packed, (block,) if block else ())
 
+    def _pixels(self, oh: int, ow: int, p: int) -> Pair:
+        """Outputs as lines of pixels that divide into tiles, if rows, columns or all of them do.
+
+        A line is a row of the map; the whole map, as one line, where rows would waste pixels.
+        """
+        return (oh, ow) if ow % p == 0 else (1, oh * ow)
+
     def _computation(self, shape: Shape, packed: Mapping[str, np.ndarray], p: int) -> Any:
         """Gather, product, requantization; rows and columns in multiples of the tile."""
         from tvm import te, tirx
@@ -130,33 +137,35 @@ class Conv2d:
         from tinytailor.compiler.mcu import tir
 
         _, oh, ow, oc = self.output_shape(shape)
-        channels, pixels = shape[3], oh * ow
+        lines, pixels = self._pixels(oh, ow, p)
+        channels, rows = shape[3], -(-pixels // p) * p
         run = self.kernel[1] * channels
-        depth, rows = self.kernel[0] * run, -(-pixels // p) * p
+        depth = self.kernel[0] * run
         x = te.placeholder(shape, "int8", name="x")
         w, b, m = (te.placeholder(a.shape, a.dtype.name, name=r) for r, a in packed.items())
         at = tir.padded(x, self.padding, self.input_zero_point, "int16")
 
-        def gather(pixel: Any, k: Any) -> Any:
+        def gather(line: Any, pixel: Any, k: Any) -> Any:
+            h, v = (line, pixel) if pixels == ow else (pixel // ow, pixel % ow)
             value = at(
-                (pixel // ow) * self.stride[0] + (k // run) * self.dilation[0],
-                (pixel % ow) * self.stride[1] + (k % run) // channels * self.dilation[1],
+                h * self.stride[0] + (k // run) * self.dilation[0],
+                v * self.stride[1] + (k % run) // channels * self.dilation[1],
                 k % channels,
             )
             if rows == pixels:
                 return value
             return tirx.if_then_else(pixel < pixels, value, tir.const(0, "int16"))
 
-        patch = te.compute((rows, depth), gather, name="patch")
+        patch = te.compute((lines, rows, depth), gather, name="patch")
         k = te.reduce_axis((0, depth), "k")
         acc = te.compute(
-            (rows, w.shape[0]),
-            lambda i, o: te.sum(tir.int32(patch[i, k]) * tir.int32(w[o, k]), axis=k),
+            (lines, rows, w.shape[0]),
+            lambda h, v, o: te.sum(tir.int32(patch[h, v, k]) * tir.int32(w[o, k]), axis=k),
             name="acc",
         )
         y = te.compute(
-            (pixels, oc),
-            lambda i, o: tir.requantize(acc[i, o] + b[o], m[o], self.requant),
+            (lines, pixels, oc),
+            lambda h, v, o: tir.requantize(acc[h, v, o] + b[o], m[o], self.requant),
             name="y",
         )
         return tir.schedule_of((x, w, b, m, y))
@@ -167,18 +176,22 @@ class Conv2d:
         """Tiles of pixels outside, tiles of channels inside; a row of patches per pixel tile."""
         from tinytailor.compiler.mcu import intrinsics, tir
 
-        pixel, channel = schedule.get_loops(schedule.get_sblock("y"))
+        _, pixel, channel = schedule.get_loops(schedule.get_sblock("y"))
         outer_pixel, inner_pixel = schedule.split(pixel, [None, tile[0]])
         outer_channel, inner_channel = schedule.split(channel, [None, tile[1]])
         schedule.reorder(outer_pixel, outer_channel, inner_pixel, inner_channel)
         product, patches = schedule.get_sblock("acc"), schedule.get_sblock("patch")
         schedule.compute_at(product, outer_channel, preserve_unit_loops=True)
         schedule.compute_at(patches, outer_pixel, preserve_unit_loops=True)
-        gather = schedule.get_loops(patches)[-1]
+        # Rows of the window outside the pixels of the tile: whether a row lies inside the map is
+        # asked once for all of them. Runs are as long as they are contiguous.
+        *_, pixels, depth = schedule.get_loops(patches)
         if self.dilation[1] == 1 and not (self.padding[1] or self.padding[3]):
-            schedule.split(gather, [self.kernel[0], self.kernel[1] * channels])
+            row, run = schedule.split(depth, [self.kernel[0], self.kernel[1] * channels])
+            schedule.reorder(row, pixels, run)
         else:
-            schedule.split(gather, [self.kernel[0], self.kernel[1], channels])
+            row, column, run = schedule.split(depth, [*self.kernel, channels])
+            schedule.reorder(row, pixels, column, run)
         if block is None:
             schedule.decompose_reduction(product, schedule.get_loops(product)[-1])
             return

@@ -20,15 +20,17 @@
 enum { MAX_DEPTH = 64, NONE = -1, START = 0 };
 
 typedef int (*read_register_fn)(void *engine, int id, void *value);
+typedef int (*write_register_fn)(void *engine, int id, const void *value);
 typedef int (*read_memory_fn)(void *engine, uint64_t address, void *bytes, uint64_t size);
 typedef int (*stop_fn)(void *engine);
 
 /* What the emulator offers, and where things are. */
 struct setup {
     read_register_fn read_register;
+    write_register_fn write_register;
     read_memory_fn read_memory;
     stop_fn stop_engine;
-    int32_t link_register, program_counter;
+    int32_t link_register, program_counter, status_register;
     uint32_t stop, flash_begin, flash_end;
     int32_t aligned_only;
 };
@@ -241,6 +243,20 @@ static void unaligned(struct counter *c, void *engine, int size)
     }
 }
 
+/* The emulator restores the IT state before it calls a hook, for the hook to see, and forgets to
+ * take it back: the next block would be translated as if it stood in the IT block, and be found
+ * again under the same address later. The rest of the running block does not read it. */
+static void leave_it_block(struct counter *c, void *engine)
+{
+    uint32_t status = 0;
+    const uint32_t it_bits = 0x0600FC00u;
+    c->setup.read_register(engine, c->setup.status_register, &status);
+    if (status & it_bits) {
+        status &= ~it_bits;
+        c->setup.write_register(engine, c->setup.status_register, &status);
+    }
+}
+
 void on_access(void *engine, int kind, uint64_t address, int size, int64_t value, void *user)
 {
     struct counter *c = user;
@@ -251,6 +267,9 @@ void on_access(void *engine, int kind, uint64_t address, int size, int64_t value
     if (address - c->setup.flash_begin < c->setup.flash_end - c->setup.flash_begin) {
         c->reads[2 * c->region] += 1; /* flash is not written: that is a fault */
         c->reads[2 * c->region + 1] += (uint64_t)size;
+    }
+    if (!c->setup.aligned_only) {
+        leave_it_block(c, engine); /* ARMv6-M has no IT blocks */
     }
 }
 

@@ -65,8 +65,14 @@ class Setup(ctypes.Structure):
     """``struct setup`` of counter.c."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("read_register", "read_memory", "stop_engine")),
-        *((name, ctypes.c_int32) for name in ("link_register", "program_counter")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("read_register", "write_register", "read_memory", "stop_engine")
+        ),
+        *(
+            (name, ctypes.c_int32)
+            for name in ("link_register", "program_counter", "status_register")
+        ),
         *((name, ctypes.c_uint32) for name in ("stop", "flash_begin", "flash_end")),
         ("aligned_only", ctypes.c_int32),
     )
@@ -92,10 +98,11 @@ class Counter:
         setup = Setup(
             *(
                 ctypes.cast(getattr(uclib, f"uc_{name}"), ctypes.c_void_p)
-                for name in ("reg_read", "mem_read", "emu_stop")
+                for name in ("reg_read", "reg_write", "mem_read", "emu_stop")
             ),
             arm_const.UC_ARM_REG_LR,
             arm_const.UC_ARM_REG_PC,
+            arm_const.UC_ARM_REG_XPSR,
             job["stop"],
             flash,
             flash + size,

@@ -79,7 +79,7 @@ def test_predicted_memory_is_close_to_the_linked_image(priced):
     board, graph, table, manifest = priced
     cost = network_cost(graph, table, board)
     assert -16 <= cost.ram_bytes - manifest["ram_bytes"] <= 64
-    assert cost.flash_bytes == pytest.approx(manifest["flash_bytes"], rel=0.06)
+    assert cost.flash_bytes == pytest.approx(manifest["flash_bytes"], rel=0.01)
 
 
 def test_a_cost_says_where_its_numbers_come_from(priced):

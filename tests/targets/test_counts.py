@@ -7,6 +7,7 @@ import json
 import struct
 import subprocess
 import sys
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,3 +144,30 @@ def test_flash_reads_are_counted_access_by_access(
     found = [(r.counts[""].flash_loads, r.counts[""].flash_bytes) for r in results]
     pool = 1  # the address of the table
     assert found == [(loads + pool, 4 * (loads + pool)) for loads in (1000, 4, 2, 0)]
+
+
+CONDITIONAL_LOAD = """
+#include <stdint.h>
+/* A load that ends both an IT block and a translated block: x[1] counts 10 rounds, x[2] 10. */
+__attribute__((naked)) void run(int32_t *x);
+__attribute__((naked)) void run(int32_t *x)
+{
+    __asm volatile(".syntax unified\\n push {r4, lr}\\n movs r1, #0\\n movs r2, #0\\n movs r3, #1\\n"
+                   "1: cmp r3, #5\\n it ls\\n ldrls r4, [r0]\\n b 2f\\n"
+                   "2: adds r1, r1, #1\\n adds r2, r2, #1\\n b 3f\\n"
+                   "3: adds r3, r3, #1\\n cmp r3, #11\\n bne 1b\\n"
+                   "str r1, [r0, #4]\\n str r2, [r0, #8]\\n pop {r4, pc}");
+}
+"""
+
+
+@pytest.mark.parametrize("core", ["cortex-m3", "cortex-m4", "cortex-m33"])
+def test_counting_does_not_change_what_conditional_loads_do(
+    core: str, board_of: Callable[[str], Board], build: Callable[..., Path]
+) -> None:
+    board = board_of(core)
+    elf = build(CONDITIONAL_LOAD, board, "run")
+    call = Call("run", (Buffer(16, INPUT, read_back=True),))
+    for count in (False, True):
+        (result,) = run(elf, board, [call], count=count)
+        assert struct.unpack("<4i", result.outputs[0])[1:3] == (10, 10)
