@@ -67,7 +67,10 @@ def key_of(node: Node, graph: Graph, isa: str) -> OpKey:
 
 
 def example_constants(op: Operator, shapes: tuple[Shape, ...], seed: int) -> dict[str, np.ndarray]:
-    """Seeded random constants of the right shapes; multipliers that keep outputs in range."""
+    """Seeded random constants of the right shapes, of sizes that real layers have.
+
+    Compilers put constants into instructions where they can, and small ones take fewer.
+    """
     rng = np.random.default_rng(seed)
     constants: dict[str, np.ndarray] = {}
     for role, (shape, dtype) in op.constant_shapes(*shapes).items():
@@ -75,6 +78,8 @@ def example_constants(op: Operator, shapes: tuple[Shape, ...], seed: int) -> dic
             constants[role] = rng.integers(-127, 128, shape).astype(np.int8)
         elif "multiplier" in role:
             constants[role] = multipliers(rng.uniform(0.0005, 0.005, shape).astype(np.float32))[0]
+        elif "bias" in role:
+            constants[role] = rng.integers(-(1 << 16), 1 << 16, shape).astype(np.int32)
         else:
             constants[role] = rng.integers(1, 1 << 12, shape).astype(np.int32)
     return constants

@@ -31,7 +31,7 @@ class TirKernel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kernel:
-    """The C function of one node. ``body`` refers to constants as ``<symbol>_<role>``."""
+    """The C function of one node. ``body`` knows the constants by their roles."""
 
     symbol: str
     body: tuple[str, ...]
@@ -54,12 +54,8 @@ def print_kernel(
     from tinytailor.compiler.mcu.render import render
     from tinytailor.compiler.mcu.tir import lower
 
-    names = [
-        f"{symbol}_{argument}" if argument in kernel.constants else argument
-        for argument in kernel.arguments
-    ]
     externs = {intrinsic.function: intrinsic.function for intrinsic in kernel.intrinsics}
-    rendered = render(lower(kernel.func), names, externs)
+    rendered = render(lower(kernel.func), kernel.arguments, externs)
     helpers: dict[str, str] = {}
     for name in sorted(rendered.helpers & HELPERS.keys()):
         helpers[f"tt_{name}"] = HELPERS[name]

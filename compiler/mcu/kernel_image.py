@@ -23,8 +23,6 @@ _HEAD = """\
 #include <stdint.h>
 #include <string.h>
 
-#define TT_ALIGNED(n) __attribute__((aligned(n)))
-
 int main(void)
 {
     return 0;
@@ -68,7 +66,7 @@ def kernel_image(
         if len(graph.nodes) != 1 or graph.nodes[0].op.kind == "reshape":
             raise InputError(f"kernel {symbol}: expected a graph of one computing node")
         kernels.append(source.lower_node(graph, graph.nodes[0], board.core.isa, symbol))
-    parts = [_HEAD, *source.helper_texts(kernels)]
+    parts = [_HEAD, source.MACROS, *source.helper_texts(kernels)]
     parts += [source.kernel_text(k, k.symbol, storage="__attribute__((noinline))") for k in kernels]
     text = folder / "kernels.c"
     text.write_text("\n".join(parts))

@@ -62,6 +62,7 @@ def write_sources(
         "macs": graph.macs,
         "constant_bytes": network.constant_bytes,
         "arena_bytes": network.plan.arena_bytes,
+        "macros": source.MACROS,
         "helpers": source.helper_texts(network.kernels.values()),
         "layers": [
             source.kernel_text(network.kernels[node.name], source.describe(graph, node))

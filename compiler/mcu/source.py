@@ -15,6 +15,13 @@ from tinytailor.compiler.mcu.kernel import Kernel, print_kernel
 from tinytailor.compiler.memory import MemoryPlan, plan, scratch_name
 from tinytailor.compiler.ops.base import HasKernel
 
+# Of every emitted C file.
+MACROS = """\
+#define TT_ALIGNED(n) __attribute__((aligned(n)))
+/* Hides what a pointer points to: the code of a layer shall not depend on its weights. */
+#define TT_OPAQUE(p) __asm__("" : "+r"(p))
+"""
+
 _PER_LINE = {"int8": 20, "int32": 8}
 
 
@@ -75,7 +82,11 @@ def array_text(name: str, array: np.ndarray) -> str:
 
 
 def kernel_text(kernel: Kernel, comment: str, storage: str = "TT_LAYER") -> str:
-    """Constants and function of a kernel."""
+    """Constants and function of a kernel.
+
+    The compiler must not look into the constants: with their values in hand it makes other code for
+    the same operator, and what a table says of an operator would not hold for all its weights.
+    """
     parts = [
         array_text(f"{kernel.symbol}_{role}", array) for role, array in kernel.constants.items()
     ]
@@ -84,7 +95,12 @@ def kernel_text(kernel: Kernel, comment: str, storage: str = "TT_LAYER") -> str:
     if kernel.scratch_bytes:
         parameters.append("uint8_t *scratch")
     head = f"{storage} void {kernel.symbol}({', '.join(parameters)})".lstrip()
-    parts.append(f"/* {comment} */\n{head}\n{{\n" + "\n".join(kernel.body) + "\n}")
+    opaque = []
+    for role, array in kernel.constants.items():
+        opaque.append(f"    const {array.dtype.name}_t *{role} = {kernel.symbol}_{role};")
+    opaque += [f"    TT_OPAQUE({role});" for role in kernel.constants]
+    body = "\n".join((*opaque, *kernel.body))
+    parts.append(f"/* {comment} */\n{head}\n{{\n{body}\n}}")
     return "\n\n".join(parts) + "\n"
 
 

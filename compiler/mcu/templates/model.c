@@ -14,8 +14,7 @@
 #else
 #define TT_LAYER static
 #endif
-#define TT_ALIGNED(n) __attribute__((aligned(n)))
-
+{{ macros }}
 {% for text in helpers %}
 {{ text }}
 {% endfor %}
