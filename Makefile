@@ -15,16 +15,12 @@ PACKAGES = cli compiler latency_tables nas targets
 
 .PHONY: demo test lint types clean
 
-# A network for wrist-worn motion data that answers within 4 ms on an emulated Cortex-M4 board.
+# A network for wrist-worn motion data that answers within 2 ms on an emulated Cortex-M4 board.
 demo: $(VENV)/.installed-data
 	rm -rf $(DEMO)
-	$(TT) measure --target $(TARGET) --data $(DATA) --out $(DEMO)/table.jsonl --workers 2
-	$(TT) search --target $(TARGET) --data $(DATA) --latency 4ms --ram 16KiB --flash 32KiB \
-	    --table $(DEMO)/table.jsonl --trials 2 --seed 0 --out $(DEMO)/run --json > $(DEMO)/search.json
-	$(TT) compile $(DEMO)/run/model.onnx --target $(TARGET) --out $(DEMO)/c
-	$(TT) verify $(DEMO)/c --on emulator --inputs $(DEMO)/run/test.npz
-	$(TT) report $(DEMO)/run
-	@echo "The C project is in $(DEMO)/c, the report in $(DEMO)/run/report.md"
+	$(TT) measure --data $(DATA) --target $(TARGET) --out $(DEMO)/table.jsonl --workers 2
+	$(TT) search --data $(DATA) --space timeseries --target $(TARGET) \
+	    --latency 2ms --ram 24KiB --flash 48KiB --table $(DEMO)/table.jsonl -o $(DEMO)/run
 
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -n auto --dist loadgroup
@@ -54,4 +50,5 @@ $(VENV)/.installed-data: $(VENV)/.torch pyproject.toml
 
 $(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml
 	$(PIP) -e '.[data,dev]'
+	$(PIP) --no-deps hls4ml==1.3.0  # for its ap_int headers alone
 	touch $@

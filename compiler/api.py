@@ -14,12 +14,13 @@ from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, check
 from tinytailor.compiler.project import (
     GRAPH,
+    TARGET,
     check_name,
     new_project,
     read_manifest,
     write_manifest,
 )
-from tinytailor.compiler.serialize import load_graph
+from tinytailor.compiler.serialize import load_graph, save_graph
 from tinytailor.targets import Board, Fpga, load_target
 from tinytailor.targets.errors import InputError
 
@@ -62,11 +63,11 @@ def compile_model(
             )
         else:
             from tinytailor.compiler import fpga
-            from tinytailor.compiler.serialize import save_graph
 
             on_step("writing the HLS project")
             manifest = fpga.emit(graph, target, folder, name, model_sha256=model_sha256)
-            save_graph(graph, folder / GRAPH)
+        save_graph(graph, folder / GRAPH)
+        (folder / TARGET).write_text(target.definition, "utf-8")
         write_manifest(folder, manifest)
     return manifest
 
@@ -74,7 +75,7 @@ def compile_model(
 def load_project(folder: Path) -> tuple[dict[str, Any], Graph, Board | Fpga]:
     """Manifest, integer graph and target of a compiled project."""
     manifest = read_manifest(folder)
-    return manifest, load_graph(folder / GRAPH), load_target(manifest["target"])
+    return manifest, load_graph(folder / GRAPH), load_target(str(folder / TARGET))
 
 
 def check_inputs(graph: Graph, inputs: Sequence[np.ndarray]) -> None:

@@ -19,6 +19,7 @@ from tinytailor.targets.errors import InputError
 
 MANIFEST = "manifest.json"
 GRAPH = "graph.npz"
+TARGET = "target.toml"
 GENERATOR = "tinytailor"
 _C_KEYWORDS = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if "

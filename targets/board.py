@@ -13,7 +13,7 @@ the data reads from flash. The constants are fitted on measurements of the real 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -78,6 +78,7 @@ class Board:
     flash: MemoryRegion
     ram: MemoryRegion
     latency: LatencyModel
+    definition: str = field(default="", repr=False, compare=False)  # the text of its file
     kind: Literal["mcu"] = "mcu"
 
 
@@ -100,7 +101,7 @@ def load_board(path: Path) -> Board:
         raise InputError(f'{path}: "memory.flash" and "memory.ram" overlap.')
     latency = _latency(table.table("latency"))
     table.finish()
-    return Board(name, core, clock_hz, flash, ram, latency)
+    return Board(name, core, clock_hz, flash, ram, latency, path.read_text("utf-8"))
 
 
 def _region(table: TomlTable) -> MemoryRegion:

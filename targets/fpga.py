@@ -6,7 +6,7 @@ Boards are TOML files; ``load_fpga`` turns one into a frozen record or says whic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -55,6 +55,7 @@ class Fpga:
     engine: Engine
     call_cycles: int
     latency_source: str
+    definition: str = field(default="", repr=False, compare=False)  # the text of its file
     kind: Literal["fpga"] = "fpga"
 
     @property
@@ -82,6 +83,7 @@ def load_fpga(path: Path) -> Fpga:
         engine=_engine(table.table("engine")),
         call_cycles=latency.integer("call_cycles", minimum=0),
         latency_source=latency.text("source"),
+        definition=path.read_text("utf-8"),
     )
     for part in (resources, memory, latency, table):
         part.finish()

@@ -15,8 +15,7 @@ import numpy as np
 
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.mcu import source
-from tinytailor.compiler.project import GRAPH, tool_version
-from tinytailor.compiler.serialize import save_graph
+from tinytailor.compiler.project import tool_version
 from tinytailor.targets import (
     Board,
     Buffer,
@@ -85,7 +84,6 @@ def write_sources(
         (folder / target).write_text(environment.get_template(template).render(context))
     (folder / "startup.c").write_text(startup_source())
     (folder / f"{board.name}.ld").write_text(linker_script(board))
-    save_graph(graph, folder / GRAPH)
 
 
 def build(project: Path, name: str, board: Board, toolchain: Toolchain, folder: Path) -> Image:

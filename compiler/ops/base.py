@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 ConstantShapes = Mapping[str, tuple[Shape, str]]  # role -> (shape, dtype name)
 
 # Operators made from a key stand for all that share it. Zero would be folded away by compilers;
-# the zero points of real layers hardly ever are zero.
-EXAMPLE_ZERO_POINT = -5
+# most layers end in a ReLU and so have this zero point.
+EXAMPLE_ZERO_POINT = -128
 
 
 def example_requant(attributes: Mapping[str, Any]) -> Requant:

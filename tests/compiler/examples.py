@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shapes every operator is tried with, on every core: the conformance kit of the operators.
 
 A new operator adds its examples here and is tested everywhere without further code.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small integer graphs for the tests of the compiler."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The arena planner: nothing alive at once overlaps, and the size is what it says."""
 
 from __future__ import annotations

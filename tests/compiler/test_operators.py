@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every operator computes the same integers everywhere: numpy, TIR through LLVM, C on each core."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Emitted projects: complete, clean under strict compilers, exact, reproducible, all or nothing."""
 
 from __future__ import annotations

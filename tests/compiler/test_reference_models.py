@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MLPerf Tiny models: the outputs of LiteRT on real inputs, and the cost reached before."""
 
 from __future__ import annotations

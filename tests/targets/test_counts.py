@@ -7,7 +7,6 @@ import json
 import struct
 import subprocess
 import sys
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,7 +151,8 @@ CONDITIONAL_LOAD = """
 __attribute__((naked)) void run(int32_t *x);
 __attribute__((naked)) void run(int32_t *x)
 {
-    __asm volatile(".syntax unified\\n push {r4, lr}\\n movs r1, #0\\n movs r2, #0\\n movs r3, #1\\n"
+    __asm volatile(".syntax unified\\n push {r4, lr}\\n"
+                   "movs r1, #0\\n movs r2, #0\\n movs r3, #1\\n"
                    "1: cmp r3, #5\\n it ls\\n ldrls r4, [r0]\\n b 2f\\n"
                    "2: adds r1, r1, #1\\n adds r2, r2, #1\\n b 3f\\n"
                    "3: adds r3, r3, #1\\n cmp r3, #11\\n bne 1b\\n"
