@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tinytailor.cli.options import DataName, Json, SpaceName, TargetName, Workers
+from tinytailor.cli.options import Json, OptionalDataName, SpaceName, TargetName, Workers
 from tinytailor.cli.output import Result, command, note, stages
 from tinytailor.targets.errors import InputError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @command
 def run(
     target: TargetName,
-    data: DataName,
+    data: OptionalDataName = None,
     space: SpaceName = "timeseries",
     out: Annotated[
         Path | None,
@@ -37,10 +37,14 @@ def run(
 ) -> Result:
     """Measure every operator of a space on the emulated target into a latency table.
 
+    The operators depend on the shape of the data: give --data, or the shape with the space, as in
+    --space timeseries:100x6x4 (steps x channels x classes).
+
     Interrupt it at any time: the same command goes on where it stopped.
     """
     board = load_board(target)
     keys = space_keys(space, data, board)
+    space = space.partition(":")[0]
     path = out or default_table(board, space)
     table = measure_keys(keys, board, path, resume=resume, workers=workers)
     rows = [table[key] for key in keys]
@@ -76,14 +80,34 @@ def load_board(name: str) -> Board:
     return target
 
 
-def space_keys(space: str, data: str, board: Board) -> tuple[OpKey, ...]:
-    """Every operator that some network of the space needs for this data's shape and classes."""
+def space_keys(space: str, data: str | None, board: Board) -> tuple[OpKey, ...]:
+    """Every operator that some network of the space needs for this shape of data."""
     from tinytailor.nas.data import load
     from tinytailor.nas.spaces import build_space
 
-    dataset = load(data, seed=0)  # the shape does not depend on the seed
-    built = build_space(space, dataset.time, dataset.sensors, dataset.classes)
-    return built.keys(str(board.core.isa))
+    name, _, text = space.partition(":")
+    if text:
+        shape = parse_shape(space, text)
+    elif data:
+        dataset = load(data, seed=0)  # the shape does not depend on the seed
+        shape = dataset.time, dataset.sensors, dataset.classes
+    else:
+        raise InputError(
+            f"--space {space} alone does not say which operators are needed; add --data D, or the "
+            f"shape of the data as {name}:STEPSxCHANNELSxCLASSES"
+        )
+    return build_space(name, *shape).keys(str(board.core.isa))
+
+
+def parse_shape(space: str, text: str) -> tuple[int, int, int]:
+    """ "100x6x4" as steps, channels and classes."""
+    parts = text.split("x")
+    if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise InputError(
+            f"--space {space}: the shape {text!r} is not STEPSxCHANNELSxCLASSES, such as 100x6x4"
+        )
+    steps, channels, classes = map(int, parts)
+    return steps, channels, classes
 
 
 def default_table(board: Board, space: str) -> Path:

@@ -27,4 +27,7 @@ DataName = Annotated[
     str,
     typer.Option("--data", help="ucr:NAME, npz:FILE, uci-har, ts-small:NAME: what to classify."),
 ]
+OptionalDataName = Annotated[
+    str | None, typer.Option("--data", help="A data set of the shape that the space is for.")
+]
 Workers = Annotated[int, typer.Option("--workers", help="Processes that measure at a time.", min=1)]

@@ -205,6 +205,19 @@ def test_search_refuses_bad_options_before_it_measures(cli, tmp_path, options, f
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("space", "fragment"),
+    [
+        ("timeseries", "alone does not say which operators are needed"),
+        ("timeseries:0x3x2", "is not STEPSxCHANNELSxCLASSES"),
+        ("nope:10x2x3", "no search space is called 'nope'"),
+    ],
+)
+def test_measure_needs_a_space_with_a_shape(cli, space, fragment):
+    words = ("measure", "--target", "nucleo-f446re", "--space", space)
+    assert ends_with_a_sentence(cli(*words), USAGE, fragment)
+
+
 def test_measure_refuses_a_file_that_is_no_table(cli, tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("not a table\n")
