@@ -6,8 +6,14 @@ emit      the project of a graph, and its manifest
 verify_csim, run_csim   the project's C simulation against expected integers
 """
 
-from tinytailor.compiler.fpga.csim import CsimReport, interpret, run_csim, verify_csim
+from tinytailor.compiler.fpga.csim import (
+    CsimReport,
+    check_weights,
+    interpret,
+    run_csim,
+    verify_csim,
+)
 from tinytailor.compiler.fpga.limits import check
 from tinytailor.compiler.fpga.project import emit
 
-__all__ = ["CsimReport", "check", "emit", "interpret", "run_csim", "verify_csim"]
+__all__ = ["CsimReport", "check", "check_weights", "emit", "interpret", "run_csim", "verify_csim"]

@@ -106,6 +106,12 @@ def interpret(folder: Path, inputs: np.ndarray) -> np.ndarray:
     return results[-1].output[..., :channels]
 
 
+def check_weights(folder: Path) -> None:
+    """CheckError when program or weights are not those that were emitted, used or not."""
+    for name in ("program", "weights"):
+        _trusted(folder, f"hls/weights/{name}.bin")
+
+
 def _trusted(folder: Path, name: str) -> bytes:
     """The bytes of a file, or CheckError when they are not those that were emitted."""
     data = _read(folder / name)

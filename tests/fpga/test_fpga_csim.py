@@ -146,6 +146,21 @@ def test_make_csim_passes_as_emitted_and_fails_on_a_flipped_weight(
         verify_csim(folder, build_chain().images(1, seed=0))
 
 
+def test_a_changed_weight_of_padding_is_reported_too(
+    acceptance_graph: Graph, board: Fpga, tmp_path: Path
+) -> None:
+    """Lanes 3..15 of the first layer are padding: their weights meet zeros."""
+    compile_model(acceptance_graph, board, tmp_path / "project", "chain", model_sha256="0" * 64)
+    path = tmp_path / "project" / "hls" / "weights" / "weights.bin"
+    data = bytearray(path.read_bytes())
+    data[first_weight_of(acceptance_graph, "pointwise") + 4] ^= 0x30
+    path.write_bytes(data)
+    done = subprocess.run(["make", "-C", str(tmp_path / "project"), "csim"], capture_output=True)
+    assert done.returncode != 0
+    with pytest.raises(CheckError, match=r"weights\.bin differs from its digest"):
+        verify(tmp_path / "project", "csim")
+
+
 def test_the_compiler_interface_verifies_on_csim_and_sees_a_flipped_weight(
     acceptance_graph: Graph, board: Fpga, tmp_path: Path
 ) -> None:

@@ -10,11 +10,12 @@ Weights are dequantized from int8, per channel along axis 0; biases from int32 a
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
-from chain import Chain, channels_of, tensor_of
+from chain import Chain, build_chain, channels_of, tensor_of
 from onnx import TensorProto, helper, numpy_helper
 
 
@@ -88,3 +89,16 @@ def build_onnx(chain: Chain, name: str = "chain") -> onnx.ModelProto:
     graph = helper.make_graph(writer.nodes, name, ends[:1], ends[1:], writer.initializers)
     opsets = [helper.make_opsetid("", 21), helper.make_opsetid("tinytailor", 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+
+def main() -> None:
+    """Write the chain 3 -> 16 -> deform -> 32 -> deform -> 32 on 32x32 maps to the file named."""
+    path = sys.argv[1] if len(sys.argv) == 2 else "chain.onnx"
+    model = build_onnx(build_chain())
+    onnx.checker.check_model(model, check_custom_domain=False)
+    onnx.save(model, path)
+    print(f"{path}: compile it with `tinytailor compile {path} --target ultra96-v2 -o build/chain`")
+
+
+if __name__ == "__main__":
+    main()
