@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -155,15 +154,3 @@ def profile(
     toolchain = cross_toolchain()
     measured = backend.measure(folder, graph, manifest["name"], target, toolchain, batches)
     return {**manifest, **measured}
-
-
-def lower_only(graph: Graph, target: Board, name: str = "model") -> str:
-    """The C file that ``graph`` compiles to, without building it: for reading and tests."""
-    from tinytailor.compiler.mcu import project, source
-    from tinytailor.targets import cross_toolchain
-
-    network = source.lower_graph(graph, target.core.isa, name)
-    with tempfile.TemporaryDirectory(prefix="tinytailor-") as scratch:
-        folder = Path(scratch)
-        project.write_sources(network, target, cross_toolchain(), folder, "")
-        return (folder / f"{name}.c").read_text()

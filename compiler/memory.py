@@ -48,9 +48,6 @@ class MemoryPlan:
     offsets: Mapping[str, int]
     place: Mapping[str, str]
 
-    def scratch(self, node: str) -> str:
-        return scratch_name(node)
-
 
 def scratch_name(node: str) -> str:
     return f"{node}/scratch"

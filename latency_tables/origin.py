@@ -37,10 +37,11 @@ def require_same_origin(table: LatencyTable, board: Board, toolchain: Toolchain)
     new = _header(board, toolchain, table.header.glue, table.header.created).origin()
     differing = [name for name in old if old[name] != new[name]]
     if differing:
-        pairs = "; ".join(f"{name} was {old[name]}, is {new[name]}" for name in differing)
+        short = [name for name in differing if not isinstance(old[name], list | tuple | dict)]
+        pairs = "; ".join(f"{name} was {old[name]}, is {new[name]}" for name in short or differing)
         raise InputError(
-            f"{table.path} was measured with something else: {pairs}; measure into another file "
-            "with --out, or anew with --no-resume"
+            f"{table.path} was measured with something else: {pairs}; name another file (--out of "
+            "measure, --table of search), or measure anew with `tinytailor measure --no-resume`"
         )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import tvm
 from tvm import s_tir, te, tirx
 
+from tinytailor.compiler.mcu.intrinsics import Intrinsic
 from tinytailor.compiler.ops.geometry import Padding
 from tinytailor.compiler.quantization import Requant
 
@@ -113,3 +114,22 @@ def tensorize_tile(schedule: s_tir.Schedule, product: Any, intrinsic: str, axes:
         schedule.unroll(loop)
     update = schedule.get_sblock("acc_update")
     schedule.tensorize(schedule.get_loops(update)[-axes], intrinsic)
+
+
+def split_channels(schedule: s_tir.Schedule, window: Any, lanes: int) -> Any:
+    """Channels of ``y`` in groups of ``lanes``, the window under each group; the inner loop."""
+    _, _, channel = schedule.get_loops(schedule.get_sblock("y"))
+    outer, inner = schedule.split(channel, [None, lanes])
+    schedule.compute_at(window, outer, preserve_unit_loops=True)
+    return inner
+
+
+def finish_window(
+    schedule: s_tir.Schedule, window: Any, inner: Any, block: Intrinsic | None
+) -> None:
+    """The window by ``block``, or as plain loops; last, as nothing moves past a block."""
+    if block is None:
+        schedule.decompose_reduction(window, schedule.get_loops(window)[-2])
+        return
+    tensorize_tile(schedule, window, block.name)
+    schedule.unroll(inner)

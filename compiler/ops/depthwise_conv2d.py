@@ -95,61 +95,64 @@ class DepthwiseConv2d:
 
         With the DSP extension four channels are done at a time, where they divide evenly.
         """
-        from tvm import te
-
         from tinytailor.compiler.mcu import intrinsics, tir
         from tinytailor.compiler.mcu.kernel import TirKernel
 
-        ((_, height, width, channels),) = inputs
-        _, oh, ow, _ = self.output_shape(*inputs)
-        kh, kw = self.kernel
-        x = te.placeholder((1, height, width, channels), "int8", name="x")
-        w = te.placeholder((kh, kw, channels), "int8", name="weight")
-        b = te.placeholder((channels,), "int32", name="bias")
-        m = te.placeholder((channels,), "int32", name="multiplier")
-        # Exactly what the windows touch: TVM would cut a larger buffer down to it.
+        channels = inputs[0][3]
+        bordered = any(self.padding)
+        row = (self._touched(inputs[0])[1] if bordered else inputs[0][2]) * channels
+        # The block is matched by its loops, and loops of one turn do not survive to be matched.
+        tiled = channels % 4 == 0 and self.dilation == (1, 1) and min(self.kernel) > 1
+        block = None
+        if isa != "base" and tiled:
+            block = intrinsics.depthwise_block(self.kernel, row, channels, channels)
+        schedule = self._computation(inputs[0])
+        line, _, _ = schedule.get_loops(schedule.get_sblock("y"))
+        window, rows = schedule.get_sblock("acc"), schedule.get_sblock("rows")
+        inner = tir.split_channels(schedule, window, 4 if block else 1)
+        if bordered:
+            schedule.compute_at(rows, line)
+        else:
+            schedule.compute_inline(rows)
+        tir.finish_window(schedule, window, inner, block)
+        arguments = ("x0", "weight", "bias", "multiplier", "y")
+        used = (block,) if block else ()
+        return TirKernel(schedule.mod["main"], arguments, dict(constants), used)
+
+    def _touched(self, shape: Shape) -> Pair:
+        """Rows and columns of the padded map that windows touch; TVM would cut it down to them."""
+        _, oh, ow, _ = self.output_shape(shape)
         tall, wide = (
             (n - 1) * self.stride[axis] + (self.kernel[axis] - 1) * self.dilation[axis] + 1
             for axis, n in enumerate((oh, ow))
         )
-        border = te.compute(
-            (tall, wide, channels), tir.padded(x, self.padding, self.input_zero_point), name="rows"
+        return tall, wide
+
+    def _computation(self, shape: Shape) -> Any:
+        """Rows with their border, window, requantization."""
+        from tvm import te
+
+        from tinytailor.compiler.mcu import tir
+
+        _, oh, ow, channels = self.output_shape(shape)
+        x = te.placeholder(shape, "int8", name="x")
+        w, b, m = (
+            te.placeholder(size, dtype, name=role)
+            for role, (size, dtype) in self.constant_shapes(shape).items()
         )
-        i, j = te.reduce_axis((0, kh), "i"), te.reduce_axis((0, kw), "j")
+        border = tir.padded(x, self.padding, self.input_zero_point)
+        rows = te.compute((*self._touched(shape), channels), border, name="rows")
+        i, j = (te.reduce_axis((0, n), name) for n, name in zip(self.kernel, "ij", strict=True))
 
-        def product(h: Any, v: Any, c: Any) -> Any:
-            tap = border[
-                h * self.stride[0] + i * self.dilation[0],
-                v * self.stride[1] + j * self.dilation[1],
-                c,
-            ]
-            return te.sum(tir.int32(tap) * tir.int32(w[i, j, c]), axis=[i, j])
+        def window(h: Any, v: Any, c: Any) -> Any:
+            row = h * self.stride[0] + i * self.dilation[0]
+            column = v * self.stride[1] + j * self.dilation[1]
+            return te.sum(tir.int32(rows[row, column, c]) * tir.int32(w[i, j, c]), axis=[i, j])
 
-        acc = te.compute((oh, ow, channels), product, name="acc")
+        acc = te.compute((oh, ow, channels), window, name="acc")
         y = te.compute(
             (oh, ow, channels),
             lambda h, v, c: tir.requantize(acc[h, v, c] + b[c], m[c], self.requant),
             name="y",
         )
-        schedule = tir.schedule_of((x, w, b, m, y))
-        # The block is matched by its loops, and loops of one turn do not survive to be matched.
-        tiled = isa != "base" and channels % 4 == 0 and self.dilation == (1, 1) and min(kh, kw) > 1
-        line, _, channel = schedule.get_loops(schedule.get_sblock("y"))
-        outer, inner = schedule.split(channel, [None, 4 if tiled else 1])
-        taps, rows = schedule.get_sblock("acc"), schedule.get_sblock("rows")
-        schedule.compute_at(taps, outer, preserve_unit_loops=True)
-        if any(self.padding):
-            schedule.compute_at(rows, line)
-        else:
-            schedule.compute_inline(rows)
-        used: tuple[intrinsics.Intrinsic, ...] = ()
-        if tiled:
-            row = (wide if any(self.padding) else width) * channels
-            block = intrinsics.depthwise_block(self.kernel, row, channels, channels)
-            used = (block,)
-            tir.tensorize_tile(schedule, taps, block.name)
-            schedule.unroll(inner)
-        else:
-            schedule.decompose_reduction(taps, schedule.get_loops(taps)[-2])
-        arguments = ("x0", "weight", "bias", "multiplier", "y")
-        return TirKernel(schedule.mod["main"], arguments, dict(constants), used)
+        return tir.schedule_of((x, w, b, m, y))

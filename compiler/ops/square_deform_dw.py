@@ -122,33 +122,49 @@ class SquareDeformDW:
 
         A tap is one contiguous run of channels, so gathering it is one copy or one fill.
         """
-        from tvm import te, tirx
-
         from tinytailor.compiler.mcu import intrinsics, tir
         from tinytailor.compiler.mcu.kernel import TirKernel
 
-        ((_, height, width, channels),) = inputs
-        shapes = self.constant_shapes(*inputs)
-        x = te.placeholder((1, height, width, channels), "int8", name="x")
-        roles = {r: te.placeholder(shape, t, name=r) for r, (shape, t) in shapes.items()}
+        channels = inputs[0][3]
+        roles = tuple(self.constant_shapes(*inputs))
+        schedule = self._computation(inputs[0])
+        block = None
+        if isa != "base" and channels % 4 == 0:
+            block = intrinsics.depthwise_block((3, 3), 3 * channels, channels, channels)
+        _, pixel, _ = schedule.get_loops(schedule.get_sblock("y"))
+        window, taps = schedule.get_sblock("acc"), schedule.get_sblock("taps")
+        inner = tir.split_channels(schedule, window, 4 if block else 1)
+        for stage in (taps, schedule.get_sblock("d"), schedule.get_sblock("offset")):
+            schedule.compute_at(stage, pixel, preserve_unit_loops=True)
+        offset = schedule.get_sblock("offset")
+        schedule.decompose_reduction(offset, schedule.get_loops(offset)[-1])
+        tir.finish_window(schedule, window, inner, block)
+        used = (block,) if block else ()
+        return TirKernel(schedule.mod["main"], ("x0", *roles, "y"), dict(constants), used)
+
+    def _computation(self, shape: Shape) -> Any:
+        """Offset, dilation, taps, window, requantization, each a stage of its own."""
+        from tvm import te, tirx
+
+        from tinytailor.compiler.mcu import tir
+
+        _, height, width, channels = shape
+        x = te.placeholder(shape, "int8", name="x")
+        roles = {
+            role: te.placeholder(size, dtype, name=role)
+            for role, (size, dtype) in self.constant_shapes(shape).items()
+        }
         k = te.reduce_axis((0, channels), "k")
-        offset = te.compute(
-            (height, width),
-            lambda h, v: te.sum(
-                tir.int32(x[0, h, v, k]) * tir.int32(roles["offset_weight"][k]), axis=k
-            ),
-            name="offset",
-        )
-        to_pixels = Requant(shift=self.offset_shift, low=0, high=MAX_DILATION)
-        d = te.compute(
-            (height, width),
-            lambda h, v: tir.int32(
-                tir.requantize(
-                    offset[h, v] + roles["offset_bias"][0], roles["offset_multiplier"][0], to_pixels
-                )
-            ),
-            name="d",
-        )
+        i, j = te.reduce_axis((0, 3), "i"), te.reduce_axis((0, 3), "j")
+
+        def offset_sum(h: Any, v: Any) -> Any:
+            weight = tir.int32(roles["offset_weight"][k])
+            return te.sum(tir.int32(x[0, h, v, k]) * weight, axis=k)
+
+        def dilation(h: Any, v: Any) -> Any:
+            total = offset[h, v] + roles["offset_bias"][0]
+            to_pixels = Requant(shift=self.offset_shift, low=0, high=MAX_DILATION)
+            return tir.int32(tir.requantize(total, roles["offset_multiplier"][0], to_pixels))
 
         def tap(h: Any, v: Any, i: Any, j: Any, c: Any) -> Any:
             row, column = h + (i - 1) * d[h, v], v + (j - 1) * d[h, v]
@@ -156,37 +172,17 @@ class SquareDeformDW:
             border = tir.const(self.input_zero_point, "int8")
             return tirx.if_then_else(inside, x[0, row, column, c], border)
 
+        def window(h: Any, v: Any, c: Any) -> Any:
+            weight = tir.int32(roles["weight"][i, j, c])
+            return te.sum(tir.int32(taps[h, v, i, j, c]) * weight, axis=[i, j])
+
+        def requantized(h: Any, v: Any, c: Any) -> Any:
+            total = acc[h, v, c] + roles["bias"][c]
+            return tir.requantize(total, roles["multiplier"][c], self.requant)
+
+        offset = te.compute((height, width), offset_sum, name="offset")
+        d = te.compute((height, width), dilation, name="d")
         taps = te.compute((height, width, 3, 3, channels), tap, name="taps")
-        i, j = te.reduce_axis((0, 3), "i"), te.reduce_axis((0, 3), "j")
-        acc = te.compute(
-            (height, width, channels),
-            lambda h, v, c: te.sum(
-                tir.int32(taps[h, v, i, j, c]) * tir.int32(roles["weight"][i, j, c]), axis=[i, j]
-            ),
-            name="acc",
-        )
-        y = te.compute(
-            (height, width, channels),
-            lambda h, v, c: tir.requantize(
-                acc[h, v, c] + roles["bias"][c], roles["multiplier"][c], self.requant
-            ),
-            name="y",
-        )
-        schedule = tir.schedule_of((x, *roles.values(), y))
-        tiled = isa != "base" and channels % 4 == 0
-        _, pixel, channel = schedule.get_loops(schedule.get_sblock("y"))
-        outer, inner = schedule.split(channel, [None, 4 if tiled else 1])
-        window, gathered = schedule.get_sblock("acc"), schedule.get_sblock("taps")
-        schedule.compute_at(window, outer, preserve_unit_loops=True)
-        for block in (gathered, schedule.get_sblock("d"), schedule.get_sblock("offset")):
-            schedule.compute_at(block, pixel, preserve_unit_loops=True)
-        offsets = schedule.get_sblock("offset")
-        schedule.decompose_reduction(offsets, schedule.get_loops(offsets)[-1])
-        used: tuple[intrinsics.Intrinsic, ...] = ()
-        if tiled:
-            used = (intrinsics.depthwise_block((3, 3), 3 * channels, channels, channels),)
-            tir.tensorize_tile(schedule, window, used[0].name)
-            schedule.unroll(inner)
-        else:
-            schedule.decompose_reduction(window, schedule.get_loops(window)[-2])
-        return TirKernel(schedule.mod["main"], ("x0", *roles, "y"), dict(constants), used)
+        acc = te.compute((height, width, channels), window, name="acc")
+        y = te.compute((height, width, channels), requantized, name="y")
+        return tir.schedule_of((x, *roles.values(), y))
