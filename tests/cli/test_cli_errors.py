@@ -226,11 +226,18 @@ def test_measure_refuses_a_file_that_is_no_table(cli, tmp_path):
     assert path.read_text() == "not a table\n"
 
 
+def heed_ctrl_c() -> None:
+    """Jobs in the background of a shell ignore SIGINT, and their children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_with_one_line_and_130(tmp_path):
     out = tmp_path / "table.jsonl"
     words = ("measure", "--data", "ucr:BasicMotions", "-t", "nucleo-f446re", "--out", str(out))
     command = [sys.executable, "-m", "tinytailor.cli", *words, "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c
+    )
     while process.poll() is None and not out.exists():
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)

@@ -72,10 +72,15 @@ def test_a_killed_measurement_goes_on_and_ends_with_the_same_rows(whole, tmp_pat
     }
 
 
+def heed_ctrl_c() -> None:
+    """Jobs in the background of a shell ignore SIGINT, and their children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_keeps_what_was_measured_and_leaves_no_lock(tmp_path):
     path = tmp_path / "table.jsonl"
     command = [sys.executable, measuring.__file__, str(path), "2"]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, preexec_fn=heed_ctrl_c)
     while process.poll() is None and rows(path) == 0:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
