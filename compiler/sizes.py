@@ -7,6 +7,7 @@ so that a search asking about thousands of networks lowers each operator once.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from tinytailor.compiler.ir import Graph
@@ -15,13 +16,13 @@ from tinytailor.compiler.opkey import OpKey, example_graph, key_of
 
 
 @lru_cache(maxsize=65536)
-def _kernel_sizes(key: OpKey) -> tuple[int, int, tuple[int, ...]]:
-    """(scratch bytes, constant bytes, inputs that may be overwritten) of an operator."""
+def _kernel_sizes(key: OpKey) -> tuple[int, int, Mapping[int, int]]:
+    """(scratch bytes, constant bytes, inputs that may be written over) of an operator."""
     from tinytailor.compiler.mcu.source import lower_node
 
     graph = example_graph(key)
     kernel = lower_node(graph, graph.nodes[0], key.isa, "kernel")
-    return kernel.scratch_bytes, kernel.constant_bytes, kernel.in_place
+    return kernel.scratch_bytes, kernel.constant_bytes, kernel.overlap
 
 
 def plan_memory(graph: Graph, isa: str) -> MemoryPlan:
@@ -29,8 +30,8 @@ def plan_memory(graph: Graph, isa: str) -> MemoryPlan:
     nodes = [node for node in graph.nodes if node.op.kind != "reshape"]
     sizes = {node.name: _kernel_sizes(key_of(node, graph, isa)) for node in nodes}
     scratch = {name: size[0] for name, size in sizes.items()}
-    in_place = {name: size[2] for name, size in sizes.items()}
-    return plan(graph, scratch, in_place)
+    overlap = {name: size[2] for name, size in sizes.items()}
+    return plan(graph, scratch, overlap)
 
 
 def constant_bytes(graph: Graph, isa: str) -> int:

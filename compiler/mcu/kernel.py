@@ -2,14 +2,14 @@
 """From one operator to one C function: the record an operator lowers to, and its printing.
 
 A kernel takes pointers to its inputs, its output and, if it needs one, scratch memory; constants
-are arrays beside it. Scratch, layout of constants and in-place inputs are declared here and nowhere
-else, so that the planner and the tables know them without knowing operators.
+are arrays beside it. Scratch, layout of constants and how far an output may lie over an input are
+declared here and nowhere else, so that the planner and the tables need not know operators.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,8 @@ class TirKernel:
     arguments: tuple[str, ...]
     constants: Mapping[str, np.ndarray]  # role -> array as it lies in flash
     intrinsics: tuple[Any, ...] = ()
-    in_place: tuple[int, ...] = ()  # inputs whose memory the output may take over
+    # Input -> bytes that the output must start before it, or more, to be written over it.
+    overlap: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +41,7 @@ class Kernel:
     input_shapes: tuple[Shape, ...]
     output_shape: Shape
     scratch_bytes: int
-    in_place: tuple[int, ...]
+    overlap: Mapping[int, int]
 
     @property
     def constant_bytes(self) -> int:
@@ -69,5 +70,5 @@ def print_kernel(
         input_shapes,
         output_shape,
         rendered.scratch_bytes,
-        kernel.in_place,
+        kernel.overlap,
     )

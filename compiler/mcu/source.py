@@ -55,8 +55,8 @@ def lower_graph(graph: Graph, isa: str, name: str) -> Network:
         if node.op.kind != "reshape"
     }
     scratch = {node: kernel.scratch_bytes for node, kernel in kernels.items()}
-    in_place = {node: kernel.in_place for node, kernel in kernels.items()}
-    return Network(name, graph, kernels, plan(graph, scratch, in_place))
+    overlap = {node: kernel.overlap for node, kernel in kernels.items()}
+    return Network(name, graph, kernels, plan(graph, scratch, overlap))
 
 
 def environment() -> jinja2.Environment:

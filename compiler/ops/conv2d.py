@@ -21,7 +21,16 @@ from tinytailor.compiler.ops.base import (
     ConstantShapes,
     example_requant,
 )
-from tinytailor.compiler.ops.geometry import Padding, Pair, output_size, padding4, pair, windows
+from tinytailor.compiler.ops.geometry import (
+    Padding,
+    Pair,
+    first_reads,
+    output_size,
+    overlap_distance,
+    padding4,
+    pair,
+    windows,
+)
 from tinytailor.compiler.quantization import Requant
 
 if TYPE_CHECKING:
@@ -121,7 +130,20 @@ class Conv2d:
         block = intrinsics.matmul_block(*tile, depth) if tiled else None
         self._schedule(schedule, tile, inputs[0][3], block)
         arguments = ("x0", "weight", "bias", "multiplier", "y")
-        return TirKernel(schedule.mod["main"], arguments, packed, (block,) if block else ())
+        used = (block,) if block else ()
+        overlap = {0: self._overlap(inputs[0], tile[0])}
+        return TirKernel(schedule.mod["main"], arguments, packed, used, overlap)
+
+    def _overlap(self, shape: Shape, p: int) -> int:
+        """A tile of p pixels is gathered, then written with all its channels."""
+        _, oh, ow, oc = self.output_shape(shape)
+        tiles = np.arange(0, oh * ow, p)
+        written = np.minimum(tiles + p, oh * ow) * oc
+        reads = first_reads(shape, tiles, ow, self.stride, self.padding)
+        if p > 1:  # the last pixels of a tile may lie in the next row, further left
+            last = np.minimum(tiles + p - 1, oh * ow - 1)
+            reads = np.minimum(reads, first_reads(shape, last, ow, self.stride, self.padding))
+        return overlap_distance(reads, written)
 
     def _pixels(self, oh: int, ow: int, p: int) -> Pair:
         """Outputs as lines of pixels that divide into tiles, if rows, columns or all of them do.

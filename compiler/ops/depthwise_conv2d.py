@@ -21,7 +21,16 @@ from tinytailor.compiler.ops.base import (
     ConstantShapes,
     example_requant,
 )
-from tinytailor.compiler.ops.geometry import Padding, Pair, output_size, padding4, pair, windows
+from tinytailor.compiler.ops.geometry import (
+    Padding,
+    Pair,
+    first_reads,
+    output_size,
+    overlap_distance,
+    padding4,
+    pair,
+    windows,
+)
 from tinytailor.compiler.quantization import Requant
 
 if TYPE_CHECKING:
@@ -117,7 +126,16 @@ class DepthwiseConv2d:
         tir.finish_window(schedule, window, inner, block)
         arguments = ("x0", "weight", "bias", "multiplier", "y")
         used = (block,) if block else ()
-        return TirKernel(schedule.mod["main"], arguments, dict(constants), used)
+        overlap = {0: self._overlap(inputs[0])}
+        return TirKernel(schedule.mod["main"], arguments, dict(constants), used, overlap)
+
+    def _overlap(self, shape: Shape) -> int:
+        """With a border a line is copied, then written; without, a pixel is read, then written."""
+        _, oh, ow, channels = self.output_shape(shape)
+        step = ow if any(self.padding) else 1
+        pixels = np.arange(0, oh * ow, step)
+        reads = first_reads(shape, pixels, ow, self.stride, self.padding)
+        return overlap_distance(reads, (pixels + step) * channels)
 
     def _touched(self, shape: Shape) -> Pair:
         """Rows and columns of the padded map that windows touch; TVM would cut it down to them."""

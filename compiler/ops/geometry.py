@@ -57,3 +57,23 @@ def windows(
     rows = np.arange(oh)[:, None] * stride[0] + np.arange(kernel[0])[None, :] * dilation[0]
     columns = np.arange(ow)[:, None] * stride[1] + np.arange(kernel[1])[None, :] * dilation[1]
     return padded[:, rows[:, None, :, None], columns[None, :, None, :], :]
+
+
+def overlap_distance(first_read: np.ndarray, written: np.ndarray) -> int:
+    """How many bytes before its input an output must start to be written over it.
+
+    An operator works in steps. Step k reads no input byte below ``first_read[k]`` and has, at its
+    end, written the output up to ``written[k]``; within a step all reads come first. Nothing that a
+    later step still reads may have been written.
+    """
+    later = np.minimum.accumulate(first_read[::-1])[::-1][1:]
+    return max(0, int(np.max(written[:-1] - later, initial=0)))
+
+
+def first_reads(
+    x: Shape, pixels: np.ndarray, width: int, stride: Pair, padding: Padding
+) -> np.ndarray:
+    """Lowest input byte of the windows of these output pixels, numbered along rows of ``width``."""
+    rows = np.maximum(pixels // width * stride[0] - padding[0], 0)
+    columns = np.maximum(pixels % width * stride[1] - padding[1], 0)
+    return (rows * x[2] + columns) * x[3]

@@ -95,4 +95,5 @@ class Softmax:
         for name in ("top", "total"):
             block = schedule.get_sblock(name)
             schedule.decompose_reduction(block, schedule.get_loops(block)[-1])
-        return TirKernel(schedule.mod["main"], ("x0", "table", "y"), dict(constants))
+        arguments = ("x0", "table", "y")
+        return TirKernel(schedule.mod["main"], arguments, dict(constants), overlap={0: 0})

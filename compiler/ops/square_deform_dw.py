@@ -38,6 +38,7 @@ from tinytailor.compiler.ops.base import (
     ConstantShapes,
     example_requant,
 )
+from tinytailor.compiler.ops.geometry import first_reads, overlap_distance
 from tinytailor.compiler.quantization import Requant
 from tinytailor.targets.errors import InputError
 
@@ -140,7 +141,16 @@ class SquareDeformDW:
         schedule.decompose_reduction(offset, schedule.get_loops(offset)[-1])
         tir.finish_window(schedule, window, inner, block)
         used = (block,) if block else ()
-        return TirKernel(schedule.mod["main"], ("x0", *roles, "y"), dict(constants), used)
+        overlap = {0: self._overlap(inputs[0])}
+        return TirKernel(schedule.mod["main"], ("x0", *roles, "y"), dict(constants), used, overlap)
+
+    def _overlap(self, shape: Shape) -> int:
+        """A pixel is gathered from as far as the dilation reaches, then written."""
+        _, height, width, channels = shape
+        pixels = np.arange(height * width)
+        reach = (MAX_DILATION,) * 4
+        reads = first_reads(shape, pixels, width, (1, 1), reach)
+        return overlap_distance(reads, (pixels + 1) * channels)
 
     def _computation(self, shape: Shape) -> Any:
         """Offset, dilation, taps, window, requantization, each a stage of its own."""
