@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Addition, activation functions, averages and softmax.
-
-An average whose output is quantized like its input is AveragePool2d. With another output scale it
-is a depthwise convolution with ones, s_w = 1 / window: the same mean with a single rounding.
-"""
+"""Addition, activation functions and softmax."""
 
 from __future__ import annotations
 
@@ -14,10 +10,8 @@ from typing import Any
 import numpy as np
 
 from tinytailor.compiler.frontend.bindings import Call, Ref
-from tinytailor.compiler.frontend.linear import Weights, requantized, window
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.values import (
-    MAP_LAYOUTS,
     Activation,
     Constant,
     Expression,
@@ -25,15 +19,10 @@ from tinytailor.compiler.frontend.values import (
     Fused,
     Unknown,
     Value,
-    map_order,
-    map_shape,
 )
 from tinytailor.compiler.frontend.walk import TRANSPARENT, Walk, integer_bounds, same_quantization
-from tinytailor.compiler.ir import Tensor
-from tinytailor.compiler.ops import Add, AveragePool2d, DepthwiseConv2d, Softmax
+from tinytailor.compiler.ops import Add, Softmax
 from tinytailor.compiler.ops.softmax import exponentials
-
-Pair = tuple[int, int]
 
 
 def add(call: Call, walk: Walk) -> Value:
@@ -150,73 +139,6 @@ def read_only_by(call: Call, walk: Walk) -> bool:
             return True
         argument = producer.arguments[0]
     return False
-
-
-def mean(call: Call, walk: Walk) -> Expression:
-    """GlobalAveragePool, ReduceMean: over the whole height and width."""
-    x = walk.activation(call.arguments[0])
-    rank = len(x.shape)
-    axes = {int(axis) % rank for axis in call.attributes["axis"] or range(rank)}
-    layouts = [
-        layout
-        for layout in MAP_LAYOUTS
-        if len(layout) == rank and axes == {layout.index(a) for a in layout if a in "HW"}
-    ]
-    if not layouts:
-        raise Declined(f"mean of {x.shape} over axes {sorted(axes)}: expected height and width")
-    source = walk.as_map(x, layouts[0])
-    kernel = (source.shape[1], source.shape[2])
-    channels = np.arange(source.shape[3])
-    device = (1, 1, 1, source.shape[3])
-    return averaged(source, kernel, (1, 1), Expression(call.shape, channels, device, no_finish))
-
-
-def average_pool(call: Call, walk: Walk) -> Value:
-    x = walk.activation(call.arguments[0])
-    attributes = call.attributes
-    layout = str(attributes["layout"])
-    stride, dilation, padding = window(attributes, len(layout) - 2)
-    if any(padding) or dilation != (1, 1):
-        raise Declined("average pooling with padding or dilation")
-    source = walk.as_map(x, layout)
-    size = list(attributes["pool_size"])
-    kernel = (int(size[0]), int(size[1]) if len(size) > 1 else 1)
-    device = map_shape(call.shape, layout)
-    shape = Expression(call.shape, map_order(call.shape, layout), device, no_finish)
-    expression = averaged(source, kernel, stride, shape)
-    if x.real:
-        return expression
-    y = replace(source, name=walk.new_name(call.origin), shape=device)
-    return walk.emit(expression, Fused(y, -128, 127, None), x.offset)
-
-
-def no_finish(fused: Fused) -> Finished:
-    raise AssertionError("an expression without an operator")
-
-
-def averaged(source: Tensor, kernel: Pair, stride: Pair, placed: Expression) -> Expression:
-    def finish(fused: Fused) -> Finished:
-        pool = AveragePool2d(kernel, stride, fused.low, fused.high)
-        if pool.output_shape(source.shape) != placed.device:
-            raise Declined("average pooling whose last window is cut off (ceil_mode)")
-        quantization = (fused.y.scale, fused.y.zero_point)
-        if same_quantization((source.scale, source.zero_point), quantization):
-            return pool, (source.name,), {}
-        return ones_convolution(source, kernel, stride, fused)
-
-    return replace(placed, finish=finish)
-
-
-def ones_convolution(source: Tensor, kernel: Pair, stride: Pair, fused: Fused) -> Finished:
-    channels = source.shape[3]
-    layer = Weights(
-        np.ones((channels, *kernel, 1), np.int64),
-        np.full(channels, 1 / (kernel[0] * kernel[1]), np.float32),
-    )
-    requant, constants = requantized(source, layer, fused)
-    op = DepthwiseConv2d(kernel, stride, input_zero_point=source.zero_point, requant=requant)
-    weight = np.ones((*kernel, channels), np.int8)
-    return op, (source.name,), {"weight": weight, **constants}
 
 
 def softmax(call: Call, walk: Walk) -> Expression:

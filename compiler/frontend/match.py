@@ -13,7 +13,7 @@ from math import inf
 
 import numpy as np
 
-from tinytailor.compiler.frontend import elementwise, linear, square_deform
+from tinytailor.compiler.frontend import elementwise, linear, pooling, square_deform
 from tinytailor.compiler.frontend.bindings import Call
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.values import (
@@ -189,9 +189,11 @@ MATCHES: dict[str, Callable[[Call, Walk], Value]] = {
     "relax.nn.relu": elementwise.clamp,
     "relax.nn.relu6": elementwise.clamp,
     "relax.clip": elementwise.clamp,
-    "relax.mean": elementwise.mean,
-    "relax.nn.avg_pool1d": elementwise.average_pool,
-    "relax.nn.avg_pool2d": elementwise.average_pool,
+    "relax.mean": pooling.mean,
+    "relax.nn.avg_pool1d": pooling.average_pool,
+    "relax.nn.avg_pool2d": pooling.average_pool,
+    "relax.nn.max_pool1d": pooling.max_pool,
+    "relax.nn.max_pool2d": pooling.max_pool,
     "relax.nn.softmax": elementwise.softmax,
     square_deform.NAME: square_deform.square_deform_dw,
 }

@@ -37,6 +37,7 @@ IMPORTED = {
     "GlobalAveragePool",
     "Identity",
     "MatMul",
+    "MaxPool",
     "QuantizeLinear",
     "ReduceMean",
     "Relu",
@@ -64,7 +65,6 @@ HINTS = {
     "HardSwish": SMOOTH,
     "HardSigmoid": SMOOTH,
     "BatchNormalization": "fold it into the convolution before it, before quantizing",
-    "MaxPool": "use a stride of 2 in the convolution before it, or average pooling",
     "Shape": FIXED,
     "Gather": FIXED,
     "Pad": "use the padding of the convolution after it",
@@ -286,7 +286,11 @@ def named_importer(
             if node.op_type == "Clip":
                 return relax.op.clip(inputs[0], *clip_bounds(inputs, attrs))
             if node.op_type == "Conv":
-                resolve_auto_pad(inputs, attrs)
+                resolve_auto_pad(inputs, attrs, inputs[1].ty.shape.values[2:])
+            if node.op_type in ("AveragePool", "MaxPool"):
+                if len(node.output) > 1:
+                    raise ValueError("its second output, the indices, is not supported")
+                resolve_auto_pad(inputs, attrs, attrs["kernel_shape"])
             return super()._convert_operator(node.op_type, inputs, attrs, version)
 
     def opaque(node: Any, inputs: Any) -> Any:
@@ -316,13 +320,13 @@ def clip_bounds(inputs: Any, attrs: Mapping[str, Any]) -> tuple[float, float]:
     return bounds[0], bounds[1]
 
 
-def resolve_auto_pad(inputs: Any, attrs: dict[str, Any]) -> None:
+def resolve_auto_pad(inputs: Any, attrs: dict[str, Any], window: Any) -> None:
     """SAME_UPPER and SAME_LOWER as pads: TVM would emit a kernel that pads real numbers."""
     mode = attrs.get("auto_pad", b"NOTSET")
     if mode not in (b"SAME_UPPER", b"SAME_LOWER"):
         return
     size = [int(d) for d in inputs[0].ty.shape.values[2:]]
-    kernel = [int(d) for d in inputs[1].ty.shape.values[2:]]
+    kernel = [int(d) for d in window]
     strides = attrs.get("strides", [1] * len(size))
     dilations = attrs.get("dilations", [1] * len(size))
     before, after = [], []

@@ -29,6 +29,7 @@ IMPORTED = {
     "DEPTHWISE_CONV_2D",
     "DEQUANTIZE",
     "FULLY_CONNECTED",
+    "MAX_POOL_2D",
     "MEAN",
     "QUANTIZE",
     "RELU",
@@ -39,7 +40,6 @@ IMPORTED = {
     "TRANSPOSE",
 }
 HINTS = {
-    "MAX_POOL_2D": "use a stride of 2 in the convolution before it, or average pooling",
     "PAD": "use padding SAME in the convolution after it",
     "LOGISTIC": "use a ReLU",
     "HARD_SWISH": "use a ReLU",
@@ -168,10 +168,8 @@ def check_operator(model: Any, operator: Any, tensors: int, file: str) -> None:
     kinds = {
         "CONV_2D": (tflite.Conv2DOptions, ("StrideH", "StrideW", *DILATIONS)),
         "DEPTHWISE_CONV_2D": (tflite.DepthwiseConv2DOptions, ("StrideH", "StrideW", *DILATIONS)),
-        "AVERAGE_POOL_2D": (
-            tflite.Pool2DOptions,
-            ("StrideH", "StrideW", "FilterHeight", "FilterWidth"),
-        ),
+        "AVERAGE_POOL_2D": (tflite.Pool2DOptions, POOLING),
+        "MAX_POOL_2D": (tflite.Pool2DOptions, POOLING),
     }
     kind = operator_name(model, operator)
     if kind not in kinds:
@@ -188,6 +186,7 @@ def check_operator(model: Any, operator: Any, tensors: int, file: str) -> None:
             raise InputError(f"{file}: {kind} has {field} {value}, expected 1 to 4096")
 
 
+POOLING = ("StrideH", "StrideW", "FilterHeight", "FilterWidth")
 DILATIONS = ("DilationHFactor", "DilationWFactor")
 
 

@@ -6,6 +6,7 @@ from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.conv2d import Conv2d
 from tinytailor.compiler.ops.dense import Dense
 from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
+from tinytailor.compiler.ops.max_pool import MaxPool2d
 from tinytailor.compiler.ops.pool import AveragePool2d
 from tinytailor.compiler.ops.reshape import Reshape
 from tinytailor.compiler.ops.softmax import Softmax
@@ -19,6 +20,7 @@ OPERATORS: dict[str, type[Operator]] = {
         Conv2d,
         Dense,
         DepthwiseConv2d,
+        MaxPool2d,
         Reshape,
         Softmax,
         SquareDeformDW,
@@ -32,6 +34,7 @@ __all__ = [
     "Conv2d",
     "Dense",
     "DepthwiseConv2d",
+    "MaxPool2d",
     "Operator",
     "Reshape",
     "Softmax",
