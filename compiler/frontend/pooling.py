@@ -27,7 +27,7 @@ from tinytailor.compiler.frontend.values import (
 from tinytailor.compiler.frontend.walk import Walk, same_quantization
 from tinytailor.compiler.ir import Shape, Tensor
 from tinytailor.compiler.ops import AveragePool2d, DepthwiseConv2d, MaxPool2d
-from tinytailor.compiler.ops.geometry import Padding
+from tinytailor.compiler.ops.geometry import NO_PADDING, Padding
 
 Pair = tuple[int, int]
 
@@ -53,9 +53,9 @@ def mean(call: Call, walk: Walk) -> Expression:
 
 def average_pool(call: Call, walk: Walk) -> Value:
     x, source, kernel, stride, padding, placed = pooling(call, walk)
-    if any(padding):
-        raise Declined("average pooling with padding or dilation")
-    return pooled(call, walk, x, source, averaged(source, kernel, stride, placed))
+    if any(padding) and call.attributes["count_include_pad"]:
+        raise Declined("average pooling that counts its padding (count_include_pad)")
+    return pooled(call, walk, x, source, averaged(source, kernel, stride, placed, padding))
 
 
 def max_pool(call: Call, walk: Walk) -> Value:
@@ -108,13 +108,20 @@ def no_finish(fused: Fused) -> Finished:
     raise AssertionError("an expression without an operator")
 
 
-def averaged(source: Tensor, kernel: Pair, stride: Pair, placed: Expression) -> Expression:
+def averaged(
+    source: Tensor, kernel: Pair, stride: Pair, placed: Expression, padding: Padding = NO_PADDING
+) -> Expression:
     def finish(fused: Fused) -> Finished:
-        pool = AveragePool2d(kernel, stride, fused.low, fused.high)
+        pool = AveragePool2d(kernel, stride, padding, fused.low, fused.high)
         check_size(pool.output_shape(source.shape), placed)
         quantization = (fused.y.scale, fused.y.zero_point)
         if same_quantization((source.scale, source.zero_point), quantization):
             return pool, (source.name,), {}
+        if any(padding):
+            raise Declined(
+                f"average pooling with padding of a tensor of scale {source.scale:g} into one of "
+                f"scale {fused.y.scale:g}; give both the same scale and zero point"
+            )
         return ones_convolution(source, kernel, stride, fused)
 
     return replace(placed, finish=finish)

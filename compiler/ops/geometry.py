@@ -13,6 +13,7 @@ from tinytailor.targets.errors import InputError
 
 Pair = tuple[int, int]
 Padding = tuple[int, int, int, int]  # top, left, bottom, right (TVM's order)
+NO_PADDING = (0, 0, 0, 0)
 
 
 def pair(value: Iterable[Any]) -> Pair:

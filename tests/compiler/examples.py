@@ -65,6 +65,8 @@ EXAMPLES = (
     Example("add", Add.from_key({}), ((1, 4, 4, 8),) * 2),
     Example("average_pool_global", AveragePool2d((4, 5)), _map(4, 5, 9)),
     Example("average_pool_windows", AveragePool2d((2, 2), (2, 2)), _map(6, 6, 4)),
+    Example("average_pool_border", AveragePool2d((3, 3), (2, 2), (1, 1, 1, 1)), _map(7, 8, 5)),
+    Example("average_pool_time", AveragePool2d((4, 1), (3, 1), (1, 0, 2, 0)), _map(13, 1, 6)),
     Example("max_pool", MaxPool2d((2, 2), (2, 2)), _map(7, 6, 8)),
     Example("max_pool_border", MaxPool2d((3, 3), (2, 2), (1, 1, 1, 1)), _map(7, 9, 5)),
     Example("max_pool_time", MaxPool2d((4, 1), (2, 1), (1, 0, 2, 0)), _map(13, 1, 6)),

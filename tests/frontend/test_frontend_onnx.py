@@ -83,6 +83,12 @@ def average_pool(model: Model) -> str:
     return model.quantized(y, 0.02, 3)
 
 
+def average_pool_with_a_border(model: Model) -> str:
+    x = model.input((1, 3, 9, 8))
+    y = model.node("AveragePool", [x], kernel_shape=[3, 3], strides=[2, 1], pads=[1, 1, 1, 0])
+    return model.quantized(y, 0.02, 3)
+
+
 def max_pool(model: Model) -> str:
     x = model.input((1, 3, 9, 8))
     y = model.node("MaxPool", [x], kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1])
@@ -161,6 +167,7 @@ MODELS = (
     global_pool_with_its_own_scale,
     mean_of_rows,
     average_pool,
+    average_pool_with_a_border,
     max_pool,
     max_pool_same_lower,
     flatten_gemm,
@@ -169,7 +176,13 @@ MODELS = (
     quantized_weights_in_float,
     relu_after_quantization,
 )
-AVERAGES = (global_pool, global_pool_with_its_own_scale, mean_of_rows, average_pool)
+AVERAGES = (
+    global_pool,
+    global_pool_with_its_own_scale,
+    mean_of_rows,
+    average_pool,
+    average_pool_with_a_border,
+)
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
