@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinytailor.compiler.frontend import pointwise
 from tinytailor.compiler.frontend.bindings import Call, Ref
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.values import (
@@ -17,6 +18,7 @@ from tinytailor.compiler.frontend.values import (
     Expression,
     Finished,
     Fused,
+    Pointwise,
     Unknown,
     Value,
 )
@@ -26,7 +28,9 @@ from tinytailor.compiler.ops.softmax import exponentials
 
 
 def add(call: Call, walk: Walk) -> Value:
-    """Two activations, or a bias."""
+    """Two activations, a bias, or a function of single elements."""
+    if is_pointwise(call, walk) and (result := pointwise.binary(call, walk, np.add)) is not None:
+        return result
     a, b = (walk.argument(argument) for argument in call.arguments)
     if isinstance(a, Unknown) or isinstance(b, Unknown):
         return Unknown(call.shape)
@@ -69,12 +73,30 @@ def sum_of(call: Call, walk: Walk, a: Activation, b: Activation) -> Expression:
     return Expression(call.shape, a.order, left.shape, finish)
 
 
+def is_pointwise(call: Call, walk: Walk) -> bool:
+    """Whether an argument is a function of single elements already, or a number."""
+    values = [walk.argument(argument) for argument in call.arguments[:2]]
+    return any(
+        isinstance(value, Pointwise) or (isinstance(value, Constant) and value.array.size == 1)
+        for value in values
+    )
+
+
+def subtract(call: Call, walk: Walk) -> Value:
+    if (result := pointwise.binary(call, walk, np.subtract)) is not None:
+        return result
+    if any(isinstance(walk.argument(argument), Unknown) for argument in call.arguments):
+        return Unknown(call.shape)
+    raise Declined("only a constant can be subtracted")
+
+
 def multiply(call: Call, walk: Walk) -> Value:
-    """Only of constants: importers write s_x * s_w for the scale of a bias."""
-    a, b = (walk.argument(argument) for argument in call.arguments)
-    if isinstance(a, Constant) and isinstance(b, Constant):
-        return Constant((a.real * b.real).astype(np.float32))
-    raise Declined("only constants can be multiplied")
+    """Of constants: importers write s_x * s_w for the scale of a bias. Or by a number."""
+    if (result := pointwise.binary(call, walk, np.multiply)) is not None:
+        return result
+    if any(isinstance(walk.argument(argument), Unknown) for argument in call.arguments):
+        return Unknown(call.shape)
+    raise Declined("only by a constant can be multiplied")
 
 
 def clamp(call: Call, walk: Walk) -> Value:
@@ -85,6 +107,8 @@ def clamp(call: Call, walk: Walk) -> Value:
         return value
     if isinstance(value, Expression):
         return value.clamped(low, high)
+    if isinstance(value, Pointwise):
+        return pointwise.applied(value, lambda real: np.clip(real, low, high))
     activation = walk.activation(call.arguments[0])
     tensor = walk.tensors[activation.tensor]
     if activation.real:
@@ -92,7 +116,13 @@ def clamp(call: Call, walk: Walk) -> Value:
     else:
         limits = (low - activation.offset, high - activation.offset)
         bounds = (int(max(limits[0], -128)), int(min(limits[1], 127)))
-    tighten(call, walk, activation, bounds)
+    try:
+        tighten(call, walk, activation, bounds)
+    except Declined:
+        if not activation.real:
+            raise
+        real = pointwise.of_activation(activation, walk)
+        return pointwise.applied(real, lambda real: np.clip(real, low, high))
     return activation
 
 

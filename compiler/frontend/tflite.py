@@ -29,20 +29,25 @@ IMPORTED = {
     "DEPTHWISE_CONV_2D",
     "DEQUANTIZE",
     "FULLY_CONNECTED",
+    "HARD_SWISH",
+    "LEAKY_RELU",
+    "LOGISTIC",
     "MAX_POOL_2D",
     "MEAN",
+    "MUL",
     "QUANTIZE",
     "RELU",
     "RELU6",
+    "RELU_N1_TO_1",
     "RESHAPE",
     "SOFTMAX",
     "SQUEEZE",
+    "SUB",
+    "TANH",
     "TRANSPOSE",
 }
 HINTS = {
     "PAD": "use padding SAME in the convolution after it",
-    "LOGISTIC": "use a ReLU",
-    "HARD_SWISH": "use a ReLU",
 }
 QUANTIZE_FIRST = (
     "is a float model: no operator computes a quantized tensor; convert it with full integer "

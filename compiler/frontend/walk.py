@@ -31,6 +31,7 @@ from tinytailor.compiler.frontend.values import (
     Expression,
     FloatInput,
     Fused,
+    Pointwise,
     Unknown,
     Value,
     map_order,
@@ -157,7 +158,7 @@ class Walk:
                 if prod(call.shape) > MAX_ELEMENTS:
                     raise Declined(f"its result of shape {call.shape} fits no device")
                 value = match(call, self)
-                if isinstance(value, Expression) and value.origin is None:
+                if isinstance(value, Expression | Pointwise) and value.origin is None:
                     value = replace(value, origin=call.origin)
                 self.values[index] = value
             except Declined as reason:

@@ -6,6 +6,7 @@ from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.conv2d import Conv2d
 from tinytailor.compiler.ops.dense import Dense
 from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
+from tinytailor.compiler.ops.lookup import Lookup
 from tinytailor.compiler.ops.max_pool import MaxPool2d
 from tinytailor.compiler.ops.pool import AveragePool2d
 from tinytailor.compiler.ops.reshape import Reshape
@@ -20,6 +21,7 @@ OPERATORS: dict[str, type[Operator]] = {
         Conv2d,
         Dense,
         DepthwiseConv2d,
+        Lookup,
         MaxPool2d,
         Reshape,
         Softmax,
@@ -34,6 +36,7 @@ __all__ = [
     "Conv2d",
     "Dense",
     "DepthwiseConv2d",
+    "Lookup",
     "MaxPool2d",
     "Operator",
     "Reshape",
