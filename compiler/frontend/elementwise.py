@@ -13,6 +13,7 @@ from tinytailor.compiler.frontend import pointwise
 from tinytailor.compiler.frontend.bindings import Call, Ref
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.values import (
+    MAP_LAYOUTS,
     Activation,
     Constant,
     Expression,
@@ -21,9 +22,11 @@ from tinytailor.compiler.frontend.values import (
     Pointwise,
     Unknown,
     Value,
+    map_order,
 )
 from tinytailor.compiler.frontend.walk import TRANSPARENT, Walk, integer_bounds, same_quantization
-from tinytailor.compiler.ops import Add, Softmax
+from tinytailor.compiler.ir import Tensor
+from tinytailor.compiler.ops import Add, Mul, Softmax
 from tinytailor.compiler.ops.softmax import exponentials
 
 
@@ -42,8 +45,7 @@ def add(call: Call, walk: Walk) -> Value:
             "it adds a constant to a quantized activation; make the constant the bias of the layer "
             "before, without quantization between them"
         )
-    left, right = (walk.activation(argument) for argument in call.arguments)
-    return sum_of(call, walk, left, right)
+    return sum_of(call, walk)
 
 
 def biased(value: Expression, constant: Constant) -> Expression:
@@ -57,20 +59,59 @@ def biased(value: Expression, constant: Constant) -> Expression:
     return replace(value, bias=constant)
 
 
-def sum_of(call: Call, walk: Walk, a: Activation, b: Activation) -> Expression:
+def sum_of(call: Call, walk: Walk, sign: int = 1) -> Expression:
+    a, b = (walk.activation(argument) for argument in call.arguments)
     if a.shape != b.shape:
-        raise Declined(f"it adds shapes {a.shape} and {b.shape}; broadcasting is not supported")
+        raise Declined(
+            f"its inputs have the shapes {a.shape} and {b.shape}; broadcasting is not supported"
+        )
+    left, right = equal_places(walk, a, b)
+
+    def finish(fused: Fused) -> Finished:
+        op = Add.from_scales(left, right, fused.y, fused.low, fused.high, sign)
+        return op, (left.name, right.name), {}
+
+    return Expression(call.shape, a.order, left.shape, finish)
+
+
+def equal_places(walk: Walk, a: Activation, b: Activation) -> tuple[Tensor, Tensor]:
+    """Two tensors of one shape of the model, as tensors of one shape of the device."""
     guessed = walk.placeholders & {a.tensor, b.tensor}
     if not guessed and not np.array_equal(a.order, b.order):
         raise Declined("its inputs lie in memory in different layouts")
     left = walk.tensors[a.tensor]
-    right = walk.as_shape(b, left.shape)
+    return left, walk.as_shape(b, left.shape)
+
+
+def product_of(call: Call, walk: Walk) -> Expression:
+    """Two tensors of one shape, or a map and one number for each of its channels."""
+    a, b = (walk.activation(argument) for argument in call.arguments)
+    if a.order.size < b.order.size:
+        a, b = b, a
+    if a.shape == b.shape:
+        left, right = equal_places(walk, a, b)
+    else:
+        left, right = channel_places(walk, a, b)
 
     def finish(fused: Fused) -> Finished:
-        op = Add.from_scales(left, right, fused.y, fused.low, fused.high)
+        op = Mul.from_scales(left, right, fused.y, fused.low, fused.high)
         return op, (left.name, right.name), {}
 
     return Expression(call.shape, a.order, left.shape, finish)
+
+
+def channel_places(walk: Walk, a: Activation, b: Activation) -> tuple[Tensor, Tensor]:
+    """A map and a row of its channels, as the model broadcasts it."""
+    for layout in MAP_LAYOUTS:
+        if len(layout) != len(a.shape) or b.order.size != a.shape[layout.index("C")]:
+            continue
+        row = tuple(a.shape[i] if letter == "C" else 1 for i, letter in enumerate(layout))
+        if b.shape == row and np.array_equal(a.order, map_order(a.shape, layout)):
+            return walk.as_map(a, layout), walk.as_shape(b, (1, 1, 1, b.order.size))
+    raise Declined(
+        f"its inputs have the shapes {a.shape} and {b.shape}; expected equal ones, or one number "
+        "per channel of a map"
+    )
 
 
 def is_pointwise(call: Call, walk: Walk) -> bool:
@@ -87,16 +128,16 @@ def subtract(call: Call, walk: Walk) -> Value:
         return result
     if any(isinstance(walk.argument(argument), Unknown) for argument in call.arguments):
         return Unknown(call.shape)
-    raise Declined("only a constant can be subtracted")
+    return sum_of(call, walk, sign=-1)
 
 
 def multiply(call: Call, walk: Walk) -> Value:
-    """Of constants: importers write s_x * s_w for the scale of a bias. Or by a number."""
+    """Of constants (importers write s_x * s_w for the scale of a bias), by a number, of tensors."""
     if (result := pointwise.binary(call, walk, np.multiply)) is not None:
         return result
     if any(isinstance(walk.argument(argument), Unknown) for argument in call.arguments):
         return Unknown(call.shape)
-    raise Declined("only by a constant can be multiplied")
+    return product_of(call, walk)
 
 
 def clamp(call: Call, walk: Walk) -> Value:

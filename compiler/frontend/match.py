@@ -16,6 +16,7 @@ import numpy as np
 from tinytailor.compiler.frontend import (
     elementwise,
     linear,
+    moves,
     pointwise,
     pooling,
     square_deform,
@@ -207,6 +208,8 @@ MATCHES: dict[str, Callable[[Call, Walk], Value]] = {
     "relax.nn.relu": elementwise.clamp,
     "relax.nn.relu6": elementwise.clamp,
     "relax.clip": elementwise.clamp,
+    "relax.concat": moves.concat,
+    "relax.nn.pad": moves.pad,
     "relax.mean": pooling.mean,
     "relax.nn.avg_pool1d": pooling.average_pool,
     "relax.nn.avg_pool2d": pooling.average_pool,

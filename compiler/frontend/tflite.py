@@ -25,6 +25,7 @@ from tinytailor.targets.errors import InputError
 IMPORTED = {
     "ADD",
     "AVERAGE_POOL_2D",
+    "CONCATENATION",
     "CONV_2D",
     "DEPTHWISE_CONV_2D",
     "DEQUANTIZE",
@@ -35,6 +36,8 @@ IMPORTED = {
     "MAX_POOL_2D",
     "MEAN",
     "MUL",
+    "PAD",
+    "PADV2",
     "QUANTIZE",
     "RELU",
     "RELU6",
@@ -46,9 +49,7 @@ IMPORTED = {
     "TANH",
     "TRANSPOSE",
 }
-HINTS = {
-    "PAD": "use padding SAME in the convolution after it",
-}
+HINTS: dict[str, str] = {}
 QUANTIZE_FIRST = (
     "is a float model: no operator computes a quantized tensor; convert it with full integer "
     "quantization (TFLiteConverter with a representative dataset, int8 inputs and outputs)"

@@ -258,7 +258,11 @@ def live(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:
 
 
 def refs(call: Call) -> Iterator[Ref]:
-    return (argument for argument in call.arguments if isinstance(argument, Ref))
+    """The results a call reads, those of a tuple included."""
+    for argument in call.arguments:
+        for item in argument if isinstance(argument, tuple) else (argument,):
+            if isinstance(item, Ref):
+                yield item
 
 
 def same_quantization(a: Quantization, b: Quantization) -> bool:

@@ -3,11 +3,14 @@
 
 from tinytailor.compiler.ops.add import Add
 from tinytailor.compiler.ops.base import Operator
+from tinytailor.compiler.ops.concat import Concat
 from tinytailor.compiler.ops.conv2d import Conv2d
 from tinytailor.compiler.ops.dense import Dense
 from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
 from tinytailor.compiler.ops.lookup import Lookup
 from tinytailor.compiler.ops.max_pool import MaxPool2d
+from tinytailor.compiler.ops.mul import Mul
+from tinytailor.compiler.ops.pad import Pad
 from tinytailor.compiler.ops.pool import AveragePool2d
 from tinytailor.compiler.ops.reshape import Reshape
 from tinytailor.compiler.ops.softmax import Softmax
@@ -18,11 +21,14 @@ OPERATORS: dict[str, type[Operator]] = {
     for op in (
         Add,
         AveragePool2d,
+        Concat,
         Conv2d,
         Dense,
         DepthwiseConv2d,
         Lookup,
         MaxPool2d,
+        Mul,
+        Pad,
         Reshape,
         Softmax,
         SquareDeformDW,
@@ -33,12 +39,15 @@ __all__ = [
     "OPERATORS",
     "Add",
     "AveragePool2d",
+    "Concat",
     "Conv2d",
     "Dense",
     "DepthwiseConv2d",
     "Lookup",
     "MaxPool2d",
+    "Mul",
     "Operator",
+    "Pad",
     "Reshape",
     "Softmax",
     "SquareDeformDW",

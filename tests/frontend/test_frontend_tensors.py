@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Products, differences, concatenation and padding against onnxruntime.
+
+The scales leave few exact halves: onnxruntime rounds them to even, the integer operators up.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qdq_models import Model, differences
+
+from tinytailor.compiler.frontend import load_model
+
+SHAPE = (1, 4, 7, 6)
+SAME = {"pads": [1, 1, 1, 1]}
+
+
+def branches(model: Model, channels: int = 4) -> tuple[str, str]:
+    x = model.input(SHAPE)
+    a = model.quantized(model.conv(x, (4, 4, 3, 3), **SAME), 0.08, -9)
+    return a, model.quantized(model.conv(x, (channels, 4, 3, 3), **SAME), 0.05, 20)
+
+
+def product(model: Model) -> str:
+    y = model.node("Relu", [model.node("Mul", [*branches(model)])])
+    return model.quantized(y, 0.1, -128)
+
+
+def product_of_large_numbers(model: Model) -> str:
+    a = model.input(SHAPE, 2.0, 3)
+    b = model.quantized(model.conv(a, (4, 4, 1, 1)), 9.0, 3)
+    return model.quantized(model.node("Mul", [a, b]), 9.5, 3)
+
+
+def difference(model: Model) -> str:
+    return model.quantized(model.node("Sub", [*branches(model)]), 0.0937, 6)
+
+
+def channel_attention(model: Model) -> str:
+    x = model.input(SHAPE)
+    a = model.quantized(model.node("GlobalAveragePool", [x]), 0.0037, 3)
+    b = model.quantized(model.conv(a, (4, 4, 1, 1)), 0.03, 5)
+    gate = model.quantized(model.node("Sigmoid", [b]), 1 / 256, -128)
+    return model.quantized(model.node("Mul", [gate, x]), 0.0153, 3)
+
+
+def joined_channels(model: Model) -> str:
+    a, b = branches(model, channels=3)
+    return model.quantized(model.node("Concat", [a, b, a], axis=1), 0.08, -9)
+
+
+def joined_rows(model: Model) -> str:
+    return model.quantized(model.node("Concat", [*branches(model)], axis=-2), 0.09, -9)
+
+
+def joined_features(model: Model) -> str:
+    x = model.input((1, 12), 0.05)
+    a = model.quantized(model.gemm(x, (6, 12)), 0.06, 10)
+    b = model.quantized(model.gemm(x, (5, 12)), 0.07, 1)
+    c = model.quantized(model.node("Concat", [a, b], axis=1), 0.07, 1)
+    return model.quantized(model.gemm(c, (4, 11)), 0.1, 1)
+
+
+def joined_series(model: Model) -> str:
+    x = model.input((1, 3, 10))
+    a = model.quantized(model.conv(x, (4, 3, 3), pads=[1, 1]), 0.06, -3)
+    y = model.quantized(model.node("Concat", [x, a], axis=1), 0.06, -3)
+    return model.quantized(model.conv(y, (2, 7, 3)), 0.1, 4)
+
+
+def padded(model: Model) -> str:
+    pads = model.constant("pads", np.array([0, 2, 1, 0, 0, 0, 2, 3], np.int64))
+    x = model.input(SHAPE)
+    return model.quantized(model.node("Pad", [x, pads]), 0.02, 3)
+
+
+def padded_by_a_number(model: Model) -> str:
+    pads = model.constant("pads", np.array([0, 0, 1, 0, 0, 0, 2, 3], np.int64))
+    value = model.constant("value", np.float32(0.5))
+    y = model.quantized(model.node("Pad", [model.input(SHAPE), pads, value]), 0.02, 3)
+    return model.quantized(model.conv(y, (2, 4, 3, 3)), 0.08, 4)
+
+
+MODELS = (
+    product,
+    product_of_large_numbers,
+    difference,
+    channel_attention,
+    joined_channels,
+    joined_rows,
+    joined_features,
+    joined_series,
+    padded,
+    padded_by_a_number,
+)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("build", MODELS, ids=lambda build: build.__name__)
+def test_outputs_are_within_one_step_of_onnxruntime(build, dtype, tmp_path: Path) -> None:
+    model = Model(dtype=dtype)
+    path = model.save(tmp_path / "model.onnx", build(model))
+    count, largest, elements = differences(path, load_model(path))
+    print(f"{build.__name__} {dtype}: {count} of {elements} elements differ, at most by {largest}")
+    assert largest <= 1
+    assert count <= 0.002 * elements
