@@ -24,10 +24,10 @@ from tinytailor.compiler.frontend.values import (
     Value,
     map_order,
 )
-from tinytailor.compiler.frontend.walk import TRANSPARENT, Walk, integer_bounds, same_quantization
+from tinytailor.compiler.frontend.walk import TRANSPARENT, Walk, integer_bounds
 from tinytailor.compiler.ir import Tensor
-from tinytailor.compiler.ops import Add, Mul, Softmax
-from tinytailor.compiler.ops.softmax import exponentials
+from tinytailor.compiler.ops import Add, AddConstant, Mul, Softmax
+from tinytailor.compiler.ops.softmax import exponentials, output_levels
 
 
 def add(call: Call, walk: Walk) -> Value:
@@ -41,11 +41,30 @@ def add(call: Call, walk: Walk) -> Value:
         if isinstance(value, Expression) and isinstance(other, Constant):
             return biased(value, other)
     if isinstance(a, Constant) or isinstance(b, Constant):
-        raise Declined(
-            "it adds a constant to a quantized activation; make the constant the bias of the layer "
-            "before, without quantization between them"
-        )
+        return shifted(call, walk)
     return sum_of(call, walk)
+
+
+def shifted(call: Call, walk: Walk, sign: int = 1) -> Expression:
+    """A constant per channel added to a quantized tensor; ``sign`` -1 negates the second."""
+    first = isinstance(walk.argument(call.arguments[0]), Constant)
+    a = walk.activation(call.arguments[int(first)])
+    real = walk.constant(call.arguments[int(not first)], "constant").real
+    if a.shape != call.shape:
+        raise Declined(f"it broadcasts {a.shape} to {call.shape}, which has no operator")
+    source = walk.tensors[a.tensor]
+    placed = np.broadcast_to(real, call.shape).ravel()[a.order].reshape(-1, source.shape[-1])
+    if np.any(placed != placed[0]):  # also where it is not a number
+        raise Declined(f"it adds a constant of shape {real.shape}, expected one number per channel")
+    constant = placed[0] if first else sign * placed[0]
+
+    def finish(fused: Fused) -> Finished:
+        op, bias = AddConstant.from_scales(
+            source, constant, fused.y, fused.low, fused.high, sign if first else 1
+        )
+        return op, (source.name,), {"bias": bias}
+
+    return Expression(call.shape, a.order, source.shape, finish)
 
 
 def biased(value: Expression, constant: Constant) -> Expression:
@@ -128,6 +147,8 @@ def subtract(call: Call, walk: Walk) -> Value:
         return result
     if any(isinstance(walk.argument(argument), Unknown) for argument in call.arguments):
         return Unknown(call.shape)
+    if any(isinstance(walk.argument(argument), Constant) for argument in call.arguments):
+        return shifted(call, walk, sign=-1)
     return sum_of(call, walk, sign=-1)
 
 
@@ -221,14 +242,11 @@ def softmax(call: Call, walk: Walk) -> Expression:
     source = walk.as_shape(x, (1, classes))
 
     def finish(fused: Fused) -> Finished:
-        if not same_quantization((fused.y.scale, fused.y.zero_point), (1 / 256, -128)):
-            raise Declined(
-                f"softmax with output scale {fused.y.scale:g} and int8 zero point "
-                f"{fused.y.zero_point}, expected 1/256 and -128; quantize it so or leave it out "
-                "(the largest class stays the largest)"
-            )
         if (fused.low, fused.high) != (-128, 127):
             raise Declined("a clamp after softmax")
-        return Softmax(), (source.name,), {"table": exponentials(source.scale, classes)}
+        levels, fraction = output_levels(fused.y.scale)
+        table = exponentials(source.scale, classes, fraction)
+        op = Softmax(levels, fraction, fused.y.zero_point)
+        return op, (source.name,), {"table": table}
 
     return Expression(call.shape, x.order, (1, classes), finish)

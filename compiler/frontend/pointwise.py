@@ -89,16 +89,20 @@ def finish(
     """The Lookup node of ``value``, quantized."""
     name = walk.new_name(value.origin or origin)
     scale, zero_point = quantization
-    steps = np.rint(value.real / np.float32(scale)) + zero_point
-    if np.any(np.isnan(steps)):
+    if np.any(np.isnan(value.real)):
         raise Declined("its result is not a number for some inputs", value.origin)
-    table = np.clip(steps, -128, 127).astype(np.int8)
+    constants = {"table": table(value.real, scale, zero_point)}
     source = walk.tensors[value.tensor]
     walk.tensors[name] = Tensor(name, source.shape, "int8", scale, zero_point)
-    walk.nodes.append(Node(name, Lookup(), (source.name,), name, {"table": table}))
+    walk.nodes.append(Node(name, Lookup(), (source.name,), name, constants))
     if source.name in walk.placeholders:
         walk.placeholders.add(name)
     return Activation(name, value.shape, value.order, False, offset)
+
+
+def table(real: np.ndarray, scale: float, zero_point: int) -> np.ndarray:
+    steps = np.rint(real / np.float32(scale)) + zero_point
+    return np.clip(steps, -128, 127).astype(np.int8)
 
 
 def sigmoid(real: np.ndarray, call: Call) -> np.ndarray:

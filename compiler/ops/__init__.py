@@ -2,6 +2,7 @@
 """The operators with an integer form. Adding one: a new file here and a line in ``OPERATORS``."""
 
 from tinytailor.compiler.ops.add import Add
+from tinytailor.compiler.ops.add_constant import AddConstant
 from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.concat import Concat
 from tinytailor.compiler.ops.conv2d import Conv2d
@@ -20,6 +21,7 @@ OPERATORS: dict[str, type[Operator]] = {
     op.kind: op
     for op in (
         Add,
+        AddConstant,
         AveragePool2d,
         Concat,
         Conv2d,
@@ -38,6 +40,7 @@ OPERATORS: dict[str, type[Operator]] = {
 __all__ = [
     "OPERATORS",
     "Add",
+    "AddConstant",
     "AveragePool2d",
     "Concat",
     "Conv2d",

@@ -14,6 +14,7 @@ from tinytailor.compiler.ir import Graph, Shape
 from tinytailor.compiler.opkey import example_graph, make_key
 from tinytailor.compiler.ops import (
     Add,
+    AddConstant,
     AveragePool2d,
     Concat,
     Conv2d,
@@ -83,9 +84,13 @@ EXAMPLES = (
     Example("concat_features", Concat(1), ((1, 9), (1, 3))),
     Example("pad", Pad((1, 2, 0), (0, 1, 0)), _map(4, 3, 8)),
     Example("pad_channels", Pad((0, 1, 4), (1, 0, 3)), _map(3, 4, 5)),
+    Example("add_constant", AddConstant.from_key({}), _map(4, 3, 7)),
+    Example("add_constant_row", AddConstant.from_key({}), ((1, 10),)),
     Example("square_deform", SquareDeformDW(), _map(9, 11, 8)),
     Example("square_deform_odd_channels", SquareDeformDW(), _map(6, 5, 3)),
     Example("softmax", Softmax(), ((1, 12),)),
+    Example("softmax_scaled", Softmax.from_key({"fraction": 6}), ((1, 12),)),
+    Example("softmax_many_scaled", Softmax.from_key({"fraction": 6}), ((1, 700),)),
     Example("softmax_many", Softmax(), ((1, 700),)),
 )
 
