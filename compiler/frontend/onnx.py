@@ -290,6 +290,10 @@ def named_importer(
         def convert_one(self, node: Any, inputs: Any, attrs: Any, version: int) -> Any:
             if not supported(node) or node.domain == OWN_DOMAIN:
                 return opaque(node, inputs)
+            needed = inputs if node.op_type == "Concat" else inputs[:1]
+            missing = not needed or any(item is None for item in needed)
+            if node.op_type != "Constant" and missing:
+                raise ValueError("an input is missing")
             if node.op_type == "Clip":
                 return relax.op.clip(inputs[0], *clip_bounds(inputs, attrs))
             if node.op_type == "Pad":

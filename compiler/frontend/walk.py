@@ -149,7 +149,10 @@ class Walk:
         from tinytailor.compiler.frontend.match import MATCHES
 
         for index, parameter in enumerate(self.model.listing.inputs):
-            self.values[-1 - index] = self.start(parameter, index)
+            try:
+                self.values[-1 - index] = self.start(parameter, index)
+            except Declined as reason:  # two inputs of one name
+                raise InputError(f"model {self.model.name}: {reason}") from None
         for index, call in enumerate(self.model.listing.calls):
             try:
                 match = MATCHES.get(call.operator)

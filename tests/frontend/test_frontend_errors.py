@@ -110,6 +110,17 @@ def test_missing_files_folders_and_other_endings_are_refused(tmp_path: Path) -> 
     assert ".onnx or .tflite" in message(tmp_path / "model.pt")
 
 
+@pytest.mark.parametrize("kind", ["Concat", "MaxPool", "Pad", "Sigmoid", "Add"])
+def test_an_operator_without_one_of_its_inputs_is_named(kind, tmp_path: Path) -> None:
+    model = Model()
+    x = model.input((1, 2, 4, 4))
+    inputs = [x, ""] if kind == "Concat" else ["", x]
+    attributes = {"axis": 1} if kind == "Concat" else {}
+    y = model.node(kind, inputs, "/broken", **attributes)
+    text = message(model.save(tmp_path / "model.onnx", model.quantized(y, 0.1)))
+    assert "/broken" in text or "model.onnx" in text
+
+
 def small_onnx(path: Path) -> bytes:
     model = Model()
     x = model.input((1, 4, 6, 6))
