@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Addition, activation functions, averages and softmax.
-
-An average whose output is quantized like its input is AveragePool2d. With another output scale it
-is a depthwise convolution with ones, s_w = 1 / window: the same mean with a single rounding.
-"""
+"""Addition, activation functions and softmax."""
 
 from __future__ import annotations
 
@@ -13,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tinytailor.compiler.frontend import pointwise
 from tinytailor.compiler.frontend.bindings import Call, Ref
-from tinytailor.compiler.frontend.linear import Weights, requantized, window
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.values import (
     MAP_LAYOUTS,
@@ -23,21 +19,21 @@ from tinytailor.compiler.frontend.values import (
     Expression,
     Finished,
     Fused,
+    Pointwise,
     Unknown,
     Value,
     map_order,
-    map_shape,
 )
-from tinytailor.compiler.frontend.walk import TRANSPARENT, Walk, integer_bounds, same_quantization
+from tinytailor.compiler.frontend.walk import TRANSPARENT, Walk, integer_bounds
 from tinytailor.compiler.ir import Tensor
-from tinytailor.compiler.ops import Add, AveragePool2d, DepthwiseConv2d, Softmax
-from tinytailor.compiler.ops.softmax import exponentials
-
-Pair = tuple[int, int]
+from tinytailor.compiler.ops import Add, AddConstant, Mul, Softmax
+from tinytailor.compiler.ops.softmax import exponentials, output_levels
 
 
 def add(call: Call, walk: Walk) -> Value:
-    """Two activations, or a bias."""
+    """Two activations, a bias, or a function of single elements."""
+    if is_pointwise(call, walk) and (result := pointwise.binary(call, walk, np.add)) is not None:
+        return result
     a, b = (walk.argument(argument) for argument in call.arguments)
     if isinstance(a, Unknown) or isinstance(b, Unknown):
         return Unknown(call.shape)
@@ -45,12 +41,30 @@ def add(call: Call, walk: Walk) -> Value:
         if isinstance(value, Expression) and isinstance(other, Constant):
             return biased(value, other)
     if isinstance(a, Constant) or isinstance(b, Constant):
-        raise Declined(
-            "it adds a constant to a quantized activation; make the constant the bias of the layer "
-            "before, without quantization between them"
+        return shifted(call, walk)
+    return sum_of(call, walk)
+
+
+def shifted(call: Call, walk: Walk, sign: int = 1) -> Expression:
+    """A constant per channel added to a quantized tensor; ``sign`` -1 negates the second."""
+    first = isinstance(walk.argument(call.arguments[0]), Constant)
+    a = walk.activation(call.arguments[int(first)])
+    real = walk.constant(call.arguments[int(not first)], "constant").real
+    if a.shape != call.shape:
+        raise Declined(f"it broadcasts {a.shape} to {call.shape}, which has no operator")
+    source = walk.tensors[a.tensor]
+    placed = np.broadcast_to(real, call.shape).ravel()[a.order].reshape(-1, source.shape[-1])
+    if np.any(placed != placed[0]):  # also where it is not a number
+        raise Declined(f"it adds a constant of shape {real.shape}, expected one number per channel")
+    constant = placed[0] if first else sign * placed[0]
+
+    def finish(fused: Fused) -> Finished:
+        op, bias = AddConstant.from_scales(
+            source, constant, fused.y, fused.low, fused.high, sign if first else 1
         )
-    left, right = (walk.activation(argument) for argument in call.arguments)
-    return sum_of(call, walk, left, right)
+        return op, (source.name,), {"bias": bias}
+
+    return Expression(call.shape, a.order, source.shape, finish)
 
 
 def biased(value: Expression, constant: Constant) -> Expression:
@@ -64,28 +78,87 @@ def biased(value: Expression, constant: Constant) -> Expression:
     return replace(value, bias=constant)
 
 
-def sum_of(call: Call, walk: Walk, a: Activation, b: Activation) -> Expression:
+def sum_of(call: Call, walk: Walk, sign: int = 1) -> Expression:
+    a, b = (walk.activation(argument) for argument in call.arguments)
     if a.shape != b.shape:
-        raise Declined(f"it adds shapes {a.shape} and {b.shape}; broadcasting is not supported")
-    guessed = walk.placeholders & {a.tensor, b.tensor}
-    if not guessed and not np.array_equal(a.order, b.order):
-        raise Declined("its inputs lie in memory in different layouts")
-    left = walk.tensors[a.tensor]
-    right = walk.as_shape(b, left.shape)
+        raise Declined(
+            f"its inputs have the shapes {a.shape} and {b.shape}; broadcasting is not supported"
+        )
+    left, right = equal_places(walk, a, b)
 
     def finish(fused: Fused) -> Finished:
-        op = Add.from_scales(left, right, fused.y, fused.low, fused.high)
+        op = Add.from_scales(left, right, fused.y, fused.low, fused.high, sign)
         return op, (left.name, right.name), {}
 
     return Expression(call.shape, a.order, left.shape, finish)
 
 
+def equal_places(walk: Walk, a: Activation, b: Activation) -> tuple[Tensor, Tensor]:
+    """Two tensors of one shape of the model, as tensors of one shape of the device."""
+    guessed = walk.placeholders & {a.tensor, b.tensor}
+    if not guessed and not np.array_equal(a.order, b.order):
+        raise Declined("its inputs lie in memory in different layouts")
+    left = walk.tensors[a.tensor]
+    return left, walk.as_shape(b, left.shape)
+
+
+def product_of(call: Call, walk: Walk) -> Expression:
+    """Two tensors of one shape, or a map and one number for each of its channels."""
+    a, b = (walk.activation(argument) for argument in call.arguments)
+    if a.order.size < b.order.size:
+        a, b = b, a
+    if a.shape == b.shape:
+        left, right = equal_places(walk, a, b)
+    else:
+        left, right = channel_places(walk, a, b)
+
+    def finish(fused: Fused) -> Finished:
+        op = Mul.from_scales(left, right, fused.y, fused.low, fused.high)
+        return op, (left.name, right.name), {}
+
+    return Expression(call.shape, a.order, left.shape, finish)
+
+
+def channel_places(walk: Walk, a: Activation, b: Activation) -> tuple[Tensor, Tensor]:
+    """A map and a row of its channels, as the model broadcasts it."""
+    for layout in MAP_LAYOUTS:
+        if len(layout) != len(a.shape) or b.order.size != a.shape[layout.index("C")]:
+            continue
+        row = tuple(a.shape[i] if letter == "C" else 1 for i, letter in enumerate(layout))
+        if b.shape == row and np.array_equal(a.order, map_order(a.shape, layout)):
+            return walk.as_map(a, layout), walk.as_shape(b, (1, 1, 1, b.order.size))
+    raise Declined(
+        f"its inputs have the shapes {a.shape} and {b.shape}; expected equal ones, or one number "
+        "per channel of a map"
+    )
+
+
+def is_pointwise(call: Call, walk: Walk) -> bool:
+    """Whether an argument is a function of single elements already, or a number."""
+    values = [walk.argument(argument) for argument in call.arguments[:2]]
+    return any(
+        isinstance(value, Pointwise) or (isinstance(value, Constant) and value.array.size == 1)
+        for value in values
+    )
+
+
+def subtract(call: Call, walk: Walk) -> Value:
+    if (result := pointwise.binary(call, walk, np.subtract)) is not None:
+        return result
+    if any(isinstance(walk.argument(argument), Unknown) for argument in call.arguments):
+        return Unknown(call.shape)
+    if any(isinstance(walk.argument(argument), Constant) for argument in call.arguments):
+        return shifted(call, walk, sign=-1)
+    return sum_of(call, walk, sign=-1)
+
+
 def multiply(call: Call, walk: Walk) -> Value:
-    """Only of constants: importers write s_x * s_w for the scale of a bias."""
-    a, b = (walk.argument(argument) for argument in call.arguments)
-    if isinstance(a, Constant) and isinstance(b, Constant):
-        return Constant((a.real * b.real).astype(np.float32))
-    raise Declined("only constants can be multiplied")
+    """Of constants (importers write s_x * s_w for the scale of a bias), by a number, of tensors."""
+    if (result := pointwise.binary(call, walk, np.multiply)) is not None:
+        return result
+    if any(isinstance(walk.argument(argument), Unknown) for argument in call.arguments):
+        return Unknown(call.shape)
+    return product_of(call, walk)
 
 
 def clamp(call: Call, walk: Walk) -> Value:
@@ -96,6 +169,8 @@ def clamp(call: Call, walk: Walk) -> Value:
         return value
     if isinstance(value, Expression):
         return value.clamped(low, high)
+    if isinstance(value, Pointwise):
+        return pointwise.applied(value, lambda real: np.clip(real, low, high))
     activation = walk.activation(call.arguments[0])
     tensor = walk.tensors[activation.tensor]
     if activation.real:
@@ -103,7 +178,13 @@ def clamp(call: Call, walk: Walk) -> Value:
     else:
         limits = (low - activation.offset, high - activation.offset)
         bounds = (int(max(limits[0], -128)), int(min(limits[1], 127)))
-    tighten(call, walk, activation, bounds)
+    try:
+        tighten(call, walk, activation, bounds)
+    except Declined:
+        if not activation.real:
+            raise
+        real = pointwise.of_activation(activation, walk)
+        return pointwise.applied(real, lambda real: np.clip(real, low, high))
     return activation
 
 
@@ -152,73 +233,6 @@ def read_only_by(call: Call, walk: Walk) -> bool:
     return False
 
 
-def mean(call: Call, walk: Walk) -> Expression:
-    """GlobalAveragePool, ReduceMean: over the whole height and width."""
-    x = walk.activation(call.arguments[0])
-    rank = len(x.shape)
-    axes = {int(axis) % rank for axis in call.attributes["axis"] or range(rank)}
-    layouts = [
-        layout
-        for layout in MAP_LAYOUTS
-        if len(layout) == rank and axes == {layout.index(a) for a in layout if a in "HW"}
-    ]
-    if not layouts:
-        raise Declined(f"mean of {x.shape} over axes {sorted(axes)}: expected height and width")
-    source = walk.as_map(x, layouts[0])
-    kernel = (source.shape[1], source.shape[2])
-    channels = np.arange(source.shape[3])
-    device = (1, 1, 1, source.shape[3])
-    return averaged(source, kernel, (1, 1), Expression(call.shape, channels, device, no_finish))
-
-
-def average_pool(call: Call, walk: Walk) -> Value:
-    x = walk.activation(call.arguments[0])
-    attributes = call.attributes
-    layout = str(attributes["layout"])
-    stride, dilation, padding = window(attributes, len(layout) - 2)
-    if any(padding) or dilation != (1, 1):
-        raise Declined("average pooling with padding or dilation")
-    source = walk.as_map(x, layout)
-    size = list(attributes["pool_size"])
-    kernel = (int(size[0]), int(size[1]) if len(size) > 1 else 1)
-    device = map_shape(call.shape, layout)
-    shape = Expression(call.shape, map_order(call.shape, layout), device, no_finish)
-    expression = averaged(source, kernel, stride, shape)
-    if x.real:
-        return expression
-    y = replace(source, name=walk.new_name(call.origin), shape=device)
-    return walk.emit(expression, Fused(y, -128, 127, None), x.offset)
-
-
-def no_finish(fused: Fused) -> Finished:
-    raise AssertionError("an expression without an operator")
-
-
-def averaged(source: Tensor, kernel: Pair, stride: Pair, placed: Expression) -> Expression:
-    def finish(fused: Fused) -> Finished:
-        pool = AveragePool2d(kernel, stride, fused.low, fused.high)
-        if pool.output_shape(source.shape) != placed.device:
-            raise Declined("average pooling whose last window is cut off (ceil_mode)")
-        quantization = (fused.y.scale, fused.y.zero_point)
-        if same_quantization((source.scale, source.zero_point), quantization):
-            return pool, (source.name,), {}
-        return ones_convolution(source, kernel, stride, fused)
-
-    return replace(placed, finish=finish)
-
-
-def ones_convolution(source: Tensor, kernel: Pair, stride: Pair, fused: Fused) -> Finished:
-    channels = source.shape[3]
-    layer = Weights(
-        np.ones((channels, *kernel, 1), np.int64),
-        np.full(channels, 1 / (kernel[0] * kernel[1]), np.float32),
-    )
-    requant, constants = requantized(source, layer, fused)
-    op = DepthwiseConv2d(kernel, stride, input_zero_point=source.zero_point, requant=requant)
-    weight = np.ones((*kernel, channels), np.int8)
-    return op, (source.name,), {"weight": weight, **constants}
-
-
 def softmax(call: Call, walk: Walk) -> Expression:
     x = walk.activation(call.arguments[0])
     axis = int(call.attributes["axis"]) % len(x.shape)
@@ -228,14 +242,11 @@ def softmax(call: Call, walk: Walk) -> Expression:
     source = walk.as_shape(x, (1, classes))
 
     def finish(fused: Fused) -> Finished:
-        if not same_quantization((fused.y.scale, fused.y.zero_point), (1 / 256, -128)):
-            raise Declined(
-                f"softmax with output scale {fused.y.scale:g} and int8 zero point "
-                f"{fused.y.zero_point}, expected 1/256 and -128; quantize it so or leave it out "
-                "(the largest class stays the largest)"
-            )
         if (fused.low, fused.high) != (-128, 127):
             raise Declined("a clamp after softmax")
-        return Softmax(), (source.name,), {"table": exponentials(source.scale, classes)}
+        levels, fraction = output_levels(fused.y.scale)
+        table = exponentials(source.scale, classes, fraction)
+        op = Softmax(levels, fraction, fused.y.zero_point)
+        return op, (source.name,), {"table": table}
 
     return Expression(call.shape, x.order, (1, classes), finish)

@@ -13,7 +13,14 @@ from math import inf
 
 import numpy as np
 
-from tinytailor.compiler.frontend import elementwise, linear, square_deform
+from tinytailor.compiler.frontend import (
+    elementwise,
+    linear,
+    moves,
+    pointwise,
+    pooling,
+    square_deform,
+)
 from tinytailor.compiler.frontend.bindings import Call
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.values import (
@@ -22,6 +29,7 @@ from tinytailor.compiler.frontend.values import (
     Expression,
     FloatInput,
     Fused,
+    Pointwise,
     Unknown,
     Value,
     reshaped,
@@ -55,7 +63,16 @@ def quantize(call: Call, walk: Walk) -> Value:
         raise Declined(f"zero point {quantization[1] + offset} does not fit {call.dtype}")
     if isinstance(value, Expression):
         return finish(call, walk, value, quantization, offset)
+    if isinstance(value, Activation) and value.real and rescaled(walk, value, quantization):
+        value = pointwise.of_activation(value, walk)
+    if isinstance(value, Pointwise):
+        return pointwise.finish(walk, value, quantization, offset, call.origin)
     return Activation(*border(call, walk, value, quantization), False, offset)
+
+
+def rescaled(walk: Walk, value: Activation, quantization: Quantization) -> bool:
+    tensor = walk.tensors[value.tensor]
+    return not same_quantization((tensor.scale, tensor.zero_point), quantization)
 
 
 def border(
@@ -69,12 +86,8 @@ def border(
         walk.tensors[name] = Tensor(name, call.shape, "int8", *quantization)
         walk.placeholders.add(name)
         return name, call.shape, row_major(call.shape)
-    tensor = walk.tensors[value.tensor]
-    if not same_quantization((tensor.scale, tensor.zero_point), quantization):
-        raise Declined(
-            f"an activation of scale {tensor.scale:g} is quantized again to {quantization[0]:g}; "
-            "give both the same scale and zero point"
-        )
+    if rescaled(walk, value, quantization):
+        raise Declined("integers that were not dequantized are quantized again")
     return value.tensor, value.shape, value.order
 
 
@@ -185,13 +198,23 @@ MATCHES: dict[str, Callable[[Call, Walk], Value]] = {
     "relax.nn.conv1d": linear.convolution,
     "relax.matmul": linear.dense,
     "relax.add": elementwise.add,
+    "relax.subtract": elementwise.subtract,
     "relax.multiply": elementwise.multiply,
+    "relax.divide": pointwise.divide,
+    "relax.sigmoid": pointwise.unary(pointwise.sigmoid),
+    "relax.tanh": pointwise.unary(pointwise.tanh),
+    "relax.exp": pointwise.unary(pointwise.exponential),
+    "relax.nn.leakyrelu": pointwise.unary(pointwise.leaky_relu),
     "relax.nn.relu": elementwise.clamp,
     "relax.nn.relu6": elementwise.clamp,
     "relax.clip": elementwise.clamp,
-    "relax.mean": elementwise.mean,
-    "relax.nn.avg_pool1d": elementwise.average_pool,
-    "relax.nn.avg_pool2d": elementwise.average_pool,
+    "relax.concat": moves.concat,
+    "relax.nn.pad": moves.pad,
+    "relax.mean": pooling.mean,
+    "relax.nn.avg_pool1d": pooling.average_pool,
+    "relax.nn.avg_pool2d": pooling.average_pool,
+    "relax.nn.max_pool1d": pooling.max_pool,
+    "relax.nn.max_pool2d": pooling.max_pool,
     "relax.nn.softmax": elementwise.softmax,
     square_deform.NAME: square_deform.square_deform_dw,
 }

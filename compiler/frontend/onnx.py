@@ -29,20 +29,32 @@ IMPORTED = {
     "Add",
     "AveragePool",
     "Clip",
+    "Concat",
     "Constant",
     "Conv",
     "DequantizeLinear",
+    "Div",
+    "Elu",
     "Flatten",
     "Gemm",
     "GlobalAveragePool",
+    "HardSigmoid",
+    "HardSwish",
     "Identity",
+    "LeakyRelu",
     "MatMul",
+    "MaxPool",
+    "Mul",
+    "Pad",
     "QuantizeLinear",
     "ReduceMean",
     "Relu",
     "Reshape",
+    "Sigmoid",
     "Softmax",
     "Squeeze",
+    "Sub",
+    "Tanh",
     "Transpose",
     "Unsqueeze",
 }
@@ -60,14 +72,9 @@ HINTS = {
     "DynamicQuantizeLinear": "quantize statically, with calibration data",
     "Erf": SMOOTH,
     "Gelu": SMOOTH,
-    "Sigmoid": SMOOTH,
-    "HardSwish": SMOOTH,
-    "HardSigmoid": SMOOTH,
     "BatchNormalization": "fold it into the convolution before it, before quantizing",
-    "MaxPool": "use a stride of 2 in the convolution before it, or average pooling",
     "Shape": FIXED,
     "Gather": FIXED,
-    "Pad": "use the padding of the convolution after it",
 }
 QUANTIZE_FIRST = (
     "is not quantized: it has no QuantizeLinear; quantize it to int8 in QDQ form first, for "
@@ -283,10 +290,20 @@ def named_importer(
         def convert_one(self, node: Any, inputs: Any, attrs: Any, version: int) -> Any:
             if not supported(node) or node.domain == OWN_DOMAIN:
                 return opaque(node, inputs)
+            needed = inputs if node.op_type == "Concat" else inputs[:1]
+            missing = not needed or any(item is None for item in needed)
+            if node.op_type != "Constant" and missing:
+                raise ValueError("an input is missing")
             if node.op_type == "Clip":
                 return relax.op.clip(inputs[0], *clip_bounds(inputs, attrs))
+            if node.op_type == "Pad":
+                return relax.op.nn.pad(inputs[0], *pad_widths(inputs, attrs))
             if node.op_type == "Conv":
-                resolve_auto_pad(inputs, attrs)
+                resolve_auto_pad(inputs, attrs, inputs[1].ty.shape.values[2:])
+            if node.op_type in ("AveragePool", "MaxPool"):
+                if len(node.output) > 1:
+                    raise ValueError("its second output, the indices, is not supported")
+                resolve_auto_pad(inputs, attrs, attrs["kernel_shape"])
             return super()._convert_operator(node.op_type, inputs, attrs, version)
 
     def opaque(node: Any, inputs: Any) -> Any:
@@ -316,13 +333,32 @@ def clip_bounds(inputs: Any, attrs: Mapping[str, Any]) -> tuple[float, float]:
     return bounds[0], bounds[1]
 
 
-def resolve_auto_pad(inputs: Any, attrs: dict[str, Any]) -> None:
+def pad_widths(inputs: Any, attrs: Mapping[str, Any]) -> tuple[list[int], str, float]:
+    """(before and after of every axis in turn, mode, value): inputs from opset 11 on."""
+    numbers = []
+    for index, name in ((1, "pads"), (2, "constant value"), (3, "axes")):
+        item = inputs[index] if len(inputs) > index else None
+        if item is not None and not hasattr(item, "value"):
+            raise ValueError(f"its {name} is computed by the model, expected a constant")
+        numbers.append(None if item is None else item.value.numpy().reshape(-1).tolist())
+    pads, value, axes = numbers
+    pads = attrs["pads"] if pads is None else pads
+    rank = len(inputs[0].ty.shape)
+    widths = [0] * (2 * rank)
+    for index, axis in enumerate(range(rank) if axes is None else axes):
+        widths[2 * (axis % rank)] = int(pads[index])
+        widths[2 * (axis % rank) + 1] = int(pads[len(pads) // 2 + index])
+    fill = float(value[0]) if value else float(attrs.get("value", 0.0))
+    return widths, attrs.get("mode", b"constant").decode(), fill
+
+
+def resolve_auto_pad(inputs: Any, attrs: dict[str, Any], window: Any) -> None:
     """SAME_UPPER and SAME_LOWER as pads: TVM would emit a kernel that pads real numbers."""
     mode = attrs.get("auto_pad", b"NOTSET")
     if mode not in (b"SAME_UPPER", b"SAME_LOWER"):
         return
     size = [int(d) for d in inputs[0].ty.shape.values[2:]]
-    kernel = [int(d) for d in inputs[1].ty.shape.values[2:]]
+    kernel = [int(d) for d in window]
     strides = attrs.get("strides", [1] * len(size))
     dilations = attrs.get("dilations", [1] * len(size))
     before, after = [], []

@@ -25,25 +25,31 @@ from tinytailor.targets.errors import InputError
 IMPORTED = {
     "ADD",
     "AVERAGE_POOL_2D",
+    "CONCATENATION",
     "CONV_2D",
     "DEPTHWISE_CONV_2D",
     "DEQUANTIZE",
     "FULLY_CONNECTED",
+    "HARD_SWISH",
+    "LEAKY_RELU",
+    "LOGISTIC",
+    "MAX_POOL_2D",
     "MEAN",
+    "MUL",
+    "PAD",
+    "PADV2",
     "QUANTIZE",
     "RELU",
     "RELU6",
+    "RELU_N1_TO_1",
     "RESHAPE",
     "SOFTMAX",
     "SQUEEZE",
+    "SUB",
+    "TANH",
     "TRANSPOSE",
 }
-HINTS = {
-    "MAX_POOL_2D": "use a stride of 2 in the convolution before it, or average pooling",
-    "PAD": "use padding SAME in the convolution after it",
-    "LOGISTIC": "use a ReLU",
-    "HARD_SWISH": "use a ReLU",
-}
+HINTS: dict[str, str] = {}
 QUANTIZE_FIRST = (
     "is a float model: no operator computes a quantized tensor; convert it with full integer "
     "quantization (TFLiteConverter with a representative dataset, int8 inputs and outputs)"
@@ -168,10 +174,8 @@ def check_operator(model: Any, operator: Any, tensors: int, file: str) -> None:
     kinds = {
         "CONV_2D": (tflite.Conv2DOptions, ("StrideH", "StrideW", *DILATIONS)),
         "DEPTHWISE_CONV_2D": (tflite.DepthwiseConv2DOptions, ("StrideH", "StrideW", *DILATIONS)),
-        "AVERAGE_POOL_2D": (
-            tflite.Pool2DOptions,
-            ("StrideH", "StrideW", "FilterHeight", "FilterWidth"),
-        ),
+        "AVERAGE_POOL_2D": (tflite.Pool2DOptions, POOLING),
+        "MAX_POOL_2D": (tflite.Pool2DOptions, POOLING),
     }
     kind = operator_name(model, operator)
     if kind not in kinds:
@@ -188,6 +192,7 @@ def check_operator(model: Any, operator: Any, tensors: int, file: str) -> None:
             raise InputError(f"{file}: {kind} has {field} {value}, expected 1 to 4096")
 
 
+POOLING = ("StrideH", "StrideW", "FilterHeight", "FilterWidth")
 DILATIONS = ("DilationHFactor", "DilationWFactor")
 
 

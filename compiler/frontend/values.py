@@ -3,6 +3,7 @@
 
     Constant     numbers, perhaps quantized           Activation   an int8 tensor of our graph
     FloatInput   an input before QuantizeLinear        Expression   real numbers waiting for theirs
+    Pointwise    real numbers that each depend on one element of a tensor
     Unknown      follows an operator that was refused
 
 Model and device may disagree on the layout. ``order`` holds, for every place in device memory, the
@@ -112,12 +113,23 @@ class Expression:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Pointwise:
+    """``real``: float32 (256,), what the elements -128 to 127 of the tensor become."""
+
+    tensor: str
+    shape: Shape
+    order: np.ndarray
+    real: np.ndarray
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Unknown:
     shape: Shape
 
 
-Value = Constant | FloatInput | Activation | Expression | Unknown
-Placed = FloatInput | Activation | Expression
+Value = Constant | FloatInput | Activation | Expression | Pointwise | Unknown
+Placed = FloatInput | Activation | Expression | Pointwise
 
 MAP_LAYOUTS = {"NCHW": (0, 2, 3, 1), "NHWC": (0, 1, 2, 3), "NCW": (0, 2, 1), "NWC": (0, 1, 2)}
 

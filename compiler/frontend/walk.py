@@ -31,6 +31,7 @@ from tinytailor.compiler.frontend.values import (
     Expression,
     FloatInput,
     Fused,
+    Pointwise,
     Unknown,
     Value,
     map_order,
@@ -148,7 +149,10 @@ class Walk:
         from tinytailor.compiler.frontend.match import MATCHES
 
         for index, parameter in enumerate(self.model.listing.inputs):
-            self.values[-1 - index] = self.start(parameter, index)
+            try:
+                self.values[-1 - index] = self.start(parameter, index)
+            except Declined as reason:  # two inputs of one name
+                raise InputError(f"model {self.model.name}: {reason}") from None
         for index, call in enumerate(self.model.listing.calls):
             try:
                 match = MATCHES.get(call.operator)
@@ -157,7 +161,7 @@ class Walk:
                 if prod(call.shape) > MAX_ELEMENTS:
                     raise Declined(f"its result of shape {call.shape} fits no device")
                 value = match(call, self)
-                if isinstance(value, Expression) and value.origin is None:
+                if isinstance(value, Expression | Pointwise) and value.origin is None:
                     value = replace(value, origin=call.origin)
                 self.values[index] = value
             except Declined as reason:
@@ -257,7 +261,11 @@ def live(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:
 
 
 def refs(call: Call) -> Iterator[Ref]:
-    return (argument for argument in call.arguments if isinstance(argument, Ref))
+    """The results a call reads, those of a tuple included."""
+    for argument in call.arguments:
+        for item in argument if isinstance(argument, tuple) else (argument,):
+            if isinstance(item, Ref):
+                yield item
 
 
 def same_quantization(a: Quantization, b: Quantization) -> bool:

@@ -8,11 +8,13 @@ LLVM. Both see one TIR, so they compute the same integers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tvm
 from tvm import s_tir, te, tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as script
 
 from tinytailor.compiler.mcu.intrinsics import Intrinsic
 from tinytailor.compiler.ops.geometry import Padding
@@ -80,6 +82,34 @@ def padded(x: Any, padding: Padding, fill: int, dtype: str = "int8") -> Any:
 def schedule_of(arguments: Sequence[Any]) -> s_tir.Schedule:
     """A schedule of the function with these tensors as arguments, the output last."""
     return s_tir.Schedule(te.create_prim_func(list(arguments)))
+
+
+def moves(sizes: Sequence[int], body: Callable[[Moves], None]) -> tirx.PrimFunc:
+    """A function that only copies and fills; ``sizes``: elements of its arguments, output last."""
+    with IRBuilder() as builder, script.prim_func():
+        script.func_name("main")
+        body(Moves([script.arg(f"a{i}", script.Buffer((n,), "int8")) for i, n in enumerate(sizes)]))
+    return builder.get()
+
+
+class Moves:
+    """Statements over flat int8 buffers, written in order; the last buffer is the output."""
+
+    def __init__(self, buffers: Sequence[Any]) -> None:
+        *self.inputs, self.output = buffers
+
+    def copy(self, to: Any, source: int, start: Any, count: int) -> None:
+        with script.serial(0, count) as i:
+            script.buffer_store(self.output, self.inputs[source][start + i], [to + i])
+
+    def fill(self, to: Any, value: int, count: int) -> None:
+        if count:
+            with script.serial(0, count) as i:
+                script.buffer_store(self.output, const(value, "int8"), [to + i])
+
+    def repeat(self, count: int) -> Any:
+        """A loop: ``with moves.repeat(n) as i``."""
+        return script.serial(0, count)
 
 
 def lower(func: tirx.PrimFunc) -> tirx.PrimFunc:

@@ -2,10 +2,16 @@
 """The operators with an integer form. Adding one: a new file here and a line in ``OPERATORS``."""
 
 from tinytailor.compiler.ops.add import Add
+from tinytailor.compiler.ops.add_constant import AddConstant
 from tinytailor.compiler.ops.base import Operator
+from tinytailor.compiler.ops.concat import Concat
 from tinytailor.compiler.ops.conv2d import Conv2d
 from tinytailor.compiler.ops.dense import Dense
 from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
+from tinytailor.compiler.ops.lookup import Lookup
+from tinytailor.compiler.ops.max_pool import MaxPool2d
+from tinytailor.compiler.ops.mul import Mul
+from tinytailor.compiler.ops.pad import Pad
 from tinytailor.compiler.ops.pool import AveragePool2d
 from tinytailor.compiler.ops.reshape import Reshape
 from tinytailor.compiler.ops.softmax import Softmax
@@ -15,10 +21,16 @@ OPERATORS: dict[str, type[Operator]] = {
     op.kind: op
     for op in (
         Add,
+        AddConstant,
         AveragePool2d,
+        Concat,
         Conv2d,
         Dense,
         DepthwiseConv2d,
+        Lookup,
+        MaxPool2d,
+        Mul,
+        Pad,
         Reshape,
         Softmax,
         SquareDeformDW,
@@ -28,11 +40,17 @@ OPERATORS: dict[str, type[Operator]] = {
 __all__ = [
     "OPERATORS",
     "Add",
+    "AddConstant",
     "AveragePool2d",
+    "Concat",
     "Conv2d",
     "Dense",
     "DepthwiseConv2d",
+    "Lookup",
+    "MaxPool2d",
+    "Mul",
     "Operator",
+    "Pad",
     "Reshape",
     "Softmax",
     "SquareDeformDW",

@@ -3,9 +3,9 @@
 
     y = clamp(zero_point + ((a * left + b * right + bias) >> shift), low, high)
 
-left and right are the scale ratios s_a/s_y and s_b/s_y with about 20 bits, bias holds the rounding
-half and both zero points: one int32 expression, one rounding, as in LiteRT's optimized kernel.
-|a * left| < 2^28, so nothing overflows.
+left and right are the scale ratios s_a/s_y and s_b/s_y with about 20 bits, a negative right one
+subtracts; bias holds the rounding half and both zero points: one int32 expression, one rounding, as
+in LiteRT's optimized kernel. |a * left| < 2^28, so nothing overflows.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ class Add:
     high: int = 127
 
     @classmethod
-    def from_scales(cls, a: Tensor, b: Tensor, y: Tensor, low: int = -128, high: int = 127) -> Add:
-        """The operator that adds ``a`` and ``b`` into ``y`` by their scales and zero points."""
+    def from_scales(
+        cls, a: Tensor, b: Tensor, y: Tensor, low: int = -128, high: int = 127, sign: int = 1
+    ) -> Add:
+        """a + b, or a - b with ``sign`` -1, into ``y`` by their scales and zero points."""
         ratio_a = float(np.float32(a.scale) / np.float32(y.scale))
         ratio_b = float(np.float32(b.scale) / np.float32(y.scale))
         shift = 21 - frexp(max(ratio_a, ratio_b))[1]
@@ -48,7 +50,7 @@ class Add:
                 f"add {a.name} + {b.name}: scale ratios {ratio_a:g} and {ratio_b:g} to {y.name} "
                 "are out of the range 2^-9 to 2^20; quantize the tensors with closer ranges"
             )
-        left, right = (int(np.rint(r * 2.0**shift)) for r in (ratio_a, ratio_b))
+        left, right = (int(np.rint(r * 2.0**shift)) for r in (ratio_a, sign * ratio_b))
         bias = (1 << (shift - 1)) - left * a.zero_point - right * b.zero_point
         return cls(left, right, bias, shift, y.zero_point, low, high)
 

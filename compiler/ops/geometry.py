@@ -13,6 +13,7 @@ from tinytailor.targets.errors import InputError
 
 Pair = tuple[int, int]
 Padding = tuple[int, int, int, int]  # top, left, bottom, right (TVM's order)
+NO_PADDING = (0, 0, 0, 0)
 
 
 def pair(value: Iterable[Any]) -> Pair:
@@ -77,3 +78,13 @@ def first_reads(
     rows = np.maximum(pixels // width * stride[0] - padding[0], 0)
     columns = np.maximum(pixels % width * stride[1] - padding[1], 0)
     return (rows * x[2] + columns) * x[3]
+
+
+def window_overlap(x: Shape, output: Pair, stride: Pair, padding: Padding) -> int:
+    """``overlap_distance`` where each output element is written once its window has been read.
+
+    Within a pixel, channel after channel, reading stays ahead of writing wherever it does so from
+    pixel to pixel: pixel k + 1 must not be reached before it is read, and neither must be pixel k.
+    """
+    pixels = np.arange(output[0] * output[1])
+    return overlap_distance(first_reads(x, pixels, output[1], stride, padding), (pixels + 1) * x[3])

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Average pooling, int8, NHWC, no padding, output quantized like the input.
+"""Average pooling, int8, NHWC, output quantized like the input.
 
-    y = clamp((sum +- n/2) / n)   rounded half away from zero, n = window size, as TFLite does.
+    y = clamp((sum +- n/2) / n)   rounded half away from zero, n = elements of the window that lie
+                                  inside the map, as TFLite does
 
 Input and output share scale and zero point, so the mean of the integers is the integer of the mean.
 """
@@ -16,12 +17,20 @@ import numpy as np
 
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes
-from tinytailor.compiler.ops.geometry import Pair, output_size, pair, windows
+from tinytailor.compiler.ops.geometry import (
+    NO_PADDING,
+    Padding,
+    Pair,
+    output_size,
+    padding4,
+    pair,
+    window_overlap,
+    windows,
+)
+from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
     from tinytailor.compiler.mcu.kernel import TirKernel
-
-NO_PADDING = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +39,18 @@ class AveragePool2d:
 
     kernel: Pair
     stride: Pair = (1, 1)
+    padding: Padding = NO_PADDING
     low: int = -128
     high: int = 127
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        size = output_size(self.kind, x, self.kernel, self.stride, NO_PADDING, (1, 1))
+        if max(self.padding[::2]) >= self.kernel[0] or max(self.padding[1::2]) >= self.kernel[1]:
+            raise InputError(
+                f"{self.kind}: padding {self.padding} of kernel {self.kernel}: windows would lie "
+                "outside the map; padding must be smaller than the kernel"
+            )
+        size = output_size(self.kind, x, self.kernel, self.stride, self.padding, (1, 1))
         return (1, *size, x[3])
 
     def macs(self, *inputs: Shape) -> int:
@@ -45,18 +60,21 @@ class AveragePool2d:
         return {}
 
     def key_attributes(self) -> dict[str, Any]:
-        return {"kernel": list(self.kernel), "stride": list(self.stride)}
+        attributes = {"kernel": list(self.kernel), "stride": list(self.stride)}
+        return attributes | ({"padding": list(self.padding)} if any(self.padding) else {})
 
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> AveragePool2d:
-        return cls(pair(attributes["kernel"]), pair(attributes["stride"]))
+        padding = padding4(attributes.get("padding", NO_PADDING))
+        return cls(pair(attributes["kernel"]), pair(attributes["stride"]), padding)
 
     def reference(
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
     ) -> np.ndarray:
-        view = windows(inputs[0], self.kernel, self.stride, NO_PADDING, (1, 1), 0)
+        view = windows(inputs[0], self.kernel, self.stride, self.padding, (1, 1), 0)
         total = view.astype(np.int64).sum(axis=(3, 4))
-        count = self.kernel[0] * self.kernel[1]
+        inside = np.ones((1, *inputs[0].shape[1:3], 1), np.int8)
+        count = windows(inside, self.kernel, self.stride, self.padding, (1, 1), 0).sum(axis=(3, 4))
         magnitude = (np.abs(total) + count // 2) // count
         return np.clip(np.sign(total) * magnitude, self.low, self.high).astype(np.int8)
 
@@ -71,17 +89,18 @@ class AveragePool2d:
 
         _, oh, ow, channels = self.output_shape(*inputs)
         (kh, kw), (sh, sw) = self.kernel, self.stride
-        count = tir.const(kh * kw)
         x = te.placeholder(inputs[0], "int8", name="x")
+        at = tir.padded(x, self.padding, 0)
         i, j = te.reduce_axis((0, kh), "i"), te.reduce_axis((0, kw), "j")
         acc = te.compute(
             (oh, ow, channels),
-            lambda h, v, c: te.sum(tir.int32(x[0, h * sh + i, v * sw + j, c]), axis=[i, j]),
+            lambda h, v, c: te.sum(tir.int32(at(h * sh + i, v * sw + j, c)), axis=[i, j]),
             name="acc",
         )
 
         def mean(h: Any, v: Any, c: Any) -> Any:
-            half = tir.const(kh * kw // 2)
+            count = self._count(inputs[0], h, v)
+            half = tirx.truncdiv(count, tir.const(2))
             away = tirx.Select(acc[h, v, c] < 0, acc[h, v, c] - half, acc[h, v, c] + half)
             return tir.clamp(tirx.truncdiv(away, count), self.low, self.high).astype("int8")
 
@@ -91,4 +110,23 @@ class AveragePool2d:
         total = schedule.get_sblock("acc")
         schedule.compute_at(total, loops[-1], preserve_unit_loops=True)
         schedule.decompose_reduction(total, schedule.get_loops(total)[-2])
-        return TirKernel(schedule.mod["main"], ("x0", "y"), {}, overlap={0: 0})
+        overlap = {0: window_overlap(inputs[0], (oh, ow), self.stride, self.padding)}
+        return TirKernel(schedule.mod["main"], ("x0", "y"), {}, overlap=overlap)
+
+    def _count(self, shape: Shape, h: Any, v: Any) -> Any:
+        """How many elements of the window of output (h, v) lie inside the map."""
+        from tvm import tirx
+
+        from tinytailor.compiler.mcu import tir
+
+        product = tir.const(1)
+        for axis, place in enumerate((h, v)):
+            before, after = self.padding[axis], self.padding[axis + 2]
+            first = place * self.stride[axis] - before
+            last = first + self.kernel[axis]
+            if before:
+                first = tirx.max(first, tir.const(0))
+            if after:
+                last = tirx.min(last, tir.const(shape[1 + axis]))
+            product = product * (last - first)
+        return product

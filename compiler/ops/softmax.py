@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Softmax over the last axis of (1, classes), int8 in, int8 out with scale 1/256, zero point -128.
+"""Softmax over the last axis of (1, classes), int8 in, int8 out with scale 2^fraction / levels.
 
     e[k] = table[max(x) - x[k]],  table[d] = round(exp(-d * scale) * 2^bits)
-    y[k] = min(127, (256 * e[k] + sum(e) / 2) / sum(e) - 128)
+    y[k] = min(127, (levels * e[k] + total / 2) / total + zero_point),  total = sum(e) * 2^fraction
 
-in unsigned 32-bit integers: ``bits`` is 22, less where many classes would overflow the sum.
+in unsigned 32-bit integers: ``bits`` is 22, less where many classes or levels would overflow. The
+scale 1/256 of TFLite and 1/255 of quantizers need no fraction.
 """
 
 from __future__ import annotations
@@ -23,20 +24,42 @@ if TYPE_CHECKING:
     from tinytailor.compiler.mcu.kernel import TirKernel
 
 
-def table_bits(classes: int) -> int:
-    """Largest exponent up to 22 with classes * 2^bits < 2^31 (so 256 * e + sum / 2 < 2^32)."""
-    return min(22, 30 - (classes - 1).bit_length())
+FRACTION = 6  # bits of levels that are no whole number
+FRACTION_LEVELS = 17_003  # of an operator made from its key
 
 
-def exponentials(scale: float, classes: int) -> np.ndarray:
+def output_levels(scale: float) -> tuple[int, int]:
+    """(levels, fraction) of an output scale from 1/512 to 1."""
+    if not 1 / 512 <= scale <= 1:
+        raise InputError(f"softmax with output scale {scale:g}, expected 1/512 to 1, as 1/256 is")
+    levels = int(np.rint(1 / scale))
+    if levels <= 256 and np.float32(1 / levels) == np.float32(scale):
+        return levels, 0
+    return int(np.rint(2.0**FRACTION / scale)), FRACTION
+
+
+def table_bits(classes: int, fraction: int = 0) -> int:
+    """Largest exponent up to 22 with levels * e + total / 2 < 2^32, where levels <= 2^8, or with a
+    fraction 2^15."""
+    most = 22 if fraction == 0 else 16
+    return min(most, 30 - fraction - (classes - 1).bit_length())
+
+
+def exponentials(scale: float, classes: int, fraction: int = 0) -> np.ndarray:
     """The table: int32 (256,), indexed by the distance from the maximum in input steps."""
     distance = np.arange(256, dtype=np.float64)
-    return np.rint(np.exp(-distance * scale) * 2.0 ** table_bits(classes)).astype(np.int32)
+    return np.rint(np.exp(-distance * scale) * 2.0 ** table_bits(classes, fraction)).astype(
+        np.int32
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Softmax:
     kind: ClassVar[str] = "softmax"
+
+    levels: int = 256
+    fraction: int = 0
+    zero_point: int = -128
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
@@ -51,19 +74,20 @@ class Softmax:
         return {"table": ((256,), "int32")}
 
     def key_attributes(self) -> dict[str, Any]:
-        return {}
+        return {"fraction": self.fraction} if self.fraction else {}
 
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> Softmax:
-        return cls()
+        return cls(FRACTION_LEVELS, FRACTION) if attributes.get("fraction") else cls()
 
     def reference(
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
     ) -> np.ndarray:
         x = inputs[0].astype(np.int64)
         e = constants["table"].astype(np.int64)[x.max(axis=-1, keepdims=True) - x]
-        total = e.sum(axis=-1, keepdims=True)
-        return np.minimum(127, (256 * e + total // 2) // total - 128).astype(np.int8)
+        total = e.sum(axis=-1, keepdims=True) << self.fraction
+        value = (self.levels * e + total // 2) // total + self.zero_point
+        return np.minimum(127, value).astype(np.int8)
 
     def lower(
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
@@ -83,10 +107,12 @@ class Softmax:
         total = te.compute((1,), lambda _: te.sum(e[n], axis=n), name="total")
 
         def share(c: Any) -> Any:
-            unsigned = e[c].astype("uint32") * tir.const(256, "uint32")
+            unsigned = e[c].astype("uint32") * tir.const(self.levels, "uint32")
             sum_ = total[0].astype("uint32")
+            if self.fraction:
+                sum_ = sum_ * tir.const(1 << self.fraction, "uint32")
             rounded = unsigned + sum_ // tir.const(2, "uint32")
-            value = tirx.truncdiv(rounded, sum_).astype("int32") - tir.const(128)
+            value = tirx.truncdiv(rounded, sum_).astype("int32") + tir.const(self.zero_point)
             return tirx.min(value, tir.const(127)).astype("int8")
 
         y = te.compute((classes,), share, name="y")

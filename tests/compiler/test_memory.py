@@ -14,7 +14,16 @@ from tinytailor.compiler.mcu.project import write_sources
 from tinytailor.compiler.mcu.source import lower_graph
 from tinytailor.compiler.memory import ALIGNMENT, plan, scratch_name
 from tinytailor.compiler.opkey import example_constants
-from tinytailor.compiler.ops import Add, AveragePool2d, Conv2d, DepthwiseConv2d, Reshape
+from tinytailor.compiler.ops import (
+    Add,
+    AveragePool2d,
+    Conv2d,
+    DepthwiseConv2d,
+    MaxPool2d,
+    Mul,
+    Reshape,
+    SquareDeformDW,
+)
 from tinytailor.compiler.ops.geometry import overlap_distance
 from tinytailor.targets import cross_toolchain, host_toolchain, load_target
 
@@ -23,7 +32,7 @@ def random_operator(rng: np.random.Generator, channels: int):
     """An operator on one map that keeps its height and width, or halves them."""
     stride = (2, 2) if rng.random() < 0.15 else (1, 1)
     border = (1, 1, 1, 1)
-    match int(rng.integers(6)):
+    match int(rng.integers(8)):
         case 0:
             return Conv2d(channels, (1, 1))
         case 1:
@@ -34,8 +43,12 @@ def random_operator(rng: np.random.Generator, channels: int):
             return Conv2d(int(rng.integers(1, 9)), (5, 1), stride, (2, 0, 2, 0))
         case 4:
             return DepthwiseConv2d((3, 3), stride, border)
+        case 5:
+            return MaxPool2d((3, 3), stride, border)
+        case 6:
+            return SquareDeformDW()
         case _:
-            return AveragePool2d((1, 1), stride)
+            return AveragePool2d((3, 2), stride, (1, 0, 1, 1))
 
 
 def random_graph(seed: int) -> Graph:
@@ -49,7 +62,8 @@ def random_graph(seed: int) -> Graph:
         twins = [t for t in names if tensors[t].shape == tensors[name].shape and t != name]
         if twins and rng.random() < 0.4:
             other = twins[int(rng.integers(len(twins)))]
-            op, inputs = Add.from_key({}), (name, other)
+            kind = Add if rng.random() < 0.6 else Mul
+            op, inputs = kind.from_key({"shifted": False}), (name, other)
         else:
             op, inputs = random_operator(rng, tensors[name].shape[3]), (name,)
         shapes = tuple(tensors[t].shape for t in inputs)

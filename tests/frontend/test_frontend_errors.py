@@ -26,7 +26,7 @@ def test_all_unsupported_operators_are_listed_at_once(tmp_path: Path) -> None:
     x = model.input((1, 4, 8, 8))
     a = model.quantized(model.node("Erf", [x], "/block1/gelu"), 0.1)
     b = model.quantized(model.conv(a, (4, 2, 3, 3), name="/grouped", group=2), 0.1)
-    c = model.quantized(model.node("Sigmoid", [b], "/gate"), 0.1)
+    c = model.quantized(model.node("Selu", [b], "/gate"), 0.1)
     text = message(model.save(tmp_path / "model.onnx", c))
     lines = text.splitlines()
     assert lines[0] == "3 operators have no integer form:"
@@ -34,7 +34,7 @@ def test_all_unsupported_operators_are_listed_at_once(tmp_path: Path) -> None:
     found = [line.split()[:3] for line in lines[1:-1]]
     assert ["Erf", "node", "/block1/gelu"] in found
     assert ["Conv", "node", "/grouped"] in found
-    assert ["Sigmoid", "node", "/gate"] in found
+    assert ["Selu", "node", "/gate"] in found
     assert "(opset 17): use Relu" in text
     assert "2 groups for 4 input and 4 output channels" in text
 
@@ -108,6 +108,17 @@ def test_missing_files_folders_and_other_endings_are_refused(tmp_path: Path) -> 
     assert "no such file" in message(tmp_path / "none.onnx")
     assert "folder" in message(tmp_path / "folder.onnx")
     assert ".onnx or .tflite" in message(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("kind", ["Concat", "MaxPool", "Pad", "Sigmoid", "Add"])
+def test_an_operator_without_one_of_its_inputs_is_named(kind, tmp_path: Path) -> None:
+    model = Model()
+    x = model.input((1, 2, 4, 4))
+    inputs = [x, ""] if kind == "Concat" else ["", x]
+    attributes = {"axis": 1} if kind == "Concat" else {}
+    y = model.node(kind, inputs, "/broken", **attributes)
+    text = message(model.save(tmp_path / "model.onnx", model.quantized(y, 0.1)))
+    assert "/broken" in text or "model.onnx" in text
 
 
 def small_onnx(path: Path) -> bytes:

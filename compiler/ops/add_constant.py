@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A constant per channel added to an int8 tensor; channels are the last axis.
+
+    y = clamp(zero_point + ((a * left + bias[c]) >> shift), low, high)
+
+left is the scale ratio s_a/s_y (negative: a is subtracted from the constant) with up to 20 bits;
+bias holds the constant in the same unit, the rounding half and the zero point of a: one rounding.
+|a * left| and |bias| less its half stay below 2^30, so nothing overflows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import frexp
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from tinytailor.compiler.ir import Shape, Tensor
+from tinytailor.compiler.ops.base import EXAMPLE_ZERO_POINT, ConstantShapes
+from tinytailor.targets.errors import InputError
+
+if TYPE_CHECKING:
+    from tinytailor.compiler.mcu.kernel import TirKernel
+
+
+@dataclass(frozen=True, slots=True)
+class AddConstant:
+    kind: ClassVar[str] = "add_constant"
+
+    left: int = 1 << 20
+    shift: int = 20
+    zero_point: int = 0
+    low: int = -128
+    high: int = 127
+
+    @classmethod
+    def from_scales(
+        cls, a: Tensor, constant: np.ndarray, y: Tensor, low: int, high: int, sign: int = 1
+    ) -> tuple[AddConstant, np.ndarray]:
+        """The operator for sign * a + ``constant`` (real, by channel) into ``y``; its bias."""
+        ratio = float(np.float32(a.scale) / np.float32(y.scale))
+        steps = constant.astype(np.float64) / np.float32(y.scale)
+        reach = max(ratio, float(np.abs(steps).max()) / 128)
+        shift = 21 - frexp(reach)[1] if np.isfinite(reach) else 0
+        if not 1 <= shift <= 30:
+            raise InputError(
+                f"add of a constant up to {np.abs(constant).max():g} to {a.name} into {y.name} of "
+                f"scale {y.scale:g} is out of range; quantize the result with a closer range"
+            )
+        left = int(np.rint(sign * ratio * 2.0**shift))
+        bias = np.rint(steps * 2.0**shift) + (1 << (shift - 1)) - left * a.zero_point
+        return cls(left, shift, y.zero_point, low, high), bias.astype(np.int32)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        return x
+
+    def macs(self, *inputs: Shape) -> int:
+        return 0
+
+    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
+        return {"bias": (inputs[0][-1:], "int32")}
+
+    def key_attributes(self) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def from_key(cls, attributes: Mapping[str, Any]) -> AddConstant:
+        return cls(601_295, zero_point=EXAMPLE_ZERO_POINT)
+
+    def reference(
+        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
+        total = inputs[0].astype(np.int64) * self.left + constants["bias"]
+        value = self.zero_point + (total >> self.shift)
+        return np.clip(value, self.low, self.high).astype(np.int8)
+
+    def lower(
+        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
+    ) -> TirKernel:
+        """Each element is read before it is written, over it if need be."""
+        from math import prod
+
+        from tvm import te
+
+        from tinytailor.compiler.mcu import tir
+        from tinytailor.compiler.mcu.kernel import TirKernel
+
+        *outer, channels = inputs[0]
+        a = te.placeholder((prod(outer), channels), "int8", name="a")
+        bias = te.placeholder((channels,), "int32", name="bias")
+
+        def total(p: Any, c: Any) -> Any:
+            scaled = tir.int32(a[p, c]) * tir.const(self.left) + bias[c]
+            value = (scaled >> tir.const(self.shift)) + tir.const(self.zero_point)
+            return tir.clamp(value, self.low, self.high).astype("int8")
+
+        y = te.compute(a.shape, total, name="y")
+        schedule = tir.schedule_of((a, bias, y))
+        arguments = ("x0", "bias", "y")
+        return TirKernel(schedule.mod["main"], arguments, dict(constants), overlap={0: 0})

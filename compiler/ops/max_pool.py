@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Maximum pooling, int8, NHWC, output quantized like the input.
+
+    y[h,w,c] = clamp(max_{i,j} x[h*s + i - p, w*s + j - p, c])
+
+The border reads -128, the smallest int8, and so never wins against an element of the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ops.base import ConstantShapes
+from tinytailor.compiler.ops.geometry import (
+    Padding,
+    Pair,
+    output_size,
+    padding4,
+    pair,
+    window_overlap,
+    windows,
+)
+
+if TYPE_CHECKING:
+    from tinytailor.compiler.mcu.kernel import TirKernel
+
+BORDER = -128
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool2d:
+    kind: ClassVar[str] = "max_pool2d"
+
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: Padding = (0, 0, 0, 0)
+    low: int = -128
+    high: int = 127
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        size = output_size(self.kind, x, self.kernel, self.stride, self.padding, (1, 1))
+        return (1, *size, x[3])
+
+    def macs(self, *inputs: Shape) -> int:
+        return 0
+
+    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
+        return {}
+
+    def key_attributes(self) -> dict[str, Any]:
+        return {
+            "kernel": list(self.kernel),
+            "stride": list(self.stride),
+            "padding": list(self.padding),
+        }
+
+    @classmethod
+    def from_key(cls, attributes: Mapping[str, Any]) -> MaxPool2d:
+        return cls(
+            pair(attributes["kernel"]), pair(attributes["stride"]), padding4(attributes["padding"])
+        )
+
+    def reference(
+        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
+        view = windows(inputs[0], self.kernel, self.stride, self.padding, (1, 1), BORDER)
+        return np.clip(view.max(axis=(3, 4)), self.low, self.high).astype(np.int8)
+
+    def lower(
+        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
+    ) -> TirKernel:
+        """One maximum per output element, kept in a register."""
+        from tvm import te
+
+        from tinytailor.compiler.mcu import tir
+        from tinytailor.compiler.mcu.kernel import TirKernel
+
+        _, oh, ow, channels = self.output_shape(*inputs)
+        (kh, kw), (sh, sw) = self.kernel, self.stride
+        x = te.placeholder(inputs[0], "int8", name="x")
+        at = tir.padded(x, self.padding, BORDER)
+        i, j = te.reduce_axis((0, kh), "i"), te.reduce_axis((0, kw), "j")
+        top = te.compute(
+            (oh, ow, channels),
+            lambda h, v, c: te.max(tir.int32(at(h * sh + i, v * sw + j, c)), axis=[i, j]),
+            name="top",
+        )
+        y = te.compute(
+            (oh, ow, channels),
+            lambda h, v, c: tir.clamp(top[h, v, c], self.low, self.high).astype("int8"),
+            name="y",
+        )
+        schedule = tir.schedule_of((x, y))
+        maximum = schedule.get_sblock("top")
+        inner = schedule.get_loops(schedule.get_sblock("y"))[-1]
+        schedule.compute_at(maximum, inner, preserve_unit_loops=True)
+        schedule.decompose_reduction(maximum, schedule.get_loops(maximum)[-2])
+        overlap = {0: window_overlap(inputs[0], (oh, ow), self.stride, self.padding)}
+        return TirKernel(schedule.mod["main"], ("x0", "y"), {}, overlap=overlap)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Single int8 TFLite operators against LiteRT: at most one step apart.
+
+LiteRT changes scales and computes some activation functions with few bits: those tables are nearer
+to the real numbers than LiteRT itself is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tflite_models import T, gap, save
+
+from tinytailor.compiler.frontend import load_model
+
+MAP = (1, 9, 8, 3)
+POOL = {"filterHeight": 3, "filterWidth": 2, "strideH": 2, "strideW": 2}
+SAME, VALID, RELU = 0, 1, 1
+COARSE = ("hard swish", "leaky relu", "requantize")
+PADS = np.array([[0, 0], [1, 2], [0, 1], [0, 0]], np.int32)
+
+OPERATORS = {
+    "max pool": ("MAX_POOL_2D", [T(MAP)], T((1, 5, 4, 3)), "Pool2DOptions", {**POOL}),
+    "max pool, relu": (
+        "MAX_POOL_2D",
+        [T(MAP)],
+        T((1, 4, 4, 3)),
+        "Pool2DOptions",
+        {**POOL, "padding": VALID, "fusedActivationFunction": RELU},
+    ),
+    "average pool": ("AVERAGE_POOL_2D", [T(MAP)], T((1, 5, 4, 3)), "Pool2DOptions", {**POOL}),
+    "sigmoid": ("LOGISTIC", [T(MAP, 0.05)], T(MAP, 1 / 256, -128), "", {}),
+    "tanh": ("TANH", [T(MAP, 0.03)], T(MAP, 1 / 128, 0), "", {}),
+    "hard swish": ("HARD_SWISH", [T(MAP, 0.05)], T(MAP, 0.03, -100), "HardSwishOptions", {}),
+    "leaky relu": ("LEAKY_RELU", [T(MAP)], T(MAP, 0.013, -60), "LeakyReluOptions", {"alpha": 0.2}),
+    "relu": ("RELU", [T(MAP)], T(MAP, 0.013, -128), "", {}),
+    "relu6": ("RELU6", [T(MAP, 0.06)], T(MAP, 0.0235, -128), "", {}),
+    "requantize": ("QUANTIZE", [T(MAP)], T(MAP, 0.031, -9), "QuantizeOptions", {}),
+    "mul": ("MUL", [T(MAP), T(MAP, 0.03, -9)], T(MAP, 0.017, 5), "MulOptions", {}),
+    "sub": ("SUB", [T(MAP), T(MAP, 0.033, -9)], T(MAP, 0.047, 5), "SubOptions", {}),
+    "concat": (
+        "CONCATENATION",
+        [T(MAP), T(MAP)],
+        T((1, 9, 8, 6)),
+        "ConcatenationOptions",
+        {"axis": 3},
+    ),
+    "pad": ("PAD", [T(MAP), T(PADS.shape, data=PADS)], T((1, 12, 9, 3)), "PadOptions", {}),
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_outputs_are_within_one_step_of_litert(name: str, tmp_path: Path) -> None:
+    operator, inputs, output, options, fields = OPERATORS[name]
+    path = save(tmp_path / "model.tflite", operator, inputs, output, options, **fields)
+    distances = gap(path, load_model(path))
+    count = np.count_nonzero(distances)
+    print(f"{name}: {count} of {distances.size} elements differ, at most by {distances.max()}")
+    assert distances.max() <= 1
+    assert count <= (0.15 if name in COARSE else 0.002) * distances.size

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""int8 TFLite models of one operator, and what LiteRT makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinytailor.compiler.execute import execute
+from tinytailor.compiler.ir import Graph
+
+
+@dataclass(frozen=True)
+class T:
+    """A tensor: int8 and quantized, or with ``data`` a constant."""
+
+    shape: tuple[int, ...]
+    scale: float = 0.02
+    zero_point: int = 3
+    data: np.ndarray | None = None
+
+
+def save(
+    path: Path, operator: str, inputs: list[T], output: T, options: str = "", **fields: object
+) -> Path:
+    """``options``: the name of the operator's table of options, with these ``fields``."""
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    import flatbuffers
+
+    buffers, tensors = [schema.BufferT()], []
+    for index, spec in enumerate([*inputs, output]):
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape = f"t{index}", list(spec.shape)
+        tensor.buffer, tensor.type = len(buffers), schema.TensorType.INT8
+        buffer = schema.BufferT()
+        if spec.data is not None:
+            buffer.data = np.frombuffer(spec.data.tobytes(), np.uint8)
+        if spec.data is not None and spec.data.dtype == np.int32:
+            tensor.type = schema.TensorType.INT32
+        else:
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale = [spec.scale]
+            tensor.quantization.zeroPoint = [spec.zero_point]
+        buffers.append(buffer)
+        tensors.append(tensor)
+    code, node = schema.OperatorCodeT(), schema.OperatorT()
+    code.builtinCode = getattr(schema.BuiltinOperator, operator)
+    code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+    code.version = 1 if operator == "HARD_SWISH" else 2
+    node.opcodeIndex, node.inputs, node.outputs = 0, list(range(len(inputs))), [len(inputs)]
+    if options:
+        node.builtinOptionsType = getattr(schema.BuiltinOptions, options)
+        node.builtinOptions = getattr(schema, f"{options}T")()
+        for name, value in fields.items():
+            setattr(node.builtinOptions, name, value)
+    graph, model = schema.SubGraphT(), schema.ModelT()
+    graph.tensors, graph.operators, graph.name = tensors, [node], "main"
+    graph.inputs = [i for i, spec in enumerate(inputs) if spec.data is None]
+    graph.outputs = [len(inputs)]
+    model.version, model.operatorCodes, model.subgraphs = 3, [code], [graph]
+    model.buffers = buffers
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path.write_bytes(bytes(builder.Output()))
+    return path
+
+
+def litert(path: Path, inputs: list[np.ndarray]) -> np.ndarray:
+    """The first output of LiteRT for batches of int8 inputs, one row per sample."""
+    session = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(path))
+    session.allocate_tensors()
+    sources, result = session.get_input_details(), session.get_output_details()[0]
+    rows = []
+    for sample in range(len(inputs[0])):
+        for source, batch in zip(sources, inputs, strict=True):
+            session.set_tensor(source["index"], batch[sample].reshape(source["shape"]))
+        session.invoke()
+        rows.append(session.get_tensor(result["index"])[0].copy())
+    return np.array(rows)
+
+
+def gap(path: Path, graph: Graph, runs: int = 20) -> np.ndarray:
+    """Distances between the graph and LiteRT on random inputs."""
+    rng = np.random.default_rng(1)
+    inputs = [
+        rng.integers(-128, 128, (runs, *graph.tensors[name].shape[1:])).astype(np.int8)
+        for name in graph.inputs
+    ]
+    (actual,) = execute(graph, *inputs)
+    return np.abs(actual.astype(int) - litert(path, inputs))
