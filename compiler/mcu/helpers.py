@@ -9,7 +9,7 @@ from __future__ import annotations
 
 _REQUANTIZE = """\
 /* (acc * multiplier + 2^31) >> 32: the high word of the product, rounded half up. */
-static inline int32_t tt_requantize(int32_t acc, int32_t multiplier)
+TT_INLINE int32_t tt_requantize(int32_t acc, int32_t multiplier)
 {
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
     int32_t high;
@@ -24,7 +24,7 @@ static inline int32_t tt_requantize(int32_t acc, int32_t multiplier)
 # Word accesses go through __builtin_memcpy, which stays one instruction under -ffreestanding, too.
 _WIDEN = """\
 /* int8 to int16, in order. */
-static inline void tt_widen(int16_t *to, const int8_t *from, int32_t count)
+TT_INLINE void tt_widen(int16_t *to, const int8_t *from, int32_t count)
 {
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
     for (int32_t words = count >> 2; words > 0; --words) {
@@ -48,14 +48,14 @@ static inline void tt_widen(int16_t *to, const int8_t *from, int32_t count)
 """
 
 _FILL8 = """\
-static inline void tt_fill8(int8_t *to, int8_t value, int32_t count)
+TT_INLINE void tt_fill8(int8_t *to, int8_t value, int32_t count)
 {
     memset(to, value, (size_t)count);
 }
 """
 
 _FILL16 = """\
-static inline void tt_fill16(int16_t *to, int16_t value, int32_t count)
+TT_INLINE void tt_fill16(int16_t *to, int16_t value, int32_t count)
 {
     for (int32_t i = 0; i < count; ++i) {
         to[i] = value;
@@ -64,14 +64,14 @@ static inline void tt_fill16(int16_t *to, int16_t value, int32_t count)
 """
 
 _MIN = """\
-static inline int32_t tt_min(int32_t a, int32_t b)
+TT_INLINE int32_t tt_min(int32_t a, int32_t b)
 {
     return a < b ? a : b;
 }
 """
 
 _MAX = """\
-static inline int32_t tt_max(int32_t a, int32_t b)
+TT_INLINE int32_t tt_max(int32_t a, int32_t b)
 {
     return a > b ? a : b;
 }
@@ -79,7 +79,7 @@ static inline int32_t tt_max(int32_t a, int32_t b)
 
 
 _SATURATE8 = """\
-static inline int32_t tt_saturate8(int32_t value)
+TT_INLINE int32_t tt_saturate8(int32_t value)
 {
 #if defined(__ARM_FEATURE_SAT) && __ARM_FEATURE_SAT
     __asm__("ssat %0, #8, %1" : "=r"(value) : "r"(value));

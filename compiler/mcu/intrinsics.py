@@ -25,8 +25,6 @@ GROUP = 4  # products per step: one word of int8 weights
 UNROLL = 4  # steps per pass of the assembly loop
 STRAIGHT_STEPS = 6  # up to so many steps there is no loop
 _MAX_OFFSET = 4095  # LDR immediate
-# A call would spill the tile; inlined, the cost of a layer does not depend on its neighbours.
-_INLINE = "static inline __attribute__((always_inline)) void"
 _DSP_OR_PLAIN = "#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP\n{}\n#else\n{}\n#endif"
 
 
@@ -161,7 +159,7 @@ def _matmul_text(function: str, p: int, q: int, steps: int) -> str:
     return (
         f"/* acc[{p}][{q}] += a[{p}][{wide}] * b[{q}][{wide}]^T; "
         "weights in groups of four as 0, 2, 1, 3. */\n"
-        f"{_INLINE} {function}(const int16_t *a, const int8_t *b, int32_t *acc)\n"
+        f"TT_INLINE void {function}(const int16_t *a, const int8_t *b, int32_t *acc)\n"
         f"{{\n{body}\n}}\n"
     )
 
@@ -238,7 +236,7 @@ def _depthwise_text(function: str, kernel: Pair, row: int, column: int, channels
         body = _DSP_OR_PLAIN.format(_depthwise_assembly(taps), body)
     return (
         f"/* Four channels of a {kh}x{kw} depthwise window. */\n"
-        f"{_INLINE} {function}(const int8_t *x, const int8_t *w, int32_t *acc)\n"
+        f"TT_INLINE void {function}(const int8_t *x, const int8_t *w, int32_t *acc)\n"
         f"{{\n{body}\n}}\n"
     )
 

@@ -18,7 +18,10 @@ from tinytailor.compiler.ops.base import HasKernel
 # Of every emitted C file.
 MACROS = """\
 #define TT_ALIGNED(n) __attribute__((aligned(n)))
-/* Hides what a pointer points to: the code of a layer shall not depend on its weights. */
+/* Always, so that the cost of a layer does not depend on what else is in the file. */
+#define TT_INLINE static inline __attribute__((always_inline))
+/* Hides where a pointer comes from: the code of a layer shall not depend on its weights or on
+ * where in the arena it works. */
 #define TT_OPAQUE(p) __asm__("" : "+r"(p))
 """
 
@@ -141,7 +144,7 @@ def pointers(network: Network) -> dict[str, str]:
         if home in roles:
             result[tensor] = roles[home]
         else:
-            result[tensor] = f"{network.name}_arena + {network.plan.offsets[home]}"
+            result[tensor] = f"arena + {network.plan.offsets[home]}"
     return result
 
 
@@ -176,7 +179,7 @@ def calls(network: Network) -> list[str]:
         arguments.append(cast(address[node.output], "int8_t *"))
         if kernel.scratch_bytes:
             offset = network.plan.offsets[scratch_name(node.name)]
-            arguments.append(f"{network.name}_arena + {offset}")
+            arguments.append(f"arena + {offset}")
         lines.append(f"{kernel.symbol}({', '.join(arguments)});")
     return lines
 

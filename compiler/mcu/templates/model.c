@@ -31,6 +31,10 @@ static TT_ALIGNED(8) uint8_t {{ name }}_arena[{{ NAME }}_ARENA_BYTES] {{ NAME }}
 {% endif %}
 void {{ name }}_invoke({{ parameters }})
 {
+{% if arena_bytes %}
+    uint8_t *arena = {{ name }}_arena;
+    TT_OPAQUE(arena);
+{% endif %}
 {% for call in calls %}
     {{ call }}
 {% endfor %}
