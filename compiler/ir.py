@@ -57,6 +57,11 @@ class Node:
     def constant_bytes(self) -> int:
         return sum(array.nbytes for array in self.constants.values())
 
+    @property
+    def is_view(self) -> bool:
+        """Whether the output is the input's memory under another shape: nothing runs."""
+        return self.op.kind == "reshape"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:

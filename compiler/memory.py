@@ -100,7 +100,7 @@ def _places(graph: Graph) -> dict[str, str]:
     place = {name: name for name in graph.inputs}
     for node in graph.nodes:
         place[node.output] = node.output
-        if node.op.kind != "reshape":
+        if not node.is_view:
             continue
         source = place[node.inputs[0]]
         if node.output not in external:

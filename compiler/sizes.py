@@ -27,7 +27,7 @@ def _kernel_sizes(key: OpKey) -> tuple[int, int, Mapping[int, int]]:
 
 def plan_memory(graph: Graph, isa: str) -> MemoryPlan:
     """The arena plan of the C that ``graph`` compiles to, to the byte."""
-    nodes = [node for node in graph.nodes if node.op.kind != "reshape"]
+    nodes = [node for node in graph.nodes if not node.is_view]
     sizes = {node.name: _kernel_sizes(key_of(node, graph, isa)) for node in nodes}
     scratch = {name: size[0] for name, size in sizes.items()}
     overlap = {name: size[2] for name, size in sizes.items()}
@@ -36,5 +36,5 @@ def plan_memory(graph: Graph, isa: str) -> MemoryPlan:
 
 def constant_bytes(graph: Graph, isa: str) -> int:
     """Bytes of constants in flash, as packed by the kernels."""
-    nodes = [node for node in graph.nodes if node.op.kind != "reshape"]
+    nodes = [node for node in graph.nodes if not node.is_view]
     return sum(_kernel_sizes(key_of(node, graph, isa))[1] for node in nodes)

@@ -74,7 +74,7 @@ def network_cost(graph: Graph, table: LatencyTable, board: Board) -> Cost:
             f"{table.path} was measured for {header.target} ({header.core}, {header.clock_hz} Hz), "
             f"not for {board.name} ({board.core.name}, {board.clock_hz} Hz)"
         )
-    computing = [node for node in graph.nodes if node.op.kind != "reshape"]  # a reshape has no code
+    computing = [node for node in graph.nodes if not node.is_view]
     rows = [table[key_of(node, graph, isa)] for node in computing]
     glue = header.glue
     glue_work = glue.base + glue.per_node.times(len(rows))

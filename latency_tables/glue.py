@@ -76,7 +76,7 @@ def _measure(graph: Graph, board: Board, toolchain: Toolchain) -> _Rest:
         image = project.build(folder, graph.name, board, toolchain, folder)
         x = np.zeros(SHAPE, np.int8)
         results, _ = project.invoke(image, graph, graph.name, board, [x], count=True)
-    layers = project.layer_symbols(graph, graph.name)
+    layers = source.layer_symbols(graph, graph.name).values()
     code = sum(image.sizes.symbols[symbol][1] for symbol in layers)
     library = sum(library_functions(image.sizes, board, own=f"{graph.name}_").values())
     border = sum(aligned(graph.tensors[name].bytes) for name in (*graph.inputs, *graph.outputs))

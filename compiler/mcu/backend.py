@@ -35,8 +35,7 @@ Progress = Callable[[str], None]
 
 def check_supported(graph: Graph) -> None:
     """InputError that lists every operator without a kernel for microcontrollers."""
-    computing = [node for node in graph.nodes if node.op.kind != "reshape"]
-    missing = [node for node in computing if not isinstance(node.op, HasKernel)]
+    missing = [n for n in graph.nodes if not n.is_view and not isinstance(n.op, HasKernel)]
     if missing:
         lines = "\n".join(f"  {node.op.kind}  node {node.name}" for node in missing)
         raise InputError(
@@ -111,7 +110,6 @@ def measure(
     inputs: Sequence[np.ndarray],
 ) -> dict[str, Any]:
     """Sizes, and counts of the first input on the emulator; all inputs are checked."""
-    network_sizes = _arena_bytes(folder, name)
     with tempfile.TemporaryDirectory(prefix="tinytailor-build-") as scratch:
         image = project.build(folder, name, board, toolchain, Path(scratch))
         first = [array[:1] for array in inputs]
@@ -125,7 +123,7 @@ def measure(
             exact = exact and _equal(others, execute(graph, *rest))
     sizes = image.sizes
     return {
-        "arena_bytes": network_sizes,
+        "arena_bytes": _arena_bytes(folder, name),
         "stack_bytes": stack,
         "ram_static_bytes": sizes.ram_static_bytes,
         "ram_bytes": sizes.ram_static_bytes + stack,
@@ -163,7 +161,7 @@ def _cost(
     symbols: Mapping[str, tuple[int, int]],
 ) -> dict[str, Any]:
     """Per-layer and total cost of one counted run."""
-    functions = {node: symbol for symbol, node in project.layer_symbols(graph, name).items()}
+    functions = source.layer_symbols(graph, name)
     layers, total = [], 0.0
     for node in graph.nodes:
         counts = result.counts.get(node.name)

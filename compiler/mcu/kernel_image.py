@@ -63,7 +63,7 @@ def kernel_image(
     """Build an image with one function per (symbol, single-node graph) into ``folder``."""
     kernels = []
     for symbol, graph in graphs:
-        if len(graph.nodes) != 1 or graph.nodes[0].op.kind == "reshape":
+        if len(graph.nodes) != 1 or graph.nodes[0].is_view:
             raise InputError(f"kernel {symbol}: expected a graph of one computing node")
         kernels.append(source.lower_node(graph, graph.nodes[0], board.core.isa, symbol))
     parts = [_HEAD, source.MACROS, *source.helper_texts(kernels)]

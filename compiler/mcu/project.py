@@ -101,15 +101,6 @@ def build(project: Path, name: str, board: Board, toolchain: Toolchain, folder: 
     return Image(bare, image_sizes(program))
 
 
-def layer_symbols(graph: Graph, name: str) -> dict[str, str]:
-    """C function of each layer -> name of its node."""
-    return {
-        f"{name}_{index:02d}_{node.op.kind}": node.name
-        for index, node in enumerate(graph.nodes)
-        if node.op.kind != "reshape"
-    }
-
-
 def invoke(
     image: Image,
     graph: Graph,
@@ -131,7 +122,8 @@ def invoke(
         )
         for i in range(len(inputs[0]))
     ]
-    results = run(image.elf, board, calls, regions=layer_symbols(graph, name), count=count)
+    regions = {symbol: node for node, symbol in source.layer_symbols(graph, name).items()}
+    results = run(image.elf, board, calls, regions=regions, count=count)
     outputs = []
     for k, tensor in enumerate(graph.outputs):
         rows = [np.frombuffer(result.outputs[k], np.int8) for result in results]

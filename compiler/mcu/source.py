@@ -50,12 +50,22 @@ def lower_node(graph: Graph, node: Node, isa: str, symbol: str) -> Kernel:
     return print_kernel(lowered, symbol, shapes, graph.tensors[node.output].shape)
 
 
+def layer_symbols(graph: Graph, name: str) -> dict[str, str]:
+    """Name of each node that runs -> its C function."""
+    return {
+        node.name: f"{name}_{index:02d}_{node.op.kind}"
+        for index, node in enumerate(graph.nodes)
+        if not node.is_view
+    }
+
+
 def lower_graph(graph: Graph, isa: str, name: str) -> Network:
     """All nodes of ``graph`` as C functions ``<name>_<index>_<kind>``, and the arena."""
+    symbols = layer_symbols(graph, name)
     kernels = {
-        node.name: lower_node(graph, node, isa, f"{name}_{index:02d}_{node.op.kind}")
-        for index, node in enumerate(graph.nodes)
-        if node.op.kind != "reshape"
+        node.name: lower_node(graph, node, isa, symbols[node.name])
+        for node in graph.nodes
+        if not node.is_view
     }
     scratch = {node: kernel.scratch_bytes for node, kernel in kernels.items()}
     overlap = {node: kernel.overlap for node, kernel in kernels.items()}
