@@ -152,5 +152,6 @@ def profile(
 
     batches = [array[:1] for array in _batches(graph, inputs, count=1)]
     toolchain = cross_toolchain()
-    measured = backend.measure(folder, graph, manifest["name"], target, toolchain, batches)
+    codes = {layer["name"]: layer["code"] for layer in manifest["layers"]}
+    measured = backend.measure(folder, graph, manifest["name"], target, toolchain, batches, codes)
     return {**manifest, **measured}

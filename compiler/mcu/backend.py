@@ -57,7 +57,8 @@ def emit(
     project.write_sources(network, board, toolchain, folder, model_sha256)
     inputs = random_inputs(graph, CHECKED_INPUTS)
     on_step("building and running on the emulator")
-    measured = measure(folder, graph, name, board, toolchain, inputs)
+    codes = {node: kernel.code for node, kernel in network.kernels.items()}
+    measured = measure(folder, graph, name, board, toolchain, inputs, codes)
     if not measured["bit_exact"]:
         raise CheckError(
             f"the code emitted for {graph.name} does not compute the integers of its graph on the "
@@ -108,8 +109,12 @@ def measure(
     board: Board,
     toolchain: Toolchain,
     inputs: Sequence[np.ndarray],
+    codes: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Sizes, and counts of the first input on the emulator; all inputs are checked."""
+    """Sizes, and counts of the first input on the emulator; all inputs are checked.
+
+    ``codes``: node -> the function that holds its code, which nodes may share.
+    """
     with tempfile.TemporaryDirectory(prefix="tinytailor-build-") as scratch:
         image = project.build(folder, name, board, toolchain, Path(scratch))
         first = [array[:1] for array in inputs]
@@ -129,7 +134,7 @@ def measure(
         "ram_bytes": sizes.ram_static_bytes + stack,
         "flash_bytes": sizes.flash_bytes,
         "macs": graph.macs,
-        **_cost(graph, name, board, results[0], sizes.symbols),
+        **_cost(graph, name, board, results[0], sizes.symbols, codes),
         "bit_exact": exact,
         "provenance": {
             "runner": "emulator",
@@ -159,6 +164,7 @@ def _cost(
     board: Board,
     result: CallResult,
     symbols: Mapping[str, tuple[int, int]],
+    codes: Mapping[str, str],
 ) -> dict[str, Any]:
     """Per-layer and total cost of one counted run."""
     functions = source.layer_symbols(graph, name)
@@ -184,7 +190,8 @@ def _cost(
                 "instructions": counts.instructions,
                 "latency_ms": cycles / board.clock_hz * 1e3,
                 "flash_read_bytes": counts.flash_bytes,
-                "code_bytes": symbols[symbol][1],
+                "code": codes[node.name],
+                "code_bytes": sum(symbols[f][1] for f in {symbol, codes[node.name]}),
                 "constant_bytes": constants,
                 "out_shape": list(graph.tensors[node.output].shape),
             }

@@ -63,11 +63,7 @@ def write_sources(
         "arena_bytes": network.plan.arena_bytes,
         "macros": source.MACROS,
         "helpers": source.helper_texts(network.kernels.values()),
-        "layers": [
-            source.kernel_text(network.kernels[node.name], source.describe(graph, node))
-            for node in graph.nodes
-            if node.name in network.kernels
-        ],
+        "layers": source.layer_texts(network),
         "calls": source.calls(network),
         "model_sha256": model_sha256,
         "cc": "arm-none-eabi-gcc" if toolchain.name != "zig" else "python3 -m ziglang cc",
