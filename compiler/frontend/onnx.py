@@ -72,8 +72,8 @@ HINTS = {
     "Gather": FIXED,
 }
 QUANTIZE_FIRST = (
-    "is not quantized: it has no QuantizeLinear; quantize it to int8 in QDQ form first, for "
-    "example with onnxruntime.quantization.quantize_static"
+    "is a float model: give samples of its inputs with --calibration X.npz (in Python: "
+    "load_model(path, calibration=...)), and it is quantized to int8"
 )
 DAMAGED = "cannot be read as an ONNX model: it is damaged or not an ONNX file"
 

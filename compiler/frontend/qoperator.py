@@ -107,7 +107,7 @@ class Writer:
         from onnx import numpy_helper
 
         name = self.name(base)
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self.constants.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
         self.arrays[name], self.dtypes[name] = array, array.dtype
         return name
 
@@ -141,9 +141,7 @@ class Writer:
             zero = self.constant(f"{node.output[0]}_zero", np.zeros((), dtype))
         from onnx import helper
 
-        self.nodes.append(
-            helper.make_node("QuantizeLinear", [real, scale, zero], [node.output[0]])
-        )
+        self.nodes.append(helper.make_node("QuantizeLinear", [real, scale, zero], [node.output[0]]))
         if dtype is not None:
             self.dtypes[node.output[0]] = dtype
 
@@ -163,9 +161,7 @@ def inputs_of(node: Any, count: int) -> list[str]:
     return names + [""] * (count - len(names))
 
 
-def accumulator_bias(
-    writer: Writer, node: Any, bias: str, x_scale: str, scale: np.ndarray
-) -> str:
+def accumulator_bias(writer: Writer, node: Any, bias: str, x_scale: str, scale: np.ndarray) -> str:
     """int32 ``bias`` as real numbers: its scale is that of the products, its zero point 0."""
     unit = (writer.value(x_scale, "input scale").reshape(-1)[:1] * scale).astype(np.float32)
     unit = unit if unit.size > 1 else unit.reshape(())
@@ -244,9 +240,7 @@ def softmax(node: Any, writer: Writer) -> None:
     if (version < 13) != (writer.opset < 13):
         raise Declined(f"it is a softmax of opset {version} in a model of opset {writer.opset}")
     attributes.setdefault("axis", 1 if version < 13 else -1)
-    real = writer.add(
-        "Softmax", [writer.real(names[0:3])], f"{node.output[0]}_real", **attributes
-    )
+    real = writer.add("Softmax", [writer.real(names[0:3])], f"{node.output[0]}_real", **attributes)
     writer.integers(real, node, names[3], names[4])
 
 
