@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tinytailor.cli.options import Json, TargetName
+from tinytailor.cli.options import CalibrationFile, Json, TargetName
 from tinytailor.cli.output import Result, command, note
 from tinytailor.targets.errors import InputError
 
@@ -18,19 +18,23 @@ SUFFIXES = (".onnx", ".tflite")
 
 @command
 def run(
-    model: Annotated[Path, typer.Argument(help="Quantized model: .onnx (QDQ) or .tflite (int8).")],
+    model: Annotated[Path, typer.Argument(help="Model: .onnx or .tflite, quantized or float.")],
     target: TargetName,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the project.")],
     name: Annotated[str, typer.Option(help="Prefix of the C functions: a C identifier.")] = "model",
+    calibration: CalibrationFile = None,
     as_json: Json = False,
 ) -> Result:
-    """Compile a quantized model into a project of plain C (or HLS C++) for a target."""
-    manifest = compile_file(model, target, out, name)
+    """Compile a model into a project of plain C (or HLS C++) for a target."""
+    manifest = compile_file(model, target, out, name, calibration)
     return Result(manifest, lambda console: show(console, manifest, out))
 
 
-def compile_file(model: Path, target_name: str, out: Path, name: str) -> dict[str, Any]:
+def compile_file(
+    model: Path, target_name: str, out: Path, name: str, calibration: Path | None = None
+) -> dict[str, Any]:
     """The manifest of the new project; what needs no compiler is checked first."""
+    from tinytailor.cli.inputs import load_arrays
     from tinytailor.compiler import compile_model, load_model
     from tinytailor.compiler.project import check_name, check_output, sha256_of
     from tinytailor.targets import load_target
@@ -38,13 +42,18 @@ def compile_file(model: Path, target_name: str, out: Path, name: str) -> dict[st
     target = load_target(target_name)
     check_name(name)
     check_output(out)
+    check_model(model)
+    samples = None if calibration is None else load_arrays(calibration)
+    note(f"reading {model}" if samples is None else f"reading and quantizing {model}")
+    graph = load_model(model, samples)
+    return compile_model(graph, target, out, name, model_sha256=sha256_of(model), on_step=note)
+
+
+def check_model(model: Path) -> None:
     if model.suffix not in SUFFIXES:
         raise InputError(f"{model}: unknown kind of model; expected {' or '.join(SUFFIXES)}")
     if not model.is_file():
         raise InputError(f"cannot read model {model}: there is no such file")
-    note(f"reading {model}")
-    graph = load_model(model)
-    return compile_model(graph, target, out, name, model_sha256=sha256_of(model), on_step=note)
 
 
 def show(console: Console, manifest: dict[str, Any], out: Path) -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,16 @@ def _silent(_: str) -> None:
     """The progress of a caller that does not show any."""
 
 
-def load_model(path: Path | str) -> Graph:
-    """The integer graph of a quantized .onnx (QDQ) or .tflite (int8) file."""
+def load_model(
+    path: Path | str, calibration: Mapping[str, np.ndarray] | np.ndarray | None = None
+) -> Graph:
+    """The integer graph of a .onnx or .tflite file; a float one is quantized with ``calibration``.
+
+    ``calibration``: real inputs, float (N, *shape without its leading 1), by input name or alone.
+    """
     from tinytailor.compiler.frontend import load_model as load
 
-    return load(Path(path))
+    return load(Path(path), calibration=calibration)
 
 
 def compile_model(
