@@ -85,6 +85,16 @@ EXAMPLES = (
     Example("max_pool", MaxPool2d((2, 2), (2, 2)), _map(7, 6, 8)),
     Example("max_pool_border", MaxPool2d((3, 3), (2, 2), (1, 1, 1, 1)), _map(7, 9, 5)),
     Example("max_pool_time", MaxPool2d((4, 1), (2, 1), (1, 0, 2, 0)), _map(13, 1, 6)),
+    Example(
+        "max_pool_dilated", MaxPool2d((2, 3), padding=(1, 0, 0, 1), dilation=(2, 3)), _map(6, 9, 4)
+    ),
+    Example(
+        "average_pool_requantized",
+        AveragePool2d.from_key(
+            {"kernel": [3, 2], "stride": [2, 1], "padding": [1, 0, 1, 1], "shifted": False}
+        ),
+        _map(7, 6, 3),
+    ),
     Example("lookup", Lookup(), _map(5, 3, 7)),
     Example("mul", Mul.from_key({"shifted": False}), ((1, 4, 4, 8),) * 2),
     Example("mul_shifted", Mul.from_key({"shifted": True}), ((1, 5, 3, 3),) * 2),
