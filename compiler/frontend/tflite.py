@@ -40,6 +40,7 @@ IMPORTED = {
     "PAD",
     "PADV2",
     "QUANTIZE",
+    "REDUCE_MAX",
     "RELU",
     "RELU6",
     "RELU_N1_TO_1",
