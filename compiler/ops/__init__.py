@@ -14,6 +14,7 @@ from tinytailor.compiler.ops.mul import Mul
 from tinytailor.compiler.ops.pad import Pad
 from tinytailor.compiler.ops.pool import AveragePool2d
 from tinytailor.compiler.ops.reshape import Reshape
+from tinytailor.compiler.ops.slice import Slice
 from tinytailor.compiler.ops.softmax import Softmax
 from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
 
@@ -32,6 +33,7 @@ OPERATORS: dict[str, type[Operator]] = {
         Mul,
         Pad,
         Reshape,
+        Slice,
         Softmax,
         SquareDeformDW,
     )
@@ -52,6 +54,7 @@ __all__ = [
     "Operator",
     "Pad",
     "Reshape",
+    "Slice",
     "Softmax",
     "SquareDeformDW",
 ]
