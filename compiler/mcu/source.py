@@ -25,7 +25,7 @@ MACROS = """\
 #define TT_OPAQUE(p) __asm__("" : "+r"(p))
 """
 
-_PER_LINE = {"int8": 20, "int32": 8}
+_PER_LINE = {"int8": 20, "int16": 12, "int32": 8}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

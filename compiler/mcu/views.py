@@ -70,15 +70,17 @@ def body(view: View) -> Callable[[Moves], None]:
 
 
 def overlap(view: View) -> Mapping[int, int]:
-    """How much before the input the output must start to be written over it, run by run.
+    """How much before the input the output must start to be written over it."""
+    whole = view.merged()
+    run = whole.sizes[-1] if whole.strides[-1] == 1 else 1
+    return run_overlap(whole.places()[::run], run)
+
+
+def run_overlap(reads: np.ndarray, run: int) -> Mapping[int, int]:
+    """The same for runs of ``run`` elements, read at ``reads`` and written one after the other.
 
     A run is copied by memcpy, so its source must not have been reached when it is written either.
     """
-    whole = view.merged()
-    run = whole.sizes[-1] if whole.strides[-1] == 1 else 1
-    reads = whole.places().reshape(-1, run)[:, 0]
     written = (np.arange(len(reads)) + 1) * run
     ahead = np.minimum.accumulate(reads[::-1])[::-1]
     return {0: max(0, int(np.max(written - ahead)))}
-
-

@@ -17,6 +17,8 @@ from tinytailor.compiler.ops.reshape import Reshape
 from tinytailor.compiler.ops.slice import Slice
 from tinytailor.compiler.ops.softmax import Softmax
 from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
+from tinytailor.compiler.ops.take import Take
+from tinytailor.compiler.ops.transpose import Transpose
 
 OPERATORS: dict[str, type[Operator]] = {
     op.kind: op
@@ -36,6 +38,8 @@ OPERATORS: dict[str, type[Operator]] = {
         Slice,
         Softmax,
         SquareDeformDW,
+        Take,
+        Transpose,
     )
 }
 
@@ -57,4 +61,6 @@ __all__ = [
     "Slice",
     "Softmax",
     "SquareDeformDW",
+    "Take",
+    "Transpose",
 ]

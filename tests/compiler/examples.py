@@ -28,6 +28,8 @@ from tinytailor.compiler.ops import (
     Slice,
     Softmax,
     SquareDeformDW,
+    Take,
+    Transpose,
 )
 
 
@@ -90,6 +92,15 @@ EXAMPLES = (
     Example("slice_one_channel", Slice((0, 0, 0, 7), (1, 4, 3, 1)), _map(4, 3, 8)),
     Example("slice_everywhere", Slice((0, 1, 2, 3), (1, 4, 3, 2)), _map(6, 5, 7)),
     Example("slice_features", Slice((0, 5), (1, 9)), ((1, 20),)),
+    Example("take_rows_and_columns", Take((1, 2), (8, 5)), _map(4, 3, 6)),
+    Example("take_columns", Take((2,), (3,)), _map(4, 7, 8)),
+    Example("take_channels", Take((3,), (5,)), _map(4, 3, 8)),
+    Example("take_everywhere", Take((1, 2, 3), (3, 4, 5)), _map(4, 3, 8)),
+    Example("take_features", Take((1,), (15,)), ((1, 10),)),
+    Example("transpose_to_channels_first", Transpose((0, 3, 1, 2)), _map(4, 3, 8)),
+    Example("transpose_rows", Transpose((0, 2, 1, 3)), _map(4, 3, 8)),
+    Example("transpose_depth_to_space", Transpose((0, 1, 3, 2, 4, 5)), ((1, 3, 4, 2, 2, 3),)),
+    Example("transpose_shuffle", Transpose((0, 1, 3, 2)), _map(15, 3, 4)),
     Example("add_constant", AddConstant.from_key({}), _map(4, 3, 7)),
     Example("add_constant_row", AddConstant.from_key({}), ((1, 10),)),
     Example("square_deform", SquareDeformDW(), _map(9, 11, 8)),
