@@ -11,6 +11,7 @@ import numpy as np
 
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, check
+from tinytailor.compiler.passes import PIPELINE, optimize, require_equal, write_stages
 from tinytailor.compiler.project import (
     GRAPH,
     TARGET,
@@ -49,15 +50,24 @@ def compile_model(
     name: str,
     *,
     model_sha256: str,
+    dump: Path | None = None,
     on_step: Progress = _silent,
 ) -> dict[str, Any]:
     """Emit the project of ``graph`` for ``target`` into ``out_dir``; returns its manifest.
 
-    The folder appears whole or not at all. Microcontroller code is built, run on the emulator and
-    compared with the integer graph before it is handed out.
+    The folder appears whole or not at all. Microcontroller code is that of the optimized graph, and
+    is built, run on the emulator and compared with it before it is handed out. ``dump``: a folder
+    for the graph after each pass, as text.
     """
     check(graph)
     check_name(name)
+    on_step("optimizing the graph")
+    # The engine of an FPGA runs fixed chains of layers; its back end wants them as they came.
+    optimized, report = optimize(graph, pipeline=PIPELINE if isinstance(target, Board) else ())
+    require_equal(graph, optimized)
+    if dump is not None:
+        write_stages(report, dump)
+    graph = optimized
     with new_project(out_dir) as folder:
         if isinstance(target, Board):
             from tinytailor.compiler.mcu import backend
@@ -70,6 +80,7 @@ def compile_model(
 
             on_step("writing the HLS project")
             manifest = fpga.emit(graph, target, folder, name, model_sha256=model_sha256)
+        manifest["passes"] = report.to_json()
         save_graph(graph, folder / GRAPH)
         (folder / TARGET).write_text(target.definition, "utf-8")
         write_manifest(folder, manifest)
