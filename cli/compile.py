@@ -47,13 +47,19 @@ def compile_file(model: Path, target_name: str, out: Path, name: str) -> dict[st
     return compile_model(graph, target, out, name, model_sha256=sha256_of(model), on_step=note)
 
 
+def _time(manifest: dict[str, Any]) -> str:
+    if manifest["latency_ms"] is None:
+        return f"{manifest['instructions']} instructions (no cycle model)"
+    return f"{manifest['latency_ms']:.3f} ms"
+
+
 def show(console: Console, manifest: dict[str, Any], out: Path) -> None:
     console.print(f"{manifest['name']} for {manifest['target']}: {out}/")
     if manifest["kind"] == "mcu":
         console.print(
             f"arena {manifest['arena_bytes']} B, RAM {manifest['ram_bytes']} B, "
             f"flash {manifest['flash_bytes']} B, {manifest['macs'] / 1e6:.2f} MMAC, "
-            f"{manifest['latency_ms']:.3f} ms on the emulated board"
+            f"{_time(manifest)} on the emulated board"
         )
         console.print(f"next: tinytailor verify {out}; tinytailor profile {out}")
     else:
