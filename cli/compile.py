@@ -93,13 +93,19 @@ def passes_section(passes: list[dict[str, Any]]) -> Section:
     return Section("Passes", ("pass", "nodes", "node", "", "what, or why not"), rows, text=True)
 
 
+def _time(manifest: dict[str, Any]) -> str:
+    if manifest["latency_ms"] is None:
+        return f"{manifest['instructions']} instructions (no cycle model)"
+    return f"{manifest['latency_ms']:.3f} ms"
+
+
 def show(console: Console, manifest: dict[str, Any], out: Path) -> None:
     console.print(f"{manifest['name']} for {manifest['target']}: {out}/")
     if manifest["kind"] == "mcu":
         console.print(
             f"arena {manifest['arena_bytes']} B, RAM {manifest['ram_bytes']} B, "
             f"flash {manifest['flash_bytes']} B, {manifest['macs'] / 1e6:.2f} MMAC, "
-            f"{manifest['latency_ms']:.3f} ms on the emulated board"
+            f"{_time(manifest)} on the emulated board"
         )
         console.print(f"next: tinytailor verify {out}; tinytailor profile {out}")
     else:

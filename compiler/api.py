@@ -21,7 +21,7 @@ from tinytailor.compiler.project import (
     write_manifest,
 )
 from tinytailor.compiler.serialize import load_graph, save_graph
-from tinytailor.targets import Board, Fpga, load_target
+from tinytailor.targets import RUNNERS, Board, Fpga, default_runner, load_target
 from tinytailor.targets.errors import InputError
 
 Progress = Callable[[str], None]
@@ -107,10 +107,11 @@ def check_inputs(graph: Graph, inputs: Sequence[np.ndarray]) -> None:
 
 
 def verify(
-    folder: Path, on: str = "emulator", inputs: np.ndarray | Sequence[np.ndarray] | None = None
+    folder: Path, on: str | None = None, inputs: np.ndarray | Sequence[np.ndarray] | None = None
 ) -> dict[str, Any]:
     """Run the project as it lies in ``folder`` and compare with the integer graph, bit for bit.
 
+    ``on``: host, emulator, qemu, or csim; without, the emulator if it has the core, else qemu.
     ``inputs``: int8 batches (N, *shape[1:]), one per graph input; seeded random ones without.
     Returns bit_exact, samples, elements, differing_elements, and the arrays under ``outputs``.
     """
@@ -120,10 +121,12 @@ def verify(
     if isinstance(target, Board):
         from tinytailor.compiler.mcu import backend
 
+        on = on or default_runner(target)
         outputs = backend.run_outputs(folder, graph, manifest["name"], target, on, batches)
     else:
         from tinytailor.compiler import fpga
 
+        on = on or "csim"
         if on != "csim":
             raise InputError(f"an FPGA project is verified on csim, not on {on}")
         outputs = [fpga.run_csim(folder, batches[0])]
@@ -155,19 +158,21 @@ def _batches(
 
 
 def profile(
-    folder: Path, on: str = "emulator", inputs: np.ndarray | Sequence[np.ndarray] | None = None
+    folder: Path, on: str | None = None, inputs: np.ndarray | Sequence[np.ndarray] | None = None
 ) -> dict[str, Any]:
     """Build and run the project as it lies in ``folder``; the manifest with fresh measurements."""
     manifest, graph, target = load_project(folder)
     if not isinstance(target, Board):
         raise InputError(f"{folder}: profiling needs a microcontroller project; see its manifest")
-    if on != "emulator":
-        raise InputError(f"profile runs on the emulator, not on {on!r}")
+    on = on or default_runner(target)
+    if on not in RUNNERS:
+        raise InputError(f"profile runs on {' or '.join(RUNNERS)}, not on {on!r}")
     from tinytailor.compiler.mcu import backend
     from tinytailor.targets import cross_toolchain
 
     batches = [array[:1] for array in _batches(graph, inputs, count=1)]
     toolchain = cross_toolchain()
     codes = {layer["name"]: layer["code"] for layer in manifest["layers"]}
-    measured = backend.measure(folder, graph, manifest["name"], target, toolchain, batches, codes)
+    name = manifest["name"]
+    measured = backend.measure(folder, graph, name, target, toolchain, batches, codes, on)
     return {**manifest, **measured}

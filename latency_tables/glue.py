@@ -73,7 +73,7 @@ def _measure(graph: Graph, board: Board, toolchain: Toolchain) -> _Rest:
     with tempfile.TemporaryDirectory(prefix="tinytailor-glue-") as name:
         folder = Path(name)
         project.write_sources(network, board, toolchain, folder, "")
-        image = project.build(folder, graph.name, board, toolchain, folder)
+        image = project.build(folder, graph.name, board, toolchain, folder, "emulator")
         x = np.zeros(SHAPE, np.int8)
         results, _ = project.invoke(image, graph, graph.name, board, [x], count=True)
     functions = {

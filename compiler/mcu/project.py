@@ -26,16 +26,18 @@ from tinytailor.targets import (
     build_image,
     cross_flags,
     image_sizes,
-    run,
+    linked_for,
+    run_on,
 )
 from tinytailor.targets.firmware import linker_script, startup_source
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A linked project: the ELF file to run, and the sizes of the program with its main."""
+    """A linked project: what to run and where, and the sizes of the program with its main."""
 
     elf: Path
+    runner: str
     sizes: ImageSizes
 
 
@@ -82,8 +84,10 @@ def write_sources(
     (folder / f"{board.name}.ld").write_text(linker_script(board))
 
 
-def build(project: Path, name: str, board: Board, toolchain: Toolchain, folder: Path) -> Image:
-    """Compile and link the project as it lies in ``project`` into ``folder``.
+def build(
+    project: Path, name: str, board: Board, toolchain: Toolchain, folder: Path, runner: str
+) -> Image:
+    """Compile and link the project as it lies in ``project`` into ``folder``, to run on ``runner``.
 
     The image that is run leaves out main.c, whose input and output would take the RAM that the
     runner needs for its own; the sizes are those of the whole program.
@@ -93,8 +97,9 @@ def build(project: Path, name: str, board: Board, toolchain: Toolchain, folder: 
     network = project / f"{name}.c"
     build_image([project / "main.c", network], program, board, toolchain, extra_flags=include)
     keep = (f"{name}_invoke",)
-    build_image([network], bare, board, toolchain, extra_flags=include, keep=keep)
-    return Image(bare, image_sizes(program))
+    linked = linked_for(runner, board)
+    build_image([network], bare, linked, toolchain, extra_flags=include, keep=keep)
+    return Image(bare, runner, image_sizes(program))
 
 
 def invoke(
@@ -106,7 +111,7 @@ def invoke(
     *,
     count: bool,
 ) -> tuple[list[CallResult], list[np.ndarray]]:
-    """Run the network on the emulated board for batches of its inputs: results and outputs."""
+    """Run the network on the image's runner for batches of its inputs: results and outputs."""
     sizes = [graph.tensors[t].bytes for t in graph.outputs]
     calls = [
         Call(
@@ -119,7 +124,7 @@ def invoke(
         for i in range(len(inputs[0]))
     ]
     regions = {symbol: node for node, symbol in source.layer_symbols(graph, name).items()}
-    results = run(image.elf, board, calls, regions=regions, count=count)
+    results = run_on(image.runner, image.elf, board, calls, regions=regions, count=count)
     outputs = []
     for k, tensor in enumerate(graph.outputs):
         rows = [np.frombuffer(result.outputs[k], np.int8) for result in results]
