@@ -15,6 +15,7 @@ import numpy as np
 
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.mcu import source
+from tinytailor.compiler.mcu.comments import arena_table, comment_text
 from tinytailor.compiler.project import tool_version
 from tinytailor.targets import (
     Board,
@@ -30,6 +31,8 @@ from tinytailor.targets import (
     run_on,
 )
 from tinytailor.targets.firmware import linker_script, startup_source
+
+WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")  # emitted C has none of these
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ def write_sources(
         "macs": graph.macs,
         "constant_bytes": network.constant_bytes,
         "arena_bytes": network.plan.arena_bytes,
+        "arena_table": arena_table(network.plan),
         "macros": source.MACROS,
         "helpers": source.helper_texts(network.kernels.values()),
         "layers": source.layer_texts(network),
@@ -70,8 +74,10 @@ def write_sources(
         "model_sha256": model_sha256,
         "cc": "arm-none-eabi-gcc" if toolchain.name != "zig" else "python3 -m ziglang cc",
         "cflags": " ".join(cross_flags(board, toolchain)),
+        "warnings": " ".join(WARNINGS),
     }
     environment = source.environment()
+    environment.filters["comment"] = comment_text
     for template, target in (
         ("model.h", f"{name}.h"),
         ("model.c", f"{name}.c"),

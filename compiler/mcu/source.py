@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 
 from tinytailor.compiler.ir import Graph, Node, Tensor
+from tinytailor.compiler.mcu.comments import comment_text
 from tinytailor.compiler.mcu.kernel import POINTER_BYTES, Kernel, print_kernel
 from tinytailor.compiler.memory import MemoryPlan, plan, scratch_name
 from tinytailor.compiler.ops.base import HasKernel
@@ -226,9 +227,8 @@ def describe(graph: Graph, node: Node) -> str:
         for key, value in node.op.key_attributes().items()
         if key in ("kernel", "stride", "padding", "dilation") and any(v > 1 for v in value)
     )
-    return (
-        f"{node.name}: {node.op.kind} {details + ', ' if details else ''}{inputs} -> {output}{work}"
-    )
+    name = comment_text(node.name)
+    return f"{name}: {node.op.kind} {details + ', ' if details else ''}{inputs} -> {output}{work}"
 
 
 def pointers(network: Network) -> dict[str, str]:
@@ -240,7 +240,8 @@ def pointers(network: Network) -> dict[str, str]:
         if home in roles:
             result[tensor] = roles[home]
         else:
-            result[tensor] = f"arena + {network.plan.offsets[home]}"
+            offset = network.plan.offsets[home]
+            result[tensor] = f"arena + {offset}" if offset else "arena"
     return result
 
 
@@ -264,7 +265,9 @@ def calls(network: Network) -> list[str]:
     address, roles = pointers(network), set(border_names(network.graph).values())
 
     def cast(expression: str, ctype: str) -> str:
-        return expression if expression in roles else f"({ctype})({expression})"
+        if expression in roles:
+            return expression
+        return f"({ctype})({expression})" if " " in expression else f"({ctype}){expression}"
 
     lines = []
     for node in network.graph.nodes:
@@ -275,7 +278,7 @@ def calls(network: Network) -> list[str]:
         arguments.append(cast(address[node.output], "int8_t *"))
         if kernel.scratch_bytes:
             offset = network.plan.offsets[scratch_name(node.name)]
-            arguments.append(f"arena + {offset}")
+            arguments.append(f"arena + {offset}" if offset else "arena")
         lines.append(f"{kernel.symbol}({', '.join(arguments)});")
     return lines
 
