@@ -6,14 +6,6 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Layers stay functions of their own, so that a profiler can tell them apart. */
-#if defined(__clang__)
-#define TT_LAYER static __attribute__((noinline))
-#elif defined(__GNUC__)
-#define TT_LAYER static __attribute__((noipa))
-#else
-#define TT_LAYER static
-#endif
 {{ macros }}
 {% for text in helpers %}
 {{ text }}
