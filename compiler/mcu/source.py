@@ -14,6 +14,7 @@ from tinytailor.compiler.ir import Graph, Node, Tensor
 from tinytailor.compiler.mcu.kernel import Kernel, print_kernel
 from tinytailor.compiler.memory import MemoryPlan, plan, scratch_name
 from tinytailor.compiler.ops.base import HasKernel
+from tinytailor.compiler.places import computing
 
 # Of every emitted C file.
 MACROS = """\
@@ -30,7 +31,7 @@ _PER_LINE = {"int8": 20, "int32": 8}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """A graph with its kernels by node name (none for reshapes) and its memory plan."""
+    """A graph with its kernels by node name (none for views) and its memory plan."""
 
     name: str
     graph: Graph
@@ -52,10 +53,11 @@ def lower_node(graph: Graph, node: Node, isa: str, symbol: str) -> Kernel:
 
 def layer_symbols(graph: Graph, name: str) -> dict[str, str]:
     """Name of each node that runs -> its C function."""
+    running = {node.name for node in computing(graph)}
     return {
         node.name: f"{name}_{index:02d}_{node.op.kind}"
         for index, node in enumerate(graph.nodes)
-        if not node.is_view
+        if node.name in running
     }
 
 
@@ -65,7 +67,7 @@ def lower_graph(graph: Graph, isa: str, name: str) -> Network:
     kernels = {
         node.name: lower_node(graph, node, isa, symbols[node.name])
         for node in graph.nodes
-        if not node.is_view
+        if node.name in symbols
     }
     scratch = {node: kernel.scratch_bytes for node, kernel in kernels.items()}
     overlap = {node: kernel.overlap for node, kernel in kernels.items()}
@@ -150,11 +152,11 @@ def pointers(network: Network) -> dict[str, str]:
     graph = network.graph
     roles = border_names(graph)
     result = {}
-    for tensor, home in network.plan.place.items():
-        if home in roles:
-            result[tensor] = roles[home]
+    for tensor, at in network.plan.place.items():
+        if at.home in roles:
+            result[tensor] = f"{roles[at.home]} + {at.offset}" if at.offset else roles[at.home]
         else:
-            result[tensor] = f"arena + {network.plan.offsets[home]}"
+            result[tensor] = f"arena + {network.plan.offsets[at.home] + at.offset}"
     return result
 
 

@@ -25,6 +25,7 @@ from tinytailor.compiler.ops import (
     Mul,
     Operator,
     Pad,
+    Reshape,
     Softmax,
     SquareDeformDW,
 )
@@ -88,6 +89,7 @@ EXAMPLES = (
     Example("add_constant_row", AddConstant.from_key({}), ((1, 10),)),
     Example("square_deform", SquareDeformDW(), _map(9, 11, 8)),
     Example("square_deform_odd_channels", SquareDeformDW(), _map(6, 5, 3)),
+    Example("reshape_copied", Reshape((1, 60)), _map(4, 3, 5)),
     Example("softmax", Softmax(), ((1, 12),)),
     Example("softmax_scaled", Softmax.from_key({"fraction": 6}), ((1, 12),)),
     Example("softmax_many_scaled", Softmax.from_key({"fraction": 6}), ((1, 700),)),
