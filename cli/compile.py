@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tinytailor.cli.options import Json, TargetName
+from tinytailor.cli.options import CalibrationFile, Json, TargetName
 from tinytailor.cli.output import Result, command, note
 from tinytailor.cli.report import Section, draw
 from tinytailor.targets.errors import InputError
@@ -19,10 +19,11 @@ SUFFIXES = (".onnx", ".tflite")
 
 @command
 def run(
-    model: Annotated[Path, typer.Argument(help="Quantized model: .onnx (QDQ) or .tflite (int8).")],
+    model: Annotated[Path, typer.Argument(help="Model: .onnx or .tflite, quantized or float.")],
     target: TargetName,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the project.")],
     name: Annotated[str, typer.Option(help="Prefix of the C functions: a C identifier.")] = "model",
+    calibration: CalibrationFile = None,
     why: Annotated[
         bool, typer.Option("--why", help="What each pass changed, and why it left the rest alone.")
     ] = False,
@@ -31,8 +32,8 @@ def run(
     ] = None,
     as_json: Json = False,
 ) -> Result:
-    """Compile a quantized model into a project of plain C (or HLS C++) for a target."""
-    manifest = compile_file(model, target, out, name, dump)
+    """Compile a model into a project of plain C (or HLS C++) for a target."""
+    manifest = compile_file(model, target, out, name, calibration, dump)
 
     def draw_all(console: Console) -> None:
         if why:
@@ -43,9 +44,15 @@ def run(
 
 
 def compile_file(
-    model: Path, target_name: str, out: Path, name: str, dump: Path | None = None
+    model: Path,
+    target_name: str,
+    out: Path,
+    name: str,
+    calibration: Path | None = None,
+    dump: Path | None = None,
 ) -> dict[str, Any]:
     """The manifest of the new project; what needs no compiler is checked first."""
+    from tinytailor.cli.inputs import load_arrays
     from tinytailor.compiler import compile_model, load_model
     from tinytailor.compiler.passes import check_dump
     from tinytailor.compiler.project import check_name, check_output, sha256_of
@@ -54,17 +61,22 @@ def compile_file(
     target = load_target(target_name)
     check_name(name)
     check_output(out)
+    check_model(model)
     if dump is not None:
         check_dump(dump)
+    samples = None if calibration is None else load_arrays(calibration)
+    note(f"reading {model}" if samples is None else f"reading and quantizing {model}")
+    graph = load_model(model, samples)
+    return compile_model(
+        graph, target, out, name, model_sha256=sha256_of(model), dump=dump, on_step=note
+    )
+
+
+def check_model(model: Path) -> None:
     if model.suffix not in SUFFIXES:
         raise InputError(f"{model}: unknown kind of model; expected {' or '.join(SUFFIXES)}")
     if not model.is_file():
         raise InputError(f"cannot read model {model}: there is no such file")
-    note(f"reading {model}")
-    graph = load_model(model)
-    return compile_model(
-        graph, target, out, name, model_sha256=sha256_of(model), dump=dump, on_step=note
-    )
 
 
 def passes_section(passes: list[dict[str, Any]]) -> Section:
@@ -81,13 +93,19 @@ def passes_section(passes: list[dict[str, Any]]) -> Section:
     return Section("Passes", ("pass", "nodes", "node", "", "what, or why not"), rows, text=True)
 
 
+def _time(manifest: dict[str, Any]) -> str:
+    if manifest["latency_ms"] is None:
+        return f"{manifest['instructions']} instructions (no cycle model)"
+    return f"{manifest['latency_ms']:.3f} ms"
+
+
 def show(console: Console, manifest: dict[str, Any], out: Path) -> None:
     console.print(f"{manifest['name']} for {manifest['target']}: {out}/")
     if manifest["kind"] == "mcu":
         console.print(
             f"arena {manifest['arena_bytes']} B, RAM {manifest['ram_bytes']} B, "
             f"flash {manifest['flash_bytes']} B, {manifest['macs'] / 1e6:.2f} MMAC, "
-            f"{manifest['latency_ms']:.3f} ms on the emulated board"
+            f"{_time(manifest)} on the emulated board"
         )
         console.print(f"next: tinytailor verify {out}; tinytailor profile {out}")
     else:

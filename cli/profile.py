@@ -15,7 +15,9 @@ from tinytailor.cli.report import draw, sections
 @command
 def run(
     project: ProjectFolder,
-    on: Annotated[str, typer.Option(help="Where to run: emulator.")] = "emulator",
+    on: Annotated[
+        str | None, typer.Option(help="Where to run: emulator or qemu. [default: emulator]")
+    ] = None,
     inputs: InputsFile = None,
     input_name: InputName = None,
     as_json: Json = False,

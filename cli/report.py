@@ -133,8 +133,8 @@ def _cost(report: dict[str, Any]) -> Section:
 
 def _sizes(manifest: dict[str, Any]) -> Section:
     rows = [
-        ("latency (emulated, modelled)", f"{manifest['latency_ms']:.3f} ms"),
-        ("cycles", f"{manifest['cycles']:.0f}"),
+        ("latency (emulated, modelled)", _or_none(manifest["latency_ms"], "{:.3f} ms")),
+        ("cycles", _or_none(manifest["cycles"], "{:.0f}")),
         ("instructions", str(manifest["instructions"])),
         ("arena", f"{manifest['arena_bytes']} B"),
         ("RAM (arena, buffers, stack)", f"{manifest['ram_bytes']} B"),
@@ -161,6 +161,10 @@ def _device(manifest: dict[str, Any]) -> list[Section]:
             ],
         ),
     ]
+
+
+def _or_none(value: float | None, text: str) -> str:
+    return "no cycle model" if value is None else text.format(value)
 
 
 def _percent(fraction: float) -> str:

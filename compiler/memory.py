@@ -188,7 +188,9 @@ def forbidden(
     buffers: Sequence[Buffer], overlaps: Mapping[tuple[str, str], int]
 ) -> dict[str, dict[str, Intervals]]:
     """home -> other home -> where the offset of the first less that of the second must not be."""
-    pairs: dict[str, dict[str, list[tuple[int, int]]]] = {b.home: defaultdict(list) for b in buffers}
+    pairs: dict[str, dict[str, list[tuple[int, int]]]] = {
+        b.home: defaultdict(list) for b in buffers
+    }
     for a, b in combinations(buffers, 2):
         if a.home == b.home or not a.meets(b):
             continue
@@ -213,9 +215,7 @@ def lower_bound(
 ) -> int:
     """What no placement can go below: the buffers alive at a node, laid over where they may be."""
     shared = {(b.home) for a, b in combinations(buffers, 2) if a.home == b.home}
-    sizes = {
-        b.name: b.bytes if b.home in shared else aligned(b.bytes, alignment) for b in buffers
-    }
+    sizes = {b.name: b.bytes if b.home in shared else aligned(b.bytes, alignment) for b in buffers}
     bound = 0
     for i in sorted({b.first for b in buffers}):
         alive = [b.name for b in buffers if b.first <= i <= b.last]

@@ -72,7 +72,9 @@ def first_fit(order: Iterable[Block], forbidden: Forbidden, alignment: int) -> d
 def lowest(name: str, offsets: Mapping[str, int], forbidden: Forbidden, alignment: int) -> int:
     around = forbidden[name]
     taken = sorted(
-        (at + low, at + high) for other, at in offsets.items() for low, high in around.get(other, ())
+        (at + low, at + high)
+        for other, at in offsets.items()
+        for low, high in around.get(other, ())
     )
     offset = 0
     for low, high in taken:
