@@ -16,8 +16,11 @@ from tinytailor.compiler.ops.mul import Mul
 from tinytailor.compiler.ops.pad import Pad
 from tinytailor.compiler.ops.pool import AveragePool2d
 from tinytailor.compiler.ops.reshape import Reshape
+from tinytailor.compiler.ops.slice import Slice
 from tinytailor.compiler.ops.softmax import Softmax
 from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
+from tinytailor.compiler.ops.take import Take
+from tinytailor.compiler.ops.transpose import Transpose
 
 OPERATORS: dict[str, type[Operator]] = {
     op.kind: op
@@ -36,8 +39,11 @@ OPERATORS: dict[str, type[Operator]] = {
         Mul,
         Pad,
         Reshape,
+        Slice,
         Softmax,
         SquareDeformDW,
+        Take,
+        Transpose,
     )
 }
 
@@ -58,6 +64,9 @@ __all__ = [
     "Operator",
     "Pad",
     "Reshape",
+    "Slice",
     "Softmax",
     "SquareDeformDW",
+    "Take",
+    "Transpose",
 ]
