@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinytailor.compiler.frontend import square_deform
+from tinytailor.compiler.frontend import onnx_operators, square_deform
 from tinytailor.compiler.frontend.bindings import read
 from tinytailor.compiler.frontend.names import identifier
 from tinytailor.compiler.frontend.report import (
@@ -57,6 +57,9 @@ IMPORTED = {
     "Tanh",
     "Transpose",
     "Unsqueeze",
+    *onnx_operators.CONVERSIONS,
+    "DepthToSpace",
+    "SpaceToDepth",
 }
 QDQ = "export the model in QDQ form (onnxruntime.quantization.QuantFormat.QDQ)"
 FIXED = "export the model with a fixed batch of 1 and constant shapes"
@@ -74,7 +77,6 @@ HINTS = {
     "Gelu": SMOOTH,
     "BatchNormalization": "fold it into the convolution before it, before quantizing",
     "Shape": FIXED,
-    "Gather": FIXED,
 }
 QUANTIZE_FIRST = (
     "is not quantized: it has no QuantizeLinear; quantize it to int8 in QDQ form first, for "
@@ -281,6 +283,11 @@ def named_importer(
             except Exception as error:
                 unsupported.append(Unsupported(origin, f"the importer says: {first_line(error)}"))
                 result = opaque(node, inputs)
+            if isinstance(result, list):
+                return relax.Tuple([self.named(part, label, origin) for part in result])
+            return self.named(result, label, origin)
+
+        def named(self, result: Any, label: str, origin: Origin) -> Any:
             if type(result).__name__ != "Call":
                 return result
             variable = self.bb.emit(result, label)
@@ -304,6 +311,12 @@ def named_importer(
                 if len(node.output) > 1:
                     raise ValueError("its second output, the indices, is not supported")
                 resolve_auto_pad(inputs, attrs, attrs["kernel_shape"])
+            conversion = onnx_operators.CONVERSIONS.get(node.op_type)
+            if conversion is not None:
+                parts = conversion(
+                    [None if i is None else self.bb.normalize(i) for i in inputs], attrs
+                )
+                return parts if len(parts) > 1 else parts[0]
             return super()._convert_operator(node.op_type, inputs, attrs, version)
 
     def opaque(node: Any, inputs: Any) -> Any:
