@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, check
+from tinytailor.compiler.passes import PIPELINE, optimize, require_equal, write_stages
 from tinytailor.compiler.project import (
     GRAPH,
     TARGET,
@@ -20,7 +21,7 @@ from tinytailor.compiler.project import (
     write_manifest,
 )
 from tinytailor.compiler.serialize import load_graph, save_graph
-from tinytailor.targets import Board, Fpga, load_target
+from tinytailor.targets import RUNNERS, Board, Fpga, default_runner, load_target
 from tinytailor.targets.errors import InputError
 
 Progress = Callable[[str], None]
@@ -30,11 +31,16 @@ def _silent(_: str) -> None:
     """The progress of a caller that does not show any."""
 
 
-def load_model(path: Path | str) -> Graph:
-    """The integer graph of a quantized .onnx (QDQ) or .tflite (int8) file."""
+def load_model(
+    path: Path | str, calibration: Mapping[str, np.ndarray] | np.ndarray | None = None
+) -> Graph:
+    """The integer graph of a .onnx or .tflite file; a float one is quantized with ``calibration``.
+
+    ``calibration``: real inputs, float (N, *shape without its leading 1), by input name or alone.
+    """
     from tinytailor.compiler.frontend import load_model as load
 
-    return load(Path(path))
+    return load(Path(path), calibration=calibration)
 
 
 def compile_model(
@@ -44,15 +50,24 @@ def compile_model(
     name: str,
     *,
     model_sha256: str,
+    dump: Path | None = None,
     on_step: Progress = _silent,
 ) -> dict[str, Any]:
     """Emit the project of ``graph`` for ``target`` into ``out_dir``; returns its manifest.
 
-    The folder appears whole or not at all. Microcontroller code is built, run on the emulator and
-    compared with the integer graph before it is handed out.
+    The folder appears whole or not at all. Microcontroller code is that of the optimized graph, and
+    is built, run on the emulator and compared with it before it is handed out. ``dump``: a folder
+    for the graph after each pass, as text.
     """
     check(graph)
     check_name(name)
+    on_step("optimizing the graph")
+    # The engine of an FPGA runs fixed chains of layers; its back end wants them as they came.
+    optimized, report = optimize(graph, pipeline=PIPELINE if isinstance(target, Board) else ())
+    require_equal(graph, optimized)
+    if dump is not None:
+        write_stages(report, dump)
+    graph = optimized
     with new_project(out_dir) as folder:
         if isinstance(target, Board):
             from tinytailor.compiler.mcu import backend
@@ -65,6 +80,7 @@ def compile_model(
 
             on_step("writing the HLS project")
             manifest = fpga.emit(graph, target, folder, name, model_sha256=model_sha256)
+        manifest["passes"] = report.to_json()
         save_graph(graph, folder / GRAPH)
         (folder / TARGET).write_text(target.definition, "utf-8")
         write_manifest(folder, manifest)
@@ -91,10 +107,11 @@ def check_inputs(graph: Graph, inputs: Sequence[np.ndarray]) -> None:
 
 
 def verify(
-    folder: Path, on: str = "emulator", inputs: np.ndarray | Sequence[np.ndarray] | None = None
+    folder: Path, on: str | None = None, inputs: np.ndarray | Sequence[np.ndarray] | None = None
 ) -> dict[str, Any]:
     """Run the project as it lies in ``folder`` and compare with the integer graph, bit for bit.
 
+    ``on``: host, emulator, qemu, or csim; without, the emulator if it has the core, else qemu.
     ``inputs``: int8 batches (N, *shape[1:]), one per graph input; seeded random ones without.
     Returns bit_exact, samples, elements, differing_elements, and the arrays under ``outputs``.
     """
@@ -104,10 +121,12 @@ def verify(
     if isinstance(target, Board):
         from tinytailor.compiler.mcu import backend
 
+        on = on or default_runner(target)
         outputs = backend.run_outputs(folder, graph, manifest["name"], target, on, batches)
     else:
         from tinytailor.compiler import fpga
 
+        on = on or "csim"
         if on != "csim":
             raise InputError(f"an FPGA project is verified on csim, not on {on}")
         outputs = [fpga.run_csim(folder, batches[0])]
@@ -139,18 +158,21 @@ def _batches(
 
 
 def profile(
-    folder: Path, on: str = "emulator", inputs: np.ndarray | Sequence[np.ndarray] | None = None
+    folder: Path, on: str | None = None, inputs: np.ndarray | Sequence[np.ndarray] | None = None
 ) -> dict[str, Any]:
     """Build and run the project as it lies in ``folder``; the manifest with fresh measurements."""
     manifest, graph, target = load_project(folder)
     if not isinstance(target, Board):
         raise InputError(f"{folder}: profiling needs a microcontroller project; see its manifest")
-    if on != "emulator":
-        raise InputError(f"profile runs on the emulator, not on {on!r}")
+    on = on or default_runner(target)
+    if on not in RUNNERS:
+        raise InputError(f"profile runs on {' or '.join(RUNNERS)}, not on {on!r}")
     from tinytailor.compiler.mcu import backend
     from tinytailor.targets import cross_toolchain
 
     batches = [array[:1] for array in _batches(graph, inputs, count=1)]
     toolchain = cross_toolchain()
-    measured = backend.measure(folder, graph, manifest["name"], target, toolchain, batches)
+    codes = {layer["name"]: layer["code"] for layer in manifest["layers"]}
+    name = manifest["name"]
+    measured = backend.measure(folder, graph, name, target, toolchain, batches, codes, on)
     return {**manifest, **measured}

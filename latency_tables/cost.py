@@ -3,11 +3,12 @@
 
 cycles = glue(base + n * per_node) + sum over nodes of the board model of the node's counts
 RAM    = arena + input + output + static data + stack,   arena exact (compiler.plan_memory)
-flash  = image of an empty network + n * node + constants + code of each node + shared functions
+flash  = image of an empty network + n * node + constants + code of each key + shared functions
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +89,7 @@ def network_cost(graph: Graph, table: LatencyTable, board: Board) -> Cost:
     # A called function's frame may start 8 bytes lower than it did alone: stacks are 8-aligned.
     stack = aligned(glue.stack_bytes + max((row.stack_bytes for row in rows), default=0)) + 8
     library = {name: size for row in rows for name, size in row.library.items()}
-    code = sum(row.code_bytes for row in rows) + sum(library.values())
+    code = _code_bytes(rows) + sum(library.values())
     return Cost(
         latency_ms=cycles / board.clock_hz * 1e3,
         cycles=cycles,
@@ -103,6 +104,13 @@ def network_cost(graph: Graph, table: LatencyTable, board: Board) -> Cost:
         per_node=nodes,
         provenance=provenance(table, board),
     )
+
+
+def _code_bytes(rows: Sequence[Measurement]) -> int:
+    """Layers of one key share their code if constants are all that tells them apart."""
+    shared = {row.key: row.code_bytes for row in rows if row.entry_bytes}
+    alone = sum(row.code_bytes for row in rows if not row.entry_bytes)
+    return sum(shared.values()) + alone + sum(row.entry_bytes for row in rows)
 
 
 def _node_cost(name: str, row: Measurement, board: Board) -> NodeCost:

@@ -27,7 +27,7 @@ from tinytailor.compiler.frontend.values import (
 )
 from tinytailor.compiler.frontend.walk import Walk
 from tinytailor.compiler.ir import Tensor
-from tinytailor.compiler.ops import Conv2d, Dense, DepthwiseConv2d
+from tinytailor.compiler.ops import Conv2d, Dense, DepthwiseConv2d, GroupedConv2d, Operator
 from tinytailor.compiler.quantization import Requant, effective_scale, multipliers
 from tinytailor.targets.errors import InputError
 
@@ -114,7 +114,7 @@ def accumulator_bias(x: Tensor, layer: Weights, fused: Fused) -> np.ndarray:
 
 
 def convolution(call: Call, walk: Walk) -> Expression:
-    """conv2d and conv1d, plain or depthwise; a series is a map of width 1."""
+    """conv2d and conv1d, plain, depthwise or in groups; a series is a map of width 1."""
     x = walk.activation(call.arguments[0])
     constant = walk.constant(call.arguments[1], "weight")
     attributes = call.attributes
@@ -125,10 +125,9 @@ def convolution(call: Call, walk: Walk) -> Expression:
     letters = {letter: place for place, letter in enumerate(kernel_layout)}
     out_channels = call.shape[layout.index("C")]
     depthwise = groups == channels == out_channels and channels > 1
-    if groups != 1 and not depthwise:
+    if groups < 1 or channels % groups or out_channels % groups:
         raise Declined(
-            f"{groups} groups for {channels} input and {out_channels} output channels: only groups "
-            "1, or as many groups as channels with one output each (depthwise), are supported"
+            f"{groups} groups do not divide {channels} input and {out_channels} output channels"
         )
     axes = tuple(letters[letter] for letter in kernel_layout if letter in "HW")
     first, last = ("O", "I") if letters_size(constant, letters, "O") == out_channels else ("I", "O")
@@ -142,10 +141,13 @@ def convolution(call: Call, walk: Walk) -> Expression:
         requant, constants = requantized(source, layer, fused)
         common = (kernel, stride, padding, dilation, source.zero_point, requant)
         stored = layer.integers.astype(np.int8)
+        op: Operator
         if depthwise:
-            stored = np.ascontiguousarray(stored[..., 0].transpose(1, 2, 0))
-            return DepthwiseConv2d(*common), (source.name,), {"weight": stored, **constants}
-        op = Conv2d(out_channels, *common)
+            stored, op = stored[..., 0].transpose(1, 2, 0), DepthwiseConv2d(*common)
+        elif groups > 1:
+            op = GroupedConv2d(out_channels, groups, *common)
+        else:
+            op = Conv2d(out_channels, *common)
         return op, (source.name,), {"weight": np.ascontiguousarray(stored), **constants}
 
     device = map_shape(call.shape, layout)

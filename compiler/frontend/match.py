@@ -212,6 +212,7 @@ MATCHES: dict[str, Callable[[Call, Walk], Value]] = {
     "relax.concat": moves.concat,
     "relax.nn.pad": moves.pad,
     "relax.mean": pooling.mean,
+    "relax.max": pooling.maximum,
     "relax.nn.avg_pool1d": pooling.average_pool,
     "relax.nn.avg_pool2d": pooling.average_pool,
     "relax.nn.max_pool1d": pooling.max_pool,

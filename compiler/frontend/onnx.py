@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX files in QDQ form: checks with the file's own names, then TVM's Relax importer."""
+"""ONNX files: checks with the file's own names, QDQ form, then TVM's Relax importer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinytailor.compiler.frontend import onnx_operators, square_deform
+from tinytailor.compiler.frontend import onnx_operators, qoperator, square_deform
 from tinytailor.compiler.frontend.bindings import read
 from tinytailor.compiler.frontend.names import identifier
 from tinytailor.compiler.frontend.report import (
@@ -38,6 +38,7 @@ IMPORTED = {
     "Flatten",
     "Gemm",
     "GlobalAveragePool",
+    "GlobalMaxPool",
     "HardSigmoid",
     "HardSwish",
     "Identity",
@@ -47,6 +48,7 @@ IMPORTED = {
     "Mul",
     "Pad",
     "QuantizeLinear",
+    "ReduceMax",
     "ReduceMean",
     "Relu",
     "Reshape",
@@ -61,26 +63,21 @@ IMPORTED = {
     "DepthToSpace",
     "SpaceToDepth",
 }
-QDQ = "export the model in QDQ form (onnxruntime.quantization.QuantFormat.QDQ)"
+STATIC = "quantize statically, with calibration data"
 FIXED = "export the model with a fixed batch of 1 and constant shapes"
 SMOOTH = "use Relu or a clipped Relu"
 HINTS = {
-    "QLinearConv": QDQ,
-    "QLinearMatMul": QDQ,
-    "QLinearAdd": QDQ,
-    "QLinearGlobalAveragePool": QDQ,
-    "QGemm": QDQ,
-    "ConvInteger": QDQ,
-    "MatMulInteger": QDQ,
-    "DynamicQuantizeLinear": "quantize statically, with calibration data",
+    "ConvInteger": STATIC,
+    "MatMulInteger": STATIC,
+    "DynamicQuantizeLinear": STATIC,
     "Erf": SMOOTH,
     "Gelu": SMOOTH,
     "BatchNormalization": "fold it into the convolution before it, before quantizing",
     "Shape": FIXED,
 }
 QUANTIZE_FIRST = (
-    "is not quantized: it has no QuantizeLinear; quantize it to int8 in QDQ form first, for "
-    "example with onnxruntime.quantization.quantize_static"
+    "is a float model: give samples of its inputs with --calibration X.npz (in Python: "
+    "load_model(path, calibration=...)), and it is quantized to int8"
 )
 DAMAGED = "cannot be read as an ONNX model: it is damaged or not an ONNX file"
 
@@ -91,6 +88,7 @@ def import_onnx(data: bytes, path: Path, name: str) -> Imported:
         model = opened(data, path.parent)
         graph = model.graph
         check_quantized(graph, path.name)
+        qoperator.rewrite(model)
         unsupported = listed(model)
         fix_batch(graph, path.name)
         widen_int4(graph, path.name)
@@ -118,10 +116,17 @@ def opened(data: bytes, folder: Path) -> Any:
 
 
 def check_quantized(graph: Any, file: str) -> None:
-    kinds = {node.op_type for node in graph.node}
-    quantized = {"QuantizeLinear", "DequantizeLinear", *(k for k in HINTS if HINTS[k] == QDQ)}
-    if not kinds & quantized:
+    if not is_quantized(graph):
         raise InputError(f"{file} {QUANTIZE_FIRST}")
+
+
+def is_quantized(graph: Any) -> bool:
+    """Whether any node computes with integers that stand for real numbers."""
+    kinds = {node.op_type for node in graph.node}
+    integer = {"QuantizeLinear", "DequantizeLinear", *(k for k in HINTS if HINTS[k] == STATIC)}
+    return bool(kinds & integer) or any(
+        (node.domain, node.op_type) in qoperator.REWRITES for node in graph.node
+    )
 
 
 def opset(model: Any, domain: str) -> int:
@@ -145,12 +150,16 @@ def origin_of(model: Any, node: Any) -> Origin:
     output = node.output[0] if node.output else ""
     kind, text = ("node", node.name) if node.name else ("output", output)
     label = identifier(node.name or output, node.op_type.lower())
-    return Origin(full_name(node), place(kind, text), f"(opset {opset(model, node.domain)})", label)
+    operator = qoperator.metadata(node, qoperator.OPERATOR) or full_name(node)
+    return Origin(operator, place(kind, text), f"(opset {opset(model, node.domain)})", label)
 
 
 def listed(model: Any) -> list[Unsupported]:
     return [
-        Unsupported(origin_of(model, node), HINTS.get(node.op_type, ""))
+        Unsupported(
+            origin_of(model, node),
+            qoperator.metadata(node, qoperator.REASON) or HINTS.get(node.op_type, ""),
+        )
         for node in model.graph.node
         if not supported(node)
     ]

@@ -9,6 +9,7 @@ from typing import Any
 
 from tinytailor.compiler.frontend.bindings import read
 from tinytailor.compiler.frontend.names import identifier
+from tinytailor.compiler.frontend.onnx import QUANTIZE_FIRST
 from tinytailor.compiler.frontend.report import (
     Origin,
     Unsupported,
@@ -39,6 +40,7 @@ IMPORTED = {
     "PAD",
     "PADV2",
     "QUANTIZE",
+    "REDUCE_MAX",
     "RELU",
     "RELU6",
     "RELU_N1_TO_1",
@@ -50,10 +52,6 @@ IMPORTED = {
     "TRANSPOSE",
 }
 HINTS: dict[str, str] = {}
-QUANTIZE_FIRST = (
-    "is a float model: no operator computes a quantized tensor; convert it with full integer "
-    "quantization (TFLiteConverter with a representative dataset, int8 inputs and outputs)"
-)
 DAMAGED = "cannot be read as a TFLite model: it is damaged or not a TFLite file"
 
 

@@ -8,6 +8,7 @@ from tinytailor.compiler.ops.concat import Concat
 from tinytailor.compiler.ops.conv2d import Conv2d
 from tinytailor.compiler.ops.dense import Dense
 from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
+from tinytailor.compiler.ops.grouped_conv2d import GroupedConv2d
 from tinytailor.compiler.ops.lookup import Lookup
 from tinytailor.compiler.ops.max_pool import MaxPool2d
 from tinytailor.compiler.ops.mul import Mul
@@ -30,6 +31,7 @@ OPERATORS: dict[str, type[Operator]] = {
         Conv2d,
         Dense,
         DepthwiseConv2d,
+        GroupedConv2d,
         Lookup,
         MaxPool2d,
         Mul,
@@ -52,6 +54,7 @@ __all__ = [
     "Conv2d",
     "Dense",
     "DepthwiseConv2d",
+    "GroupedConv2d",
     "Lookup",
     "MaxPool2d",
     "Mul",

@@ -24,11 +24,10 @@ from tinytailor.compiler.ops.base import (
 from tinytailor.compiler.ops.geometry import (
     Padding,
     Pair,
-    first_reads,
     output_size,
-    overlap_distance,
     padding4,
     pair,
+    tile_overlap,
     windows,
 )
 from tinytailor.compiler.quantization import Requant
@@ -137,13 +136,7 @@ class Conv2d:
     def _overlap(self, shape: Shape, p: int) -> int:
         """A tile of p pixels is gathered, then written with all its channels."""
         _, oh, ow, oc = self.output_shape(shape)
-        tiles = np.arange(0, oh * ow, p)
-        written = np.minimum(tiles + p, oh * ow) * oc
-        reads = first_reads(shape, tiles, ow, self.stride, self.padding)
-        if p > 1:  # the last pixels of a tile may lie in the next row, further left
-            last = np.minimum(tiles + p - 1, oh * ow - 1)
-            reads = np.minimum(reads, first_reads(shape, last, ow, self.stride, self.padding))
-        return overlap_distance(reads, written)
+        return tile_overlap(shape, (oh, ow, oc), p, self.stride, self.padding)
 
     def _pixels(self, oh: int, ow: int, p: int) -> Pair:
         """Outputs as lines of pixels that divide into tiles, if rows, columns or all of them do.

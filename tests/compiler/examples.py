@@ -20,6 +20,7 @@ from tinytailor.compiler.ops import (
     Conv2d,
     Dense,
     DepthwiseConv2d,
+    GroupedConv2d,
     Lookup,
     MaxPool2d,
     Mul,
@@ -68,6 +69,15 @@ EXAMPLES = (
     Example("depthwise_5x5", DepthwiseConv2d((5, 5), (1, 1), (2, 2, 2, 2)), _map(7, 7, 4)),
     Example("depthwise_time", DepthwiseConv2d((3, 1)), _map(12, 1, 8)),
     Example("depthwise_dilated", DepthwiseConv2d((3, 3), dilation=(2, 2)), _map(7, 7, 4)),
+    Example("grouped", GroupedConv2d(12, 2, (3, 3), (1, 1), (1, 1, 1, 1)), _map(7, 6, 8)),
+    Example("grouped_odd", GroupedConv2d(9, 3, (3, 2), (2, 1), (1, 0, 0, 1)), _map(7, 7, 15)),
+    Example("grouped_1x1", GroupedConv2d(8, 4, (1, 1)), _map(5, 4, 16)),
+    Example("grouped_1x1_thin", GroupedConv2d(8, 4, (1, 1)), _map(5, 4, 4)),
+    Example("grouped_dilated", GroupedConv2d(6, 2, (3, 3), dilation=(1, 2)), _map(5, 7, 4)),
+    Example("grouped_time", GroupedConv2d(8, 4, (5, 1), (2, 1), (2, 0, 2, 0)), _map(25, 1, 8)),
+    Example("grouped_one_pixel", GroupedConv2d(10, 2, (3, 3)), _map(3, 3, 6)),
+    Example("multiplier", GroupedConv2d(12, 6, (3, 3), (2, 2), (0, 0, 1, 1)), _map(8, 8, 6)),
+    Example("multiplier_odd", GroupedConv2d(9, 3, (3, 3), (1, 1), (1, 1, 1, 1)), _map(5, 7, 3)),
     Example("dense", Dense(12), ((1, 64),)),
     Example("dense_odd", Dense(5), ((1, 27),)),
     Example("add", Add.from_key({}), ((1, 4, 4, 8),) * 2),
@@ -78,6 +88,16 @@ EXAMPLES = (
     Example("max_pool", MaxPool2d((2, 2), (2, 2)), _map(7, 6, 8)),
     Example("max_pool_border", MaxPool2d((3, 3), (2, 2), (1, 1, 1, 1)), _map(7, 9, 5)),
     Example("max_pool_time", MaxPool2d((4, 1), (2, 1), (1, 0, 2, 0)), _map(13, 1, 6)),
+    Example(
+        "max_pool_dilated", MaxPool2d((2, 3), padding=(1, 0, 0, 1), dilation=(2, 3)), _map(6, 9, 4)
+    ),
+    Example(
+        "average_pool_requantized",
+        AveragePool2d.from_key(
+            {"kernel": [3, 2], "stride": [2, 1], "padding": [1, 0, 1, 1], "shifted": False}
+        ),
+        _map(7, 6, 3),
+    ),
     Example("lookup", Lookup(), _map(5, 3, 7)),
     Example("mul", Mul.from_key({"shifted": False}), ((1, 4, 4, 8),) * 2),
     Example("mul_shifted", Mul.from_key({"shifted": True}), ((1, 5, 3, 3),) * 2),

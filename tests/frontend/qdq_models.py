@@ -122,11 +122,19 @@ def as_on_device(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return turned if turned.shape == shape else x.reshape(shape)
 
 
-def differences(path: Path, graph: Graph, seed: int = 1, runs: int = 20) -> tuple[int, int, int]:
-    """(elements that differ from onnxruntime, largest difference, elements)."""
+def differences(
+    path: Path, graph: Graph, seed: int = 1, runs: int = 20, fused: bool = True
+) -> tuple[int, int, int]:
+    """(elements that differ from onnxruntime, largest difference, elements).
+
+    ``fused``: whether onnxruntime may join operators with their quantization.
+    """
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    if not fused:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     shape = tuple(size if isinstance(size, int) else 1 for size in session.get_inputs()[0].shape)
     tensor = graph.tensors[graph.inputs[0]]
     result = graph.tensors[graph.outputs[0]]
