@@ -20,6 +20,7 @@ from tinytailor.compiler.frontend import (
     moves,
     pointwise,
     pooling,
+    selection,
     square_deform,
 )
 from tinytailor.compiler.frontend.bindings import Call
@@ -220,5 +221,6 @@ MATCHES: dict[str, Callable[[Call, Walk], Value]] = {
     "relax.nn.max_pool1d": pooling.max_pool,
     "relax.nn.max_pool2d": pooling.max_pool,
     "relax.nn.softmax": elementwise.softmax,
+    selection.NAME: selection.take,
     square_deform.NAME: square_deform.square_deform_dw,
 }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinytailor.compiler.frontend import qoperator, square_deform
+from tinytailor.compiler.frontend import onnx_operators, qoperator, square_deform
 from tinytailor.compiler.frontend.bindings import read
 from tinytailor.compiler.frontend.conv_transpose import resolve_output_shape
 from tinytailor.compiler.frontend.names import identifier
@@ -61,6 +61,9 @@ IMPORTED = {
     "Tanh",
     "Transpose",
     "Unsqueeze",
+    *onnx_operators.CONVERSIONS,
+    "DepthToSpace",
+    "SpaceToDepth",
 }
 STATIC = "quantize statically, with calibration data"
 FIXED = "export the model with a fixed batch of 1 and constant shapes"
@@ -73,7 +76,6 @@ HINTS = {
     "Gelu": SMOOTH,
     "BatchNormalization": "fold it into the convolution before it, before quantizing",
     "Shape": FIXED,
-    "Gather": FIXED,
 }
 QUANTIZE_FIRST = (
     "is a float model: give samples of its inputs with --calibration X.npz (in Python: "
@@ -293,6 +295,11 @@ def named_importer(
             except Exception as error:
                 unsupported.append(Unsupported(origin, f"the importer says: {first_line(error)}"))
                 result = opaque(node, inputs)
+            if isinstance(result, list):
+                return relax.Tuple([self.named(part, label, origin) for part in result])
+            return self.named(result, label, origin)
+
+        def named(self, result: Any, label: str, origin: Origin) -> Any:
             if type(result).__name__ != "Call":
                 return result
             variable = self.bb.emit(result, label)
@@ -318,6 +325,12 @@ def named_importer(
                 if len(node.output) > 1:
                     raise ValueError("its second output, the indices, is not supported")
                 resolve_auto_pad(inputs, attrs, attrs["kernel_shape"])
+            conversion = onnx_operators.CONVERSIONS.get(node.op_type)
+            if conversion is not None:
+                parts = conversion(
+                    [None if i is None else self.bb.normalize(i) for i in inputs], attrs
+                )
+                return parts if len(parts) > 1 else parts[0]
             return super()._convert_operator(node.op_type, inputs, attrs, version)
 
     def opaque(node: Any, inputs: Any) -> Any:
