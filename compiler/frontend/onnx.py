@@ -66,6 +66,7 @@ IMPORTED = {
     "SpaceToDepth",
 }
 STATIC = "quantize statically, with calibration data"
+CHANNELS_LAST = ("tinytailor.layout", "channels last")  # what the metadata of a model may say
 FIXED = "export the model with a fixed batch of 1 and constant shapes"
 SMOOTH = "use Relu or a clipped Relu"
 HINTS = {
@@ -93,6 +94,9 @@ def import_onnx(data: bytes, path: Path, name: str) -> Imported:
         check_quantized(graph, path.name)
         qoperator.rewrite(model)
         unsupported = listed(model)
+        channels_last = any(
+            (item.key, item.value) == CHANNELS_LAST for item in model.metadata_props
+        )
         fix_batch(graph, path.name)
         widen_int4(graph, path.name)
         check_windows(graph, path.name)
@@ -104,7 +108,7 @@ def import_onnx(data: bytes, path: Path, name: str) -> Imported:
     found = [*unsupported, *more]
     if function is None:
         raise unsupported_error(found)
-    return Imported(name, read(function, origins), True, {}, found)
+    return Imported(name, read(function, origins), not channels_last, {}, found)
 
 
 def opened(data: bytes, folder: Path) -> Any:
