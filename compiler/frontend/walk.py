@@ -203,15 +203,17 @@ class Walk:
         return Activation(tensor, shape, order, False, offset)
 
     def only_moved(self, index: int) -> bool:
-        """Whether everything the model does with a value first is to reshape or transpose it."""
+        """Whether the model first reshapes or transposes a value, or multiplies its rows."""
         users = [
             (place, call)
             for place, call in enumerate(self.model.listing.calls)
             if Ref(index) in refs(call)
         ]
-        moves = ("relax.permute_dims", "relax.reshape")
+        moves, rows = ("relax.permute_dims", "relax.reshape"), ("relax.matmul", Ref(index))
         return bool(users) and all(
-            self.only_moved(place) if call.operator in TRANSPARENT else call.operator in moves
+            self.only_moved(place)
+            if call.operator in TRANSPARENT
+            else call.operator in moves or (call.operator, call.arguments[0]) == rows
             for place, call in users
         )
 
@@ -223,7 +225,7 @@ class Walk:
             raise self.float_output(item)
         tensor = self.tensors[value.tensor]
         plain = np.array_equal(value.order, row_major(value.shape))
-        if len(value.shape) == 2 and plain:
+        if len(value.shape) == 2 and value.shape[0] == 1 and plain:
             return self.as_shape(value, value.shape).name
         return tensor.name
 
