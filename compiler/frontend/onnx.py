@@ -323,6 +323,9 @@ def named_importer(
                 return relax.op.nn.pad(inputs[0], *pad_widths(inputs, attrs))
             if node.op_type == "Conv":
                 resolve_auto_pad(inputs, attrs, inputs[1].ty.shape.values[2:])
+            if node.op_type == "Gemm" and attrs.get("alpha", 1.0) != 1.0:
+                alpha = relax.const(attrs.pop("alpha"), "float32")
+                inputs[1] = self.bb.emit(relax.op.multiply(inputs[1], alpha))  # a constant
             if node.op_type == "ConvTranspose":
                 resolve_output_shape(inputs, attrs)
             if node.op_type in ("AveragePool", "MaxPool"):

@@ -281,18 +281,23 @@ def named_converter(origins: dict[str, Origin], unsupported: list[Unsupported]) 
 
 
 def fully_connected(converter: Any, operator: Any) -> Any:
-    """The layer on a row: it may read a map as one, where TVM would multiply its last axis."""
+    """The layer on rows of features, whatever the axes of its input: a map may be one row."""
     from tvm import relax
     from tvm.relax.frontend.tflite.tflite_frontend import get_tensor_name
 
     tensor, weight = converter.get_input_tensors(operator)[:2]
     name, table = get_tensor_name(converter.subgraph, tensor.tensor_idx), converter.exp_tab
     whole = table.get_expr(name)
-    row = (1, shape_of(weight.tensor)[-1])
-    if shape_of(tensor.tensor) != row:
-        flat = converter.bb.emit(relax.op.reshape(whole, row))
+    features = shape_of(weight.tensor)[-1]
+    rows = (prod(shape_of(tensor.tensor)) // features, features)
+    if shape_of(tensor.tensor) != rows:
+        flat = converter.bb.emit(relax.op.reshape(whole, rows))
         table.set_expr(name, flat, force_override=True)
     try:
-        return converter.convert_map["FULLY_CONNECTED"](op=operator)
+        result = converter.bb.emit(converter.convert_map["FULLY_CONNECTED"](op=operator))
+        expected = shape_of(converter.subgraph.Tensors(operator.Outputs(0)))  # keep_num_dims
+        if tuple(int(size) for size in result.ty.shape.values) == expected:
+            return result
+        return relax.op.reshape(result, expected)
     finally:
         table.set_expr(name, whole, force_override=True)  # others may read it as a map

@@ -78,7 +78,8 @@ def litert(path: Path, inputs: list[np.ndarray]) -> np.ndarray:
         for source, batch in zip(sources, inputs, strict=True):
             session.set_tensor(source["index"], batch[sample].reshape(source["shape"]))
         session.invoke()
-        rows.append(session.get_tensor(result["index"])[0].copy())
+        y = session.get_tensor(result["index"])
+        rows.append((y[0] if len(y) == 1 else y).copy())
     return np.array(rows)
 
 
