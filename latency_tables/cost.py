@@ -15,6 +15,7 @@ from typing import Any
 from tinytailor.compiler import constant_bytes, plan_memory
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.opkey import key_of
+from tinytailor.compiler.places import computing
 from tinytailor.latency_tables.glue import aligned
 from tinytailor.latency_tables.records import Measurement
 from tinytailor.latency_tables.table import LatencyTable
@@ -75,13 +76,13 @@ def network_cost(graph: Graph, table: LatencyTable, board: Board) -> Cost:
             f"{table.path} was measured for {header.target} ({header.core}, {header.clock_hz} Hz), "
             f"not for {board.name} ({board.core.name}, {board.clock_hz} Hz)"
         )
-    computing = [node for node in graph.nodes if not node.is_view]
-    rows = [table[key_of(node, graph, isa)] for node in computing]
+    running = computing(graph)
+    rows = [table[key_of(node, graph, isa)] for node in running]
     glue = header.glue
     glue_work = glue.base + glue.per_node.times(len(rows))
     glue_cycles = glue_work.glue_cycles(board.latency)
     nodes = tuple(
-        _node_cost(node.name, row, board) for node, row in zip(computing, rows, strict=True)
+        _node_cost(node.name, row, board) for node, row in zip(running, rows, strict=True)
     )
     cycles = glue_cycles + sum(node.cycles for node in nodes)
     arena = plan_memory(graph, isa).arena_bytes

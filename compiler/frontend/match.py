@@ -14,6 +14,7 @@ from math import inf
 import numpy as np
 
 from tinytailor.compiler.frontend import (
+    conv_transpose,
     elementwise,
     linear,
     moves,
@@ -197,6 +198,8 @@ MATCHES: dict[str, Callable[[Call, Walk], Value]] = {
     "relax.astype": alias,
     "relax.nn.conv2d": linear.convolution,
     "relax.nn.conv1d": linear.convolution,
+    "relax.nn.conv2d_transpose": conv_transpose.transposed_convolution,
+    "relax.nn.conv1d_transpose": conv_transpose.transposed_convolution,
     "relax.matmul": linear.dense,
     "relax.add": elementwise.add,
     "relax.subtract": elementwise.subtract,

@@ -9,6 +9,7 @@ from typing import Any
 
 from tinytailor.compiler.frontend import onnx_operators, qoperator, square_deform
 from tinytailor.compiler.frontend.bindings import read
+from tinytailor.compiler.frontend.conv_transpose import resolve_output_shape
 from tinytailor.compiler.frontend.names import identifier
 from tinytailor.compiler.frontend.report import (
     Origin,
@@ -32,6 +33,7 @@ IMPORTED = {
     "Concat",
     "Constant",
     "Conv",
+    "ConvTranspose",
     "DequantizeLinear",
     "Div",
     "Elu",
@@ -79,6 +81,7 @@ QUANTIZE_FIRST = (
     "is a float model: give samples of its inputs with --calibration X.npz (in Python: "
     "load_model(path, calibration=...)), and it is quantized to int8"
 )
+WINDOWS = ("strides", "dilations", "kernel_shape", "pads", "output_padding", "output_shape")
 DAMAGED = "cannot be read as an ONNX model: it is damaged or not an ONNX file"
 
 
@@ -212,8 +215,8 @@ def check_windows(graph: Any, file: str) -> None:
     """Strides and kernels must be positive: TVM divides by them in native code."""
     for node in graph.node:
         for attribute in node.attribute:
-            low = 0 if attribute.name == "pads" else 1
-            if attribute.name in ("strides", "dilations", "kernel_shape", "pads"):
+            low = 0 if attribute.name in ("pads", "output_padding") else 1
+            if attribute.name in WINDOWS:
                 values = list(attribute.ints)
             elif attribute.name == "group":
                 values = [attribute.i]
@@ -316,6 +319,8 @@ def named_importer(
                 return relax.op.nn.pad(inputs[0], *pad_widths(inputs, attrs))
             if node.op_type == "Conv":
                 resolve_auto_pad(inputs, attrs, inputs[1].ty.shape.values[2:])
+            if node.op_type == "ConvTranspose":
+                resolve_output_shape(inputs, attrs)
             if node.op_type in ("AveragePool", "MaxPool"):
                 if len(node.output) > 1:
                     raise ValueError("its second output, the indices, is not supported")
