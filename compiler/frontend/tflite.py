@@ -7,6 +7,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from tinytailor.compiler.frontend import tflite_operators
 from tinytailor.compiler.frontend.bindings import read
 from tinytailor.compiler.frontend.names import identifier
 from tinytailor.compiler.frontend.onnx import QUANTIZE_FIRST
@@ -50,6 +51,10 @@ IMPORTED = {
     "SUB",
     "TANH",
     "TRANSPOSE",
+    *tflite_operators.CONVERSIONS,
+    "DEPTH_TO_SPACE",
+    "EXPAND_DIMS",
+    "SPACE_TO_DEPTH",
     "TRANSPOSE_CONV",
 }
 HINTS: dict[str, str] = {}
@@ -238,11 +243,11 @@ def named_converter(origins: dict[str, Origin], unsupported: list[Unsupported]) 
                 operator = self.subgraph.Operators(index)
                 origin = origin_of(self.model, self.subgraph, operator)
                 result = self.convert_one(operator, origin)
-                label = f"op_{index}"
-                variable = self.bb.emit(result, label)
-                origins[str(variable.name)] = origin
-                tensor = get_tensor_name(self.subgraph, operator.Outputs(0))
-                self.exp_tab.set_expr(tensor, variable)
+                for number, part in enumerate(result if isinstance(result, list) else [result]):
+                    variable = self.bb.emit(part, f"op_{index}")
+                    origins[str(variable.name)] = origin
+                    tensor = get_tensor_name(self.subgraph, operator.Outputs(number))
+                    self.exp_tab.set_expr(tensor, variable)
 
         def convert_one(self, operator: Any, origin: Origin) -> Any:
             if origin.operator not in IMPORTED:
@@ -250,6 +255,9 @@ def named_converter(origins: dict[str, Origin], unsupported: list[Unsupported]) 
             try:
                 if origin.operator == "FULLY_CONNECTED":
                     return fully_connected(self, operator)
+                conversion = tflite_operators.CONVERSIONS.get(origin.operator)
+                if conversion is not None:
+                    return conversion(self, operator)
                 result = self.convert_map[origin.operator](op=operator)
                 if origin.operator == "TRANSPOSE_CONV":
                     self.check_shape(operator, result)
