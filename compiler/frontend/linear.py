@@ -28,6 +28,7 @@ from tinytailor.compiler.frontend.values import (
 from tinytailor.compiler.frontend.walk import Walk
 from tinytailor.compiler.ir import Tensor
 from tinytailor.compiler.ops import Conv2d, Dense, DepthwiseConv2d, GroupedConv2d, Operator
+from tinytailor.compiler.ops.geometry import Padding, Pair
 from tinytailor.compiler.quantization import Requant, effective_scale, multipliers
 from tinytailor.targets.errors import InputError
 
@@ -124,7 +125,6 @@ def convolution(call: Call, walk: Walk) -> Expression:
     channels = source.shape[3]
     letters = {letter: place for place, letter in enumerate(kernel_layout)}
     out_channels = call.shape[layout.index("C")]
-    depthwise = groups == channels == out_channels and channels > 1
     if groups < 1 or channels % groups or out_channels % groups:
         raise Declined(
             f"{groups} groups do not divide {channels} input and {out_channels} output channels"
@@ -134,26 +134,33 @@ def convolution(call: Call, walk: Walk) -> Expression:
     layer = weights(constant, (letters[first], *axes, letters[last]))
     if len(axes) == 1:
         layer = Weights(layer.integers[:, :, None, :], layer.scale)
-    kernel = (layer.integers.shape[1], layer.integers.shape[2])
     stride, dilation, padding = window(attributes, len(axes))
 
     def finish(fused: Fused) -> Finished:
-        requant, constants = requantized(source, layer, fused)
-        common = (kernel, stride, padding, dilation, source.zero_point, requant)
-        stored = layer.integers.astype(np.int8)
-        op: Operator
-        if depthwise:
-            stored, op = stored[..., 0].transpose(1, 2, 0), DepthwiseConv2d(*common)
-        elif groups > 1:
-            op = GroupedConv2d(out_channels, groups, *common)
-        else:
-            op = Conv2d(out_channels, *common)
-        return op, (source.name,), {"weight": np.ascontiguousarray(stored), **constants}
+        return convolved(source, layer, groups, (stride, padding, dilation), fused)
 
     device = map_shape(call.shape, layout)
     return Expression(
         call.shape, map_order(call.shape, layout), device, finish, bias_axis=layout.index("C")
     )
+
+
+def convolved(
+    source: Tensor, layer: Weights, groups: int, places: tuple[Pair, Padding, Pair], fused: Fused
+) -> Finished:
+    """The operator of (stride, padding, dilation) for weights (O, KH, KW, C / groups)."""
+    requant, constants = requantized(source, layer, fused)
+    channels, (out_channels, kh, kw, _) = source.shape[3], layer.integers.shape
+    common = ((kh, kw), *places, source.zero_point, requant)
+    stored = layer.integers.astype(np.int8)
+    op: Operator
+    if groups == channels == out_channels and channels > 1:
+        stored, op = stored[..., 0].transpose(1, 2, 0), DepthwiseConv2d(*common)
+    elif groups > 1:
+        op = GroupedConv2d(out_channels, groups, *common)
+    else:
+        op = Conv2d(out_channels, *common)
+    return op, (source.name,), {"weight": np.ascontiguousarray(stored), **constants}
 
 
 def letters_size(constant: Constant, letters: Mapping[str, int], letter: str) -> int:

@@ -50,6 +50,7 @@ IMPORTED = {
     "SUB",
     "TANH",
     "TRANSPOSE",
+    "TRANSPOSE_CONV",
 }
 HINTS: dict[str, str] = {}
 DAMAGED = "cannot be read as a TFLite model: it is damaged or not a TFLite file"
@@ -174,6 +175,7 @@ def check_operator(model: Any, operator: Any, tensors: int, file: str) -> None:
         "DEPTHWISE_CONV_2D": (tflite.DepthwiseConv2DOptions, ("StrideH", "StrideW", *DILATIONS)),
         "AVERAGE_POOL_2D": (tflite.Pool2DOptions, POOLING),
         "MAX_POOL_2D": (tflite.Pool2DOptions, POOLING),
+        "TRANSPOSE_CONV": (tflite.TransposeConvOptions, ("StrideH", "StrideW")),
     }
     kind = operator_name(model, operator)
     if kind not in kinds:
@@ -233,10 +235,20 @@ def named_converter(origins: dict[str, Origin], unsupported: list[Unsupported]) 
             try:
                 if origin.operator == "FULLY_CONNECTED":
                     return fully_connected(self, operator)
-                return self.convert_map[origin.operator](op=operator)
+                result = self.convert_map[origin.operator](op=operator)
+                if origin.operator == "TRANSPOSE_CONV":
+                    self.check_shape(operator, result)
+                return result
             except Exception as error:
                 unsupported.append(Unsupported(origin, f"the importer says: {first_line(error)}"))
                 return self.opaque(operator, origin)
+
+        def check_shape(self, operator: Any, result: Any) -> None:
+            """The size of the output is an input of the operator, which TVM computes itself."""
+            size = tuple(int(n) for n in self.bb.normalize(result).ty.shape.values)
+            expected = shape_of(self.subgraph.Tensors(operator.Outputs(0)))
+            if size != expected:
+                raise ValueError(f"its output has shape {expected}, expected {size}")
 
         def opaque(self, operator: Any, origin: Origin) -> Any:
             """One call that only holds the place of an operator without a form."""

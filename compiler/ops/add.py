@@ -80,6 +80,16 @@ class Add:
         value = self.zero_point + ((a * self.left + b * self.right + self.bias) >> self.shift)
         return np.clip(value, self.low, self.high).astype(np.int8)
 
+    def expression(self, a: Any, b: Any) -> Any:
+        """The sum of two int8 elements as TIR."""
+        from tinytailor.compiler.mcu import tir
+
+        left, right = (
+            tir.int32(x) * tir.const(scale) for x, scale in ((a, self.left), (b, self.right))
+        )
+        value = (left + right + tir.const(self.bias)) >> tir.const(self.shift)
+        return tir.clamp(value + tir.const(self.zero_point), self.low, self.high).astype("int8")
+
     def lower(
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
     ) -> TirKernel:
@@ -94,13 +104,6 @@ class Add:
         shape = (prod(inputs[0]),)
         a = te.placeholder(shape, "int8", name="a")
         b = te.placeholder(shape, "int8", name="b")
-
-        def total(i: Any) -> Any:
-            left = tir.int32(a[i]) * tir.const(self.left)
-            right = tir.int32(b[i]) * tir.const(self.right)
-            value = (left + right + tir.const(self.bias)) >> tir.const(self.shift)
-            return tir.clamp(value + tir.const(self.zero_point), self.low, self.high).astype("int8")
-
-        y = te.compute(shape, total, name="y")
+        y = te.compute(shape, lambda i: self.expression(a[i], b[i]), name="y")
         schedule = tir.schedule_of((a, b, y))
         return TirKernel(schedule.mod["main"], ("x0", "x1", "y"), {}, overlap={0: 0, 1: 0})
