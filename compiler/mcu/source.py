@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.resources import files
 
 import jinja2
@@ -105,16 +106,19 @@ def share_code(
     return result
 
 
+@lru_cache
 def environment() -> jinja2.Environment:
     """Templates of this package; an undefined name is an error."""
     folder = files("tinytailor.compiler.mcu") / "templates"
-    return jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(str(folder)),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    templates.filters["comment"] = comment_text
+    return templates
 
 
 def content(array: np.ndarray) -> Array:

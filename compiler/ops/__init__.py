@@ -6,6 +6,7 @@ from tinytailor.compiler.ops.add_constant import AddConstant
 from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.concat import Concat
 from tinytailor.compiler.ops.conv2d import Conv2d
+from tinytailor.compiler.ops.conv_transpose2d import ConvTranspose2d
 from tinytailor.compiler.ops.dense import Dense
 from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
 from tinytailor.compiler.ops.grouped_conv2d import GroupedConv2d
@@ -29,6 +30,7 @@ OPERATORS: dict[str, type[Operator]] = {
         AveragePool2d,
         Concat,
         Conv2d,
+        ConvTranspose2d,
         Dense,
         DepthwiseConv2d,
         GroupedConv2d,
@@ -52,6 +54,7 @@ __all__ = [
     "AveragePool2d",
     "Concat",
     "Conv2d",
+    "ConvTranspose2d",
     "Dense",
     "DepthwiseConv2d",
     "GroupedConv2d",
