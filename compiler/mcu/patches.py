@@ -48,9 +48,14 @@ class Patches:
         if isa == "base" or self.depth == 1:
             return (1, 1)
         pixels = self.output[0] * self.output[1] if self.phases == (1, 1) else self.in_phase
-        if pixels > 1:
+        if pixels > 1 and not self.cut:
             return (2, 2)
         return (1, 4) if self.out_channels > 2 else (1, 2)
+
+    @property
+    def cut(self) -> bool:
+        """Whether the last pixels of a row lack some phases, so that tiles would be cut too."""
+        return self.output[1] % self.phases[1] > 0
 
     @property
     def in_phase(self) -> int:
@@ -79,9 +84,9 @@ def patch_kernel(
 ) -> TirKernel:
     """``inputs``: placeholders of what ``gather`` reads, by the names of the kernel's arguments.
 
-    ``constants``: weight (phase * phase * groups, out_channels, depth), bias and multiplier
-    (groups, out_channels), and the arrays of further placeholders. ``stages`` of the computation
-    in front of the gathering are done for each tile of pixels.
+    ``constants``: weight (phases * phases * groups, out_channels, depth), bias without depth and
+    multiplier (groups, out_channels), and the arrays of further placeholders. ``stages`` of the
+    computation in front of the gathering are done for each tile of pixels.
     """
     tile = sizes.tile(isa)
     packed = {**constants, **_packed(sizes, constants, tile)}
@@ -133,20 +138,29 @@ def _computation(
             return taken
         return tirx.if_then_else(v < in_phase, taken, tir.const(0, "int16"))
 
+    def matrix(line: Any, r: Any, g: Any) -> Any:
+        return (line % row_phases * phases + r) * groups + g
+
     patch = te.compute((lines, phases, groups, rows, sizes.depth), value, name="patch")
     k = te.reduce_axis((0, sizes.depth), "k")
 
     def product(line: Any, r: Any, g: Any, v: Any, o: Any) -> Any:
-        matrix = (line % row_phases * phases + r) * groups + g
-        return te.sum(tir.int32(patch[line, r, g, v, k]) * tir.int32(w[matrix, o, k]), axis=k)
+        weight = w[matrix(line, r, g), o, k]
+        return te.sum(tir.int32(patch[line, r, g, v, k]) * tir.int32(weight), axis=k)
 
     acc = te.compute((lines, phases, groups, rows, int(w.shape[1])), product, name="acc")
 
-    def requantized(line: Any, pixel: Any, g: Any, o: Any) -> Any:
-        total = acc[line, pixel % phases, g, pixel // phases, o] + b[g, o]
+    def requantized(line: Any, v: Any, r: Any, g: Any, o: Any) -> Any:
+        total = acc[line, r, g, v, o] + b[matrix(line, r, g), o]
         return tir.requantize(total, m[g, o], requant)
 
-    return te.compute((lines, pixels, groups, sizes.out_channels), requantized, name="y")
+    def cut(line: Any, pixel: Any, g: Any, o: Any) -> Any:
+        return requantized(line, pixel // phases, pixel % phases, g, o)
+
+    if sizes.cut:
+        return te.compute((lines, pixels, groups, sizes.out_channels), cut, name="y")
+    shape = (lines, in_phase, phases, groups, sizes.out_channels)
+    return te.compute(shape, requantized, name="y")
 
 
 def _schedule(
@@ -157,8 +171,11 @@ def _schedule(
     block: intrinsics.Intrinsic | None,
 ) -> None:
     """Tiles of pixels outside, groups and tiles of their channels inside."""
-    _, pixel, group, channel = schedule.get_loops(schedule.get_sblock("y"))
-    outer, inner, phase = schedule.split(pixel, [None, tile[0], sizes.phases[1]])
+    _, pixel, *phases, group, channel = schedule.get_loops(schedule.get_sblock("y"))
+    (phase,) = phases or (None,)
+    if phase is None:
+        pixel, phase = schedule.split(pixel, [None, sizes.phases[1]])
+    outer, inner = schedule.split(pixel, [None, tile[0]])
     outer_channel, inner_channel = schedule.split(channel, [None, tile[1]])
     schedule.reorder(outer, phase, group, outer_channel, inner, inner_channel)
     product, patches = schedule.get_sblock("acc"), schedule.get_sblock("patch")

@@ -3,9 +3,11 @@
 
 from tinytailor.compiler.ops.add import Add
 from tinytailor.compiler.ops.add_constant import AddConstant
+from tinytailor.compiler.ops.affine import Affine
 from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.concat import Concat
 from tinytailor.compiler.ops.conv2d import Conv2d
+from tinytailor.compiler.ops.conv_transpose2d import ConvTranspose2d
 from tinytailor.compiler.ops.dense import Dense
 from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
 from tinytailor.compiler.ops.grouped_conv2d import GroupedConv2d
@@ -26,9 +28,11 @@ OPERATORS: dict[str, type[Operator]] = {
     for op in (
         Add,
         AddConstant,
+        Affine,
         AveragePool2d,
         Concat,
         Conv2d,
+        ConvTranspose2d,
         Dense,
         DepthwiseConv2d,
         GroupedConv2d,
@@ -49,9 +53,11 @@ __all__ = [
     "OPERATORS",
     "Add",
     "AddConstant",
+    "Affine",
     "AveragePool2d",
     "Concat",
     "Conv2d",
+    "ConvTranspose2d",
     "Dense",
     "DepthwiseConv2d",
     "GroupedConv2d",

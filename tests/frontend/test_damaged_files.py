@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_damaged_files_end_in_a_sentence_or_in_a_graph(sound: Path, first: int) 
         f"the process ended with {done.returncode} at {files[-1]}; reproduce with {again}\n"
         f"{done.stderr[-2000:]}"
     )
-    results = [(f, line) for f, line in zip(lines, lines[1:], strict=False) if f in files]
+    results = [(f, line) for f, line in pairwise(lines) if f in files]
     wrong = [pair for pair in results[:count] if not pair[1].startswith(("InputError ", "Graph"))]
     assert not wrong, f"reproduce with {again}"
     assert sum(line == "Graph" for line in lines) > count // 10

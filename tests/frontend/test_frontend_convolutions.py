@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Convolutions in groups against onnxruntime and LiteRT: at most one step apart."""
+"""Convolutions in groups and transposed ones: at most one step from onnxruntime and LiteRT."""
 
 from __future__ import annotations
 
@@ -57,9 +57,59 @@ def test_groups_are_within_one_step_of_onnxruntime(build, tmp_path: Path) -> Non
     model = Model()
     path = model.save(tmp_path / "model.onnx", build(model))
     graph = load_model(path)
-    assert [node.op.kind for node in graph.nodes] == ["grouped_conv2d"]
+    kinds = [node.op.kind for node in graph.nodes]
+    turned = ["reshape", "transpose"] if build is grouped_series else []  # (1, C, T) as the model
+    assert kinds == ["grouped_conv2d", *turned]
     count, largest, elements = differences(path, graph)
     print(f"{build.__name__}: {count} of {elements} elements differ, at most by {largest}")
+    assert largest <= 1
+    assert count <= 0.005 * elements
+
+
+def transposed(weight: tuple[int, ...], shape: tuple[int, ...] = (1, 6, 5, 4), **attributes):
+    """ConvTranspose with weights (in channels, out channels of a group, ...)."""
+
+    def build(model: Model) -> str:
+        x = model.input(shape)
+        w, scale = model.weights(weight, per_channel=False)
+        channels = weight[1] * int(attributes.get("group", 1))
+        inputs = [x, w, model.bias(x, scale, channels)]
+        return model.quantized(model.node("ConvTranspose", inputs, **attributes), 0.05, -9)
+
+    return build
+
+
+TRANSPOSED = {
+    "stride 2": transposed((6, 4, 4, 4), strides=[2, 2], pads=[1, 1, 1, 1]),
+    "odd kernel": transposed((6, 5, 3, 3), strides=[2, 2], pads=[1, 1, 1, 1]),
+    "output padding": transposed(
+        (6, 5, 3, 3), strides=[2, 2], pads=[1, 1, 1, 1], output_padding=[1, 1]
+    ),
+    "uneven": transposed((6, 3, 2, 5), strides=[3, 2], pads=[0, 1, 1, 2], output_padding=[2, 0]),
+    "stride 1": transposed((6, 4, 3, 3), pads=[1, 0, 2, 1]),
+    "stride 1 with dilation": transposed((6, 4, 3, 2), dilations=[2, 3], pads=[1, 0, 2, 1]),
+    "stride 1 cut": transposed((6, 4, 1, 1), pads=[1, 0, 0, 1]),
+    "dilation": transposed((6, 4, 3, 3), strides=[2, 3], dilations=[2, 2]),
+    "groups": transposed((6, 2, 4, 4), strides=[2, 2], pads=[1, 1, 1, 1], group=3),
+    "depthwise": transposed((6, 1, 4, 4), strides=[2, 2], pads=[1, 1, 1, 1], group=6),
+    "depthwise, stride 1": transposed((6, 1, 3, 3), pads=[1, 1, 1, 1], group=6),
+    "same upper": transposed((6, 4, 3, 3), strides=[2, 2], auto_pad="SAME_UPPER"),
+    "output shape": transposed((6, 4, 3, 3), strides=[2, 2], output_shape=[10, 8]),
+    "series": transposed((6, 4, 4), (1, 6, 15), strides=[2], pads=[1, 1]),
+}
+
+
+@pytest.mark.parametrize("name", TRANSPOSED)
+def test_transposed_convolutions_are_within_one_step_of_onnxruntime(
+    name: str, tmp_path: Path
+) -> None:
+    model = Model()
+    path = model.save(tmp_path / "model.onnx", TRANSPOSED[name](model))
+    graph = load_model(path)
+    count, largest, elements = differences(path, graph)
+    kind = graph.nodes[0].op.kind
+    print(f"{name}: {kind}, {count} of {elements} elements differ, at most by {largest}")
+    assert (kind == "conv_transpose2d") == (name == "stride 1 cut" or "stride 1" not in name)
     assert largest <= 1
     assert count <= 0.005 * elements
 
@@ -72,6 +122,7 @@ def int32(size: int) -> np.ndarray:
     return np.random.default_rng(6).integers(-3000, 3000, size).astype(np.int32)
 
 
+SIZE = np.array([1, 9, 8, 5], np.int32)
 STRIDES = {"strideH": 2, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
 TFLITE = {
     "multiplier": (
@@ -98,11 +149,27 @@ TFLITE = {
         STRIDES,
         "grouped_conv2d",
     ),
+    "transposed": (
+        "TRANSPOSE_CONV",
+        [T((4,), data=SIZE), T((5, 3, 3, 6), 0.01, 0, int8(5, 3, 3, 6)), T((1, 5, 4, 6))],
+        T((1, 9, 8, 5), 0.04, -7),
+        "TransposeConvOptions",
+        {"strideH": 2, "strideW": 2},
+        "conv_transpose2d",
+    ),
+    "transposed without a border": (
+        "TRANSPOSE_CONV",
+        [T((4,), data=SIZE), T((5, 3, 2, 6), 0.01, 0, int8(5, 3, 2, 6)), T((1, 4, 4, 6))],
+        T((1, 9, 8, 5), 0.04, -7),
+        "TransposeConvOptions",
+        {"strideH": 2, "strideW": 2, "padding": 1},
+        "conv_transpose2d",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", TFLITE)
-def test_groups_are_within_one_step_of_litert(name: str, tmp_path: Path) -> None:
+def test_single_operators_are_within_one_step_of_litert(name: str, tmp_path: Path) -> None:
     operator, inputs, output, options, fields, kind = TFLITE[name]
     path = save(tmp_path / "model.tflite", operator, inputs, output, options, **fields)
     graph = load_model(path)
