@@ -11,6 +11,7 @@ LAYER_COLUMNS = (
     "operator",
     "output",
     "kMAC",
+    "instructions",
     "cycles",
     "ms",
     "% of layers",
@@ -20,18 +21,29 @@ LAYER_COLUMNS = (
 
 
 def layer_rows(layers: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    total = sum(layer["cycles"] for layer in layers) or 1
+    """One row a layer; times are empty where the core has no cycle model."""
+    total = sum(layer["cycles"] or 0 for layer in layers) or 1
     return [
         (
             layer["name"],
             layer["op"],
             "x".join(map(str, layer["out_shape"])),
             f"{layer['macs'] / 1e3:.1f}",
-            f"{layer['cycles']:.0f}",
-            f"{layer['latency_ms']:.3f}",
-            f"{100 * layer['cycles'] / total:.1f}",
-            f"{layer['cycles'] / layer['macs']:.2f}" if layer["macs"] else "",
+            str(layer["instructions"]),
+            *_times(layer, total),
             str(layer["flash_read_bytes"]),
         )
         for layer in layers
     ]
+
+
+def _times(layer: Mapping[str, Any], total: float) -> tuple[str, str, str, str]:
+    cycles = layer["cycles"]
+    if cycles is None:
+        return "", "", "", ""
+    return (
+        f"{cycles:.0f}",
+        f"{layer['latency_ms']:.3f}",
+        f"{100 * cycles / total:.1f}",
+        f"{cycles / layer['macs']:.2f}" if layer["macs"] else "",
+    )

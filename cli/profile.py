@@ -15,7 +15,9 @@ from tinytailor.cli.report import draw, sections
 @command
 def run(
     project: ProjectFolder,
-    on: Annotated[str, typer.Option(help="Where to run: emulator.")] = "emulator",
+    on: Annotated[
+        str | None, typer.Option(help="Where to run: emulator or qemu. [default: emulator]")
+    ] = None,
     inputs: InputsFile = None,
     input_name: InputName = None,
     as_json: Json = False,
@@ -26,8 +28,8 @@ def run(
     from tinytailor.compiler.project import read_manifest
 
     manifest = read_manifest(project)
-    x = None
+    batches = None
     if inputs is not None:
-        x = load_inputs(inputs, manifest["inputs"], name=input_name).x
-    values = profile(project, on, x)
+        batches = load_inputs(inputs, manifest["inputs"], name=input_name).batches
+    values = profile(project, on, batches)
     return Result(values, lambda console: draw(console, sections(values)))

@@ -63,11 +63,12 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A title, and a table of text; the first column is left-aligned, the others right."""
+    """A title, and a table; the first column is left-aligned, the others right unless ``text``."""
 
     title: str
     columns: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
+    text: bool = False
 
 
 def sections(report: dict[str, Any]) -> list[Section]:
@@ -132,8 +133,8 @@ def _cost(report: dict[str, Any]) -> Section:
 
 def _sizes(manifest: dict[str, Any]) -> Section:
     rows = [
-        ("latency (emulated, modelled)", f"{manifest['latency_ms']:.3f} ms"),
-        ("cycles", f"{manifest['cycles']:.0f}"),
+        ("latency (emulated, modelled)", _or_none(manifest["latency_ms"], "{:.3f} ms")),
+        ("cycles", _or_none(manifest["cycles"], "{:.0f}")),
         ("instructions", str(manifest["instructions"])),
         ("arena", f"{manifest['arena_bytes']} B"),
         ("RAM (arena, buffers, stack)", f"{manifest['ram_bytes']} B"),
@@ -162,6 +163,10 @@ def _device(manifest: dict[str, Any]) -> list[Section]:
     ]
 
 
+def _or_none(value: float | None, text: str) -> str:
+    return "no cycle model" if value is None else text.format(value)
+
+
 def _percent(fraction: float) -> str:
     return f"{100 * fraction:.2f} %"
 
@@ -170,7 +175,7 @@ def draw(console: Console, parts: Sequence[Section]) -> None:
     for part in parts:
         table = Table(title=part.title, title_justify="left", box=None, pad_edge=False)
         for index, column in enumerate(part.columns):
-            text_only = len(part.columns) == 2
+            text_only = part.text or len(part.columns) == 2
             table.add_column(column, justify="left" if index == 0 or text_only else "right")
         for row in part.rows:
             table.add_row(*row)

@@ -4,18 +4,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from tinytailor.cli.options import Json
 from tinytailor.cli.output import Result, command
+from tinytailor.targets import Board, Fpga
 
 
 @command
 def run(as_json: Json = False) -> Result:
     """List the devices that --target knows by name; a .toml file of yours works as well."""
-    from tinytailor.targets import Board, load_target, target_names
+    from tinytailor.targets import load_target, target_names
 
     targets = [load_target(name) for name in target_names()]
 
@@ -27,13 +29,26 @@ def run(as_json: Json = False) -> Result:
             clock = f"{target.clock_hz / 1e6:g} MHz"
             if isinstance(target, Board):
                 memory = (kib(target.flash.bytes), kib(target.ram.bytes))
-                model = "fitted on measurements" if target.latency.calibrated else "uncalibrated"
+                model = latency_text(target)
                 table.add_row(target.name, "mcu", target.core.name, clock, *memory, model)
             else:
                 table.add_row(target.name, "fpga", target.part, clock, f"{target.dsp} DSP", "", "")
         console.print(table)
 
-    return Result({"targets": [{"kind": t.kind, **asdict(t)} for t in targets]}, show)
+    return Result({"targets": [_record(target) for target in targets]}, show)
+
+
+def _record(target: Board | Fpga) -> dict[str, Any]:
+    record = {"kind": target.kind, **asdict(target)}
+    if isinstance(target, Board):
+        record["latency"] = record.pop("latency_model")
+    return record
+
+
+def latency_text(board: Board) -> str:
+    if board.latency_model is None:
+        return "no cycle model"
+    return "fitted on measurements" if board.latency.calibrated else "uncalibrated"
 
 
 def kib(size: int) -> str:

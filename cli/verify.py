@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def run(
     project: ProjectFolder,
     on: Annotated[
-        str | None, typer.Option(help="host, emulator (default for boards) or csim (for FPGAs).")
+        str | None, typer.Option(help="host, emulator, qemu; csim for FPGAs. [default: emulator]")
     ] = None,
     inputs: InputsFile = None,
     input_name: InputName = None,
@@ -43,27 +43,25 @@ def run(
         given = load_inputs(inputs, manifest["inputs"], name=input_name, expect=expect)
     elif expect is not None or input_name is not None:
         raise InputError("--expect and --input-name choose arrays of an .npz: add --inputs FILE")
-    values = verify_project(project, on or default_runner(manifest), given)
+    values = verify_project(project, on, given)
     return Result(values, lambda console: show(console, values), exit_code(values))
-
-
-def default_runner(manifest: dict[str, Any]) -> str:
-    return "csim" if manifest.get("kind") == "fpga" else "emulator"
 
 
 def exit_code(values: dict[str, Any]) -> int:
     return 0 if values["bit_exact"] else CheckError.exit_code
 
 
-def verify_project(project: Path, on: str, given: Inputs | None) -> dict[str, Any]:
+def verify_project(project: Path, on: str | None, given: Inputs | None) -> dict[str, Any]:
     """What compiler.verify found, with accuracy and differences from expected outputs."""
     from tinytailor.compiler import verify
 
-    rows = "random inputs" if given is None else f"{len(given.x)} inputs (array {given.name})"
+    rows = "random inputs"
+    if given is not None:
+        rows = f"{len(given.batches[0])} inputs (array {', '.join(given.names)})"
     if given is not None and given.quantized:
         rows += ", quantized from float"
-    note(f"running {rows} on {on}")
-    found = verify(project, on, None if given is None else given.x)
+    note(f"running {rows} on {on}" if on else f"running {rows}")
+    found = verify(project, on, None if given is None else given.batches)
     (outputs, *_) = found.pop("outputs")
     if given is not None and given.labels is not None:
         found["accuracy"] = given.accuracy(outputs)

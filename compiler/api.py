@@ -11,6 +11,8 @@ import numpy as np
 
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, check
+from tinytailor.compiler.ops import OPERATORS
+from tinytailor.compiler.passes import PIPELINE, optimize, require_equal, write_stages
 from tinytailor.compiler.project import (
     GRAPH,
     TARGET,
@@ -20,7 +22,7 @@ from tinytailor.compiler.project import (
     write_manifest,
 )
 from tinytailor.compiler.serialize import load_graph, save_graph
-from tinytailor.targets import Board, Fpga, load_target
+from tinytailor.targets import RUNNERS, Board, Fpga, default_runner, load_target
 from tinytailor.targets.errors import InputError
 
 Progress = Callable[[str], None]
@@ -49,15 +51,24 @@ def compile_model(
     name: str,
     *,
     model_sha256: str,
+    dump: Path | None = None,
     on_step: Progress = _silent,
 ) -> dict[str, Any]:
     """Emit the project of ``graph`` for ``target`` into ``out_dir``; returns its manifest.
 
-    The folder appears whole or not at all. Microcontroller code is built, run on the emulator and
-    compared with the integer graph before it is handed out.
+    The folder appears whole or not at all. Microcontroller code is that of the optimized graph, and
+    is built, run on the emulator and compared with it before it is handed out. ``dump``: a folder
+    for the graph after each pass, as text.
     """
     check(graph)
     check_name(name)
+    on_step("optimizing the graph")
+    # The engine of an FPGA runs fixed chains of layers; its back end wants them as they came.
+    optimized, report = optimize(graph, pipeline=PIPELINE if isinstance(target, Board) else ())
+    require_equal(graph, optimized)
+    if dump is not None:
+        write_stages(report, dump)
+    graph = optimized
     with new_project(out_dir) as folder:
         if isinstance(target, Board):
             from tinytailor.compiler.mcu import backend
@@ -70,10 +81,20 @@ def compile_model(
 
             on_step("writing the HLS project")
             manifest = fpga.emit(graph, target, folder, name, model_sha256=model_sha256)
+        manifest["passes"] = report.to_json()
         save_graph(graph, folder / GRAPH)
         (folder / TARGET).write_text(target.definition, "utf-8")
         write_manifest(folder, manifest)
     return manifest
+
+
+def operators_of(target: Board | Fpga) -> dict[str, str]:
+    """Kind of each operator that runs on ``target`` -> its limits there, "" for none."""
+    if isinstance(target, Fpga):
+        from tinytailor.compiler import fpga
+
+        return dict(fpga.OPERATORS)
+    return {kind: "" for kind, operator in OPERATORS.items() if hasattr(operator, "lower")}
 
 
 def load_project(folder: Path) -> tuple[dict[str, Any], Graph, Board | Fpga]:
@@ -96,10 +117,11 @@ def check_inputs(graph: Graph, inputs: Sequence[np.ndarray]) -> None:
 
 
 def verify(
-    folder: Path, on: str = "emulator", inputs: np.ndarray | Sequence[np.ndarray] | None = None
+    folder: Path, on: str | None = None, inputs: np.ndarray | Sequence[np.ndarray] | None = None
 ) -> dict[str, Any]:
     """Run the project as it lies in ``folder`` and compare with the integer graph, bit for bit.
 
+    ``on``: host, emulator, qemu, or csim; without, the emulator if it has the core, else qemu.
     ``inputs``: int8 batches (N, *shape[1:]), one per graph input; seeded random ones without.
     Returns bit_exact, samples, elements, differing_elements, and the arrays under ``outputs``.
     """
@@ -109,10 +131,12 @@ def verify(
     if isinstance(target, Board):
         from tinytailor.compiler.mcu import backend
 
+        on = on or default_runner(target)
         outputs = backend.run_outputs(folder, graph, manifest["name"], target, on, batches)
     else:
         from tinytailor.compiler import fpga
 
+        on = on or "csim"
         if on != "csim":
             raise InputError(f"an FPGA project is verified on csim, not on {on}")
         outputs = [fpga.run_csim(folder, batches[0])]
@@ -144,18 +168,21 @@ def _batches(
 
 
 def profile(
-    folder: Path, on: str = "emulator", inputs: np.ndarray | Sequence[np.ndarray] | None = None
+    folder: Path, on: str | None = None, inputs: np.ndarray | Sequence[np.ndarray] | None = None
 ) -> dict[str, Any]:
     """Build and run the project as it lies in ``folder``; the manifest with fresh measurements."""
     manifest, graph, target = load_project(folder)
     if not isinstance(target, Board):
         raise InputError(f"{folder}: profiling needs a microcontroller project; see its manifest")
-    if on != "emulator":
-        raise InputError(f"profile runs on the emulator, not on {on!r}")
+    on = on or default_runner(target)
+    if on not in RUNNERS:
+        raise InputError(f"profile runs on {' or '.join(RUNNERS)}, not on {on!r}")
     from tinytailor.compiler.mcu import backend
     from tinytailor.targets import cross_toolchain
 
     batches = [array[:1] for array in _batches(graph, inputs, count=1)]
     toolchain = cross_toolchain()
-    measured = backend.measure(folder, graph, manifest["name"], target, toolchain, batches)
+    codes = {layer["name"]: layer["code"] for layer in manifest["layers"]}
+    name = manifest["name"]
+    measured = backend.measure(folder, graph, name, target, toolchain, batches, codes, on)
     return {**manifest, **measured}

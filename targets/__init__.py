@@ -16,6 +16,7 @@ from tinytailor.targets.emulator import Buffer, Call, CallResult, Counts, run
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.fpga import Fpga, load_fpga
 from tinytailor.targets.image import ImageSizes, image_sizes
+from tinytailor.targets.runners import RUNNERS, default_runner, linked_for, run_on
 from tinytailor.targets.toml_table import read_toml
 from tinytailor.targets.toolchain import (
     Toolchain,
@@ -27,6 +28,7 @@ from tinytailor.targets.toolchain import (
 
 __all__ = [
     "CORES",
+    "RUNNERS",
     "Board",
     "Buffer",
     "Call",
@@ -42,10 +44,13 @@ __all__ = [
     "build_image",
     "cross_flags",
     "cross_toolchain",
+    "default_runner",
     "host_toolchain",
     "image_sizes",
+    "linked_for",
     "load_target",
     "run",
+    "run_on",
     "target_names",
 ]
 

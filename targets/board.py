@@ -8,7 +8,8 @@ The latency of one operator on a board, in cycles of its clock:
     g(W)   = clamp((W - lo) / (hi - lo), 0, 1)          with (lo, hi) = cache_bytes
 
 where core_cycles come from the instruction timings of ``targets.cycles`` and loads and bytes are
-the data reads from flash. The constants are fitted on measurements of the real board.
+the data reads from flash. The constants are fitted on measurements of the real board. A core
+without a cycle model has no latency model either: instructions are counted, time is unknown.
 """
 
 from __future__ import annotations
@@ -77,9 +78,19 @@ class Board:
     clock_hz: int
     flash: MemoryRegion
     ram: MemoryRegion
-    latency: LatencyModel
+    latency_model: LatencyModel | None
     definition: str = field(default="", repr=False, compare=False)  # the text of its file
     kind: Literal["mcu"] = "mcu"
+
+    @property
+    def latency(self) -> LatencyModel:
+        """The latency model, or InputError where the core has no cycle model."""
+        if self.latency_model is None:
+            raise InputError(
+                f"{self.name}: there is no cycle model of its core, {self.core.name}, so times "
+                "cannot be told; instructions can be counted (tinytailor profile)."
+            )
+        return self.latency_model
 
 
 def load_board(path: Path) -> Board:
@@ -87,11 +98,6 @@ def load_board(path: Path) -> Board:
     table = TomlTable(path, read_toml(path))
     name = table.text("name")
     core = CORES[table.choice("core", tuple(CORES))]
-    if core.cycle_model is None:
-        raise InputError(
-            f'{path}: key "core" is {core.name!r}, for which no cycle model exists yet; '
-            f"expected one of {', '.join(c.name for c in CORES.values() if c.cycle_model)}."
-        )
     clock_hz = table.integer("clock_hz", minimum=1)
     memory = table.table("memory")
     flash = _region(memory.table("flash"))
@@ -99,7 +105,14 @@ def load_board(path: Path) -> Board:
     memory.finish()
     if flash.base < ram.end and ram.base < flash.end:
         raise InputError(f'{path}: "memory.flash" and "memory.ram" overlap.')
-    latency = _latency(table.table("latency"))
+    latency = None
+    if core.cycle_model is not None:
+        latency = _latency(table.table("latency"))
+    elif "latency" in table.values:
+        raise InputError(
+            f'{path}: key "latency" is given, but there is no cycle model of {core.name} that its '
+            "constants could scale; leave it out."
+        )
     table.finish()
     return Board(name, core, clock_hz, flash, ram, latency, path.read_text("utf-8"))
 

@@ -7,6 +7,7 @@
     cortex-m4     dsp   single       Cortex-M4          m4
     cortex-m7     dsp   single       Cortex-M7          none: its dual issue has no published timing
     cortex-m33    dsp   single       Cortex-M33         m33
+    cortex-m55    mve   half, single QEMU only          none: nor has its vector unit
 
 M0 and M0+ execute the same instruction set (ARMv6-M), so the emulated M0 stands for both.
 """
@@ -29,14 +30,17 @@ class Isa(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """One processor core. ``cycle_model`` names a table of ``targets.cycles``, or is None."""
+    """One processor core. ``cycle_model`` names a table of ``targets.cycles``, or is None.
+
+    ``emulated_as`` is the emulator's name of the core, None where only QEMU has it.
+    """
 
     name: str
     isa: Isa
     has_fpu: bool
     gcc_flags: tuple[str, ...]
     zig_flags: tuple[str, ...]
-    emulated_as: str
+    emulated_as: str | None
     cycle_model: str | None
     aligned_only: bool = False
 
@@ -89,6 +93,15 @@ _CORES = (
         zig_flags=("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m33+dsp+fp_armv8d16sp"),
         emulated_as="cortex-m33",
         cycle_model="m33",
+    ),
+    Core(
+        name="cortex-m55",
+        isa=Isa.MVE,
+        has_fpu=True,
+        gcc_flags=("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"),
+        zig_flags=("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m55"),
+        emulated_as=None,
+        cycle_model=None,
     ),
 )
 

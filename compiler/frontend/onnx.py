@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinytailor.compiler.frontend import qoperator, square_deform
+from tinytailor.compiler.frontend import onnx_operators, qoperator, square_deform
 from tinytailor.compiler.frontend.bindings import read
+from tinytailor.compiler.frontend.conv_transpose import resolve_output_shape
 from tinytailor.compiler.frontend.names import identifier
 from tinytailor.compiler.frontend.report import (
     Origin,
@@ -32,12 +33,14 @@ IMPORTED = {
     "Concat",
     "Constant",
     "Conv",
+    "ConvTranspose",
     "DequantizeLinear",
     "Div",
     "Elu",
     "Flatten",
     "Gemm",
     "GlobalAveragePool",
+    "GlobalMaxPool",
     "HardSigmoid",
     "HardSwish",
     "Identity",
@@ -47,6 +50,7 @@ IMPORTED = {
     "Mul",
     "Pad",
     "QuantizeLinear",
+    "ReduceMax",
     "ReduceMean",
     "Relu",
     "Reshape",
@@ -57,6 +61,9 @@ IMPORTED = {
     "Tanh",
     "Transpose",
     "Unsqueeze",
+    *onnx_operators.CONVERSIONS,
+    "DepthToSpace",
+    "SpaceToDepth",
 }
 STATIC = "quantize statically, with calibration data"
 CHANNELS_LAST = ("tinytailor.layout", "channels last")  # what the metadata of a model may say
@@ -70,12 +77,12 @@ HINTS = {
     "Gelu": SMOOTH,
     "BatchNormalization": "fold it into the convolution before it, before quantizing",
     "Shape": FIXED,
-    "Gather": FIXED,
 }
 QUANTIZE_FIRST = (
     "is a float model: give samples of its inputs with --calibration X.npz (in Python: "
     "load_model(path, calibration=...)), and it is quantized to int8"
 )
+WINDOWS = ("strides", "dilations", "kernel_shape", "pads", "output_padding", "output_shape")
 DAMAGED = "cannot be read as an ONNX model: it is damaged or not an ONNX file"
 
 
@@ -212,8 +219,8 @@ def check_windows(graph: Any, file: str) -> None:
     """Strides and kernels must be positive: TVM divides by them in native code."""
     for node in graph.node:
         for attribute in node.attribute:
-            low = 0 if attribute.name == "pads" else 1
-            if attribute.name in ("strides", "dilations", "kernel_shape", "pads"):
+            low = 0 if attribute.name in ("pads", "output_padding") else 1
+            if attribute.name in WINDOWS:
                 values = list(attribute.ints)
             elif attribute.name == "group":
                 values = [attribute.i]
@@ -292,6 +299,11 @@ def named_importer(
             except Exception as error:
                 unsupported.append(Unsupported(origin, f"the importer says: {first_line(error)}"))
                 result = opaque(node, inputs)
+            if isinstance(result, list):
+                return relax.Tuple([self.named(part, label, origin) for part in result])
+            return self.named(result, label, origin)
+
+        def named(self, result: Any, label: str, origin: Origin) -> Any:
             if type(result).__name__ != "Call":
                 return result
             variable = self.bb.emit(result, label)
@@ -311,10 +323,21 @@ def named_importer(
                 return relax.op.nn.pad(inputs[0], *pad_widths(inputs, attrs))
             if node.op_type == "Conv":
                 resolve_auto_pad(inputs, attrs, inputs[1].ty.shape.values[2:])
+            if node.op_type == "Gemm" and attrs.get("alpha", 1.0) != 1.0:
+                alpha = relax.const(attrs.pop("alpha"), "float32")
+                inputs[1] = self.bb.emit(relax.op.multiply(inputs[1], alpha))  # a constant
+            if node.op_type == "ConvTranspose":
+                resolve_output_shape(inputs, attrs)
             if node.op_type in ("AveragePool", "MaxPool"):
                 if len(node.output) > 1:
                     raise ValueError("its second output, the indices, is not supported")
                 resolve_auto_pad(inputs, attrs, attrs["kernel_shape"])
+            conversion = onnx_operators.CONVERSIONS.get(node.op_type)
+            if conversion is not None:
+                parts = conversion(
+                    [None if i is None else self.bb.normalize(i) for i in inputs], attrs
+                )
+                return parts if len(parts) > 1 else parts[0]
             return super()._convert_operator(node.op_type, inputs, attrs, version)
 
     def opaque(node: Any, inputs: Any) -> Any:

@@ -7,6 +7,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from tinytailor.compiler.frontend import tflite_operators
 from tinytailor.compiler.frontend.bindings import read
 from tinytailor.compiler.frontend.names import identifier
 from tinytailor.compiler.frontend.onnx import QUANTIZE_FIRST
@@ -40,6 +41,7 @@ IMPORTED = {
     "PAD",
     "PADV2",
     "QUANTIZE",
+    "REDUCE_MAX",
     "RELU",
     "RELU6",
     "RELU_N1_TO_1",
@@ -49,6 +51,11 @@ IMPORTED = {
     "SUB",
     "TANH",
     "TRANSPOSE",
+    *tflite_operators.CONVERSIONS,
+    "DEPTH_TO_SPACE",
+    "EXPAND_DIMS",
+    "SPACE_TO_DEPTH",
+    "TRANSPOSE_CONV",
 }
 HINTS: dict[str, str] = {}
 DAMAGED = "cannot be read as a TFLite model: it is damaged or not a TFLite file"
@@ -188,6 +195,7 @@ def check_operator(model: Any, operator: Any, tensors: int, file: str) -> None:
         "DEPTHWISE_CONV_2D": (tflite.DepthwiseConv2DOptions, ("StrideH", "StrideW", *DILATIONS)),
         "AVERAGE_POOL_2D": (tflite.Pool2DOptions, POOLING),
         "MAX_POOL_2D": (tflite.Pool2DOptions, POOLING),
+        "TRANSPOSE_CONV": (tflite.TransposeConvOptions, ("StrideH", "StrideW")),
     }
     kind = operator_name(model, operator)
     if kind not in kinds:
@@ -235,11 +243,11 @@ def named_converter(origins: dict[str, Origin], unsupported: list[Unsupported]) 
                 operator = self.subgraph.Operators(index)
                 origin = origin_of(self.model, self.subgraph, operator)
                 result = self.convert_one(operator, origin)
-                label = f"op_{index}"
-                variable = self.bb.emit(result, label)
-                origins[str(variable.name)] = origin
-                tensor = get_tensor_name(self.subgraph, operator.Outputs(0))
-                self.exp_tab.set_expr(tensor, variable)
+                for number, part in enumerate(result if isinstance(result, list) else [result]):
+                    variable = self.bb.emit(part, f"op_{index}")
+                    origins[str(variable.name)] = origin
+                    tensor = get_tensor_name(self.subgraph, operator.Outputs(number))
+                    self.exp_tab.set_expr(tensor, variable)
 
         def convert_one(self, operator: Any, origin: Origin) -> Any:
             if origin.operator not in IMPORTED:
@@ -247,10 +255,23 @@ def named_converter(origins: dict[str, Origin], unsupported: list[Unsupported]) 
             try:
                 if origin.operator == "FULLY_CONNECTED":
                     return fully_connected(self, operator)
-                return self.convert_map[origin.operator](op=operator)
+                conversion = tflite_operators.CONVERSIONS.get(origin.operator)
+                if conversion is not None:
+                    return conversion(self, operator)
+                result = self.convert_map[origin.operator](op=operator)
+                if origin.operator == "TRANSPOSE_CONV":
+                    self.check_shape(operator, result)
+                return result
             except Exception as error:
                 unsupported.append(Unsupported(origin, f"the importer says: {first_line(error)}"))
                 return self.opaque(operator, origin)
+
+        def check_shape(self, operator: Any, result: Any) -> None:
+            """The size of the output is an input of the operator, which TVM computes itself."""
+            size = tuple(int(n) for n in self.bb.normalize(result).ty.shape.values)
+            expected = shape_of(self.subgraph.Tensors(operator.Outputs(0)))
+            if size != expected:
+                raise ValueError(f"its output has shape {expected}, expected {size}")
 
         def opaque(self, operator: Any, origin: Origin) -> Any:
             """One call that only holds the place of an operator without a form."""
@@ -268,18 +289,23 @@ def named_converter(origins: dict[str, Origin], unsupported: list[Unsupported]) 
 
 
 def fully_connected(converter: Any, operator: Any) -> Any:
-    """The layer on a row: it may read a map as one, where TVM would multiply its last axis."""
+    """The layer on rows of features, whatever the axes of its input: a map may be one row."""
     from tvm import relax
     from tvm.relax.frontend.tflite.tflite_frontend import get_tensor_name
 
     tensor, weight = converter.get_input_tensors(operator)[:2]
     name, table = get_tensor_name(converter.subgraph, tensor.tensor_idx), converter.exp_tab
     whole = table.get_expr(name)
-    row = (1, shape_of(weight.tensor)[-1])
-    if shape_of(tensor.tensor) != row:
-        flat = converter.bb.emit(relax.op.reshape(whole, row))
+    features = shape_of(weight.tensor)[-1]
+    rows = (prod(shape_of(tensor.tensor)) // features, features)
+    if shape_of(tensor.tensor) != rows:
+        flat = converter.bb.emit(relax.op.reshape(whole, rows))
         table.set_expr(name, flat, force_override=True)
     try:
-        return converter.convert_map["FULLY_CONNECTED"](op=operator)
+        result = converter.bb.emit(converter.convert_map["FULLY_CONNECTED"](op=operator))
+        expected = shape_of(converter.subgraph.Tensors(operator.Outputs(0)))  # keep_num_dims
+        if tuple(int(size) for size in result.ty.shape.values) == expected:
+            return result
+        return relax.op.reshape(result, expected)
     finally:
         table.set_expr(name, whole, force_override=True)  # others may read it as a map

@@ -14,7 +14,9 @@ from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.mcu import project, source
 from tinytailor.compiler.mcu.host import run_on_host
+from tinytailor.compiler.memory import MemoryPlan
 from tinytailor.compiler.ops.base import HasKernel
+from tinytailor.compiler.places import computing
 from tinytailor.compiler.project import GENERATOR, tool_version
 from tinytailor.targets import (
     Board,
@@ -23,11 +25,12 @@ from tinytailor.targets import (
     Toolchain,
     cross_flags,
     cross_toolchain,
+    default_runner,
     host_toolchain,
 )
 from tinytailor.targets.errors import BudgetError, CheckError, InputError
 
-RUNNERS = ("host", "emulator")
+RUNNERS = ("host", "emulator", "qemu")
 CHECKED_INPUTS = 3  # seeded random inputs every emitted project is run on before it is handed out
 SMALLEST_STACK = 1280  # bytes the runner wants below the stack's start, its guard included
 Progress = Callable[[str], None]
@@ -35,7 +38,7 @@ Progress = Callable[[str], None]
 
 def check_supported(graph: Graph) -> None:
     """InputError that lists every operator without a kernel for microcontrollers."""
-    missing = [n for n in graph.nodes if not n.is_view and not isinstance(n.op, HasKernel)]
+    missing = [n for n in computing(graph) if not isinstance(n.op, HasKernel)]
     if missing:
         lines = "\n".join(f"  {node.op.kind}  node {node.name}" for node in missing)
         raise InputError(
@@ -47,7 +50,7 @@ def check_supported(graph: Graph) -> None:
 def emit(
     graph: Graph, board: Board, folder: Path, name: str, *, model_sha256: str, on_step: Progress
 ) -> dict[str, Any]:
-    """Write the project into the empty ``folder``, run it on the emulator, return the manifest."""
+    """Write the project into the empty ``folder``, run it, return the manifest."""
     check_supported(graph)
     toolchain = cross_toolchain()
     on_step("lowering operators")
@@ -56,12 +59,14 @@ def emit(
     on_step("writing C")
     project.write_sources(network, board, toolchain, folder, model_sha256)
     inputs = random_inputs(graph, CHECKED_INPUTS)
-    on_step("building and running on the emulator")
-    measured = measure(folder, graph, name, board, toolchain, inputs)
+    codes = {node: kernel.code for node, kernel in network.kernels.items()}
+    runner = default_runner(board)
+    on_step(f"building and running on {_called(runner)}")
+    measured = measure(folder, graph, name, board, toolchain, inputs, codes, runner)
     if not measured["bit_exact"]:
         raise CheckError(
-            f"the code emitted for {graph.name} does not compute the integers of its graph on the "
-            "emulator; this is a defect of tinytailor, please report it with the model"
+            f"the code emitted for {graph.name} does not compute the integers of its graph on "
+            f"{_called(runner)}; this is a defect of tinytailor, please report it with the model"
         )
     return {
         "generator": GENERATOR,
@@ -73,9 +78,38 @@ def emit(
         "inputs": source.border_records(graph, graph.inputs),
         "outputs": source.border_records(graph, graph.outputs),
         "arena_lower_bound_bytes": network.plan.lower_bound_bytes,
+        "arena_optimal": network.plan.optimal,
+        "arena": arena_records(network.plan),
         "constant_bytes": network.constant_bytes,
         **measured,
     }
+
+
+def arena_records(plan: MemoryPlan) -> list[dict[str, Any]]:
+    """The buffers of the arena: where they lie, from which node to which, and what lies in them."""
+    records = []
+    for buffer in sorted(plan.buffers, key=lambda b: (b.first, plan.start(b), b.name)):
+        end = buffer.start + buffer.bytes
+        inside = [
+            tensor
+            for tensor, at in plan.place.items()
+            if at.home == buffer.home and buffer.start <= at.offset < end
+        ]
+        records.append(
+            {
+                "name": buffer.name,
+                "offset": plan.start(buffer),
+                "bytes": buffer.bytes,
+                "first": buffer.first,
+                "last": buffer.last,
+                "tensors": inside,
+            }
+        )
+    return records
+
+
+def _called(runner: str) -> str:
+    return {"emulator": "the emulator", "qemu": "QEMU"}.get(runner, runner)
 
 
 def _check_fits(network: source.Network, board: Board) -> None:
@@ -108,10 +142,15 @@ def measure(
     board: Board,
     toolchain: Toolchain,
     inputs: Sequence[np.ndarray],
+    codes: Mapping[str, str],
+    runner: str,
 ) -> dict[str, Any]:
-    """Sizes, and counts of the first input on the emulator; all inputs are checked."""
+    """Sizes, and counts of the first input on ``runner``; all inputs are checked.
+
+    ``codes``: node -> the function that holds its code, which nodes may share.
+    """
     with tempfile.TemporaryDirectory(prefix="tinytailor-build-") as scratch:
-        image = project.build(folder, name, board, toolchain, Path(scratch))
+        image = project.build(folder, name, board, toolchain, Path(scratch), runner)
         first = [array[:1] for array in inputs]
         results, outputs = project.invoke(image, graph, name, board, first, count=True)
         stack = results[0].stack_bytes
@@ -129,17 +168,26 @@ def measure(
         "ram_bytes": sizes.ram_static_bytes + stack,
         "flash_bytes": sizes.flash_bytes,
         "macs": graph.macs,
-        **_cost(graph, name, board, results[0], sizes.symbols),
+        **_cost(graph, name, board, results[0], sizes.symbols, codes),
         "bit_exact": exact,
         "provenance": {
-            "runner": "emulator",
+            "runner": runner,
             "instructions": "emulated, counted exactly",
-            "latency": "modelled: core cycle table and board constants on the emulated run",
-            "board_model": board.latency.source,
-            "board_calibrated": board.latency.calibrated,
+            **_latency_provenance(board),
             "toolchain": toolchain.version,
             "flags": " ".join(cross_flags(board, toolchain)),
         },
+    }
+
+
+def _latency_provenance(board: Board) -> dict[str, Any]:
+    if board.latency_model is None:
+        none = f"none: no cycle model of {board.core.name}"
+        return {"latency": none, "board_model": none, "board_calibrated": False}
+    return {
+        "latency": "modelled: core cycle table and board constants on the emulated run",
+        "board_model": board.latency.source,
+        "board_calibrated": board.latency.calibrated,
     }
 
 
@@ -159,8 +207,9 @@ def _cost(
     board: Board,
     result: CallResult,
     symbols: Mapping[str, tuple[int, int]],
+    codes: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Per-layer and total cost of one counted run."""
+    """Per-layer and total cost of one counted run; without a cycle model there are no times."""
     functions = source.layer_symbols(graph, name)
     layers, total = [], 0.0
     for node in graph.nodes:
@@ -171,34 +220,46 @@ def _cost(
         constants = sum(
             size for name_, (_, size) in symbols.items() if name_.startswith(f"{symbol}_")
         )
-        cycles = board.latency.cycles(
-            counts.core_cycles, counts.flash_loads, counts.flash_bytes, constants
-        )
-        total += cycles
+        cycles = _cycles(board, counts, constants)
+        total += cycles or 0.0
         layers.append(
             {
                 "name": node.name,
                 "op": node.op.kind,
                 "macs": graph.node_macs(node),
-                "cycles": round(cycles),
+                "cycles": None if cycles is None else round(cycles),
                 "instructions": counts.instructions,
-                "latency_ms": cycles / board.clock_hz * 1e3,
+                "latency_ms": None if cycles is None else cycles / board.clock_hz * 1e3,
                 "flash_read_bytes": counts.flash_bytes,
-                "code_bytes": symbols[symbol][1],
+                "code": codes[node.name],
+                "code_bytes": sum(symbols[f][1] for f in {symbol, codes[node.name]}),
                 "constant_bytes": constants,
                 "out_shape": list(graph.tensors[node.output].shape),
             }
         )
     glue = result.counts.get("", Counts(0, 0, 0, 0))
-    glue_cycles = board.latency.core * glue.core_cycles
+    timed = glue.core_cycles is not None and board.latency_model is not None
+    glue_cycles = board.latency.core * (glue.core_cycles or 0) if timed else 0.0
     total += glue_cycles
     return {
-        "latency_ms": total / board.clock_hz * 1e3,
-        "cycles": round(total),
+        "latency_ms": total / board.clock_hz * 1e3 if timed else None,
+        "cycles": round(total) if timed else None,
         "instructions": sum(c.instructions for c in result.counts.values()),
-        "glue": {"cycles": round(glue_cycles), "instructions": glue.instructions},
+        "glue": {
+            "cycles": round(glue_cycles) if timed else None,
+            "instructions": glue.instructions,
+        },
         "layers": layers,
     }
+
+
+def _cycles(board: Board, counts: Counts, constant_bytes: int) -> float | None:
+    """Modelled cycles of a layer, None where the core has no cycle model."""
+    if counts.core_cycles is None or board.latency_model is None:
+        return None
+    return board.latency.cycles(
+        counts.core_cycles, counts.flash_loads, counts.flash_bytes, constant_bytes
+    )
 
 
 def _equal(outputs: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> bool:
@@ -208,11 +269,11 @@ def _equal(outputs: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> boo
 def run_outputs(
     folder: Path, graph: Graph, name: str, board: Board, on: str, inputs: Sequence[np.ndarray]
 ) -> list[np.ndarray]:
-    """Outputs of the project as it lies in ``folder`` for a batch, on ``host`` or ``emulator``."""
+    """Outputs of the project as it lies in ``folder`` for a batch, on one of ``RUNNERS``."""
     if on == "host":
         return run_on_host(folder, graph, name, host_toolchain(), inputs)
-    if on != "emulator":
+    if on not in RUNNERS:
         raise InputError(f"a microcontroller project runs on {' or '.join(RUNNERS)}, not on {on}")
     with tempfile.TemporaryDirectory(prefix="tinytailor-build-") as scratch:
-        image = project.build(folder, name, board, cross_toolchain(), Path(scratch))
+        image = project.build(folder, name, board, cross_toolchain(), Path(scratch), on)
         return project.invoke(image, graph, name, board, inputs, count=False)[1]

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.mcu import source
+from tinytailor.compiler.mcu.comments import arena_table
 from tinytailor.compiler.project import tool_version
 from tinytailor.targets import (
     Board,
@@ -26,16 +27,20 @@ from tinytailor.targets import (
     build_image,
     cross_flags,
     image_sizes,
-    run,
+    linked_for,
+    run_on,
 )
 from tinytailor.targets.firmware import linker_script, startup_source
+
+WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")  # emitted C has none of these
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A linked project: the ELF file to run, and the sizes of the program with its main."""
+    """A linked project: what to run and where, and the sizes of the program with its main."""
 
     elf: Path
+    runner: str
     sizes: ImageSizes
 
 
@@ -61,17 +66,15 @@ def write_sources(
         "macs": graph.macs,
         "constant_bytes": network.constant_bytes,
         "arena_bytes": network.plan.arena_bytes,
+        "arena_table": arena_table(network.plan),
         "macros": source.MACROS,
         "helpers": source.helper_texts(network.kernels.values()),
-        "layers": [
-            source.kernel_text(network.kernels[node.name], source.describe(graph, node))
-            for node in graph.nodes
-            if node.name in network.kernels
-        ],
+        "layers": source.layer_texts(network),
         "calls": source.calls(network),
         "model_sha256": model_sha256,
         "cc": "arm-none-eabi-gcc" if toolchain.name != "zig" else "python3 -m ziglang cc",
         "cflags": " ".join(cross_flags(board, toolchain)),
+        "warnings": " ".join(WARNINGS),
     }
     environment = source.environment()
     for template, target in (
@@ -86,8 +89,10 @@ def write_sources(
     (folder / f"{board.name}.ld").write_text(linker_script(board))
 
 
-def build(project: Path, name: str, board: Board, toolchain: Toolchain, folder: Path) -> Image:
-    """Compile and link the project as it lies in ``project`` into ``folder``.
+def build(
+    project: Path, name: str, board: Board, toolchain: Toolchain, folder: Path, runner: str
+) -> Image:
+    """Compile and link the project as it lies in ``project`` into ``folder``, to run on ``runner``.
 
     The image that is run leaves out main.c, whose input and output would take the RAM that the
     runner needs for its own; the sizes are those of the whole program.
@@ -97,8 +102,9 @@ def build(project: Path, name: str, board: Board, toolchain: Toolchain, folder: 
     network = project / f"{name}.c"
     build_image([project / "main.c", network], program, board, toolchain, extra_flags=include)
     keep = (f"{name}_invoke",)
-    build_image([network], bare, board, toolchain, extra_flags=include, keep=keep)
-    return Image(bare, image_sizes(program))
+    linked = linked_for(runner, board)
+    build_image([network], bare, linked, toolchain, extra_flags=include, keep=keep)
+    return Image(bare, runner, image_sizes(program))
 
 
 def invoke(
@@ -110,7 +116,7 @@ def invoke(
     *,
     count: bool,
 ) -> tuple[list[CallResult], list[np.ndarray]]:
-    """Run the network on the emulated board for batches of its inputs: results and outputs."""
+    """Run the network on the image's runner for batches of its inputs: results and outputs."""
     sizes = [graph.tensors[t].bytes for t in graph.outputs]
     calls = [
         Call(
@@ -123,7 +129,7 @@ def invoke(
         for i in range(len(inputs[0]))
     ]
     regions = {symbol: node for node, symbol in source.layer_symbols(graph, name).items()}
-    results = run(image.elf, board, calls, regions=regions, count=count)
+    results = run_on(image.runner, image.elf, board, calls, regions=regions, count=count)
     outputs = []
     for k, tensor in enumerate(graph.outputs):
         rows = [np.frombuffer(result.outputs[k], np.int8) for result in results]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tinytailor.targets.board import Board
 from tinytailor.targets.emulator.records import Buffer, Call, CallResult, Counts
+from tinytailor.targets.errors import InputError
 
 __all__ = ["Buffer", "Call", "CallResult", "Counts", "run"]
 
@@ -32,17 +33,21 @@ def run(
     """Run ``calls`` in turn on the emulated core of ``board``.
 
     ``regions`` maps a function to the name under which it, and all that it calls, is counted; the
-    rest of a call counts under "". Without ``count`` the counts are empty and the run is faster.
+    rest of a call counts under "". Without ``count`` the counts are empty and the run is faster;
+    cores without a cycle model have instructions counted, and no cycles.
     ``on_progress`` gets the number of calls done, now and then. ``timeout_s`` is the limit of one
     call.
 
-    InputError: a function is not in the image, or buffers do not fit. CheckError: a call accessed
-    memory that the board lacks, hit an undefined instruction, or did not return; it names the
-    place. So does an unaligned access that the real core refuses: all of them on ARMv6-M, and when
-    counting those of instructions that move several registers. ToolError: the emulator failed.
+    InputError: a function is not in the image, buffers do not fit, or the core is not emulated.
+    CheckError: a call accessed memory that the board lacks, hit an undefined instruction, or did
+    not return; it names the place. So does an unaligned access that the real core refuses: all of
+    them on ARMv6-M, and when counting those of instructions that move several registers.
+    ToolError: the emulator failed.
     """
-    from tinytailor.targets.cycles import cycle_model  # loads capstone
     from tinytailor.targets.emulator.job import run_job
 
-    model = cycle_model(board.core.cycle_model) if count else None
-    return run_job(image, board, calls, regions or {}, model, on_progress, timeout_s)
+    if board.core.emulated_as is None:
+        raise InputError(
+            f"the emulator has no {board.core.name}, the core of {board.name}; run it on qemu."
+        )
+    return run_job(image, board, calls, regions or {}, count, on_progress, timeout_s)

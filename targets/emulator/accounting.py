@@ -8,6 +8,7 @@ An edge (A, B, n) says that block B ran n times right after A. So
     cycles(region of A)       += n * (what a taken branch adds), if B is not behind A in memory
 
 Block 0 stands before and after a call. How the emulator cuts code into blocks has no influence.
+Without a cycle model only the first line holds, and no instruction has to be known by name.
 """
 
 from __future__ import annotations
@@ -18,18 +19,22 @@ from dataclasses import dataclass
 from tinytailor.targets.cycles import CycleModel, cost, taken
 from tinytailor.targets.emulator.records import Counts
 from tinytailor.targets.errors import CheckError
-from tinytailor.targets.instructions import Instruction, decode
+from tinytailor.targets.instructions import Instruction, decode, instruction_sizes
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Straight code that was translated as a whole; ``body`` are the cycles but for the first."""
+    """Straight code that was translated as a whole; ``body`` are the cycles but for the first.
+
+    Without a cycle model ``code`` is empty and ``body`` 0.
+    """
 
     address: int
     size: int
     region: int
-    code: tuple[Instruction, ...]
-    body: int
+    length: int  # in instructions
+    code: tuple[Instruction, ...] = ()
+    body: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +48,30 @@ class Step:
     taken_cycles: int
 
 
-def make_blocks(rows: Sequence[int], code: bytes, model: CycleModel) -> list[Block]:
+def make_blocks(rows: Sequence[int], code: bytes, model: CycleModel | None) -> list[Block]:
     """Blocks from rows (address, size, region), whose code lies one after the other in ``code``."""
-    blocks, at = [Block(-1, 0, 0, (), 0)], 0
+    blocks, at = [Block(-1, 0, 0, 0)], 0
     decoded: dict[bytes, tuple[tuple[Instruction, ...], int]] = {}
     for row in range(3, len(rows), 3):
         address, size, region = rows[row : row + 3]
         text = code[at : at + size]
         at += size
+        if model is None:
+            blocks.append(Block(address, size, region, len(instruction_sizes(text))))
+            continue
         if text not in decoded:
             instructions = decode(text)
             pairs = zip(instructions[1:], instructions, strict=False)
             decoded[text] = instructions, sum(cost(model, one, before) for one, before in pairs)
-        blocks.append(Block(address, size, region, *decoded[text]))
+        instructions, body = decoded[text]
+        blocks.append(Block(address, size, region, len(instructions), instructions, body))
     return blocks
 
 
-def make_step(source: Block, target: Block, model: CycleModel) -> Step:
+def make_step(source: Block, target: Block, model: CycleModel | None) -> Step:
     """The cost of going from the end of one block through the next one."""
+    if model is None:
+        return Step(source.region, target.region, target.length, 0, 0)
     last = source.code[-1] if source.code else None
     straight = last is not None and source.address + source.size == target.address
     taken_cycles = 0
@@ -74,13 +85,15 @@ def make_step(source: Block, target: Block, model: CycleModel) -> Step:
     cycles = target.body
     if target.code:
         cycles += cost(model, target.code[0], last if straight else None)
-    return Step(source.region, target.region, len(target.code), cycles, taken_cycles)
+    return Step(source.region, target.region, target.length, cycles, taken_cycles)
 
 
 class Ledger:
     """Adds up calls; what an edge costs is worked out once."""
 
-    def __init__(self, blocks: Sequence[Block], names: Sequence[str], model: CycleModel) -> None:
+    def __init__(
+        self, blocks: Sequence[Block], names: Sequence[str], model: CycleModel | None
+    ) -> None:
         self._blocks = blocks
         self._names = names
         self._model = model
@@ -96,7 +109,12 @@ class Ledger:
             cycles[step.to_region] += n * step.cycles
             cycles[step.from_region] += n * step.taken_cycles
         return {
-            name: Counts(instructions[i], cycles[i], reads[2 * i], reads[2 * i + 1])
+            name: Counts(
+                instructions[i],
+                None if self._model is None else cycles[i],
+                reads[2 * i],
+                reads[2 * i + 1],
+            )
             for i, name in enumerate(self._names)
         }
 

@@ -46,9 +46,12 @@ class CallResult:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Work of one region during one call; flash loads are data reads, each access counted."""
+    """Work of one region during one call; flash loads are data reads, each access counted.
+
+    ``core_cycles`` is None for cores without a cycle model.
+    """
 
     instructions: int
-    core_cycles: int
+    core_cycles: int | None
     flash_loads: int
     flash_bytes: int

@@ -11,37 +11,24 @@ import pytest
 from target_programs import toolchain_or_skip
 
 from tinytailor.targets import Board, build_image, load_target
-from tinytailor.targets.board import load_board
-
-M3_BOARD = """
-name = "some-m3"
-core = "cortex-m3"
-clock_hz = 72_000_000
-[memory]
-flash = { base = 0x08000000, bytes = 65_536 }
-ram   = { base = 0x20000000, bytes = 20_480 }
-[latency]
-core = 1.0
-source = "uncalibrated"
-calibrated = false
-"""
 
 Build = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
-def board_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Board]:
-    """One board for each core; none with a Cortex-M3 is shipped."""
-    m3 = tmp_path_factory.mktemp("boards") / "m3.toml"
-    m3.write_text(M3_BOARD)
+def board_of() -> Callable[[str], Board]:
+    """One board for each core."""
     names = {
         "cortex-m0plus": "nucleo-g0b1re",
+        "cortex-m3": "nucleo-f207zg",
         "cortex-m4": "nucleo-f446re",
+        "cortex-m7": "nucleo-h743zi",
         "cortex-m33": "nucleo-l552ze-q",
+        "cortex-m55": "mps3-an547",
     }
 
     def choose(core: str) -> Board:
-        board = load_board(m3) if core == "cortex-m3" else load_target(names[core])
+        board = load_target(names[core])
         assert isinstance(board, Board)
         return board
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tinytailor.targets import Board, Isa, load_target, target_names
+from tinytailor.targets import CORES, Board, Isa, load_target, target_names
 from tinytailor.targets.errors import InputError
 
 GOOD = """\
@@ -47,19 +47,26 @@ def test_the_promised_boards_are_shipped_with_their_constants() -> None:
         for target in map(load_target, target_names())
         if isinstance(target, Board)
     }
-    found = {n: (b.core.name, b.clock_hz // 10**6, b.latency.core) for n, b in boards.items()}
+    timed = {name: board for name, board in boards.items() if board.latency_model is not None}
+    found = {n: (b.core.name, b.clock_hz // 10**6, b.latency.core) for n, b in timed.items()}
     assert found == {
         "nucleo-f446re": ("cortex-m4", 180, 1.310),
         "nucleo-l4r5zi": ("cortex-m4", 120, 1.0),
         "nucleo-l552ze-q": ("cortex-m33", 80, 1.066),
         "nrf5340dk": ("cortex-m33", 128, 1.0),
         "nucleo-g0b1re": ("cortex-m0plus", 64, 1.0),
+        "nucleo-f207zg": ("cortex-m3", 120, 1.0),
     }
-    assert not boards["nucleo-g0b1re"].latency.calibrated
-    assert "uncalibrated" in boards["nucleo-g0b1re"].latency.source
+    for name in ("nucleo-g0b1re", "nucleo-f207zg"):
+        assert not boards[name].latency.calibrated
+        assert "uncalibrated" in boards[name].latency.source
     assert boards["nucleo-l4r5zi"].latency.flash_byte == 1.0
     assert boards["nrf5340dk"].latency.flash_byte == 0.35
-    assert all(board.latency.source for board in boards.values())
+    assert all(board.latency.source for board in timed.values())
+    assert {board.core.name for board in boards.values()} == set(CORES)
+    for name in boards.keys() - timed.keys():
+        with pytest.raises(InputError, match=f"{name}: there is no cycle model of its core"):
+            _ = boards[name].latency
 
 
 def test_a_users_file_loads(mine: Path) -> None:
@@ -115,7 +122,7 @@ def test_a_missing_key_is_named(mine: Path, key: str) -> None:
     [
         ('"mine"', "7", 'key "name" is 7; expected a text'),
         ('"cortex-m33"', '"cortex-m99"', "'cortex-m99'; expected one of cortex-m0plus, "),
-        ('"cortex-m33"', '"cortex-m7"', 'key "core" is .cortex-m7., for which no cycle model'),
+        ('"cortex-m33"', '"cortex-m7"', 'key "latency" is given, but there is no cycle model of'),
         ("80_000_000", "0", 'key "clock_hz" is 0; expected a whole number of at least 1'),
         ("80_000_000", "8e7", 'key "clock_hz" is 80000000.0; expected a whole number'),
         ("80_000_000", "true", 'key "clock_hz" is True; expected a whole number'),

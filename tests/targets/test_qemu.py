@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The counts agree with QEMU, another emulator, which counts by its virtual clock.
+"""QEMU as a runner agrees with the emulator, and with QEMU's own virtual clock.
 
 With ``-icount shift=0`` one instruction takes 1 ns and the board's 25 MHz timer ticks each 40.
 """
@@ -13,10 +13,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from target_programs import PROGRAMS
+from call_programs import FUNCTIONS, PROGRAM, number
+from target_programs import COUNTED_LOOP, PROGRAMS
 
-from tinytailor.targets import Buffer, Call, run
+from tinytailor.targets import (
+    RUNNERS,
+    Board,
+    Buffer,
+    Call,
+    default_runner,
+    linked_for,
+    qemu,
+    run,
+    run_on,
+)
 from tinytailor.targets.board import load_board
+from tinytailor.targets.errors import CheckError, InputError, ToolError
 
 BOARD = """
 name = "mps2-an386"
@@ -81,3 +93,107 @@ def test_instructions_equal_those_of_qemu_to_the_tick(
     counted = result.counts[""].instructions
     assert counted > 100_000
     assert abs(ticks * INSTRUCTIONS_PER_TICK - counted) <= 2 * INSTRUCTIONS_PER_TICK
+
+
+CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33")
+INPUT = struct.pack("<4i", 1000, 0, 0, 0)
+
+
+@pytest.fixture
+def qemu_path() -> str:
+    path = shutil.which("qemu-system-arm")
+    if path is None:
+        pytest.skip("qemu-system-arm is not on PATH")
+    return path
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_qemu_and_the_emulator_count_the_same_and_compute_the_same(
+    core: str, qemu_path: str, board_of: Callable[[str], Board], build: Callable[..., Path]
+) -> None:
+    board = board_of(core)
+    calls = [Call("run", (Buffer(16, INPUT, read_back=True),))] * 2
+    for name, text in PROGRAMS.items():
+        emulated = run_on("emulator", build(text, board, "run"), board, calls)
+        image = build(text, linked_for("qemu", board), "run")
+        assert run_on("qemu", image, board, calls) == emulated, name
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_regions_are_told_apart_as_on_the_emulator(
+    core: str, qemu_path: str, board_of: Callable[[str], Board], build: Callable[..., Path]
+) -> None:
+    board = board_of(core)
+    numbers = tuple(number(i) for i in range(1, 7))
+    calls = [Call("outer", (number(20),)), Call("sum6", numbers), Call("recursive", (number(9),))]
+    calls.append(Call("only_shared", (number(3),)))
+    regions = {"first": "1", "second": "2", "third": "3"}
+    found = [
+        run_on(on, build(PROGRAM, linked_for(on, board), *FUNCTIONS), board, calls, regions=regions)
+        for on in RUNNERS
+    ]
+    assert found[0] == found[1]
+    assert found[1][0].counts["3"].instructions > 3 * 3 * 20
+
+
+@pytest.mark.parametrize("core", [*CORES, "cortex-m55"])
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("undefined", r"\(undefined\+0x[0-9a-f]+\): a fault"),
+        ("unaligned_pair", r"\(unaligned_pair\+0x[0-9a-f]+\): (a fault|an unaligned access)"),
+        ("service", r".*: (a fault|stopped|did not return)"),
+        ("forever", r"\(forever\+0x[0-9a-f]+\): did not return within 0\.2 s"),
+    ],
+)
+def test_what_the_core_refuses_is_named_with_its_place(
+    core: str,
+    function: str,
+    message: str,
+    qemu_path: str,
+    board_of: Callable[[str], Board],
+    build: Callable[..., Path],
+) -> None:
+    board = linked_for("qemu", board_of(core))
+    image = build(PROGRAM, board, *FUNCTIONS)
+    calls = [Call("nothing", (number(1),)), Call(function, (number(1),))]
+    place = rf"call 1 \({function}\) of .* on QEMU at pc 0x\w{{8}} ?{message}"
+    with pytest.raises(CheckError, match=place):
+        qemu.run(image, board, calls, timeout_s=0.2)
+
+
+def test_a_missing_qemu_is_a_sentence(
+    board_of: Callable[[str], Board], build: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = linked_for("qemu", board_of("cortex-m4"))
+    image = build(PROGRAM, board, *FUNCTIONS)
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(ToolError, match="qemu-system-arm is not on PATH"):
+        qemu.run(image, board, [Call("nothing", (number(1),))], count=False)
+
+
+def test_an_image_for_the_board_itself_is_refused(
+    qemu_path: str, board_of: Callable[[str], Board], build: Callable[..., Path]
+) -> None:
+    board = board_of("cortex-m4")
+    with pytest.raises(InputError, match=r"outside the flash of .*built for another board"):
+        run_on("qemu", build(PROGRAM, board, *FUNCTIONS), board, [Call("nothing", (number(1),))])
+
+
+def test_a_core_that_only_qemu_has_is_refused_by_the_emulator(
+    board_of: Callable[[str], Board], build: Callable[..., Path]
+) -> None:
+    board = board_of("cortex-m55")
+    assert default_runner(board) == "qemu"
+    with pytest.raises(InputError, match=r"the emulator has no cortex-m55.*run it on qemu"):
+        run_on("emulator", build(PROGRAM, board, *FUNCTIONS), board, [])
+
+
+def test_a_loop_on_the_cortex_m55_is_counted_to_the_instruction(
+    qemu_path: str, board_of: Callable[[str], Board], build: Callable[..., Path]
+) -> None:
+    board = board_of("cortex-m55")
+    image = build(COUNTED_LOOP, linked_for("qemu", board), "run")
+    (result,) = run_on("qemu", image, board, [Call("run", (Buffer(16, INPUT),))])
+    counts = result.counts[""]
+    assert (counts.instructions, counts.core_cycles) == (1 + 3 * 1000 + 1, None)
