@@ -34,6 +34,7 @@ from tinytailor.compiler.quantize.plan import BINARY, UNARY
 from tinytailor.targets.errors import InputError
 
 PASSED, REFUSED, NOT_APPLICABLE, WRONG = "passed", "refused", "not applicable", "wrong"
+OPSET, IR_VERSION = 21, 10  # newer ones onnxruntime may not know yet
 FOLDED = {"BatchNormalization", "Dropout"}  # before quantization
 QUANTIZED = {name for domain, name in qoperator.REWRITES if not domain}
 BORDER = {"QuantizeLinear", "DequantizeLinear"}
@@ -212,6 +213,9 @@ def narrowed(model: Any, node: Any, inputs: list[np.ndarray]) -> tuple[dict[str,
         else:
             graph.initializer.append(numpy_helper.from_array(array, name))
     del graph.value_info[:]
+    whole.ir_version = min(whole.ir_version, IR_VERSION)
+    for item in whole.opset_import:
+        item.version = min(item.version, OPSET)
     for value in graph.output:
         if value.type.tensor_type.elem_type not in (
             TensorProto.FLOAT,
