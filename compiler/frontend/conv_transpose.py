@@ -45,16 +45,15 @@ def transposed_convolution(call: Call, walk: Walk) -> Expression:
             "channels"
         )
     layer = output_first(constant.each(lambda a: a[..., None] if a.ndim == 3 else a), groups)
-    stride, dilation, padding = window(attributes, len(kernel_layout) - 2)
+    stride, dilation, begin = window(attributes, len(kernel_layout) - 2)
     device = map_shape(call.shape, layout)
-    padding = fitting(padding, source.shape[1:3], device[1:3], stride, dilation, layer)
+    padding = fitting(begin, source.shape[1:3], device[1:3], stride, dilation, layer)
     around = ordinary_padding(padding, dilation, layer)
 
     def finish(fused: Fused) -> Finished:
         if stride == (1, 1) and min(around) >= 0:
             turned = Weights(layer.integers[:, ::-1, ::-1], layer.scale)
-            places = (stride, around, dilation)
-            return convolved(source, turned, groups, places, fused)
+            return convolved(source, turned, groups, (stride, around, dilation), fused)
         spread = Weights(with_gaps(layer.integers, dilation), layer.scale)
         requant, constants = requantized(source, spread, fused)
         kernel = (spread.integers.shape[1], spread.integers.shape[2])
