@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinytailor.compiler.frontend import qoperator, square_deform
+from tinytailor.compiler.frontend import deform_conv, qoperator, square_deform
 from tinytailor.compiler.frontend.bindings import read
 from tinytailor.compiler.frontend.conv_transpose import resolve_output_shape
 from tinytailor.compiler.frontend.names import identifier
@@ -34,6 +34,7 @@ IMPORTED = {
     "Constant",
     "Conv",
     "ConvTranspose",
+    "DeformConv",
     "DequantizeLinear",
     "Div",
     "Elu",
@@ -54,6 +55,7 @@ IMPORTED = {
     "ReduceMean",
     "Relu",
     "Reshape",
+    "Round",
     "Sigmoid",
     "Softmax",
     "Squeeze",
@@ -315,6 +317,8 @@ def named_importer(
             if node.op_type == "Gemm" and attrs.get("alpha", 1.0) != 1.0:
                 alpha = relax.const(attrs.pop("alpha"), "float32")
                 inputs[1] = self.bb.emit(relax.op.multiply(inputs[1], alpha))  # a constant
+            if node.op_type == deform_conv.NAME:
+                return deform_conv.opaque(inputs, attrs)
             if node.op_type == "ConvTranspose":
                 resolve_output_shape(inputs, attrs)
             if node.op_type in ("AveragePool", "MaxPool"):
