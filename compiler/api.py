@@ -11,6 +11,7 @@ import numpy as np
 
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, check
+from tinytailor.compiler.ops import OPERATORS
 from tinytailor.compiler.passes import PIPELINE, optimize, require_equal, write_stages
 from tinytailor.compiler.project import (
     GRAPH,
@@ -85,6 +86,15 @@ def compile_model(
         (folder / TARGET).write_text(target.definition, "utf-8")
         write_manifest(folder, manifest)
     return manifest
+
+
+def operators_of(target: Board | Fpga) -> dict[str, str]:
+    """Kind of each operator that runs on ``target`` -> its limits there, "" for none."""
+    if isinstance(target, Fpga):
+        from tinytailor.compiler import fpga
+
+        return dict(fpga.OPERATORS)
+    return {kind: "" for kind, operator in OPERATORS.items() if hasattr(operator, "lower")}
 
 
 def load_project(folder: Path) -> tuple[dict[str, Any], Graph, Board | Fpga]:

@@ -21,6 +21,7 @@ from tinytailor.compiler.frontend import (
     moves,
     pointwise,
     pooling,
+    selection,
     square_deform,
 )
 from tinytailor.compiler.frontend.bindings import Call
@@ -223,5 +224,6 @@ MATCHES: dict[str, Callable[[Call, Walk], Value]] = {
     "relax.nn.max_pool2d": pooling.max_pool,
     "relax.nn.softmax": elementwise.softmax,
     deform_conv.NAME: deform_conv.deform_conv,
+    selection.NAME: selection.take,
     square_deform.NAME: square_deform.square_deform_dw,
 }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinytailor.compiler.frontend import deform_conv, qoperator, square_deform
+from tinytailor.compiler.frontend import deform_conv, onnx_operators, qoperator, square_deform
 from tinytailor.compiler.frontend.bindings import read
 from tinytailor.compiler.frontend.conv_transpose import resolve_output_shape
 from tinytailor.compiler.frontend.names import identifier
@@ -63,8 +63,12 @@ IMPORTED = {
     "Tanh",
     "Transpose",
     "Unsqueeze",
+    *onnx_operators.CONVERSIONS,
+    "DepthToSpace",
+    "SpaceToDepth",
 }
 STATIC = "quantize statically, with calibration data"
+CHANNELS_LAST = ("tinytailor.layout", "channels last")  # what the metadata of a model may say
 FIXED = "export the model with a fixed batch of 1 and constant shapes"
 SMOOTH = "use Relu or a clipped Relu"
 HINTS = {
@@ -75,7 +79,6 @@ HINTS = {
     "Gelu": SMOOTH,
     "BatchNormalization": "fold it into the convolution before it, before quantizing",
     "Shape": FIXED,
-    "Gather": FIXED,
 }
 QUANTIZE_FIRST = (
     "is a float model: give samples of its inputs with --calibration X.npz (in Python: "
@@ -93,6 +96,9 @@ def import_onnx(data: bytes, path: Path, name: str) -> Imported:
         check_quantized(graph, path.name)
         qoperator.rewrite(model)
         unsupported = listed(model)
+        channels_last = any(
+            (item.key, item.value) == CHANNELS_LAST for item in model.metadata_props
+        )
         fix_batch(graph, path.name)
         widen_int4(graph, path.name)
         check_windows(graph, path.name)
@@ -104,7 +110,7 @@ def import_onnx(data: bytes, path: Path, name: str) -> Imported:
     found = [*unsupported, *more]
     if function is None:
         raise unsupported_error(found)
-    return Imported(name, read(function, origins), True, {}, found)
+    return Imported(name, read(function, origins), not channels_last, {}, found)
 
 
 def opened(data: bytes, folder: Path) -> Any:
@@ -295,6 +301,11 @@ def named_importer(
             except Exception as error:
                 unsupported.append(Unsupported(origin, f"the importer says: {first_line(error)}"))
                 result = opaque(node, inputs)
+            if isinstance(result, list):
+                return relax.Tuple([self.named(part, label, origin) for part in result])
+            return self.named(result, label, origin)
+
+        def named(self, result: Any, label: str, origin: Origin) -> Any:
             if type(result).__name__ != "Call":
                 return result
             variable = self.bb.emit(result, label)
@@ -325,6 +336,12 @@ def named_importer(
                 if len(node.output) > 1:
                     raise ValueError("its second output, the indices, is not supported")
                 resolve_auto_pad(inputs, attrs, attrs["kernel_shape"])
+            conversion = onnx_operators.CONVERSIONS.get(node.op_type)
+            if conversion is not None:
+                parts = conversion(
+                    [None if i is None else self.bb.normalize(i) for i in inputs], attrs
+                )
+                return parts if len(parts) > 1 else parts[0]
             return super()._convert_operator(node.op_type, inputs, attrs, version)
 
     def opaque(node: Any, inputs: Any) -> Any:

@@ -14,7 +14,9 @@ from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.mcu import project, source
 from tinytailor.compiler.mcu.host import run_on_host
+from tinytailor.compiler.memory import MemoryPlan
 from tinytailor.compiler.ops.base import HasKernel
+from tinytailor.compiler.places import computing
 from tinytailor.compiler.project import GENERATOR, tool_version
 from tinytailor.targets import (
     Board,
@@ -36,7 +38,7 @@ Progress = Callable[[str], None]
 
 def check_supported(graph: Graph) -> None:
     """InputError that lists every operator without a kernel for microcontrollers."""
-    missing = [n for n in graph.nodes if not n.is_view and not isinstance(n.op, HasKernel)]
+    missing = [n for n in computing(graph) if not isinstance(n.op, HasKernel)]
     if missing:
         lines = "\n".join(f"  {node.op.kind}  node {node.name}" for node in missing)
         raise InputError(
@@ -76,9 +78,34 @@ def emit(
         "inputs": source.border_records(graph, graph.inputs),
         "outputs": source.border_records(graph, graph.outputs),
         "arena_lower_bound_bytes": network.plan.lower_bound_bytes,
+        "arena_optimal": network.plan.optimal,
+        "arena": arena_records(network.plan),
         "constant_bytes": network.constant_bytes,
         **measured,
     }
+
+
+def arena_records(plan: MemoryPlan) -> list[dict[str, Any]]:
+    """The buffers of the arena: where they lie, from which node to which, and what lies in them."""
+    records = []
+    for buffer in sorted(plan.buffers, key=lambda b: (b.first, plan.start(b), b.name)):
+        end = buffer.start + buffer.bytes
+        inside = [
+            tensor
+            for tensor, at in plan.place.items()
+            if at.home == buffer.home and buffer.start <= at.offset < end
+        ]
+        records.append(
+            {
+                "name": buffer.name,
+                "offset": plan.start(buffer),
+                "bytes": buffer.bytes,
+                "first": buffer.first,
+                "last": buffer.last,
+                "tensors": inside,
+            }
+        )
+    return records
 
 
 def _called(runner: str) -> str:

@@ -20,8 +20,8 @@ def arena_table(plan: MemoryPlan) -> list[str]:
     """Rows ``layers  offset  bytes  contents`` in the order of execution, under a head of names."""
     head = ("layers", "offset", "bytes", "contents")
     rows = [
-        (_layers(b), str(plan.offsets[b.name]), str(b.bytes), comment_text(b.name))
-        for b in sorted(plan.buffers, key=lambda b: (b.first, plan.offsets[b.name], b.last))
+        (_layers(b), str(plan.start(b)), str(b.bytes), comment_text(b.name))
+        for b in sorted(plan.buffers, key=lambda b: (b.first, plan.start(b), b.last))
     ]
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(3)]
     return [

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.mcu import source
+from tinytailor.compiler.places import computing
 from tinytailor.targets import Board, Buffer, Call, Toolchain, build_image, image_sizes
 from tinytailor.targets.errors import InputError
 
@@ -68,7 +69,7 @@ def kernel_image(
     """Build an image with one function per (symbol, single-node graph) into ``folder``."""
     kernels = []
     for symbol, graph in graphs:
-        if len(graph.nodes) != 1 or graph.nodes[0].is_view:
+        if len(graph.nodes) != 1 or not computing(graph):
             raise InputError(f"kernel {symbol}: expected a graph of one computing node")
         kernels.append(source.lower_node(graph, graph.nodes[0], board.core.isa, symbol))
     parts = [_HEAD, source.MACROS, *source.helper_texts(kernels)]

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.mcu import source
-from tinytailor.compiler.mcu.comments import arena_table, comment_text
+from tinytailor.compiler.mcu.comments import arena_table
 from tinytailor.compiler.project import tool_version
 from tinytailor.targets import (
     Board,
@@ -77,7 +77,6 @@ def write_sources(
         "warnings": " ".join(WARNINGS),
     }
     environment = source.environment()
-    environment.filters["comment"] = comment_text
     for template, target in (
         ("model.h", f"{name}.h"),
         ("model.c", f"{name}.c"),

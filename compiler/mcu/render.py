@@ -96,7 +96,7 @@ def _merged(children: Sequence[Any]) -> list[Any]:
     """Neighbours under one condition become one ``if``: it depends on loop variables alone."""
     merged: list[Any] = []
     for child in children:
-        last = merged[-1] if merged else None
+        last: Any = merged[-1] if merged else None
         if _pure_if(child) and _pure_if(last) and structural_equal(child.condition, last.condition):
             both = tirx.SeqStmt([last.then_case, child.then_case])
             merged[-1] = tirx.IfThenElse(child.condition, both, None)

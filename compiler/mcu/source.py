@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.resources import files
 
 import jinja2
@@ -15,6 +16,7 @@ from tinytailor.compiler.mcu.comments import comment_text
 from tinytailor.compiler.mcu.kernel import POINTER_BYTES, Kernel, print_kernel
 from tinytailor.compiler.memory import MemoryPlan, plan, scratch_name
 from tinytailor.compiler.ops.base import HasKernel
+from tinytailor.compiler.places import computing
 
 # Of every emitted C file.
 MACROS = """\
@@ -40,7 +42,7 @@ _PER_LINE = {"int8": 20, "int16": 12, "int32": 8}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """A graph with its kernels by node name (none for reshapes) and its memory plan."""
+    """A graph with its kernels by node name (none for views) and its memory plan."""
 
     name: str
     graph: Graph
@@ -66,10 +68,11 @@ def lower_node(graph: Graph, node: Node, isa: str, symbol: str) -> Kernel:
 
 def layer_symbols(graph: Graph, name: str) -> dict[str, str]:
     """Name of each node that runs -> its C function."""
+    running = {node.name for node in computing(graph)}
     return {
         node.name: f"{name}_{index:02d}_{node.op.kind}"
         for index, node in enumerate(graph.nodes)
-        if not node.is_view
+        if node.name in running
     }
 
 
@@ -79,7 +82,7 @@ def lower_graph(graph: Graph, isa: str, name: str) -> Network:
     kernels = {
         node.name: lower_node(graph, node, isa, symbols[node.name])
         for node in graph.nodes
-        if not node.is_view
+        if node.name in symbols
     }
     scratch = {node: kernel.scratch_bytes for node, kernel in kernels.items()}
     overlap = {node: kernel.overlap for node, kernel in kernels.items()}
@@ -103,16 +106,19 @@ def share_code(
     return result
 
 
+@lru_cache
 def environment() -> jinja2.Environment:
     """Templates of this package; an undefined name is an error."""
     folder = files("tinytailor.compiler.mcu") / "templates"
-    return jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(str(folder)),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    templates.filters["comment"] = comment_text
+    return templates
 
 
 def content(array: np.ndarray) -> Array:
@@ -236,11 +242,11 @@ def pointers(network: Network) -> dict[str, str]:
     graph = network.graph
     roles = border_names(graph)
     result = {}
-    for tensor, home in network.plan.place.items():
-        if home in roles:
-            result[tensor] = roles[home]
+    for tensor, at in network.plan.place.items():
+        if at.home in roles:
+            result[tensor] = f"{roles[at.home]} + {at.offset}" if at.offset else roles[at.home]
         else:
-            offset = network.plan.offsets[home]
+            offset = network.plan.offsets[at.home] + at.offset
             result[tensor] = f"arena + {offset}" if offset else "arena"
     return result
 

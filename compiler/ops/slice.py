@@ -30,7 +30,7 @@ class Slice:
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
         fits = len(x) == len(self.begin) == len(self.size) and all(
-            0 <= begin and 1 <= size <= whole - begin
+            begin >= 0 and 1 <= size <= whole - begin
             for begin, size, whole in zip(self.begin, self.size, x, strict=True)
         )
         if not fits or self.size[0] != x[0]:

@@ -36,6 +36,14 @@ def test_ops_lists_what_the_compiler_registers_with_a_meaning(cli):
     from tinytailor.compiler.ops import OPERATORS
 
     listed = only_json(cli("ops", "--json").stdout)["operators"]
+    on_engine = only_json(cli("ops", "--target", "ultra96-v2", "--json").stdout)["operators"]
+    assert {row["name"]: bool(row["limits"]) for row in on_engine} == {
+        "conv2d": True,
+        "square_deform_dw": True,
+    }
+    on_board = only_json(cli("ops", "--target", "nucleo-g0b1re", "--json").stdout)["operators"]
+    assert on_board == listed
+    assert cli("ops", "--target", "nowhere").exit_code == 2
     assert {row["name"] for row in listed} == set(OPERATORS)
     assert all(len(row["meaning"]) > 20 for row in listed)
 
