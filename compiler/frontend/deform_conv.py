@@ -10,7 +10,7 @@ offset, the settings as integers, and the bias and mask where the node has them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,7 +77,7 @@ class Settings:
         return cls((sh, sw), (top, left, bottom, right), (dh, dw), groups, offsets, bias, mask)
 
 
-def opaque(inputs: Any, attributes: Mapping[str, Any]) -> Any:
+def opaque(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> list[Any]:
     """The call that stands for a node in Relax."""
     from tvm import relax
 
@@ -91,7 +91,8 @@ def opaque(inputs: Any, attributes: Mapping[str, Any]) -> Any:
     x_, w_, offset, *more = (item for item in inputs if item is not None)
     numbers = relax.const(settings.numbers(), "int64")
     result = relax.TensorType(shape=(1, weight[0], *size), dtype="float32")
-    return relax.op.call_dps_packed(NAME, relax.Tuple([x_, w_, offset, numbers, *more]), result)
+    fields = relax.Tuple([x_, w_, offset, numbers, *more])
+    return [relax.op.call_dps_packed(NAME, fields, result)]
 
 
 def deform_conv(call: Call, walk: Walk) -> Expression:
