@@ -15,6 +15,7 @@ import numpy as np
 
 from tinytailor.compiler.frontend import (
     conv_transpose,
+    deform_conv,
     elementwise,
     linear,
     moves,
@@ -205,6 +206,7 @@ MATCHES: dict[str, Callable[[Call, Walk], Value]] = {
     "relax.subtract": elementwise.subtract,
     "relax.multiply": elementwise.multiply,
     "relax.divide": pointwise.divide,
+    "relax.round": pointwise.unary(lambda real, _: np.rint(real)),
     "relax.sigmoid": pointwise.unary(pointwise.sigmoid),
     "relax.tanh": pointwise.unary(pointwise.tanh),
     "relax.exp": pointwise.unary(pointwise.exponential),
@@ -221,6 +223,7 @@ MATCHES: dict[str, Callable[[Call, Walk], Value]] = {
     "relax.nn.max_pool1d": pooling.max_pool,
     "relax.nn.max_pool2d": pooling.max_pool,
     "relax.nn.softmax": elementwise.softmax,
+    deform_conv.NAME: deform_conv.deform_conv,
     selection.NAME: selection.take,
     square_deform.NAME: square_deform.square_deform_dw,
 }

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.frontend import selection
+from tinytailor.compiler.frontend import deform_conv, selection
 
 Attributes = Mapping[str, Any]
 
@@ -172,9 +172,29 @@ def nearest(size: int, count: int, scale: float, coordinates: str, rounding: str
 
 
 Conversion = Callable[[Sequence[Any], Attributes], list[Any]]
+
+
+def gemm(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """alpha A B + beta C; alpha goes to B and beta to C, which are constants."""
+    from tvm import relax
+
+    def scaled(item: Any, name: str) -> Any:
+        factor = float(attributes.get(name, 1.0))
+        return item if factor == 1 else relax.op.multiply(item, relax.const(factor, "float32"))
+
+    a, b = inputs[:2]
+    a = relax.op.permute_dims(a, [1, 0]) if attributes.get("transA", 0) else a
+    b = relax.op.permute_dims(b, [1, 0]) if attributes.get("transB", 0) else b
+    y = relax.op.matmul(a, scaled(b, "alpha"))
+    c = inputs[2] if len(inputs) > 2 else None
+    return [y if c is None else relax.op.add(y, scaled(c, "beta"))]
+
+
 CONVERSIONS: dict[str, Conversion] = {
+    "DeformConv": deform_conv.opaque,
     "Expand": expand,
     "Gather": gather,
+    "Gemm": gemm,
     "Resize": resize,
     "Slice": slice_,
     "Split": split,

@@ -20,6 +20,7 @@ from tinytailor.compiler.ops import (
     Concat,
     Conv2d,
     ConvTranspose2d,
+    DeformConv2d,
     Dense,
     DepthwiseConv2d,
     GroupedConv2d,
@@ -46,6 +47,10 @@ class Example:
 
     def graph(self, isa: str) -> Graph:
         return example_graph(make_key(self.op, self.shapes, isa))
+
+
+def _deformed(h: int, w: int, c: int, *offset: int) -> tuple[Shape, ...]:
+    return ((1, h, w, c), (1, *offset))
 
 
 def _map(h: int, w: int, c: int) -> tuple[Shape, ...]:
@@ -149,6 +154,18 @@ EXAMPLES = (
     Example("affine_rows", Affine((1, 4, 1, 1)), _map(4, 3, 7)),
     Example("affine_row", Affine((1, 10)), ((1, 10),)),
     Example("add_constant_row", AddConstant.from_key({}), ((1, 10),)),
+    Example("deform", DeformConv2d(5, (3, 3), padding=(1, 1, 1, 1)), _deformed(6, 5, 8, 6, 5, 18)),
+    Example(
+        "deform_groups",
+        DeformConv2d(6, (3, 2), (2, 1), (1, 0, 1, 1), (1, 2), groups=2, offset_groups=2),
+        _deformed(7, 6, 4, 4, 5, 24),
+    ),
+    Example(
+        "deform_depthwise",
+        DeformConv2d(6, (3, 3), padding=(1, 1, 1, 1), groups=6, offset_groups=3),
+        _deformed(5, 5, 6, 5, 5, 54),
+    ),
+    Example("deform_one_tap", DeformConv2d(4, (1, 1)), _deformed(5, 4, 3, 5, 4, 2)),
     Example("square_deform", SquareDeformDW(), _map(9, 11, 8)),
     Example("square_deform_odd_channels", SquareDeformDW(), _map(6, 5, 3)),
     Example("reshape_copied", Reshape((1, 60)), _map(4, 3, 5)),
