@@ -48,6 +48,16 @@ class Weights:
     def rows(self) -> np.ndarray:
         return self.integers.reshape(len(self.integers), -1)
 
+    def times(self, gain: np.ndarray | None) -> Weights:
+        """With each output channel multiplied, as a batch normalization behind the layer does."""
+        if gain is None:
+            return self
+        sign = np.where(gain < 0, -1, 1).reshape(-1, *(1 for _ in self.integers.shape[1:]))
+        integers = self.integers * sign
+        if integers.max() > 127:
+            raise Declined("its weights hold -128, and a normalization behind it negates them")
+        return Weights(integers, (self.scale * np.abs(gain)).astype(np.float32))
+
 
 def weights(constant: Constant, axes: tuple[int, ...]) -> Weights:
     """A quantized constant transposed by ``axes``, which put the output channel first."""
@@ -139,16 +149,16 @@ def convolution(call: Call, walk: Walk) -> Expression:
     def finish(fused: Fused) -> Finished:
         return convolved(source, layer, groups, (stride, padding, dilation), fused)
 
-    device = map_shape(call.shape, layout)
-    return Expression(
-        call.shape, map_order(call.shape, layout), device, finish, bias_axis=layout.index("C")
-    )
+    device, order = map_shape(call.shape, layout), map_order(call.shape, layout)
+    axis = layout.index("C")
+    return Expression(call.shape, order, device, finish, bias_axis=axis, takes_gain=True)
 
 
 def convolved(
     source: Tensor, layer: Weights, groups: int, places: tuple[Pair, Padding, Pair], fused: Fused
 ) -> Finished:
     """The operator of (stride, padding, dilation) for weights (O, KH, KW, C / groups)."""
+    layer = layer.times(fused.gain)
     requant, constants = requantized(source, layer, fused)
     channels, (out_channels, kh, kw, _) = source.shape[3], layer.integers.shape
     common = ((kh, kw), *places, source.zero_point, requant)
@@ -199,9 +209,11 @@ def dense(call: Call, walk: Walk) -> Expression:
     out_features = len(layer.scale)
 
     def finish(fused: Fused) -> Finished:
-        requant, constants = requantized(source, layer, fused)
-        weight = layer.integers.astype(np.int8)
+        scaled = layer.times(fused.gain)
+        requant, constants = requantized(source, scaled, fused)
+        weight = scaled.integers.astype(np.int8)
         return Dense(out_features, requant), (source.name,), {"weight": weight, **constants}
 
     axis = len(call.shape) - 1
-    return Expression(call.shape, row_major(call.shape), (1, out_features), finish, bias_axis=axis)
+    order, device = row_major(call.shape), (1, out_features)
+    return Expression(call.shape, order, device, finish, bias_axis=axis, takes_gain=True)
