@@ -9,14 +9,16 @@ not as it should be.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from math import floor
 from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.frontend import selection
+from tinytailor.compiler.frontend import extremum, selection
 
 Attributes = Mapping[str, Any]
+Conversion = Callable[[Sequence[Any], Attributes], list[Any]]
 
 
 def shape_of(expression: Any) -> tuple[int, ...]:
@@ -187,11 +189,43 @@ def batch_normalization(inputs: Sequence[Any], attributes: Attributes) -> list[A
     return [relax.op.add(relax.op.multiply(inputs[0], factor), constant)]
 
 
-Conversion = Callable[[Sequence[Any], Attributes], list[Any]]
+def extreme(name: str) -> Conversion:
+    """Max and Min of any number of inputs, two by two."""
+
+    def convert(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+        from tvm import relax
+
+        return [reduce(getattr(relax.op, name), inputs)]
+
+    return convert
+
+
+def prelu(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    from tvm import relax
+
+    x, slope = inputs
+    return [relax.op.call_dps_packed(extremum.PRELU, relax.Tuple([x, slope]), x.ty)]
+
+
+def celu(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)"""
+    from tvm import relax
+
+    alpha, one = (relax.const(np.float32(n)) for n in (attributes.get("alpha", 1.0), 1.0))
+    zero = relax.const(np.float32(0))
+    grown = relax.op.exp(relax.op.divide(inputs[0], alpha))
+    below = relax.op.minimum(relax.op.multiply(alpha, relax.op.subtract(grown, one)), zero)
+    return [relax.op.add(relax.op.maximum(inputs[0], zero), below)]
+
+
 CONVERSIONS: dict[str, Conversion] = {
     "BatchNormalization": batch_normalization,
+    "Celu": celu,
     "Expand": expand,
     "Gather": gather,
+    "Max": extreme("maximum"),
+    "Min": extreme("minimum"),
+    "PRelu": prelu,
     "Resize": resize,
     "Slice": slice_,
     "Split": split,
