@@ -64,20 +64,31 @@ IMPORTED = {
     "Transpose",
     "Unsqueeze",
     *onnx_operators.CONVERSIONS,
+    *(
+        "Abs",
+        "Ceil",
+        "Cos",
+        "Erf",
+        "Exp",
+        "Floor",
+        "Gelu",
+        "Log",
+        "Mish",
+        "Neg",
+        "Pow",
+        "Reciprocal",
+    ),
+    *("Round", "Selu", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "ThresholdedRelu"),
     "DepthToSpace",
     "SpaceToDepth",
 }
 STATIC = "quantize statically, with calibration data"
 CHANNELS_LAST = ("tinytailor.layout", "channels last")  # what the metadata of a model may say
 FIXED = "export the model with a fixed batch of 1 and constant shapes"
-SMOOTH = "use Relu or a clipped Relu"
 HINTS = {
     "ConvInteger": STATIC,
     "MatMulInteger": STATIC,
     "DynamicQuantizeLinear": STATIC,
-    "Erf": SMOOTH,
-    "Gelu": SMOOTH,
-    "BatchNormalization": "fold it into the convolution before it, before quantizing",
     "Shape": FIXED,
 }
 QUANTIZE_FIRST = (
