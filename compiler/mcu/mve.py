@@ -222,9 +222,7 @@ def _register_window(name: str, function: str, kernel: Pair, lanes: int) -> None
         sb = T.int32()
         tb = T.int32()
         A = T.match_buffer(pa, (kh, kw, lanes), "int8", strides=[sa, ta, 1], offset_factor=1)
-        B = T.match_buffer(
-            pb, (1, kh, kw, lanes), "int8", strides=[rb, sb, tb, 1], offset_factor=1
-        )
+        B = T.match_buffer(pb, (1, kh, kw, lanes), "int8", strides=[rb, sb, tb, 1], offset_factor=1)
         C = T.match_buffer(pc, (1, 1, lanes), "int32", offset_factor=1)
         with T.sblock("root"):
             T.reads(C[0, 0, 0:lanes], A[0:kh, 0:kw, 0:lanes], B[0, 0:kh, 0:kw, 0:lanes])

@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 _ARGUMENTS = ("x0", "weight", "bias", "multiplier", "y")
 
 
-def lower_conv2d(
-    op: Conv2d, shape: Shape, constants: Mapping[str, np.ndarray]
-) -> TirKernel | None:
+def lower_conv2d(op: Conv2d, shape: Shape, constants: Mapping[str, np.ndarray]) -> TirKernel | None:
     """None for a single product: loops of one turn leave nothing to match."""
     _, oh, ow, oc = op.output_shape(shape)
     depth = op.kernel[0] * op.kernel[1] * shape[3]
@@ -44,7 +42,7 @@ def lower_conv2d(
         "bias": np.pad(constants["bias"], (0, more)),
         "multiplier": np.pad(constants["multiplier"], (0, more)),
     }
-    direct = op.kernel == (1, 1) and not any(op.padding)
+    direct = _reads_in_place(op, shape)
     schedule = _conv2d_computation(op, shape, packed, depth, direct)
     product = schedule.get_sblock("acc")
     *_, pixel, channel = schedule.get_loops(schedule.get_sblock("y"))
@@ -60,6 +58,18 @@ def lower_conv2d(
         blocks.append(_requantize(schedule, mve.CHANNELS, op.requant))
     overlap = {0: _conv2d_overlap(op, shape, direct)}
     return TirKernel(schedule.mod["main"], _ARGUMENTS, packed, tuple(blocks), overlap)
+
+
+def _reads_in_place(op: Conv2d, shape: Shape) -> bool:
+    """Whether pixels are read where they lie, not gathered.
+
+    Not where a gathered pixel could be overwritten at once, with the output right over the input:
+    reading in place keeps them a pixel apart, which adds up over a chain of layers.
+    """
+    _, oh, ow, _ = op.output_shape(shape)
+    if op.kernel != (1, 1) or any(op.padding):
+        return False
+    return oh * ow == 1 or _conv2d_overlap(op, shape, direct=False) > 0
 
 
 def _conv2d_computation(
