@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tinytailor.cli.options import Json, TargetName
+from tinytailor.cli.options import CalibrationFile, Json, TargetName
 from tinytailor.cli.output import Result, command, note
+from tinytailor.cli.report import Section, draw
 from tinytailor.targets.errors import InputError
 
 SUFFIXES = (".onnx", ".tflite")
@@ -18,33 +19,78 @@ SUFFIXES = (".onnx", ".tflite")
 
 @command
 def run(
-    model: Annotated[Path, typer.Argument(help="Quantized model: .onnx (QDQ) or .tflite (int8).")],
+    model: Annotated[Path, typer.Argument(help="Model: .onnx or .tflite, quantized or float.")],
     target: TargetName,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the project.")],
     name: Annotated[str, typer.Option(help="Prefix of the C functions: a C identifier.")] = "model",
+    calibration: CalibrationFile = None,
+    why: Annotated[
+        bool, typer.Option("--why", help="What each pass changed, and why it left the rest alone.")
+    ] = False,
+    dump: Annotated[
+        Path | None, typer.Option(help="Folder for the graph after each pass, as text.")
+    ] = None,
     as_json: Json = False,
 ) -> Result:
-    """Compile a quantized model into a project of plain C (or HLS C++) for a target."""
-    manifest = compile_file(model, target, out, name)
-    return Result(manifest, lambda console: show(console, manifest, out))
+    """Compile a model into a project of plain C (or HLS C++) for a target."""
+    manifest = compile_file(model, target, out, name, calibration, dump)
+
+    def draw_all(console: Console) -> None:
+        if why:
+            draw(console, [passes_section(manifest["passes"])])
+        show(console, manifest, out)
+
+    return Result(manifest, draw_all)
 
 
-def compile_file(model: Path, target_name: str, out: Path, name: str) -> dict[str, Any]:
+def compile_file(
+    model: Path,
+    target_name: str,
+    out: Path,
+    name: str,
+    calibration: Path | None = None,
+    dump: Path | None = None,
+) -> dict[str, Any]:
     """The manifest of the new project; what needs no compiler is checked first."""
+    from tinytailor.cli.inputs import load_arrays
     from tinytailor.compiler import compile_model, load_model
+    from tinytailor.compiler.passes import check_dump
     from tinytailor.compiler.project import check_name, check_output, sha256_of
     from tinytailor.targets import load_target
 
     target = load_target(target_name)
     check_name(name)
     check_output(out)
+    check_model(model)
+    if dump is not None:
+        check_dump(dump)
+    samples = None if calibration is None else load_arrays(calibration)
+    note(f"reading {model}" if samples is None else f"reading and quantizing {model}")
+    graph = load_model(model, samples)
+    return compile_model(
+        graph, target, out, name, model_sha256=sha256_of(model), dump=dump, on_step=note
+    )
+
+
+def check_model(model: Path) -> None:
     if model.suffix not in SUFFIXES:
         raise InputError(f"{model}: unknown kind of model; expected {' or '.join(SUFFIXES)}")
     if not model.is_file():
         raise InputError(f"cannot read model {model}: there is no such file")
-    note(f"reading {model}")
-    graph = load_model(model)
-    return compile_model(graph, target, out, name, model_sha256=sha256_of(model), on_step=note)
+
+
+def passes_section(passes: list[dict[str, Any]]) -> Section:
+    """One row a note; passes that matched nothing have a row of their own."""
+    rows = []
+    for stage in passes:
+        before = (stage["name"], str(stage["nodes"]))
+        notes = [
+            (n["node"], "changed" if n["changed"] else "left", n["text"]) for n in stage["notes"]
+        ]
+        for note_row in notes or [("", "", "nothing to do" if stage["name"] != "import" else "")]:
+            rows.append((*before, *note_row))
+            before = ("", "")
+    return Section("Passes", ("pass", "nodes", "node", "", "what, or why not"), rows, text=True)
 
 
 def _time(manifest: dict[str, Any]) -> str:

@@ -2,8 +2,9 @@
 """Which arrays of an .npz a model reads: inputs, labels, expected outputs.
 
 Inputs are (N, *shape) where shape is the model's input without its leading 1; axes of length 1 may
-be missing. int8 arrays are taken as they are, float arrays are quantized with the input's scale and
-zero point as the ONNX operator QuantizeLinear does: round half to even of x / scale in float32.
+be missing. A model with several inputs reads the arrays of their names. int8 arrays are taken as
+they are, float arrays are quantized with the input's scale and zero point as the ONNX operator
+QuantizeLinear does: round half to even of x / scale in float32.
 """
 
 from __future__ import annotations
@@ -23,17 +24,23 @@ LABEL_NAMES = ("y", "labels", "label")
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """``x`` int8 (N, *input shape without its leading 1), the name of its array, labels (N,)."""
+    """``batches``: int8 (N, *shape without its leading 1), one an input of the model; the ``names``
+    of their arrays; labels (N,)."""
 
-    x: np.ndarray
-    name: str
+    batches: tuple[np.ndarray, ...]
+    names: tuple[str, ...]
     quantized: bool
     labels: np.ndarray | None = None
     expected: np.ndarray | None = None
 
     def accuracy(self, outputs: np.ndarray) -> float:
-        """Share of rows whose largest output, the first of equal ones, is at the label."""
-        return float(np.mean(outputs.reshape(len(outputs), -1).argmax(axis=1) == self.labels))
+        """Share of rows whose largest output, the first of equal ones, is at the label.
+
+        Outputs wider than int8 are classes already.
+        """
+        rows = outputs.reshape(len(outputs), -1)
+        found = rows.argmax(axis=1) if outputs.dtype == np.int8 else rows[:, 0]
+        return float(np.mean(found == self.labels))
 
     def compare(self, outputs: np.ndarray) -> dict[str, int]:
         """How many rows and elements differ from the expected outputs, and by how much at most."""
@@ -58,15 +65,35 @@ def load_inputs(
     expect: str | None = None,
 ) -> Inputs:
     """``model_inputs`` is the manifest's list; errors name the arrays and their shapes."""
-    if len(model_inputs) != 1:
-        raise InputError(
-            f"the project has {len(model_inputs)} inputs; --inputs reads models with one"
-        )
-    model_input = model_inputs[0]
     arrays = load_arrays(path)
+    if len(model_inputs) == 1:
+        names = (_choose(path, arrays, tuple(model_inputs[0]["shape"][1:]), name),)
+    else:
+        names = _named(path, arrays, model_inputs, name)
+    batches = [
+        _batch(path, arrays[chosen], chosen, model_input)
+        for chosen, model_input in zip(names, model_inputs, strict=True)
+    ]
+    count = len(batches[0])
+    if any(len(batch) != count for batch in batches):
+        raise InputError(
+            f"{path}: the inputs need equally many rows, got "
+            + ", ".join(f"{len(b)} of {n}" for b, n in zip(batches, names, strict=True))
+        )
+    quantized = any(arrays[chosen].dtype.kind == "f" for chosen in names)
+    labels = next((arrays[label] for label in LABEL_NAMES if label in arrays), None)
+    if labels is not None and (labels.shape != (count,) or labels.dtype.kind not in "iu"):
+        raise InputError(
+            f"{path}: labels are {_text(labels)}, expected one whole number for each of the "
+            f"{count} rows of {names[0]}"
+        )
+    expected = _expected(path, arrays, expect, count)
+    return Inputs(tuple(batches), names, quantized, labels, expected)
+
+
+def _batch(path: Path, x: np.ndarray, chosen: str, model_input: Mapping[str, Any]) -> np.ndarray:
+    """The rows of one array as int8, in the shape the model reads."""
     shape = tuple(model_input["shape"][1:])
-    chosen = _choose(path, arrays, shape, name)
-    x = arrays[chosen]
     if not _fits(x, shape):
         raise InputError(
             f"{path}: array {chosen} is {_text(x)}, the model reads int8 or float {_rows(shape)}"
@@ -74,16 +101,9 @@ def load_inputs(
     rows = x.reshape(-1, *shape)
     if not len(rows):
         raise InputError(f"{path}: array {chosen} has no rows")
-    quantized = x.dtype.kind == "f"
-    if quantized:
+    if x.dtype.kind == "f":
         rows = quantize(rows, model_input, f"{path}: array {chosen}")
-    labels = next((arrays[label] for label in LABEL_NAMES if label in arrays), None)
-    if labels is not None and (labels.shape != (len(rows),) or labels.dtype.kind not in "iu"):
-        raise InputError(
-            f"{path}: labels are {_text(labels)}, expected one whole number for each of the "
-            f"{len(rows)} rows of {chosen}"
-        )
-    return Inputs(rows, chosen, quantized, labels, _expected(path, arrays, expect, len(rows)))
+    return rows
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -107,6 +127,23 @@ def quantize(x: np.ndarray, model_input: Mapping[str, Any], where: str) -> np.nd
         raise InputError(f"{where} holds NaN or infinity, first in row {row}")
     scaled = np.rint(x.astype(np.float32) / np.float32(model_input["scale"]))
     return np.clip(scaled + model_input["zero_point"], -128, 127).astype(np.int8)
+
+
+def _named(
+    path: Path,
+    arrays: Mapping[str, np.ndarray],
+    model_inputs: Sequence[Mapping[str, Any]],
+    name: str | None,
+) -> tuple[str, ...]:
+    """The arrays of a model with several inputs, which have the names of the inputs."""
+    names = tuple(str(model_input["name"]) for model_input in model_inputs)
+    missing = [wanted for wanted in names if wanted not in arrays]
+    if name is not None or missing:
+        raise InputError(
+            f"{path}: the model has {len(names)} inputs and reads the arrays {', '.join(names)}; "
+            + (f"it has {_list(arrays)}" if missing else "leave --input-name out")
+        )
+    return names
 
 
 def _choose(

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -15,25 +16,37 @@ from tinytailor.cli.output import Result, command
 
 
 @command
-def run(as_json: Json = False) -> Result:
+def run(
+    target: Annotated[
+        str | None,
+        typer.Option("--target", "-t", help="Only those that run on this target, with its limits."),
+    ] = None,
+    as_json: Json = False,
+) -> Result:
     """List the integer operators that the compiler lowers, and what each computes."""
+    from tinytailor.compiler import operators_of
     from tinytailor.compiler.ops import OPERATORS
+    from tinytailor.targets import load_target
 
+    limits = dict.fromkeys(OPERATORS, "") if target is None else operators_of(load_target(target))
     rows: list[dict[str, Any]] = []
-    for kind, operator in OPERATORS.items():
+    for kind, limit in limits.items():
+        operator = OPERATORS[kind]
         module = inspect.getmodule(operator)
         rows.append(
             {
                 "name": kind,
                 "meaning": first_paragraph(module.__doc__ if module else ""),
+                "limits": limit,
                 "attributes": [field.name for field in dataclasses.fields(cast(Any, operator))],
             }
         )
 
     def show(console: Console) -> None:
-        table = Table("operator", "meaning")
+        table = Table("operator", "meaning", *(["limits"] if any(limits.values()) else []))
         for row in rows:
-            table.add_row(row["name"], row["meaning"])
+            cells = (row["name"], row["meaning"], row["limits"])
+            table.add_row(*cells[: len(table.columns)])
         console.print(table)
 
     return Result({"operators": rows}, show)

@@ -21,6 +21,10 @@ InputsFile = Annotated[
     Path | None,
     typer.Option("--inputs", help=".npz of inputs, int8 or float (quantized); else random ones."),
 ]
+CalibrationFile = Annotated[
+    Path | None,
+    typer.Option("--calibration", help=".npz of real float inputs, to quantize a float model."),
+]
 InputName = Annotated[str | None, typer.Option(help="Array of the .npz that holds the inputs.")]
 SpaceName = Annotated[str, typer.Option("--space", help="Search space.")]
 DataName = Annotated[

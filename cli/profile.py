@@ -28,8 +28,8 @@ def run(
     from tinytailor.compiler.project import read_manifest
 
     manifest = read_manifest(project)
-    x = None
+    batches = None
     if inputs is not None:
-        x = load_inputs(inputs, manifest["inputs"], name=input_name).x
-    values = profile(project, on, x)
+        batches = load_inputs(inputs, manifest["inputs"], name=input_name).batches
+    values = profile(project, on, batches)
     return Result(values, lambda console: draw(console, sections(values)))

@@ -63,11 +63,12 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A title, and a table of text; the first column is left-aligned, the others right."""
+    """A title, and a table; the first column is left-aligned, the others right unless ``text``."""
 
     title: str
     columns: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
+    text: bool = False
 
 
 def sections(report: dict[str, Any]) -> list[Section]:
@@ -174,7 +175,7 @@ def draw(console: Console, parts: Sequence[Section]) -> None:
     for part in parts:
         table = Table(title=part.title, title_justify="left", box=None, pad_edge=False)
         for index, column in enumerate(part.columns):
-            text_only = len(part.columns) == 2
+            text_only = part.text or len(part.columns) == 2
             table.add_column(column, justify="left" if index == 0 or text_only else "right")
         for row in part.rows:
             table.add_row(*row)

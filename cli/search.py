@@ -135,7 +135,7 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
         "accuracy": {"float": result.float_accuracy, "integer": result.quantized_accuracy},
         "verification": checks,
         "predicted": result.cost,
-        "profile": profile(project, "emulator", inputs.x[:1]),
+        "profile": profile(project, "emulator", inputs.batches[0][:1]),
         "architecture": result.architecture,
         "trials": result.trials,
         "preprocessing": result.preprocessing,

@@ -55,11 +55,13 @@ def verify_project(project: Path, on: str | None, given: Inputs | None) -> dict[
     """What compiler.verify found, with accuracy and differences from expected outputs."""
     from tinytailor.compiler import verify
 
-    rows = "random inputs" if given is None else f"{len(given.x)} inputs (array {given.name})"
+    rows = "random inputs"
+    if given is not None:
+        rows = f"{len(given.batches[0])} inputs (array {', '.join(given.names)})"
     if given is not None and given.quantized:
         rows += ", quantized from float"
     note(f"running {rows} on {on}" if on else f"running {rows}")
-    found = verify(project, on, None if given is None else given.x)
+    found = verify(project, on, None if given is None else given.batches)
     (outputs, *_) = found.pop("outputs")
     if given is not None and given.labels is not None:
         found["accuracy"] = given.accuracy(outputs)

@@ -8,7 +8,7 @@ mcu, fpga    the back ends
 api          compile, verify, profile
 """
 
-from tinytailor.compiler.api import compile_model, load_model, profile, verify
+from tinytailor.compiler.api import compile_model, load_model, operators_of, profile, verify
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, Node, Tensor
 from tinytailor.compiler.opkey import OpKey, example_graph, key_of, make_key
@@ -26,6 +26,7 @@ __all__ = [
     "key_of",
     "load_model",
     "make_key",
+    "operators_of",
     "plan_memory",
     "profile",
     "verify",

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import numpy as np
 
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, check
+from tinytailor.compiler.ops import OPERATORS
+from tinytailor.compiler.passes import PIPELINE, optimize, require_equal, write_stages
 from tinytailor.compiler.project import (
     GRAPH,
     TARGET,
@@ -30,11 +32,16 @@ def _silent(_: str) -> None:
     """The progress of a caller that does not show any."""
 
 
-def load_model(path: Path | str) -> Graph:
-    """The integer graph of a quantized .onnx (QDQ) or .tflite (int8) file."""
+def load_model(
+    path: Path | str, calibration: Mapping[str, np.ndarray] | np.ndarray | None = None
+) -> Graph:
+    """The integer graph of a .onnx or .tflite file; a float one is quantized with ``calibration``.
+
+    ``calibration``: real inputs, float (N, *shape without its leading 1), by input name or alone.
+    """
     from tinytailor.compiler.frontend import load_model as load
 
-    return load(Path(path))
+    return load(Path(path), calibration=calibration)
 
 
 def compile_model(
@@ -44,15 +51,24 @@ def compile_model(
     name: str,
     *,
     model_sha256: str,
+    dump: Path | None = None,
     on_step: Progress = _silent,
 ) -> dict[str, Any]:
     """Emit the project of ``graph`` for ``target`` into ``out_dir``; returns its manifest.
 
-    The folder appears whole or not at all. Microcontroller code is built, run on the emulator and
-    compared with the integer graph before it is handed out.
+    The folder appears whole or not at all. Microcontroller code is that of the optimized graph, and
+    is built, run on the emulator and compared with it before it is handed out. ``dump``: a folder
+    for the graph after each pass, as text.
     """
     check(graph)
     check_name(name)
+    on_step("optimizing the graph")
+    # The engine of an FPGA runs fixed chains of layers; its back end wants them as they came.
+    optimized, report = optimize(graph, pipeline=PIPELINE if isinstance(target, Board) else ())
+    require_equal(graph, optimized)
+    if dump is not None:
+        write_stages(report, dump)
+    graph = optimized
     with new_project(out_dir) as folder:
         if isinstance(target, Board):
             from tinytailor.compiler.mcu import backend
@@ -65,10 +81,20 @@ def compile_model(
 
             on_step("writing the HLS project")
             manifest = fpga.emit(graph, target, folder, name, model_sha256=model_sha256)
+        manifest["passes"] = report.to_json()
         save_graph(graph, folder / GRAPH)
         (folder / TARGET).write_text(target.definition, "utf-8")
         write_manifest(folder, manifest)
     return manifest
+
+
+def operators_of(target: Board | Fpga) -> dict[str, str]:
+    """Kind of each operator that runs on ``target`` -> its limits there, "" for none."""
+    if isinstance(target, Fpga):
+        from tinytailor.compiler import fpga
+
+        return dict(fpga.OPERATORS)
+    return {kind: "" for kind, operator in OPERATORS.items() if hasattr(operator, "lower")}
 
 
 def load_project(folder: Path) -> tuple[dict[str, Any], Graph, Board | Fpga]:
@@ -156,5 +182,7 @@ def profile(
 
     batches = [array[:1] for array in _batches(graph, inputs, count=1)]
     toolchain = cross_toolchain()
-    measured = backend.measure(folder, graph, manifest["name"], target, toolchain, batches, on)
+    codes = {layer["name"]: layer["code"] for layer in manifest["layers"]}
+    name = manifest["name"]
+    measured = backend.measure(folder, graph, name, target, toolchain, batches, codes, on)
     return {**manifest, **measured}

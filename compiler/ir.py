@@ -57,11 +57,6 @@ class Node:
     def constant_bytes(self) -> int:
         return sum(array.nbytes for array in self.constants.values())
 
-    @property
-    def is_view(self) -> bool:
-        """Whether the output is the input's memory under another shape: nothing runs."""
-        return self.op.kind == "reshape"
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:

@@ -8,7 +8,9 @@ operator that works from front to back overwrites only what it has read already.
 its ``overlap`` distance, is declared by the kernel. For a 3x3 convolution it is about one row, so
 two maps take the memory of one map and a row.
 
-    offsets by first fit, buffers in several orders, the smallest result kept
+    places.py    which tensors lie in which home, the inputs of a joined map side by side
+    here         buffers, what may lie over what, a lower bound
+    packing.py   offsets
 
 Graph inputs and outputs are the caller's and take no arena. The plan is exact: the emitted arena is
 ``arena_bytes``, and no code adds to it.
@@ -16,27 +18,32 @@ Graph inputs and outputs are the caller's and take no arena. The plan is exact: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import networkx as nx
-import numpy as np
+from itertools import combinations
 
 from tinytailor.compiler.ir import Graph
-from tinytailor.targets.errors import InputError
+from tinytailor.compiler.packing import Block, Intervals, aligned, pack
+from tinytailor.compiler.places import Place, places
 
 ALIGNMENT = 8
-SHUFFLES = 200  # random orders tried where no fixed one reaches the lower bound
+MOST_SOURCES = 6  # inputs of one node that the lower bound tries all ways of laying over
 
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """``bytes`` needed from node ``first`` to node ``last``, both included."""
+    """``bytes`` needed from node ``first`` to node ``last``, both included.
+
+    It lies ``start`` bytes into its ``home``, beside other buffers where the home is a joined map.
+    """
 
     name: str
     bytes: int
     first: int
     last: int
+    home: str
+    start: int = 0
 
     def meets(self, other: Buffer) -> bool:
         return self.first <= other.last and other.first <= self.last
@@ -44,18 +51,24 @@ class Buffer:
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """``place`` maps a tensor to its buffer, or to the graph input or output whose memory it is.
+    """``place`` maps a tensor to its home and its offset in it; a home is in ``offsets``, or it is
+    the graph input or output whose memory it is.
 
     ``overlaps``: (input buffer, output buffer) -> how much before the input the output must start,
-    if they overlap at all.
+    if they overlap at all. ``optimal``: no plan of these buffers is smaller.
     """
 
     arena_bytes: int
     lower_bound_bytes: int
+    optimal: bool
     buffers: tuple[Buffer, ...]
     offsets: Mapping[str, int]
-    place: Mapping[str, str]
+    place: Mapping[str, Place]
     overlaps: Mapping[tuple[str, str], int]
+
+    def start(self, buffer: Buffer) -> int:
+        """Where ``buffer`` starts in the arena."""
+        return self.offsets[buffer.home] + buffer.start
 
 
 def scratch_name(node: str) -> str:
@@ -66,172 +79,172 @@ def plan(
     graph: Graph,
     scratch_bytes: Mapping[str, int],
     overlap: Mapping[str, Mapping[int, int]],
+    alignment: int = ALIGNMENT,
 ) -> MemoryPlan:
     """Place all tensors of ``graph``; both mappings go by node name."""
-    place = _places(graph)
+    place = places(graph).of
     buffers = _buffers(graph, place, scratch_bytes)
     overlaps = _overlaps(graph, place, buffers, overlap)
-    meetings = _interference(buffers, overlaps)
-    bound = _lower_bound(buffers, overlaps, len(graph.nodes))
-    best, best_bytes = dict.fromkeys((b.name for b in buffers), 0), 0
-    for attempt, order in enumerate(_orders(buffers)):
-        offsets = _first_fit(order, meetings)
-        size = max((offsets[b.name] + _aligned(b.bytes) for b in buffers), default=0)
-        if attempt == 0 or size < best_bytes:
-            best, best_bytes = offsets, size
-        if best_bytes <= bound:
-            break
-    return MemoryPlan(best_bytes, bound, buffers, best, place, overlaps)
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def _last_reads(graph: Graph) -> dict[str, int]:
-    """Tensor -> index of the last node that reads it; a graph output is read after the last."""
-    last = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
-    return last | dict.fromkeys(graph.outputs, len(graph.nodes))
-
-
-def _places(graph: Graph) -> dict[str, str]:
-    """Tensor -> the name of the memory it lives in: its own, or that of what it is a reshape of."""
-    external = {*graph.inputs, *graph.outputs}
-    place = {name: name for name in graph.inputs}
-    for node in graph.nodes:
-        place[node.output] = node.output
-        if not node.is_view:
-            continue
-        source = place[node.inputs[0]]
-        if node.output not in external:
-            place[node.output] = source
-        elif source in external:
-            raise InputError(
-                f"graph {graph.name}: output {node.output} is only a reshape of {source}; "
-                "there is nothing to compile between them"
-            )
-        else:  # what was written to the buffer goes to the output directly
-            place.update({t: node.output for t, home in place.items() if home == source})
-    return place
+    bound = lower_bound(buffers, overlaps, alignment)
+    packing = pack(_blocks(buffers), forbidden(buffers, overlaps), alignment, bound)
+    return MemoryPlan(
+        packing.size, bound, packing.optimal, buffers, packing.offsets, place, overlaps
+    )
 
 
 def _buffers(
-    graph: Graph, place: Mapping[str, str], scratch_bytes: Mapping[str, int]
+    graph: Graph, place: Mapping[str, Place], scratch_bytes: Mapping[str, int]
 ) -> tuple[Buffer, ...]:
-    external = {*graph.inputs, *graph.outputs}
-    last = _last_reads(graph)
-    lives: dict[str, Buffer] = {}
+    """One per tensor that a node writes, and scratch; borders of the graph are not the arena's."""
+    views, borders = places(graph).views, {*graph.inputs, *graph.outputs}
+    reads = _reads(graph, place)
+    found = []
     for i, node in enumerate(graph.nodes):
-        home, size = place[node.output], graph.tensors[node.output].bytes
-        if home not in external:
-            old = lives.get(home, Buffer(home, size, i, i))
-            end = max(old.last, last.get(node.output, i))
-            lives[home] = Buffer(home, size, old.first, end)
+        if node.name in views:
+            continue
+        at, size = place[node.output], graph.tensors[node.output].bytes
+        if at.home not in borders:
+            last = max(
+                (when for when, low, high in reads[at.home] if _meet(at.offset, size, low, high)),
+                default=i,
+            )
+            found.append(Buffer(node.output, size, i, max(i, last), at.home, at.offset))
         if scratch_bytes.get(node.name):
             name = scratch_name(node.name)
-            lives[name] = Buffer(name, scratch_bytes[node.name], i, i)
-    return tuple(lives.values())
+            found.append(Buffer(name, scratch_bytes[node.name], i, i, name))
+    return tuple(found)
+
+
+def _reads(graph: Graph, place: Mapping[str, Place]) -> dict[str, list[tuple[int, int, int]]]:
+    """Home -> (node, first byte, byte behind) of every read in it."""
+    views = places(graph).views
+    reads: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
+    for i, node in enumerate(graph.nodes):
+        if node.name in views:
+            continue
+        for name in node.inputs:
+            at = place[name]
+            reads[at.home].append((i, at.offset, at.offset + graph.tensors[name].bytes))
+    return reads
+
+
+def _meet(start: int, size: int, low: int, high: int) -> bool:
+    return start < high and low < start + size
 
 
 def _overlaps(
     graph: Graph,
-    place: Mapping[str, str],
+    place: Mapping[str, Place],
     buffers: Sequence[Buffer],
     overlap: Mapping[str, Mapping[int, int]],
 ) -> dict[tuple[str, str], int]:
-    """The pairs that may lie over each other: they meet at one node only, which allows it."""
+    """The pairs that may lie over each other: they meet at one node only, which allows it.
+
+    The distance is declared for the tensor that the node reads; the buffer may start before it, and
+    so much less is then asked of the buffer, or behind it, as a part of it.
+    """
     known = {b.name: b for b in buffers}
+    homes: dict[str, list[Buffer]] = defaultdict(list)
+    for buffer in buffers:
+        homes[buffer.home].append(buffer)
     pairs = {}
     for i, node in enumerate(graph.nodes):
-        homes = [place[name] for name in node.inputs]
-        output = known.get(place[node.output])
+        output = known.get(node.output)
+        if output is None:
+            continue
+        spans = [(place[t], graph.tensors[t].bytes) for t in node.inputs]
         for index, distance in overlap.get(node.name, {}).items():
-            source = known.get(homes[index])
-            if source is None or output is None or source is output:
-                continue
-            if source.last == i == output.first and homes.count(source.name) == 1:
-                pairs[source.name, output.name] = _aligned(distance)
+            at, size = spans[index]
+            for source in homes.get(at.home, ()):
+                readers = sum(
+                    p.home == source.home
+                    and _meet(source.start, source.bytes, p.offset, p.offset + n)
+                    for p, n in spans
+                )
+                touched = _meet(source.start, source.bytes, at.offset, at.offset + size)
+                dies = source.last == i == output.first and source.first < i
+                if touched and dies and readers == 1 and source.home != output.home:
+                    pairs[source.name, output.name] = distance + source.start - at.offset
     return pairs
 
 
-def _interference(buffers: Sequence[Buffer], overlaps: Mapping[tuple[str, str], int]) -> nx.DiGraph:
-    """Edges both ways between buffers alive at one node.
-
-    With ``other`` at s, ``one`` collides at the offsets between s - before and s + after.
-    """
-    meetings = nx.DiGraph()
-    meetings.add_nodes_from(b.name for b in buffers)
-    sizes = {b.name: _aligned(b.bytes) for b in buffers}
-    for i, a in enumerate(buffers):
-        for b in buffers[:i]:
-            if not a.meets(b):
-                continue
-            for one, other in ((a.name, b.name), (b.name, a.name)):
-                meetings.add_edge(
-                    one,
-                    other,
-                    before=overlaps.get((other, one), sizes[one]),
-                    after=overlaps.get((one, other), sizes[other]),
-                )
-    return meetings
-
-
-def _first_fit(order: Iterable[Buffer], meetings: nx.DiGraph) -> dict[str, int]:
-    """Each buffer at the lowest offset where it collides with none of those placed before."""
-    offsets: dict[str, int] = {}
-    for buffer in order:
-        taken = sorted(
-            (offsets[other] - edge["before"], offsets[other] + edge["after"])
-            for _, other, edge in meetings.out_edges(buffer.name, data=True)
-            if other in offsets
+def _blocks(buffers: Sequence[Buffer]) -> list[Block]:
+    """The buffers of each home as one block."""
+    homes: dict[str, list[Buffer]] = defaultdict(list)
+    for buffer in buffers:
+        homes[buffer.home].append(buffer)
+    return [
+        Block(
+            home,
+            max(b.start + b.bytes for b in inside),
+            min(b.first for b in inside),
+            max(b.last for b in inside),
         )
-        offset = 0
-        for low, high in taken:
-            if offset <= low:
-                continue
-            offset = max(offset, high)
-        offsets[buffer.name] = offset
-    return offsets
+        for home, inside in homes.items()
+    ]
 
 
-def _lower_bound(
-    buffers: Sequence[Buffer], overlaps: Mapping[tuple[str, str], int], nodes: int
+def forbidden(
+    buffers: Sequence[Buffer], overlaps: Mapping[tuple[str, str], int]
+) -> dict[str, dict[str, Intervals]]:
+    """home -> other home -> where the offset of the first less that of the second must not be."""
+    pairs: dict[str, dict[str, list[tuple[int, int]]]] = {
+        b.home: defaultdict(list) for b in buffers
+    }
+    for a, b in combinations(buffers, 2):
+        if a.home == b.home or not a.meets(b):
+            continue
+        # a at distance x from b collides for -a.bytes < x < b.bytes, less where one may lie over.
+        low, high = -a.bytes, b.bytes
+        if (a.name, b.name) in overlaps:  # the input a is clear of b from the distance on
+            high = min(high, overlaps[a.name, b.name])
+        elif (b.name, a.name) in overlaps:
+            low = max(low, -overlaps[b.name, a.name])
+        shift = b.start - a.start
+        if low < high:
+            pairs[a.home][b.home].append((low + shift, high + shift))
+            pairs[b.home][a.home].append((-high - shift, -low - shift))
+    return {
+        home: {other: tuple(sorted(set(found))) for other, found in around.items()}
+        for home, around in pairs.items()
+    }
+
+
+def lower_bound(
+    buffers: Sequence[Buffer], overlaps: Mapping[tuple[str, str], int], alignment: int
 ) -> int:
-    """What no placement can go below: the buffers alive at a node, laid over where they may be.
-
-    Where several inputs may lie under one output, all of them are taken to cost nothing.
-    """
+    """What no placement can go below: the buffers alive at a node, laid over where they may be."""
+    shared = {(b.home) for a, b in combinations(buffers, 2) if a.home == b.home}
+    sizes = {b.name: b.bytes if b.home in shared else aligned(b.bytes, alignment) for b in buffers}
     bound = 0
-    for i in range(nodes):
-        alive = {b.name: _aligned(b.bytes) for b in buffers if b.first <= i <= b.last}
+    for i in sorted({b.first for b in buffers}):
+        alive = [b.name for b in buffers if b.first <= i <= b.last]
         saved = 0
-        for output in {y for _, y in overlaps}:
-            inputs = [(x, d) for (x, y), d in overlaps.items() if y == output and x in alive]
-            if output in alive and inputs:
-                apart = alive[output] + sum(alive[x] for x, _ in inputs)
-                together = max(alive[output], *(alive[x] + d for x, d in inputs))
-                saved += max(0, apart - together)
-        bound = max(bound, sum(alive.values()) - saved)
-    return bound
+        for output in alive:
+            sources = [
+                (sizes[x], max(0, overlaps[x, output])) for x in alive if (x, output) in overlaps
+            ]
+            if sources:
+                apart = sizes[output] + sum(size for size, _ in sources)
+                saved += apart - _least_union(sizes[output], sources)
+        bound = max(bound, sum(sizes[name] for name in alive) - saved)
+    return aligned(bound, alignment)
 
 
-def _orders(buffers: Sequence[Buffer]) -> Iterable[list[Buffer]]:
-    """Orders of placing: backwards in time, by size, by life; then seeded shuffles by size."""
-    for key in _KEYS:
-        yield sorted(buffers, key=key)
-    rng = np.random.default_rng(0)
-    spread = sum(b.bytes for b in buffers) / max(1, len(buffers))
-    for _ in range(SHUFFLES):
-        noise = dict(zip(buffers, rng.normal(0, spread, len(buffers)), strict=True))
-        yield sorted(buffers, key=lambda b, noise=noise: (-b.bytes + noise[b], b.name))  # type: ignore[misc]
+def _least_union(output: int, sources: Sequence[tuple[int, int]]) -> int:
+    """Least memory of an output and of inputs (size, distance) that it may lie over.
 
-
-# Each order is good for some shape of network; names break ties.
-_KEYS: tuple[Callable[[Buffer], tuple[object, ...]], ...] = (
-    lambda b: (-b.last, -b.bytes, b.name),
-    lambda b: (-b.bytes, -b.last, b.name),
-    lambda b: (-b.bytes, b.first, b.name),
-    lambda b: (-b.bytes * (b.last - b.first + 1), b.first, b.name),
-    lambda b: (-(b.last - b.first), -b.bytes, b.name),
-    lambda b: (b.first, -b.bytes, b.name),
-)
+    Inputs that it lies over start at their distance or later and do not overlap each other, so they
+    end no earlier than jobs with these release times on one machine; the others lie apart.
+    """
+    if len(sources) > MOST_SOURCES:
+        return max(output, sum(size for size, _ in sources))
+    least = output + sum(size for size, _ in sources)
+    for chosen in range(1, 1 << len(sources)):
+        under = [source for k, source in enumerate(sources) if chosen >> k & 1]
+        apart = sum(size for k, (size, _) in enumerate(sources) if not chosen >> k & 1)
+        end = 0
+        for size, distance in sorted(under, key=lambda source: source[1]):
+            end = max(end, distance) + size
+        least = min(least, max(output, end) + apart)
+    return least

@@ -76,6 +76,9 @@ def example_constants(op: Operator, shapes: tuple[Shape, ...], seed: int) -> dic
     for role, (shape, dtype) in op.constant_shapes(*shapes).items():
         if dtype == "int8":
             constants[role] = rng.integers(-127, 128, shape).astype(np.int8)
+        elif role.startswith("index"):  # places along that axis of the first input
+            places = rng.integers(0, shapes[0][int(role.removeprefix("index"))], shape)
+            constants[role] = places.astype(dtype)
         elif "multiplier" in role:
             constants[role] = multipliers(rng.uniform(0.0005, 0.005, shape).astype(np.float32))[0]
         elif "bias" in role:

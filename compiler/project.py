@@ -67,8 +67,15 @@ def _is_ours(folder: Path) -> bool:
 @contextmanager
 def new_project(folder: Path) -> Iterator[Path]:
     """An empty folder that becomes ``folder`` when the block ends well, and vanishes otherwise."""
-    folder = folder.resolve()
     check_output(folder)
+    with new_folder(folder) as temporary:
+        yield temporary
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """As ``new_project``, in place of whatever ``folder`` holds."""
+    folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.memory import MemoryPlan, plan
 from tinytailor.compiler.opkey import OpKey, example_graph, key_of
+from tinytailor.compiler.places import computing
 
 
 @lru_cache(maxsize=65536)
@@ -27,8 +28,7 @@ def _kernel_sizes(key: OpKey) -> tuple[int, int, Mapping[int, int]]:
 
 def plan_memory(graph: Graph, isa: str) -> MemoryPlan:
     """The arena plan of the C that ``graph`` compiles to, to the byte."""
-    nodes = [node for node in graph.nodes if not node.is_view]
-    sizes = {node.name: _kernel_sizes(key_of(node, graph, isa)) for node in nodes}
+    sizes = {n.name: _kernel_sizes(key_of(n, graph, isa)) for n in computing(graph)}
     scratch = {name: size[0] for name, size in sizes.items()}
     overlap = {name: size[2] for name, size in sizes.items()}
     return plan(graph, scratch, overlap)
@@ -36,5 +36,4 @@ def plan_memory(graph: Graph, isa: str) -> MemoryPlan:
 
 def constant_bytes(graph: Graph, isa: str) -> int:
     """Bytes of constants in flash, as packed by the kernels."""
-    nodes = [node for node in graph.nodes if not node.is_view]
-    return sum(_kernel_sizes(key_of(node, graph, isa))[1] for node in nodes)
+    return sum(_kernel_sizes(key_of(node, graph, isa))[1] for node in computing(graph))

@@ -3,17 +3,20 @@
 
 cycles = glue(base + n * per_node) + sum over nodes of the board model of the node's counts
 RAM    = arena + input + output + static data + stack,   arena exact (compiler.plan_memory)
-flash  = image of an empty network + n * node + constants + code of each node + shared functions
+flash  = image of an empty network + n * node + constants + code of each key + shared functions
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tinytailor.compiler import constant_bytes, plan_memory
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.opkey import key_of
+from tinytailor.compiler.passes import optimize
+from tinytailor.compiler.places import computing
 from tinytailor.latency_tables.glue import aligned
 from tinytailor.latency_tables.records import Measurement
 from tinytailor.latency_tables.table import LatencyTable
@@ -62,8 +65,12 @@ class Cost:
         return {**{name: getattr(self, name) for name in numbers}, "layers": layers}
 
 
-def network_cost(graph: Graph, table: LatencyTable, board: Board) -> Cost:
-    """The cost of ``graph`` on ``board``; InputError names the command if the table lacks a row."""
+def network_cost(graph: Graph, table: LatencyTable, board: Board, *, weights: bool = True) -> Cost:
+    """The cost of ``graph`` as it is compiled for ``board``.
+
+    ``weights=False`` if its constants are placeholders: then what only their values decide, such as
+    channels that could go, is left as it is. InputError names the command if the table lacks a row.
+    """
     header, isa = table.header, str(board.core.isa)
     if (header.target, header.core, header.clock_hz) != (
         board.name,
@@ -74,13 +81,14 @@ def network_cost(graph: Graph, table: LatencyTable, board: Board) -> Cost:
             f"{table.path} was measured for {header.target} ({header.core}, {header.clock_hz} Hz), "
             f"not for {board.name} ({board.core.name}, {board.clock_hz} Hz)"
         )
-    computing = [node for node in graph.nodes if not node.is_view]
-    rows = [table[key_of(node, graph, isa)] for node in computing]
+    graph, _ = optimize(graph, weights=weights)
+    running = computing(graph)
+    rows = [table[key_of(node, graph, isa)] for node in running]
     glue = header.glue
     glue_work = glue.base + glue.per_node.times(len(rows))
     glue_cycles = glue_work.glue_cycles(board.latency)
     nodes = tuple(
-        _node_cost(node.name, row, board) for node, row in zip(computing, rows, strict=True)
+        _node_cost(node.name, row, board) for node, row in zip(running, rows, strict=True)
     )
     cycles = glue_cycles + sum(node.cycles for node in nodes)
     arena = plan_memory(graph, isa).arena_bytes
@@ -88,7 +96,7 @@ def network_cost(graph: Graph, table: LatencyTable, board: Board) -> Cost:
     # A called function's frame may start 8 bytes lower than it did alone: stacks are 8-aligned.
     stack = aligned(glue.stack_bytes + max((row.stack_bytes for row in rows), default=0)) + 8
     library = {name: size for row in rows for name, size in row.library.items()}
-    code = sum(row.code_bytes for row in rows) + sum(library.values())
+    code = _code_bytes(rows) + sum(library.values())
     return Cost(
         latency_ms=cycles / board.clock_hz * 1e3,
         cycles=cycles,
@@ -103,6 +111,13 @@ def network_cost(graph: Graph, table: LatencyTable, board: Board) -> Cost:
         per_node=nodes,
         provenance=provenance(table, board),
     )
+
+
+def _code_bytes(rows: Sequence[Measurement]) -> int:
+    """Layers of one key share their code if constants are all that tells them apart."""
+    shared = {row.key: row.code_bytes for row in rows if row.entry_bytes}
+    alone = sum(row.code_bytes for row in rows if not row.entry_bytes)
+    return sum(shared.values()) + alone + sum(row.entry_bytes for row in rows)
 
 
 def _node_cost(name: str, row: Measurement, board: Board) -> NodeCost:

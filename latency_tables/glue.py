@@ -76,8 +76,10 @@ def _measure(graph: Graph, board: Board, toolchain: Toolchain) -> _Rest:
         image = project.build(folder, graph.name, board, toolchain, folder, "emulator")
         x = np.zeros(SHAPE, np.int8)
         results, _ = project.invoke(image, graph, graph.name, board, [x], count=True)
-    layers = source.layer_symbols(graph, graph.name).values()
-    code = sum(image.sizes.symbols[symbol][1] for symbol in layers)
+    functions = {
+        name for kernel in network.kernels.values() for name in (kernel.symbol, kernel.code)
+    }
+    code = sum(image.sizes.symbols[function][1] for function in functions)
     library = sum(library_functions(image.sizes, board, own=f"{graph.name}_").values())
     border = sum(aligned(graph.tensors[name].bytes) for name in (*graph.inputs, *graph.outputs))
     return _Rest(

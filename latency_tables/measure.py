@@ -194,6 +194,7 @@ def _measure_together(
             scratch_bytes=kernel.scratch_bytes,
             constant_bytes=kernel.constant_bytes,
             code_bytes=kernel.code_bytes,
+            entry_bytes=kernel.entry_bytes,
             library={
                 name: size
                 for name, size in library.items()

@@ -177,7 +177,8 @@ class Measurement(_Record):
 
     Counts are the mean over the repeats, rounded; ``spread_cycles`` is the largest minus the
     smallest ``core_cycles`` (0 where no branch depends on data). ``cycles`` is the board's latency
-    model applied to the counts when measured. ``code_bytes`` is the operator's own function,
+    model applied to the counts when measured. ``code_bytes`` is the operator's own code, which a
+    network holds once for all layers of this key, ``entry_bytes`` what each such layer adds, and
     ``library`` the shared functions it calls, with their bytes. ``stack_bytes`` is the deepest use.
     """
 
@@ -190,6 +191,7 @@ class Measurement(_Record):
     scratch_bytes: int
     constant_bytes: int
     code_bytes: int
+    entry_bytes: int
     library: dict[str, int]
     stack_bytes: int
     repeats: int

@@ -4,7 +4,7 @@
 The file is JSON lines in UTF-8, object keys sorted. The first line is the header, each further line
 one operator configuration:
 
-    {"check": "5b0c…", "format": "tinytailor-latency-table", "header": {…}, "version": 1}
+    {"check": "5b0c…", "format": "tinytailor-latency-table", "header": {…}, "version": 2}
     {"check": "91fe…", "row": {"key": {…}, "instructions": 63012, "cycles": 81234.5, …}}
     {"check": "0c77…", "error": {"key": {…}, "message": "…"}}
 
@@ -36,7 +36,7 @@ from tinytailor.latency_tables.records import Header, Measurement
 from tinytailor.targets.errors import InputError
 
 FORMAT = "tinytailor-latency-table"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,13 +72,14 @@ class TableCosts:
         row = self.table[key]
         cycles = row.work.operator_cycles(self.board.latency, row.constant_bytes)
         milliseconds = cycles / self.board.clock_hz * 1e3
-        return OperatorCost(milliseconds, row.scratch_bytes, row.constant_bytes + row.code_bytes)
+        flash = row.constant_bytes + row.code_bytes + row.entry_bytes
+        return OperatorCost(milliseconds, row.scratch_bytes, flash)
 
     def whole(self, topology: Topology) -> Cost:
         """The full record of ``network_cost``, provenance and nodes included."""
         if topology not in self._networks:
             graph = placeholder_graph(topology)
-            self._networks[topology] = network_cost(graph, self.table, self.board)
+            self._networks[topology] = network_cost(graph, self.table, self.board, weights=False)
         return self._networks[topology]
 
     def network(self, topology: Topology) -> NetworkCost:

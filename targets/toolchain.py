@@ -26,7 +26,7 @@ from tinytailor.targets.errors import InputError, ToolError
 from tinytailor.targets.firmware import RUNTIME, linker_script, startup_source
 
 CROSS_GCC = "arm-none-eabi-gcc"
-_COMMON = ("-std=gnu11", "-O2", "-ffunction-sections", "-fdata-sections", "-fno-common")
+_COMMON = ("-std=c99", "-O2", "-ffunction-sections", "-fdata-sections", "-fno-common")
 # zig instruments undefined behaviour and keeps frame pointers and unwind tables unless told not to
 _ZIG = (
     "-fno-sanitize=undefined",

@@ -13,7 +13,16 @@ from tinytailor.compiler.fpga.csim import (
     run_csim,
     verify_csim,
 )
-from tinytailor.compiler.fpga.limits import check
+from tinytailor.compiler.fpga.limits import OPERATORS, check
 from tinytailor.compiler.fpga.project import emit
 
-__all__ = ["CsimReport", "check", "check_weights", "emit", "interpret", "run_csim", "verify_csim"]
+__all__ = [
+    "OPERATORS",
+    "CsimReport",
+    "check",
+    "check_weights",
+    "emit",
+    "interpret",
+    "run_csim",
+    "verify_csim",
+]

@@ -21,6 +21,11 @@ from tinytailor.targets.fpga import Fpga
 ACC_LIMIT = 2**23 - 1
 MAX_SHIFT = 8
 MAX_ITERATIONS = 2**31 - 1  # loop counters are 32 bits wide
+# What the engine runs, and within which limits; ``check`` says them of a node.
+OPERATORS = {
+    Conv2d.kind: "1x1, stride 1, no padding, weights of 4 bits",
+    SquareDeformDW.kind: "weights of 4 bits, a row within the line buffer",
+}
 
 
 def check(graph: Graph, fpga: Fpga) -> None:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Model files to the integer graph.
 
-    model.onnx (QDQ)   --onnx.py--+
-                                  +--> Relax --bindings.py--> calls --walk.py, match.py--> Graph
-    model.tflite (int8) -tflite.py+
+    model.onnx (QDQ, QOperator) --onnx.py--+
+                                           +--> Relax --bindings.py--> calls --walk.py--> Graph
+    model.tflite (int8) -------tflite.py---+
+
+A float model is quantized first, with samples of its inputs (compiler/quantize).
 
 TVM imports the file; everything it leaves as real arithmetic between dequantize and quantize is
 matched and turned into integers by a plain walk. Nothing falls back to float: what has no integer
@@ -12,6 +14,7 @@ form is listed in one InputError.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +27,20 @@ SUFFIXES = (".onnx", ".tflite")
 MAX_BYTES = 1 << 30
 
 
-def load_model(path: str | Path, name: str | None = None) -> Graph:
-    """The integer graph of a quantized .onnx (QDQ) or .tflite file.
+def load_model(
+    path: str | Path,
+    name: str | None = None,
+    *,
+    calibration: Mapping[str, np.ndarray] | np.ndarray | None = None,
+) -> Graph:
+    """The integer graph of a .onnx or .tflite file.
 
-    ``name`` names the graph, else the file does. Maps are NHWC: a model with (1, C, H, W) inputs
-    takes (1, H, W, C), one with (1, C, T) series takes (1, T, 1, C). Tensors are int8: where the
-    model uses uint8, integers and zero points are 128 less.
+    A float model needs ``calibration``: real inputs, float (N, *shape without its leading 1), by
+    input name, or one array. ``name`` names the graph, else the file does. Maps are NHWC: a model
+    with (1, C, H, W) inputs takes (1, H, W, C), one with (1, C, T) series takes (1, T, 1, C). Maps
+    of four axes come out channels-last too, all else in the order of the model, and inputs that
+    the model only reshapes and transposes at first are taken in its order. Tensors are int8: where
+    the model uses uint8, integers and zero points are 128 less.
     Raises InputError for a file that cannot be read, or listing all operators without integer form.
     """
     from tinytailor.compiler.frontend.walk import Walk
@@ -39,6 +50,10 @@ def load_model(path: str | Path, name: str | None = None) -> Graph:
     if suffix not in SUFFIXES:
         raise InputError(f"{path}: expected a model file ending in {' or '.join(SUFFIXES)}")
     data = read_file(path)
+    if calibration is not None:
+        from tinytailor.compiler.quantize import quantize_model
+
+        data, suffix = quantize_model(data, calibration, path=path), ".onnx"
     graph_name = name or identifier(path.stem, "model")
     # Damaged files hold numbers that are not finite; whatever matters is checked where it is used.
     with np.errstate(all="ignore"):

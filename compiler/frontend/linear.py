@@ -10,24 +10,27 @@ The bias is folded in int64; it and the accumulator's bound 128 * sum|w| + |bias
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
 from tinytailor.compiler.frontend.bindings import Call
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.values import (
+    Activation,
     Constant,
     Expression,
     Finished,
     Fused,
     map_order,
     map_shape,
-    row_major,
+    transposed,
 )
 from tinytailor.compiler.frontend.walk import Walk
-from tinytailor.compiler.ir import Tensor
-from tinytailor.compiler.ops import Conv2d, Dense, DepthwiseConv2d
+from tinytailor.compiler.ir import Shape, Tensor
+from tinytailor.compiler.ops import Conv2d, Dense, DepthwiseConv2d, GroupedConv2d, Operator
+from tinytailor.compiler.ops.geometry import NO_PADDING, Padding, Pair
 from tinytailor.compiler.quantization import Requant, effective_scale, multipliers
 from tinytailor.targets.errors import InputError
 
@@ -114,7 +117,7 @@ def accumulator_bias(x: Tensor, layer: Weights, fused: Fused) -> np.ndarray:
 
 
 def convolution(call: Call, walk: Walk) -> Expression:
-    """conv2d and conv1d, plain or depthwise; a series is a map of width 1."""
+    """conv2d and conv1d, plain, depthwise or in groups; a series is a map of width 1."""
     x = walk.activation(call.arguments[0])
     constant = walk.constant(call.arguments[1], "weight")
     attributes = call.attributes
@@ -124,34 +127,42 @@ def convolution(call: Call, walk: Walk) -> Expression:
     channels = source.shape[3]
     letters = {letter: place for place, letter in enumerate(kernel_layout)}
     out_channels = call.shape[layout.index("C")]
-    depthwise = groups == channels == out_channels and channels > 1
-    if groups != 1 and not depthwise:
+    if groups < 1 or channels % groups or out_channels % groups:
         raise Declined(
-            f"{groups} groups for {channels} input and {out_channels} output channels: only groups "
-            "1, or as many groups as channels with one output each (depthwise), are supported"
+            f"{groups} groups do not divide {channels} input and {out_channels} output channels"
         )
     axes = tuple(letters[letter] for letter in kernel_layout if letter in "HW")
     first, last = ("O", "I") if letters_size(constant, letters, "O") == out_channels else ("I", "O")
     layer = weights(constant, (letters[first], *axes, letters[last]))
     if len(axes) == 1:
         layer = Weights(layer.integers[:, :, None, :], layer.scale)
-    kernel = (layer.integers.shape[1], layer.integers.shape[2])
     stride, dilation, padding = window(attributes, len(axes))
 
     def finish(fused: Fused) -> Finished:
-        requant, constants = requantized(source, layer, fused)
-        common = (kernel, stride, padding, dilation, source.zero_point, requant)
-        stored = layer.integers.astype(np.int8)
-        if depthwise:
-            stored = np.ascontiguousarray(stored[..., 0].transpose(1, 2, 0))
-            return DepthwiseConv2d(*common), (source.name,), {"weight": stored, **constants}
-        op = Conv2d(out_channels, *common)
-        return op, (source.name,), {"weight": np.ascontiguousarray(stored), **constants}
+        return convolved(source, layer, groups, (stride, padding, dilation), fused)
 
     device = map_shape(call.shape, layout)
     return Expression(
         call.shape, map_order(call.shape, layout), device, finish, bias_axis=layout.index("C")
     )
+
+
+def convolved(
+    source: Tensor, layer: Weights, groups: int, places: tuple[Pair, Padding, Pair], fused: Fused
+) -> Finished:
+    """The operator of (stride, padding, dilation) for weights (O, KH, KW, C / groups)."""
+    requant, constants = requantized(source, layer, fused)
+    channels, (out_channels, kh, kw, _) = source.shape[3], layer.integers.shape
+    common = ((kh, kw), *places, source.zero_point, requant)
+    stored = layer.integers.astype(np.int8)
+    op: Operator
+    if groups == channels == out_channels and channels > 1:
+        stored, op = stored[..., 0].transpose(1, 2, 0), DepthwiseConv2d(*common)
+    elif groups > 1:
+        op = GroupedConv2d(out_channels, groups, *common)
+    else:
+        op = Conv2d(out_channels, *common)
+    return op, (source.name,), {"weight": np.ascontiguousarray(stored), **constants}
 
 
 def letters_size(constant: Constant, letters: Mapping[str, int], letter: str) -> int:
@@ -175,24 +186,68 @@ def window(
 
 
 def dense(call: Call, walk: Walk) -> Expression:
-    """matmul by a constant (features, out_features); its columns follow the memory's order."""
+    """matmul by a constant matrix on either side: each row of features becomes one of outputs."""
+    if isinstance(walk.argument(call.arguments[0]), Constant):  # W x = (x^T W^T)^T
+        matrix = walk.constant(call.arguments[0], "weight")
+        x = walk.activation(call.arguments[1])
+        if len(x.shape) < 2 or len(matrix.shape) < 2:
+            raise Declined(f"a product of shapes {matrix.shape} and {x.shape}")
+        axes = (*range(len(x.shape) - 2), len(x.shape) - 1, len(x.shape) - 2)
+        turned = transposed(x, axes)
+        assert isinstance(turned, Activation)
+        shape = (*call.shape[:-2], call.shape[-1], call.shape[-2])
+        product = rows_product(walk, turned, as_matrix(matrix, x).each(np.transpose), shape)
+        result = transposed(product, axes)
+        assert isinstance(result, Expression)
+        return replace(result, bias_axis=len(shape) - 2)
     x = walk.activation(call.arguments[0])
-    constant = walk.constant(call.arguments[1], "weight")
-    features = x.order.size
-    if len(constant.shape) != 2 or constant.shape[0] != features:
-        raise Declined(
-            f"shapes {x.shape} and {constant.shape}: expected one row of features and a constant "
-            "matrix (features, out_features)"
-        )
-    layer = weights(constant, (1, 0))
-    layer = Weights(np.ascontiguousarray(layer.integers[:, x.order]), layer.scale)
-    source = walk.as_shape(x, (1, features))
-    out_features = len(layer.scale)
+    matrix = as_matrix(walk.constant(call.arguments[1], "weight"), x)
+    return rows_product(walk, x, matrix, call.shape)
+
+
+def as_matrix(constant: Constant, x: Activation) -> Constant:
+    """A constant without the leading axes of size 1 that broadcasting allows."""
+    if len(constant.shape) < 2 or prod(constant.shape[:-2]) != 1:
+        raise Declined(f"shapes {x.shape} and {constant.shape}: expected one constant matrix")
+    return constant.each(lambda array: array.reshape(constant.shape[-2:]))
+
+
+def rows_product(walk: Walk, x: Activation, matrix: Constant, shape: Shape) -> Expression:
+    """Rows (..., features) times a matrix (features, outputs); its columns follow the memory.
+
+    One row is a dense layer; several are the pixels of a 1x1 convolution.
+    """
+    features, outputs = matrix.shape
+    if x.shape[-1] != features:
+        raise Declined(f"shapes {x.shape} and {matrix.shape}: expected rows of {features} features")
+    rows = x.order.size // features
+    places = x.order.reshape(rows, features)
+    row, columns = places[:, :1] // features, places[0] % features
+    if not np.array_equal(places, row * features + columns):  # rows are spread over memory
+        walk.as_map(x, {3: "NWC", 4: "NHWC"}.get(len(x.shape), ""))
+        row, columns = np.arange(rows)[:, None], np.arange(features)
+    layer = weights(matrix, (1, 0))
+    layer = Weights(np.ascontiguousarray(layer.integers[:, columns]), layer.scale)
+    source = rows_of(walk, x, rows, features)
 
     def finish(fused: Fused) -> Finished:
         requant, constants = requantized(source, layer, fused)
         weight = layer.integers.astype(np.int8)
-        return Dense(out_features, requant), (source.name,), {"weight": weight, **constants}
+        if rows == 1:
+            return Dense(outputs, requant), (source.name,), {"weight": weight, **constants}
+        places = ((1, 1), (1, 1), NO_PADDING, (1, 1))
+        op = Conv2d(outputs, *places, source.zero_point, requant)
+        return op, (source.name,), {"weight": weight[:, None, None], **constants}
 
-    axis = len(call.shape) - 1
-    return Expression(call.shape, row_major(call.shape), (1, out_features), finish, bias_axis=axis)
+    order = (row * outputs + np.arange(outputs)).ravel()
+    device = (1, outputs) if rows == 1 else (*source.shape[:3], outputs)
+    return Expression(shape, order, device, finish, bias_axis=len(shape) - 1)
+
+
+def rows_of(walk: Walk, x: Activation, rows: int, features: int) -> Tensor:
+    """The tensor as one row, or as a map whose pixels are the rows."""
+    shape = walk.tensors[x.tensor].shape
+    if rows == 1:
+        return walk.as_shape(x, (1, features))
+    pixels = len(shape) == 4 and shape[3] == features
+    return walk.as_shape(x, shape if pixels else (1, rows, 1, features))

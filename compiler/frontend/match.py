@@ -14,11 +14,13 @@ from math import inf
 import numpy as np
 
 from tinytailor.compiler.frontend import (
+    conv_transpose,
     elementwise,
     linear,
     moves,
     pointwise,
     pooling,
+    selection,
     square_deform,
 )
 from tinytailor.compiler.frontend.bindings import Call
@@ -196,6 +198,8 @@ MATCHES: dict[str, Callable[[Call, Walk], Value]] = {
     "relax.astype": alias,
     "relax.nn.conv2d": linear.convolution,
     "relax.nn.conv1d": linear.convolution,
+    "relax.nn.conv2d_transpose": conv_transpose.transposed_convolution,
+    "relax.nn.conv1d_transpose": conv_transpose.transposed_convolution,
     "relax.matmul": linear.dense,
     "relax.add": elementwise.add,
     "relax.subtract": elementwise.subtract,
@@ -211,10 +215,12 @@ MATCHES: dict[str, Callable[[Call, Walk], Value]] = {
     "relax.concat": moves.concat,
     "relax.nn.pad": moves.pad,
     "relax.mean": pooling.mean,
+    "relax.max": pooling.maximum,
     "relax.nn.avg_pool1d": pooling.average_pool,
     "relax.nn.avg_pool2d": pooling.average_pool,
     "relax.nn.max_pool1d": pooling.max_pool,
     "relax.nn.max_pool2d": pooling.max_pool,
     "relax.nn.softmax": elementwise.softmax,
+    selection.NAME: selection.take,
     square_deform.NAME: square_deform.square_deform_dw,
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX files in QDQ form: checks with the file's own names, then TVM's Relax importer."""
+"""ONNX files: checks with the file's own names, QDQ form, then TVM's Relax importer."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinytailor.compiler.frontend import square_deform
+from tinytailor.compiler.frontend import onnx_operators, qoperator, square_deform
 from tinytailor.compiler.frontend.bindings import read
+from tinytailor.compiler.frontend.conv_transpose import resolve_output_shape
 from tinytailor.compiler.frontend.names import identifier
 from tinytailor.compiler.frontend.report import (
     Origin,
@@ -32,12 +33,14 @@ IMPORTED = {
     "Concat",
     "Constant",
     "Conv",
+    "ConvTranspose",
     "DequantizeLinear",
     "Div",
     "Elu",
     "Flatten",
     "Gemm",
     "GlobalAveragePool",
+    "GlobalMaxPool",
     "HardSigmoid",
     "HardSwish",
     "Identity",
@@ -47,6 +50,7 @@ IMPORTED = {
     "Mul",
     "Pad",
     "QuantizeLinear",
+    "ReduceMax",
     "ReduceMean",
     "Relu",
     "Reshape",
@@ -57,29 +61,28 @@ IMPORTED = {
     "Tanh",
     "Transpose",
     "Unsqueeze",
+    *onnx_operators.CONVERSIONS,
+    "DepthToSpace",
+    "SpaceToDepth",
 }
-QDQ = "export the model in QDQ form (onnxruntime.quantization.QuantFormat.QDQ)"
+STATIC = "quantize statically, with calibration data"
+CHANNELS_LAST = ("tinytailor.layout", "channels last")  # what the metadata of a model may say
 FIXED = "export the model with a fixed batch of 1 and constant shapes"
 SMOOTH = "use Relu or a clipped Relu"
 HINTS = {
-    "QLinearConv": QDQ,
-    "QLinearMatMul": QDQ,
-    "QLinearAdd": QDQ,
-    "QLinearGlobalAveragePool": QDQ,
-    "QGemm": QDQ,
-    "ConvInteger": QDQ,
-    "MatMulInteger": QDQ,
-    "DynamicQuantizeLinear": "quantize statically, with calibration data",
+    "ConvInteger": STATIC,
+    "MatMulInteger": STATIC,
+    "DynamicQuantizeLinear": STATIC,
     "Erf": SMOOTH,
     "Gelu": SMOOTH,
     "BatchNormalization": "fold it into the convolution before it, before quantizing",
     "Shape": FIXED,
-    "Gather": FIXED,
 }
 QUANTIZE_FIRST = (
-    "is not quantized: it has no QuantizeLinear; quantize it to int8 in QDQ form first, for "
-    "example with onnxruntime.quantization.quantize_static"
+    "is a float model: give samples of its inputs with --calibration X.npz (in Python: "
+    "load_model(path, calibration=...)), and it is quantized to int8"
 )
+WINDOWS = ("strides", "dilations", "kernel_shape", "pads", "output_padding", "output_shape")
 DAMAGED = "cannot be read as an ONNX model: it is damaged or not an ONNX file"
 
 
@@ -89,7 +92,11 @@ def import_onnx(data: bytes, path: Path, name: str) -> Imported:
         model = opened(data, path.parent)
         graph = model.graph
         check_quantized(graph, path.name)
+        qoperator.rewrite(model)
         unsupported = listed(model)
+        channels_last = any(
+            (item.key, item.value) == CHANNELS_LAST for item in model.metadata_props
+        )
         fix_batch(graph, path.name)
         widen_int4(graph, path.name)
         check_windows(graph, path.name)
@@ -101,7 +108,7 @@ def import_onnx(data: bytes, path: Path, name: str) -> Imported:
     found = [*unsupported, *more]
     if function is None:
         raise unsupported_error(found)
-    return Imported(name, read(function, origins), True, {}, found)
+    return Imported(name, read(function, origins), not channels_last, {}, found)
 
 
 def opened(data: bytes, folder: Path) -> Any:
@@ -116,10 +123,17 @@ def opened(data: bytes, folder: Path) -> Any:
 
 
 def check_quantized(graph: Any, file: str) -> None:
-    kinds = {node.op_type for node in graph.node}
-    quantized = {"QuantizeLinear", "DequantizeLinear", *(k for k in HINTS if HINTS[k] == QDQ)}
-    if not kinds & quantized:
+    if not is_quantized(graph):
         raise InputError(f"{file} {QUANTIZE_FIRST}")
+
+
+def is_quantized(graph: Any) -> bool:
+    """Whether any node computes with integers that stand for real numbers."""
+    kinds = {node.op_type for node in graph.node}
+    integer = {"QuantizeLinear", "DequantizeLinear", *(k for k in HINTS if HINTS[k] == STATIC)}
+    return bool(kinds & integer) or any(
+        (node.domain, node.op_type) in qoperator.REWRITES for node in graph.node
+    )
 
 
 def opset(model: Any, domain: str) -> int:
@@ -143,12 +157,16 @@ def origin_of(model: Any, node: Any) -> Origin:
     output = node.output[0] if node.output else ""
     kind, text = ("node", node.name) if node.name else ("output", output)
     label = identifier(node.name or output, node.op_type.lower())
-    return Origin(full_name(node), place(kind, text), f"(opset {opset(model, node.domain)})", label)
+    operator = qoperator.metadata(node, qoperator.OPERATOR) or full_name(node)
+    return Origin(operator, place(kind, text), f"(opset {opset(model, node.domain)})", label)
 
 
 def listed(model: Any) -> list[Unsupported]:
     return [
-        Unsupported(origin_of(model, node), HINTS.get(node.op_type, ""))
+        Unsupported(
+            origin_of(model, node),
+            qoperator.metadata(node, qoperator.REASON) or HINTS.get(node.op_type, ""),
+        )
         for node in model.graph.node
         if not supported(node)
     ]
@@ -201,8 +219,8 @@ def check_windows(graph: Any, file: str) -> None:
     """Strides and kernels must be positive: TVM divides by them in native code."""
     for node in graph.node:
         for attribute in node.attribute:
-            low = 0 if attribute.name == "pads" else 1
-            if attribute.name in ("strides", "dilations", "kernel_shape", "pads"):
+            low = 0 if attribute.name in ("pads", "output_padding") else 1
+            if attribute.name in WINDOWS:
                 values = list(attribute.ints)
             elif attribute.name == "group":
                 values = [attribute.i]
@@ -281,6 +299,11 @@ def named_importer(
             except Exception as error:
                 unsupported.append(Unsupported(origin, f"the importer says: {first_line(error)}"))
                 result = opaque(node, inputs)
+            if isinstance(result, list):
+                return relax.Tuple([self.named(part, label, origin) for part in result])
+            return self.named(result, label, origin)
+
+        def named(self, result: Any, label: str, origin: Origin) -> Any:
             if type(result).__name__ != "Call":
                 return result
             variable = self.bb.emit(result, label)
@@ -300,10 +323,21 @@ def named_importer(
                 return relax.op.nn.pad(inputs[0], *pad_widths(inputs, attrs))
             if node.op_type == "Conv":
                 resolve_auto_pad(inputs, attrs, inputs[1].ty.shape.values[2:])
+            if node.op_type == "Gemm" and attrs.get("alpha", 1.0) != 1.0:
+                alpha = relax.const(attrs.pop("alpha"), "float32")
+                inputs[1] = self.bb.emit(relax.op.multiply(inputs[1], alpha))  # a constant
+            if node.op_type == "ConvTranspose":
+                resolve_output_shape(inputs, attrs)
             if node.op_type in ("AveragePool", "MaxPool"):
                 if len(node.output) > 1:
                     raise ValueError("its second output, the indices, is not supported")
                 resolve_auto_pad(inputs, attrs, attrs["kernel_shape"])
+            conversion = onnx_operators.CONVERSIONS.get(node.op_type)
+            if conversion is not None:
+                parts = conversion(
+                    [None if i is None else self.bb.normalize(i) for i in inputs], attrs
+                )
+                return parts if len(parts) > 1 else parts[0]
             return super()._convert_operator(node.op_type, inputs, attrs, version)
 
     def opaque(node: Any, inputs: Any) -> Any:

@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Averages and maxima over windows of a map.
 
-An average whose output is quantized like its input is AveragePool2d. With another output scale it
-is a depthwise convolution with ones, s_w = 1 / window: the same mean with a single rounding.
+An average whose output is quantized like its input is AveragePool2d. With another output scale, or
+where the border counts, it is a depthwise convolution with ones, s_w = 1 / window: the same mean
+with a single rounding. If the border does not count, AveragePool2d has a multiplier per count.
+A maximum is taken first and changes its scale afterwards, by a table.
+
+ceil_mode adds a last window that is cut off: the map is padded on, right and below, to hold it.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tinytailor.compiler.frontend import pointwise
 from tinytailor.compiler.frontend.bindings import Call
 from tinytailor.compiler.frontend.linear import Weights, requantized, window
 from tinytailor.compiler.frontend.report import Declined
@@ -25,15 +30,57 @@ from tinytailor.compiler.frontend.values import (
     map_shape,
 )
 from tinytailor.compiler.frontend.walk import Walk, same_quantization
-from tinytailor.compiler.ir import Shape, Tensor
-from tinytailor.compiler.ops import AveragePool2d, DepthwiseConv2d, MaxPool2d
-from tinytailor.compiler.ops.geometry import NO_PADDING, Padding
-
-Pair = tuple[int, int]
+from tinytailor.compiler.ir import Node, Tensor
+from tinytailor.compiler.ops import AveragePool2d, DepthwiseConv2d, Lookup, MaxPool2d
+from tinytailor.compiler.ops.geometry import NO_PADDING, Padding, Pair
 
 
-def mean(call: Call, walk: Walk) -> Expression:
+@dataclass(frozen=True, slots=True, eq=False)
+class Pooling:
+    """A pooling call: its input as a map, its windows and the shapes of its result.
+
+    ``cut``: how much of the padding on the right and below only holds windows that are cut off.
+    """
+
+    x: Activation
+    source: Tensor
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+    padding: Padding
+    cut: Pair
+    placed: Expression
+
+
+def mean(call: Call, walk: Walk) -> Value:
     """GlobalAveragePool, ReduceMean: over the whole height and width."""
+    whole = whole_map(call, walk)
+    return pooled(call, walk, whole, averaged(whole, False))
+
+
+def maximum(call: Call, walk: Walk) -> Value:
+    """GlobalMaxPool, ReduceMax: over the whole height and width."""
+    whole = whole_map(call, walk)
+    return pooled(call, walk, whole, highest(call, walk, whole))
+
+
+def average_pool(call: Call, walk: Walk) -> Value:
+    windows = pooling(call, walk)
+    counted = bool(call.attributes["count_include_pad"]) and any(windows.padding)
+    if counted and any(windows.cut):
+        raise Declined(
+            "average pooling that counts its padding, with a last window that is cut off"
+        )
+    return pooled(call, walk, windows, averaged(windows, counted))
+
+
+def max_pool(call: Call, walk: Walk) -> Value:
+    windows = pooling(call, walk)
+    return pooled(call, walk, windows, highest(call, walk, windows))
+
+
+def whole_map(call: Call, walk: Walk) -> Pooling:
+    """One window over the whole map, for an operator with axes."""
     x = walk.activation(call.arguments[0])
     rank = len(x.shape)
     axes = {int(axis) % rank for axis in call.attributes["axis"] or range(rank)}
@@ -43,97 +90,104 @@ def mean(call: Call, walk: Walk) -> Expression:
         if len(layout) == rank and axes == {layout.index(a) for a in layout if a in "HW"}
     ]
     if not layouts:
-        raise Declined(f"mean of {x.shape} over axes {sorted(axes)}: expected height and width")
+        raise Declined(f"{x.shape} over axes {sorted(axes)}: expected height and width")
     source = walk.as_map(x, layouts[0])
     kernel = (source.shape[1], source.shape[2])
     channels = np.arange(source.shape[3])
-    device = (1, 1, 1, source.shape[3])
-    return averaged(source, kernel, (1, 1), Expression(call.shape, channels, device, no_finish))
+    placed = Expression(call.shape, channels, (1, 1, 1, source.shape[3]), no_finish)
+    return Pooling(x, source, kernel, (1, 1), (1, 1), NO_PADDING, (0, 0), placed)
 
 
-def average_pool(call: Call, walk: Walk) -> Value:
-    x, source, kernel, stride, padding, placed = pooling(call, walk)
-    if any(padding) and call.attributes["count_include_pad"]:
-        raise Declined("average pooling that counts its padding (count_include_pad)")
-    return pooled(call, walk, x, source, averaged(source, kernel, stride, placed, padding))
-
-
-def max_pool(call: Call, walk: Walk) -> Value:
-    x, source, kernel, stride, padding, placed = pooling(call, walk)
-
-    def finish(fused: Fused) -> Finished:
-        pool = MaxPool2d(kernel, stride, padding, fused.low, fused.high)
-        check_size(pool.output_shape(source.shape), placed)
-        quantization = (fused.y.scale, fused.y.zero_point)
-        if not same_quantization((source.scale, source.zero_point), quantization):
-            raise Declined(
-                f"maximum pooling of a tensor of scale {source.scale:g} into one of scale "
-                f"{fused.y.scale:g}; give both the same scale and zero point"
-            )
-        return pool, (source.name,), {}
-
-    return pooled(call, walk, x, source, replace(placed, finish=finish))
-
-
-def pooling(call: Call, walk: Walk) -> tuple[Activation, Tensor, Pair, Pair, Padding, Expression]:
-    """Input, its map, kernel, stride, padding and the shapes of the result of a pooling call."""
+def pooling(call: Call, walk: Walk) -> Pooling:
     x = walk.activation(call.arguments[0])
     attributes = call.attributes
     layout = str(attributes["layout"])
     stride, dilation, padding = window(attributes, len(layout) - 2)
-    if dilation != (1, 1):
-        raise Declined("pooling with dilation")
     source = walk.as_map(x, layout)
     size = list(attributes["pool_size"])
     kernel = (int(size[0]), int(size[1]) if len(size) > 1 else 1)
     device = map_shape(call.shape, layout)
+    cut = [0, 0]
+    for axis in (0, 1):
+        last = (device[1 + axis] - 1) * stride[axis] - padding[axis]  # where its window starts
+        if last >= source.shape[1 + axis]:
+            raise Declined("pooling whose last window lies outside the map (ceil_mode)")
+        end = last + dilation[axis] * (kernel[axis] - 1) + 1
+        cut[axis] = max(0, end - source.shape[1 + axis] - padding[2 + axis])
+    top, left, bottom, right = padding
+    padding = (top, left, bottom + cut[0], right + cut[1])
     placed = Expression(call.shape, map_order(call.shape, layout), device, no_finish)
-    return x, source, kernel, stride, padding, placed
+    return Pooling(x, source, kernel, stride, dilation, padding, (cut[0], cut[1]), placed)
 
 
-def pooled(call: Call, walk: Walk, x: Activation, source: Tensor, value: Expression) -> Value:
+def pooled(call: Call, walk: Walk, windows: Pooling, value: Expression) -> Value:
     """A pooling of integers, as TFLite has it, is complete; one of reals waits for its scale."""
-    if x.real:
+    if windows.x.real:
         return value
-    y = replace(source, name=walk.new_name(call.origin), shape=value.device)
-    return walk.emit(value, Fused(y, -128, 127, None), x.offset)
+    y = replace(windows.source, name=walk.new_name(call.origin), shape=value.device)
+    return walk.emit(value, Fused(y, -128, 127, None), windows.x.offset)
 
 
-def check_size(shape: Shape, placed: Expression) -> None:
-    if shape != placed.device:
-        raise Declined("pooling whose last window is cut off (ceil_mode)")
+def same(source: Tensor, y: Tensor) -> bool:
+    return same_quantization((source.scale, source.zero_point), (y.scale, y.zero_point))
 
 
 def no_finish(fused: Fused) -> Finished:
     raise AssertionError("an expression without an operator")
 
 
-def averaged(
-    source: Tensor, kernel: Pair, stride: Pair, placed: Expression, padding: Padding = NO_PADDING
-) -> Expression:
+def highest(call: Call, walk: Walk, windows: Pooling) -> Expression:
+    """The maximum; a Lookup behind it where the output has another scale."""
+    source = windows.source
+    places = (windows.kernel, windows.stride, windows.padding)
+
     def finish(fused: Fused) -> Finished:
-        pool = AveragePool2d(kernel, stride, padding, fused.low, fused.high)
-        check_size(pool.output_shape(source.shape), placed)
-        quantization = (fused.y.scale, fused.y.zero_point)
-        if same_quantization((source.scale, source.zero_point), quantization):
+        if same(source, fused.y):
+            pool = MaxPool2d(*places, fused.low, fused.high, windows.dilation)
             return pool, (source.name,), {}
-        if any(padding):
-            raise Declined(
-                f"average pooling with padding of a tensor of scale {source.scale:g} into one of "
-                f"scale {fused.y.scale:g}; give both the same scale and zero point"
-            )
-        return ones_convolution(source, kernel, stride, fused)
+        name = walk.new_name(call.origin)
+        pool = MaxPool2d(*places, dilation=windows.dilation)
+        walk.tensors[name] = replace(source, name=name, shape=windows.placed.device)
+        walk.nodes.append(Node(name, pool, (source.name,), name))
+        real = pointwise.of_activation(windows.x, walk).real
+        table = pointwise.table(real, fused.y.scale, fused.y.zero_point)
+        return Lookup(), (name,), {"table": np.clip(table, fused.low, fused.high).astype(np.int8)}
 
-    return replace(placed, finish=finish)
+    return replace(windows.placed, finish=finish)
 
 
-def ones_convolution(source: Tensor, kernel: Pair, stride: Pair, fused: Fused) -> Finished:
+def averaged(windows: Pooling, counted: bool) -> Expression:
+    """``counted``: whether the border counts as zeros."""
+    source, kernel, dilated = windows.source, windows.kernel, windows.dilation != (1, 1)
+    if dilated and any(windows.padding) and not counted:
+        raise Declined("average pooling with dilation whose padding does not count")
+
+    def finish(fused: Fused) -> Finished:
+        if counted or dilated:
+            return ones_convolution(windows, fused)
+        pool = AveragePool2d(kernel, windows.stride, windows.padding, fused.low, fused.high)
+        if same(source, fused.y):
+            return pool, (source.name,), {}
+        if not any(windows.padding):
+            return ones_convolution(windows, fused)
+        counts = np.arange(1, kernel[0] * kernel[1] + 1, dtype=np.float32)
+        ones = Weights(np.ones((len(counts), 1), np.int64), 1 / counts)
+        requant, constants = requantized(source, ones, fused)
+        pool = replace(pool, input_zero_point=source.zero_point, requant=requant)
+        return pool, (source.name,), {"multiplier": constants["multiplier"]}
+
+    return replace(windows.placed, finish=finish)
+
+
+def ones_convolution(windows: Pooling, fused: Fused) -> Finished:
+    source, kernel = windows.source, windows.kernel
     channels = source.shape[3]
     layer = Weights(
         np.ones((channels, *kernel, 1), np.int64),
         np.full(channels, 1 / (kernel[0] * kernel[1]), np.float32),
     )
     requant, constants = requantized(source, layer, fused)
-    op = DepthwiseConv2d(kernel, stride, input_zero_point=source.zero_point, requant=requant)
+    places = (kernel, windows.stride, windows.padding, windows.dilation)
+    op = DepthwiseConv2d(*places, source.zero_point, requant)
     weight = np.ones((*kernel, channels), np.int8)
     return op, (source.name,), {"weight": weight, **constants}

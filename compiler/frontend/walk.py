@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinytailor.compiler.frontend.bindings import Call, Input, Listing, Ref
+from tinytailor.compiler.frontend.layout import arranged
 from tinytailor.compiler.frontend.names import Names
 from tinytailor.compiler.frontend.report import (
     Declined,
@@ -69,6 +70,7 @@ class Walk:
         self.unquantized: set[str] = set()  # integer inputs whose scale is not known yet
         self.nodes: list[Node] = []
         self.inputs: dict[str, str] = {}  # the model's name -> ours
+        self.transposed: dict[tuple[str, bytes], str] = {}  # what layout.arranged made already
         self.unsupported = list(model.unsupported)
         self.uses = Counter(ref.index for call in model.listing.calls for ref in refs(call))
         self.uses.update(ref.index for ref in model.listing.outputs if isinstance(ref, Ref))
@@ -101,12 +103,10 @@ class Walk:
         return value
 
     def as_map(self, value: Activation, layout: str) -> Tensor:
-        """The tensor as (1, height, width, channels), or Declined if memory lies otherwise."""
+        """The tensor as (1, height, width, channels), transposed in memory if it lies otherwise."""
         if layout not in MAP_LAYOUTS or len(layout) != len(value.shape):
             raise Declined(f"a map of shape {value.shape} in layout {layout} is not supported")
-        fits = np.array_equal(value.order, map_order(value.shape, layout))
-        if not fits and value.tensor not in self.placeholders:
-            raise Declined("its input would have to be transposed in memory, which has no operator")
+        value = arranged(self, value, map_order(value.shape, layout))
         return self.as_shape(value, map_shape(value.shape, layout))
 
     def as_shape(self, value: Activation, shape: Shape) -> Tensor:
@@ -169,7 +169,7 @@ class Walk:
                     origin = reason.origin or call.origin
                     self.unsupported.append(Unsupported(origin, str(reason)))
                 self.values[index] = Unknown(call.shape)
-        outputs = [self.output(item) for item in self.model.listing.outputs]
+        outputs = [self.placed_output(item) for item in self.model.listing.outputs]
         if self.unsupported:
             raise unsupported_error(self.unsupported)
         return self.finished([name for name in outputs if name is not None])
@@ -203,29 +203,41 @@ class Walk:
         return Activation(tensor, shape, order, False, offset)
 
     def only_moved(self, index: int) -> bool:
-        """Whether everything the model does with a value first is to reshape or transpose it."""
+        """Whether the model first reshapes or transposes a value, or multiplies its rows."""
         users = [
             (place, call)
             for place, call in enumerate(self.model.listing.calls)
             if Ref(index) in refs(call)
         ]
-        moves = ("relax.permute_dims", "relax.reshape")
+        moves, rows = ("relax.permute_dims", "relax.reshape"), ("relax.matmul", Ref(index))
         return bool(users) and all(
-            self.only_moved(place) if call.operator in TRANSPARENT else call.operator in moves
+            self.only_moved(place)
+            if call.operator in TRANSPARENT
+            else call.operator in moves or (call.operator, call.arguments[0]) == rows
             for place, call in users
         )
 
+    def placed_output(self, item: Any) -> str | None:
+        """The tensor of an output; None where something on the way to it is in the report."""
+        try:
+            return self.output(item)
+        except Declined as reason:
+            origin = self.model.listing.calls[item.index].origin
+            self.unsupported.append(Unsupported(origin, str(reason)))
+            return None
+
     def output(self, item: Any) -> str | None:
+        """Maps lie channels-last, all other outputs in the order of the model."""
         value = self.argument(item) if not isinstance(item, tuple) else None
         if isinstance(value, Unknown):
             return None
         if not isinstance(value, Activation):
             raise self.float_output(item)
-        tensor = self.tensors[value.tensor]
-        plain = np.array_equal(value.order, row_major(value.shape))
-        if len(value.shape) == 2 and plain:
-            return self.as_shape(value, value.shape).name
-        return tensor.name
+        shape, channels_first = value.shape, self.model.channels_first and len(value.shape) == 4
+        if channels_first and not np.array_equal(value.order, row_major(shape)):
+            return self.as_map(value, "NCHW").name
+        placed = arranged(self, value, row_major(shape))
+        return self.as_shape(placed, shape if shape[:1] == (1,) else (1, *shape)).name
 
     def float_output(self, item: Any) -> InputError:
         calls = self.model.listing.calls

@@ -14,7 +14,9 @@ from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.mcu import project, source
 from tinytailor.compiler.mcu.host import run_on_host
+from tinytailor.compiler.memory import MemoryPlan
 from tinytailor.compiler.ops.base import HasKernel
+from tinytailor.compiler.places import computing
 from tinytailor.compiler.project import GENERATOR, tool_version
 from tinytailor.targets import (
     Board,
@@ -36,7 +38,7 @@ Progress = Callable[[str], None]
 
 def check_supported(graph: Graph) -> None:
     """InputError that lists every operator without a kernel for microcontrollers."""
-    missing = [n for n in graph.nodes if not n.is_view and not isinstance(n.op, HasKernel)]
+    missing = [n for n in computing(graph) if not isinstance(n.op, HasKernel)]
     if missing:
         lines = "\n".join(f"  {node.op.kind}  node {node.name}" for node in missing)
         raise InputError(
@@ -57,9 +59,10 @@ def emit(
     on_step("writing C")
     project.write_sources(network, board, toolchain, folder, model_sha256)
     inputs = random_inputs(graph, CHECKED_INPUTS)
+    codes = {node: kernel.code for node, kernel in network.kernels.items()}
     runner = default_runner(board)
     on_step(f"building and running on {_called(runner)}")
-    measured = measure(folder, graph, name, board, toolchain, inputs, runner)
+    measured = measure(folder, graph, name, board, toolchain, inputs, codes, runner)
     if not measured["bit_exact"]:
         raise CheckError(
             f"the code emitted for {graph.name} does not compute the integers of its graph on "
@@ -75,9 +78,34 @@ def emit(
         "inputs": source.border_records(graph, graph.inputs),
         "outputs": source.border_records(graph, graph.outputs),
         "arena_lower_bound_bytes": network.plan.lower_bound_bytes,
+        "arena_optimal": network.plan.optimal,
+        "arena": arena_records(network.plan),
         "constant_bytes": network.constant_bytes,
         **measured,
     }
+
+
+def arena_records(plan: MemoryPlan) -> list[dict[str, Any]]:
+    """The buffers of the arena: where they lie, from which node to which, and what lies in them."""
+    records = []
+    for buffer in sorted(plan.buffers, key=lambda b: (b.first, plan.start(b), b.name)):
+        end = buffer.start + buffer.bytes
+        inside = [
+            tensor
+            for tensor, at in plan.place.items()
+            if at.home == buffer.home and buffer.start <= at.offset < end
+        ]
+        records.append(
+            {
+                "name": buffer.name,
+                "offset": plan.start(buffer),
+                "bytes": buffer.bytes,
+                "first": buffer.first,
+                "last": buffer.last,
+                "tensors": inside,
+            }
+        )
+    return records
 
 
 def _called(runner: str) -> str:
@@ -114,9 +142,13 @@ def measure(
     board: Board,
     toolchain: Toolchain,
     inputs: Sequence[np.ndarray],
+    codes: Mapping[str, str],
     runner: str,
 ) -> dict[str, Any]:
-    """Sizes, and counts of the first input on ``runner``; all inputs are checked."""
+    """Sizes, and counts of the first input on ``runner``; all inputs are checked.
+
+    ``codes``: node -> the function that holds its code, which nodes may share.
+    """
     with tempfile.TemporaryDirectory(prefix="tinytailor-build-") as scratch:
         image = project.build(folder, name, board, toolchain, Path(scratch), runner)
         first = [array[:1] for array in inputs]
@@ -136,7 +168,7 @@ def measure(
         "ram_bytes": sizes.ram_static_bytes + stack,
         "flash_bytes": sizes.flash_bytes,
         "macs": graph.macs,
-        **_cost(graph, name, board, results[0], sizes.symbols),
+        **_cost(graph, name, board, results[0], sizes.symbols, codes),
         "bit_exact": exact,
         "provenance": {
             "runner": runner,
@@ -175,6 +207,7 @@ def _cost(
     board: Board,
     result: CallResult,
     symbols: Mapping[str, tuple[int, int]],
+    codes: Mapping[str, str],
 ) -> dict[str, Any]:
     """Per-layer and total cost of one counted run; without a cycle model there are no times."""
     functions = source.layer_symbols(graph, name)
@@ -198,7 +231,8 @@ def _cost(
                 "instructions": counts.instructions,
                 "latency_ms": None if cycles is None else cycles / board.clock_hz * 1e3,
                 "flash_read_bytes": counts.flash_bytes,
-                "code_bytes": symbols[symbol][1],
+                "code": codes[node.name],
+                "code_bytes": sum(symbols[f][1] for f in {symbol, codes[node.name]}),
                 "constant_bytes": constants,
                 "out_shape": list(graph.tensors[node.output].shape),
             }

@@ -70,7 +70,7 @@ def _build(
 ) -> Path:
     program = folder / out
     source = project.resolve() / f"{name}.c"
-    command = [*toolchain.command, "-std=gnu11", *flags, "-I", str(project.resolve())]
+    command = [*toolchain.command, "-std=c99", *flags, "-I", str(project.resolve())]
     command += [str(folder / "driver.c"), str(source), "-o", str(program)]
     compile_or_raise(command, f"building {name} for the host", folder)
     return program

@@ -183,12 +183,18 @@ def _step(p: int, q: int, wide: int) -> list[str]:
     return lines
 
 
+def _macro(name: str, lines: list[str]) -> str:
+    """A C macro of several lines of assembly; undefined again behind its function."""
+    return " \\\n".join((f"#define {name}", *(f'    "{line}\\n"' for line in lines)))
+
+
 def _matmul_assembly(p: int, q: int, steps: int) -> str:
     wide = steps * GROUP
     passes, peeled = divmod(steps, UNROLL) if steps > STRAIGHT_STEPS else (0, steps)
-    lines = _step(p, q, wide) * peeled
+    lines = [" ".join(["TT_STEP"] * peeled)] if peeled else []
     if passes:
-        lines += ["1:", *(_step(p, q, wide) * UNROLL), "subs %[n], %[n], #1", "bne 1b"]
+        turn = " ".join(["TT_STEP"] * UNROLL)
+        lines += [r'"1:\n"', turn, r'"subs %[n], %[n], #1\n"', r'"bne 1b\n"']
     tile = [(i, j) for i in range(p) for j in range(q)]
     moved = [f'[c{i}{j}] "+r"(c{i}{j})' for i, j in tile] + ['[a] "+r"(a)', '[b] "+r"(b)']
     names = [f"x{i}" for i in range(p)] + [f"w{j}" for j in range(q)] + ["t"]
@@ -198,12 +204,14 @@ def _matmul_assembly(p: int, q: int, steps: int) -> str:
         moved.append('[n] "+r"(n)')
         declarations.append(f"    int32_t n = {passes};")
     scratch = ", ".join(f'[{name}] "=&r"({name})' for name in names)
-    text = "\n".join(f'        "{line}\\n"' for line in lines)
+    text = "\n".join(f"        {line}" for line in lines)
     results = "\n".join(f"    acc[{i * q + j}] = c{i}{j};" for i, j in tile)
     return (
-        "\n".join(declarations)
+        _macro("TT_STEP", _step(p, q, wide))
+        + "\n"
+        + "\n".join(declarations)
         + f"\n    __asm__ volatile(\n{text}\n        : {', '.join(moved)},\n          {scratch}\n"
-        + f'        :\n        : "cc", "memory");\n{results}'
+        + f'        :\n        : "cc", "memory");\n{results}\n#undef TT_STEP'
     )
 
 
@@ -242,29 +250,29 @@ def _depthwise_text(function: str, kernel: Pair, row: int, column: int, channels
 
 
 def _depthwise_assembly(taps: list[tuple[int, int]]) -> str:
-    lines = []
-    for x_offset, w_offset in taps:
-        lines += [f"ldr %[xs], [%[x], #{x_offset}]", f"ldr %[ws], [%[w], #{w_offset}]"]
-        for rotate, low, high in (("", 0, 2), (", ror #8", 1, 3)):
-            lines += [
-                f"sxtb16 %[u], %[xs]{rotate}",
-                f"sxtb16 %[v], %[ws]{rotate}",
-                f"smlabb %[c{low}], %[u], %[v], %[c{low}]",
-                f"smlatt %[c{high}], %[u], %[v], %[c{high}]",
-            ]
+    tap = ['ldr %[xs], [%[x], #" #x_offset "]', 'ldr %[ws], [%[w], #" #w_offset "]']
+    for rotate, low, high in (("", 0, 2), (", ror #8", 1, 3)):
+        tap += [
+            f"sxtb16 %[u], %[xs]{rotate}",
+            f"sxtb16 %[v], %[ws]{rotate}",
+            f"smlabb %[c{low}], %[u], %[v], %[c{low}]",
+            f"smlatt %[c{high}], %[u], %[v], %[c{high}]",
+        ]
     moved = ", ".join(f'[c{c}] "+r"(c{c})' for c in range(4))
     scratch = ", ".join(f'[{name}] "=&r"({name})' for name in ("xs", "ws", "u", "v"))
     return "\n".join(
         [
+            _macro("TT_TAP(x_offset, w_offset)", tap),
             *(f"    int32_t c{c} = acc[{c}];" for c in range(4)),
             "    int32_t xs, ws, u, v;",
             "    __asm__ volatile(",
-            *(f'        "{line}\\n"' for line in lines),
+            *(f"        TT_TAP({x_offset}, {w_offset})" for x_offset, w_offset in taps),
             f"        : {moved},",
             f"          {scratch}",
             '        : [x] "r"(x), [w] "r"(w)',
             '        : "memory");',
             *(f"    acc[{c}] = c{c};" for c in range(4)),
+            "#undef TT_TAP",
         ]
     )
 

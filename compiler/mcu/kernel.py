@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From one operator to one C function: the record an operator lowers to, and its printing.
 
-A kernel takes pointers to its inputs, its output and, if it needs one, scratch memory; constants
-are arrays beside it. Scratch, layout of constants and how far an output may lie over an input are
-declared here and nowhere else, so that the planner and the tables need not know operators.
+A kernel takes pointers to its inputs, its output, scratch memory if it needs some, and its
+constants. Scratch, layout of constants and how far an output may lie over an input are declared
+here and nowhere else, so that the planner and the tables need not know operators.
 """
 
 from __future__ import annotations
@@ -17,6 +17,18 @@ import numpy as np
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.mcu.helpers import HELPERS
 
+POINTER_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Sliding:
+    """Buffer ``name`` holds ``rows`` rows at the top of each turn of a loop, the last ``rows -
+    step`` of which the next turn needs again: they move up, and ``step`` new ones are fetched."""
+
+    name: str
+    rows: int
+    step: int
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TirKernel:
@@ -28,13 +40,19 @@ class TirKernel:
     intrinsics: tuple[Any, ...] = ()
     # Input -> bytes that the output must start before it, or more, to be written over it.
     overlap: Mapping[int, int] = field(default_factory=dict)
+    sliding: Sliding | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kernel:
-    """The C function of one node. ``body`` knows the constants by their roles."""
+    """The C of one node: ``symbol`` hands its constants to ``code``, which does the work.
+
+    ``body`` knows the constants by their roles only, so nodes of equal text share one ``code``.
+    Without constants there is one function, and ``code`` is ``symbol``.
+    """
 
     symbol: str
+    code: str
     body: tuple[str, ...]
     helpers: tuple[tuple[str, str], ...]  # (name, text), in order of definition
     constants: Mapping[str, np.ndarray]
@@ -45,18 +63,33 @@ class Kernel:
 
     @property
     def constant_bytes(self) -> int:
-        return sum(array.nbytes for array in self.constants.values())
+        """In flash: the arrays, and a pointer to each."""
+        return sum(array.nbytes + POINTER_BYTES for array in self.constants.values())
+
+    def same_code(self, other: Kernel) -> bool:
+        """Whether the code of one does the work of the other, given its constants."""
+
+        def interface(kernel: Kernel) -> list[tuple[str, str]]:
+            return [(role, array.dtype.name) for role, array in kernel.constants.items()]
+
+        ours = (self.body, self.scratch_bytes, self.input_shapes, interface(self))
+        theirs = (other.body, other.scratch_bytes, other.input_shapes, interface(other))
+        return bool(self.constants) and ours == theirs
 
 
 def print_kernel(
     kernel: TirKernel, symbol: str, input_shapes: tuple[Shape, ...], output_shape: Shape
 ) -> Kernel:
-    """Lower and print ``kernel`` as the C function ``symbol``."""
+    """Lower and print ``kernel`` as the C function ``symbol`` with code of its own."""
     from tinytailor.compiler.mcu.render import render
+    from tinytailor.compiler.mcu.sliding import slide
     from tinytailor.compiler.mcu.tir import lower
 
+    lowered = lower(kernel.func)
+    if kernel.sliding:
+        lowered = slide(lowered, kernel.sliding)
     externs = {intrinsic.function: intrinsic.function for intrinsic in kernel.intrinsics}
-    rendered = render(lower(kernel.func), kernel.arguments, externs)
+    rendered = render(lowered, kernel.arguments, externs)
     helpers: dict[str, str] = {}
     for name in sorted(rendered.helpers & HELPERS.keys()):
         helpers[f"tt_{name}"] = HELPERS[name]
@@ -64,6 +97,7 @@ def print_kernel(
         helpers[intrinsic.function] = intrinsic.text
     return Kernel(
         symbol,
+        f"{symbol}_code" if kernel.constants else symbol,
         tuple(rendered.lines),
         tuple(helpers.items()),
         kernel.constants,

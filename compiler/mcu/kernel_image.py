@@ -15,6 +15,7 @@ import numpy as np
 
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.mcu import source
+from tinytailor.compiler.places import computing
 from tinytailor.targets import Board, Buffer, Call, Toolchain, build_image, image_sizes
 from tinytailor.targets.errors import InputError
 
@@ -32,7 +33,11 @@ int main(void)
 
 @dataclass(frozen=True, slots=True)
 class KernelInfo:
-    """Sizes of one kernel in bytes; ``constant_bytes`` as the constants lie in flash."""
+    """Sizes of one kernel in bytes; ``constant_bytes`` as the constants lie in flash.
+
+    ``code_bytes`` may be shared with others of the same code; ``entry_bytes``, of the function that
+    hands it the constants, is not.
+    """
 
     symbol: str
     input_bytes: tuple[int, ...]
@@ -40,6 +45,7 @@ class KernelInfo:
     scratch_bytes: int
     constant_bytes: int
     code_bytes: int
+    entry_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +69,14 @@ def kernel_image(
     """Build an image with one function per (symbol, single-node graph) into ``folder``."""
     kernels = []
     for symbol, graph in graphs:
-        if len(graph.nodes) != 1 or graph.nodes[0].is_view:
+        if len(graph.nodes) != 1 or not computing(graph):
             raise InputError(f"kernel {symbol}: expected a graph of one computing node")
         kernels.append(source.lower_node(graph, graph.nodes[0], board.core.isa, symbol))
     parts = [_HEAD, source.MACROS, *source.helper_texts(kernels)]
-    parts += [source.kernel_text(k, k.symbol, storage="__attribute__((noinline))") for k in kernels]
+    for kernel in kernels:
+        if kernel.constants:
+            parts.append(source.code_text(kernel))
+        parts.append(source.layer_text(kernel, kernel.symbol, {}, "__attribute__((noinline))"))
     text = folder / "kernels.c"
     text.write_text("\n".join(parts))
     elf = folder / "kernels.elf"
@@ -81,7 +90,8 @@ def kernel_image(
             graph.tensors[graph.outputs[0]].bytes,
             kernel.scratch_bytes,
             kernel.constant_bytes,
-            sizes[kernel.symbol][1],
+            sizes[kernel.code][1],
+            sizes[kernel.symbol][1] if kernel.constants else 0,
         )
         for kernel, (_, graph) in zip(kernels, graphs, strict=True)
     ]

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.mcu import source
+from tinytailor.compiler.mcu.comments import arena_table
 from tinytailor.compiler.project import tool_version
 from tinytailor.targets import (
     Board,
@@ -30,6 +31,8 @@ from tinytailor.targets import (
     run_on,
 )
 from tinytailor.targets.firmware import linker_script, startup_source
+
+WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")  # emitted C has none of these
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +66,15 @@ def write_sources(
         "macs": graph.macs,
         "constant_bytes": network.constant_bytes,
         "arena_bytes": network.plan.arena_bytes,
+        "arena_table": arena_table(network.plan),
         "macros": source.MACROS,
         "helpers": source.helper_texts(network.kernels.values()),
-        "layers": [
-            source.kernel_text(network.kernels[node.name], source.describe(graph, node))
-            for node in graph.nodes
-            if node.name in network.kernels
-        ],
+        "layers": source.layer_texts(network),
         "calls": source.calls(network),
         "model_sha256": model_sha256,
         "cc": "arm-none-eabi-gcc" if toolchain.name != "zig" else "python3 -m ziglang cc",
         "cflags": " ".join(cross_flags(board, toolchain)),
+        "warnings": " ".join(WARNINGS),
     }
     environment = source.environment()
     for template, target in (

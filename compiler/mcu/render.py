@@ -15,7 +15,7 @@ from typing import Any
 
 from tvm import ir, sym, tirx
 from tvm.ir.prim.expr import IntImm
-from tvm_ffi import structural_map, structural_walk
+from tvm_ffi import structural_equal, structural_map, structural_walk
 
 REGISTER_BYTES = 64
 SCRATCH_ALIGNMENT = 8
@@ -88,8 +88,30 @@ def _statement(node: Any, scope: _Scope) -> None:
 
 
 def _sequence(node: Any, scope: _Scope) -> None:
-    for child in node.seq:
+    for child in _merged(node.seq):
         _statement(child, scope)
+
+
+def _merged(children: Sequence[Any]) -> list[Any]:
+    """Neighbours under one condition become one ``if``: it depends on loop variables alone."""
+    merged: list[Any] = []
+    for child in children:
+        last: Any = merged[-1] if merged else None
+        if _pure_if(child) and _pure_if(last) and structural_equal(child.condition, last.condition):
+            both = tirx.SeqStmt([last.then_case, child.then_case])
+            merged[-1] = tirx.IfThenElse(child.condition, both, None)
+        else:
+            merged.append(child)
+    return merged
+
+
+def _pure_if(node: Any) -> bool:
+    """An ``if`` without ``else`` that reads no memory."""
+    if not isinstance(node, tirx.IfThenElse) or node.else_case is not None:
+        return False
+    loads: list[bool] = []
+    structural_walk(node.condition, (ir.TensorLoad, lambda _: loads.append(True)))
+    return not loads
 
 
 def _allocate(node: Any, scope: _Scope) -> None:
@@ -101,7 +123,8 @@ def _allocate(node: Any, scope: _Scope) -> None:
     if dtype == "int32" and size <= REGISTER_BYTES:
         scope.emit(f"{ctype(dtype)} {name}[{elements}];")
         return
-    scope.emit(f"{ctype(dtype)} *const {name} = (void *)(scratch + {scope.out.scratch_bytes});")
+    at = f"(scratch + {scope.out.scratch_bytes})" if scope.out.scratch_bytes else "scratch"
+    scope.emit(f"{ctype(dtype)} *const {name} = (void *){at};")
     scope.out.scratch_bytes += -(-size // SCRATCH_ALIGNMENT) * SCRATCH_ALIGNMENT
 
 

@@ -4,33 +4,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.resources import files
 
 import jinja2
 import numpy as np
 
 from tinytailor.compiler.ir import Graph, Node, Tensor
-from tinytailor.compiler.mcu.kernel import Kernel, print_kernel
+from tinytailor.compiler.mcu.comments import comment_text
+from tinytailor.compiler.mcu.kernel import POINTER_BYTES, Kernel, print_kernel
 from tinytailor.compiler.memory import MemoryPlan, plan, scratch_name
 from tinytailor.compiler.ops.base import HasKernel
+from tinytailor.compiler.places import computing
 
 # Of every emitted C file.
 MACROS = """\
+/* Layers stay functions of their own, so that a profiler can tell them apart. */
+#if defined(__clang__)
+#define TT_LAYER static __attribute__((noinline))
+#elif defined(__GNUC__)
+#define TT_LAYER static __attribute__((noipa))
+#else
+#define TT_LAYER static
+#endif
 #define TT_ALIGNED(n) __attribute__((aligned(n)))
 /* Always, so that the cost of a layer does not depend on what else is in the file. */
 #define TT_INLINE static inline __attribute__((always_inline))
-/* Hides where a pointer comes from: the code of a layer shall not depend on its weights or on
+/* Hides where a pointer comes from: the code of a layer shall not depend on its constants or on
  * where in the arena it works. */
 #define TT_OPAQUE(p) __asm__("" : "+r"(p))
 """
 
-_PER_LINE = {"int8": 20, "int32": 8}
+Array = tuple[str, bytes]  # type and content of a constant array
+_PER_LINE = {"int8": 20, "int16": 12, "int32": 8}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """A graph with its kernels by node name (none for reshapes) and its memory plan."""
+    """A graph with its kernels by node name (none for views) and its memory plan."""
 
     name: str
     graph: Graph
@@ -39,7 +51,11 @@ class Network:
 
     @property
     def constant_bytes(self) -> int:
-        return sum(kernel.constant_bytes for kernel in self.kernels.values())
+        """In flash, where equal arrays lie once."""
+        arrays = [array for k in self.kernels.values() for array in k.constants.values()]
+        return POINTER_BYTES * len(arrays) + sum(
+            len(data) for _, data in {content(array) for array in arrays}
+        )
 
 
 def lower_node(graph: Graph, node: Node, isa: str, symbol: str) -> Kernel:
@@ -52,10 +68,11 @@ def lower_node(graph: Graph, node: Node, isa: str, symbol: str) -> Kernel:
 
 def layer_symbols(graph: Graph, name: str) -> dict[str, str]:
     """Name of each node that runs -> its C function."""
+    running = {node.name for node in computing(graph)}
     return {
         node.name: f"{name}_{index:02d}_{node.op.kind}"
         for index, node in enumerate(graph.nodes)
-        if not node.is_view
+        if node.name in running
     }
 
 
@@ -65,23 +82,47 @@ def lower_graph(graph: Graph, isa: str, name: str) -> Network:
     kernels = {
         node.name: lower_node(graph, node, isa, symbols[node.name])
         for node in graph.nodes
-        if not node.is_view
+        if node.name in symbols
     }
     scratch = {node: kernel.scratch_bytes for node, kernel in kernels.items()}
     overlap = {node: kernel.overlap for node, kernel in kernels.items()}
-    return Network(name, graph, kernels, plan(graph, scratch, overlap))
+    kinds = {node.name: node.op.kind for node in graph.nodes}
+    return Network(name, graph, share_code(name, kernels, kinds), plan(graph, scratch, overlap))
 
 
+def share_code(
+    name: str, kernels: Mapping[str, Kernel], kinds: Mapping[str, str]
+) -> dict[str, Kernel]:
+    """Kernels of equal text get one function, ``<name>_<kind>_<number>``."""
+    shared: list[Kernel] = []
+    result = {}
+    for node, kernel in kernels.items():
+        known = next((other for other in shared if kernel.same_code(other)), None)
+        if known is None and kernel.constants:
+            count = 1 + sum(other.code.startswith(f"{name}_{kinds[node]}_") for other in shared)
+            known = replace(kernel, code=f"{name}_{kinds[node]}_{count}")
+            shared.append(known)
+        result[node] = replace(kernel, code=known.code) if known else kernel
+    return result
+
+
+@lru_cache
 def environment() -> jinja2.Environment:
     """Templates of this package; an undefined name is an error."""
     folder = files("tinytailor.compiler.mcu") / "templates"
-    return jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(str(folder)),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    templates.filters["comment"] = comment_text
+    return templates
+
+
+def content(array: np.ndarray) -> Array:
+    return array.dtype.name, array.tobytes()
 
 
 def array_text(name: str, array: np.ndarray) -> str:
@@ -94,27 +135,79 @@ def array_text(name: str, array: np.ndarray) -> str:
     return f"static const TT_ALIGNED(4) {ctype} {name}[{len(values)}] = {{\n    {body}\n}};"
 
 
-def kernel_text(kernel: Kernel, comment: str, storage: str = "TT_LAYER") -> str:
-    """Constants and function of a kernel.
+def code_text(kernel: Kernel) -> str:
+    """The function that does the work, and the record of constants it takes.
 
     The compiler must not look into the constants: with their values in hand it makes other code for
     the same operator, and what a table says of an operator would not hold for all its weights.
     """
-    parts = [
-        array_text(f"{kernel.symbol}_{role}", array) for role, array in kernel.constants.items()
+    fields = [f"    const {a.dtype.name}_t *{role};" for role, a in kernel.constants.items()]
+    record = "\n".join((f"struct {kernel.code} {{", *fields, "};"))
+    head = f"TT_LAYER void {kernel.code}({_parameters(kernel, 'const struct ' + kernel.code)})"
+    loads = [
+        f"    const {array.dtype.name}_t *{role} = constants->{role};"
+        for role, array in kernel.constants.items()
     ]
-    parameters = [f"const int8_t *x{i}" for i in range(len(kernel.input_shapes))]
-    parameters.append("int8_t *y")
-    if kernel.scratch_bytes:
-        parameters.append("uint8_t *scratch")
-    head = f"{storage} void {kernel.symbol}({', '.join(parameters)})".lstrip()
-    opaque = []
+    body = "\n".join(("    TT_OPAQUE(constants);", *loads, *kernel.body))
+    return f"{record}\n\n{head}\n{{\n{body}\n}}\n"
+
+
+def layer_text(
+    kernel: Kernel, comment: str, known: dict[Array, str], storage: str = "TT_LAYER"
+) -> str:
+    """Constants of a layer, but for those that are ``known`` under another name, and its function.
+
+    The names of the new ones are added to ``known``.
+    """
+    head = f"/* {comment} */\n{storage} void {kernel.symbol}({_parameters(kernel)})"
+    if not kernel.constants:
+        body = "\n".join(kernel.body)
+        return f"{head}\n{{\n{body}\n}}\n"
+    parts, values = [], []
     for role, array in kernel.constants.items():
-        opaque.append(f"    const {array.dtype.name}_t *{role} = {kernel.symbol}_{role};")
-    opaque += [f"    TT_OPAQUE({role});" for role in kernel.constants]
-    body = "\n".join((*opaque, *kernel.body))
-    parts.append(f"/* {comment} */\n{head}\n{{\n{body}\n}}")
+        name = known.setdefault(content(array), f"{kernel.symbol}_{role}")
+        values.append(f"    .{role} = {name},")
+        if name == f"{kernel.symbol}_{role}":
+            parts.append(array_text(name, array))
+    record = f"{kernel.symbol}_constants"
+    fields = "\n".join(values)
+    parts.append(f"static const struct {kernel.code} {record} = {{\n{fields}\n}};")
+    arguments = ", ".join((*_arguments(kernel), f"&{record}"))
+    parts.append(f"{head}\n{{\n    {kernel.code}({arguments});\n}}")
     return "\n\n".join(parts) + "\n"
+
+
+def _arguments(kernel: Kernel) -> list[str]:
+    names = [f"x{i}" for i in range(len(kernel.input_shapes))]
+    return [*names, "y", *(["scratch"] if kernel.scratch_bytes else [])]
+
+
+def _parameters(kernel: Kernel, record: str = "") -> str:
+    """Inputs, output, scratch if there is some, and the constants as a pointer to ``record``."""
+    types = {"y": "int8_t *y", "scratch": "uint8_t *scratch"}
+    parameters = [types.get(name, f"const int8_t *{name}") for name in _arguments(kernel)]
+    return ", ".join((*parameters, *([f"{record} *constants"] if record else [])))
+
+
+def layer_texts(network: Network) -> list[str]:
+    """All layers in order, shared code before the first that uses it."""
+    texts: list[str] = []
+    arrays: dict[Array, str] = {}
+    known: set[str] = set()
+    users: dict[str, list[str]] = {}
+    for kernel in network.kernels.values():
+        users.setdefault(kernel.code, []).append(kernel.symbol)
+    for node in network.graph.nodes:
+        kernel = network.kernels.get(node.name)
+        if kernel is None:
+            continue
+        text = layer_text(kernel, describe(network.graph, node), arrays)
+        if kernel.constants and kernel.code not in known:
+            known.add(kernel.code)
+            of = "\n * ".join(["The code of", *users[kernel.code]])
+            text = f"/* {of}\n */\n{code_text(kernel)}\n{text}"
+        texts.append(text)
+    return texts
 
 
 def helper_texts(kernels: Iterable[Kernel]) -> list[str]:
@@ -140,9 +233,8 @@ def describe(graph: Graph, node: Node) -> str:
         for key, value in node.op.key_attributes().items()
         if key in ("kernel", "stride", "padding", "dilation") and any(v > 1 for v in value)
     )
-    return (
-        f"{node.name}: {node.op.kind} {details + ', ' if details else ''}{inputs} -> {output}{work}"
-    )
+    name = comment_text(node.name)
+    return f"{name}: {node.op.kind} {details + ', ' if details else ''}{inputs} -> {output}{work}"
 
 
 def pointers(network: Network) -> dict[str, str]:
@@ -150,11 +242,12 @@ def pointers(network: Network) -> dict[str, str]:
     graph = network.graph
     roles = border_names(graph)
     result = {}
-    for tensor, home in network.plan.place.items():
-        if home in roles:
-            result[tensor] = roles[home]
+    for tensor, at in network.plan.place.items():
+        if at.home in roles:
+            result[tensor] = f"{roles[at.home]} + {at.offset}" if at.offset else roles[at.home]
         else:
-            result[tensor] = f"arena + {network.plan.offsets[home]}"
+            offset = network.plan.offsets[at.home] + at.offset
+            result[tensor] = f"arena + {offset}" if offset else "arena"
     return result
 
 
@@ -178,7 +271,9 @@ def calls(network: Network) -> list[str]:
     address, roles = pointers(network), set(border_names(network.graph).values())
 
     def cast(expression: str, ctype: str) -> str:
-        return expression if expression in roles else f"({ctype})({expression})"
+        if expression in roles:
+            return expression
+        return f"({ctype})({expression})" if " " in expression else f"({ctype}){expression}"
 
     lines = []
     for node in network.graph.nodes:
@@ -189,7 +284,7 @@ def calls(network: Network) -> list[str]:
         arguments.append(cast(address[node.output], "int8_t *"))
         if kernel.scratch_bytes:
             offset = network.plan.offsets[scratch_name(node.name)]
-            arguments.append(f"arena + {offset}")
+            arguments.append(f"arena + {offset}" if offset else "arena")
         lines.append(f"{kernel.symbol}({', '.join(arguments)});")
     return lines
 

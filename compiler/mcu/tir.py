@@ -98,9 +98,9 @@ class Moves:
     def __init__(self, buffers: Sequence[Any]) -> None:
         *self.inputs, self.output = buffers
 
-    def copy(self, to: Any, source: int, start: Any, count: int) -> None:
+    def copy(self, to: Any, source: int, start: Any, count: int, stride: int = 1) -> None:
         with script.serial(0, count) as i:
-            script.buffer_store(self.output, self.inputs[source][start + i], [to + i])
+            script.buffer_store(self.output, self.inputs[source][start + i * stride], [to + i])
 
     def fill(self, to: Any, value: int, count: int) -> None:
         if count:

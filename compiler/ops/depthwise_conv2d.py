@@ -102,10 +102,11 @@ class DepthwiseConv2d:
     ) -> TirKernel:
         """The rows under the window are copied with their border, then no tap needs a test.
 
+        From line to line the rows that stay under the window are kept (mcu.sliding).
         With the DSP extension four channels are done at a time, where they divide evenly.
         """
         from tinytailor.compiler.mcu import intrinsics, tir
-        from tinytailor.compiler.mcu.kernel import TirKernel
+        from tinytailor.compiler.mcu.kernel import Sliding, TirKernel
 
         if isa == "mve":
             from tinytailor.compiler.mcu.mve_lower import lower_depthwise
@@ -133,15 +134,31 @@ class DepthwiseConv2d:
         arguments = ("x0", "weight", "bias", "multiplier", "y")
         used = (block,) if block else ()
         overlap = {0: self._overlap(inputs[0])}
-        return TirKernel(schedule.mod["main"], arguments, dict(constants), used, overlap)
+        sliding = Sliding("rows", self._span, self.stride[0]) if self._slides(inputs[0]) else None
+        return TirKernel(schedule.mod["main"], arguments, dict(constants), used, overlap, sliding)
 
     def _overlap(self, shape: Shape) -> int:
         """With a border a line is copied, then written; without, a pixel is read, then written."""
         _, oh, ow, channels = self.output_shape(shape)
+        if self._slides(shape):
+            lines = np.arange(oh)
+            rows = lines * self.stride[0] - self.padding[0] + self._span - self.stride[0]
+            reads = np.maximum(rows, 0) * shape[2] * channels
+            return overlap_distance(reads, (lines + 1) * ow * channels)
         step = ow if any(self.padding) else 1
         pixels = np.arange(0, oh * ow, step)
         reads = first_reads(shape, pixels, ow, self.stride, self.padding)
         return overlap_distance(reads, (pixels + step) * channels)
+
+    @property
+    def _span(self) -> int:
+        """Rows under the window."""
+        return (self.kernel[0] - 1) * self.dilation[0] + 1
+
+    def _slides(self, shape: Shape) -> bool:
+        """Whether lines are copied and share rows; a loop of one line would not be there."""
+        lines = self.output_shape(shape)[1]
+        return any(self.padding) and 1 < self._span > self.stride[0] and lines > 1
 
     def _touched(self, shape: Shape) -> Pair:
         """Rows and columns of the padded map that windows touch; TVM would cut it down to them."""

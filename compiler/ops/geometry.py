@@ -88,3 +88,17 @@ def window_overlap(x: Shape, output: Pair, stride: Pair, padding: Padding) -> in
     """
     pixels = np.arange(output[0] * output[1])
     return overlap_distance(first_reads(x, pixels, output[1], stride, padding), (pixels + 1) * x[3])
+
+
+def tile_overlap(
+    x: Shape, output: tuple[int, int, int], p: int, stride: Pair, padding: Padding
+) -> int:
+    """``overlap_distance`` where tiles of p pixels are read, then written with all channels."""
+    height, width, channels = output
+    tiles = np.arange(0, height * width, p)
+    written = np.minimum(tiles + p, height * width) * channels
+    reads = first_reads(x, tiles, width, stride, padding)
+    if p > 1:  # the last pixels of a tile may lie in the next row, further left
+        last = np.minimum(tiles + p - 1, height * width - 1)
+        reads = np.minimum(reads, first_reads(x, last, width, stride, padding))
+    return overlap_distance(reads, written)

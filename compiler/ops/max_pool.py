@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Maximum pooling, int8, NHWC, output quantized like the input.
 
-    y[h,w,c] = clamp(max_{i,j} x[h*s + i - p, w*s + j - p, c])
+    y[h,w,c] = clamp(max_{i,j} x[h*s + i*d - p, w*s + j*d - p, c])
 
 The border reads -128, the smallest int8, and so never wins against an element of the map.
 """
@@ -41,10 +41,11 @@ class MaxPool2d:
     padding: Padding = (0, 0, 0, 0)
     low: int = -128
     high: int = 127
+    dilation: Pair = (1, 1)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        size = output_size(self.kind, x, self.kernel, self.stride, self.padding, (1, 1))
+        size = output_size(self.kind, x, self.kernel, self.stride, self.padding, self.dilation)
         return (1, *size, x[3])
 
     def macs(self, *inputs: Shape) -> int:
@@ -54,22 +55,26 @@ class MaxPool2d:
         return {}
 
     def key_attributes(self) -> dict[str, Any]:
-        return {
+        attributes = {
             "kernel": list(self.kernel),
             "stride": list(self.stride),
             "padding": list(self.padding),
         }
+        return attributes | ({} if self.dilation == (1, 1) else {"dilation": list(self.dilation)})
 
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> MaxPool2d:
         return cls(
-            pair(attributes["kernel"]), pair(attributes["stride"]), padding4(attributes["padding"])
+            pair(attributes["kernel"]),
+            pair(attributes["stride"]),
+            padding4(attributes["padding"]),
+            dilation=pair(attributes.get("dilation", (1, 1))),
         )
 
     def reference(
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
     ) -> np.ndarray:
-        view = windows(inputs[0], self.kernel, self.stride, self.padding, (1, 1), BORDER)
+        view = windows(inputs[0], self.kernel, self.stride, self.padding, self.dilation, BORDER)
         return np.clip(view.max(axis=(3, 4)), self.low, self.high).astype(np.int8)
 
     def lower(
@@ -82,13 +87,13 @@ class MaxPool2d:
         from tinytailor.compiler.mcu.kernel import TirKernel
 
         _, oh, ow, channels = self.output_shape(*inputs)
-        (kh, kw), (sh, sw) = self.kernel, self.stride
+        (kh, kw), (sh, sw), (dh, dw) = self.kernel, self.stride, self.dilation
         x = te.placeholder(inputs[0], "int8", name="x")
         at = tir.padded(x, self.padding, BORDER)
         i, j = te.reduce_axis((0, kh), "i"), te.reduce_axis((0, kw), "j")
         top = te.compute(
             (oh, ow, channels),
-            lambda h, v, c: te.max(tir.int32(at(h * sh + i, v * sw + j, c)), axis=[i, j]),
+            lambda h, v, c: te.max(tir.int32(at(h * sh + i * dh, v * sw + j * dw, c)), axis=[i, j]),
             name="top",
         )
         y = te.compute(

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Average pooling, int8, NHWC, output quantized like the input.
+"""Average pooling, int8, NHWC; n = elements of the window that lie inside the map.
 
-    y = clamp((sum +- n/2) / n)   rounded half away from zero, n = elements of the window that lie
-                                  inside the map, as TFLite does
+    y = clamp((sum +- n/2) / n)                          rounded half away from zero, as TFLite does
+    y = requant(sum - n * input_zero_point, multiplier[n - 1])            for another quantization
 
-Input and output share scale and zero point, so the mean of the integers is the integer of the mean.
+Without ``requant`` input and output share scale and zero point, so the mean of the integers is the
+integer of the mean; with it multiplier[n - 1] holds s_x / (n * s_y), and only one rounding is made.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import ConstantShapes
+from tinytailor.compiler.ops.base import (
+    EXAMPLE_ZERO_POINT,
+    ConstantShapes,
+    example_requant,
+)
 from tinytailor.compiler.ops.geometry import (
     NO_PADDING,
     Padding,
@@ -27,6 +32,7 @@ from tinytailor.compiler.ops.geometry import (
     window_overlap,
     windows,
 )
+from tinytailor.compiler.quantization import Requant
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,6 +48,8 @@ class AveragePool2d:
     padding: Padding = NO_PADDING
     low: int = -128
     high: int = 127
+    input_zero_point: int = 0
+    requant: Requant | None = None
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
@@ -57,16 +65,26 @@ class AveragePool2d:
         return 0
 
     def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        return {}
+        if self.requant is None:
+            return {}
+        return {"multiplier": ((self.kernel[0] * self.kernel[1],), "int32")}
 
     def key_attributes(self) -> dict[str, Any]:
-        attributes = {"kernel": list(self.kernel), "stride": list(self.stride)}
-        return attributes | ({"padding": list(self.padding)} if any(self.padding) else {})
+        attributes: dict[str, Any] = {"kernel": list(self.kernel), "stride": list(self.stride)}
+        if any(self.padding):
+            attributes["padding"] = list(self.padding)
+        if self.requant is not None:
+            attributes["shifted"] = self.requant.shift > 0
+        return attributes
 
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> AveragePool2d:
         padding = padding4(attributes.get("padding", NO_PADDING))
-        return cls(pair(attributes["kernel"]), pair(attributes["stride"]), padding)
+        kernel, stride = pair(attributes["kernel"]), pair(attributes["stride"])
+        if "shifted" not in attributes:
+            return cls(kernel, stride, padding)
+        requant = example_requant(attributes)
+        return cls(kernel, stride, padding, -128, 127, EXAMPLE_ZERO_POINT, requant)
 
     def reference(
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
@@ -75,6 +93,9 @@ class AveragePool2d:
         total = view.astype(np.int64).sum(axis=(3, 4))
         inside = np.ones((1, *inputs[0].shape[1:3], 1), np.int8)
         count = windows(inside, self.kernel, self.stride, self.padding, (1, 1), 0).sum(axis=(3, 4))
+        if self.requant is not None:
+            multiplier = constants["multiplier"][count - 1]
+            return self.requant.apply(total - count * self.input_zero_point, multiplier)
         magnitude = (np.abs(total) + count // 2) // count
         return np.clip(np.sign(total) * magnitude, self.low, self.high).astype(np.int8)
 
@@ -90,6 +111,10 @@ class AveragePool2d:
         _, oh, ow, channels = self.output_shape(*inputs)
         (kh, kw), (sh, sw) = self.kernel, self.stride
         x = te.placeholder(inputs[0], "int8", name="x")
+        roles = {
+            role: te.placeholder(size, dtype, name=role)
+            for role, (size, dtype) in self.constant_shapes(*inputs).items()
+        }
         at = tir.padded(x, self.padding, 0)
         i, j = te.reduce_axis((0, kh), "i"), te.reduce_axis((0, kw), "j")
         acc = te.compute(
@@ -104,14 +129,21 @@ class AveragePool2d:
             away = tirx.Select(acc[h, v, c] < 0, acc[h, v, c] - half, acc[h, v, c] + half)
             return tir.clamp(tirx.truncdiv(away, count), self.low, self.high).astype("int8")
 
-        y = te.compute((oh, ow, channels), mean, name="y")
-        schedule = tir.schedule_of((x, y))
+        def requantized(h: Any, v: Any, c: Any) -> Any:
+            assert self.requant is not None
+            count = self._count(inputs[0], h, v)
+            total = acc[h, v, c] - count * tir.const(self.input_zero_point)
+            return tir.requantize(total, roles["multiplier"][count - 1], self.requant)
+
+        y = te.compute((oh, ow, channels), requantized if roles else mean, name="y")
+        schedule = tir.schedule_of((x, *roles.values(), y))
         loops = schedule.get_loops(schedule.get_sblock("y"))
         total = schedule.get_sblock("acc")
         schedule.compute_at(total, loops[-1], preserve_unit_loops=True)
         schedule.decompose_reduction(total, schedule.get_loops(total)[-2])
         overlap = {0: window_overlap(inputs[0], (oh, ow), self.stride, self.padding)}
-        return TirKernel(schedule.mod["main"], ("x0", "y"), {}, overlap=overlap)
+        arguments = ("x0", *roles, "y")
+        return TirKernel(schedule.mod["main"], arguments, dict(constants), overlap=overlap)
 
     def _count(self, shape: Shape, h: Any, v: Any) -> Any:
         """How many elements of the window of output (h, v) lie inside the map."""

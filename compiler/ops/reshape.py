@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reshape: another shape for the same bytes in the same order. Costs nothing, emits nothing."""
+"""Reshape: another shape for the same bytes in the same order.
+
+Costs nothing and emits nothing, but where bytes must get from one border of the graph to another.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.targets.errors import InputError
+
+if TYPE_CHECKING:
+    from tinytailor.compiler.mcu.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +52,14 @@ class Reshape:
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
     ) -> np.ndarray:
         return inputs[0].reshape(inputs[0].shape[0], *self.shape[1:])
+
+    def lower(
+        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
+    ) -> TirKernel:
+        """One copy."""
+        from tinytailor.compiler.mcu import tir
+        from tinytailor.compiler.mcu.kernel import TirKernel
+
+        size = prod(inputs[0])
+        func = tir.moves((size, size), lambda moves: moves.copy(0, 0, 0, size))
+        return TirKernel(func, ("x0", "y"), {}, overlap={0: 0})

@@ -36,6 +36,14 @@ def test_ops_lists_what_the_compiler_registers_with_a_meaning(cli):
     from tinytailor.compiler.ops import OPERATORS
 
     listed = only_json(cli("ops", "--json").stdout)["operators"]
+    on_engine = only_json(cli("ops", "--target", "ultra96-v2", "--json").stdout)["operators"]
+    assert {row["name"]: bool(row["limits"]) for row in on_engine} == {
+        "conv2d": True,
+        "square_deform_dw": True,
+    }
+    on_board = only_json(cli("ops", "--target", "nucleo-g0b1re", "--json").stdout)["operators"]
+    assert on_board == listed
+    assert cli("ops", "--target", "nowhere").exit_code == 2
     assert {row["name"] for row in listed} == set(OPERATORS)
     assert all(len(row["meaning"]) > 20 for row in listed)
 
@@ -111,8 +119,58 @@ def test_float_inputs_are_quantized_as_the_model_does(cli, project, tmp_path):
     manifest = json.loads((project / "manifest.json").read_text())
     from_float = load_inputs(tmp_path / "f.npz", manifest["inputs"])
     assert from_float.quantized
-    np.testing.assert_array_equal(from_float.x, q)
+    np.testing.assert_array_equal(from_float.batches[0], q)
     assert cli("verify", project, "--inputs", tmp_path / "f.npz").exit_code == 0
+
+
+@pytest.fixture(scope="module")
+def sum_of_two(tmp_path_factory):
+    """A project that adds its inputs ``left`` and ``right``."""
+    from tinytailor.compiler import compile_model
+    from tinytailor.compiler.ir import Graph, Node, Tensor
+    from tinytailor.compiler.ops import Add
+    from tinytailor.targets import load_target
+
+    left, right = (Tensor(name, (1, 4, 3, 2), "int8", 0.5, 3) for name in ("left", "right"))
+    y = Tensor("y", left.shape, "int8", 1.0, 0)
+    node = Node("y", Add.from_scales(left, right, y), ("left", "right"), "y")
+    graph = Graph("sum", ("left", "right"), ("y",), {t.name: t for t in (left, right, y)}, (node,))
+    folder = tmp_path_factory.mktemp("sum") / "sum"
+    compile_model(graph, load_target("nucleo-f446re"), folder, "sum", model_sha256="")
+    return folder
+
+
+def test_a_model_with_two_inputs_reads_the_arrays_of_their_names(cli, sum_of_two, tmp_path):
+    rng = np.random.default_rng(0)
+    left, right = (rng.integers(-40, 40, (5, 4, 3, 2)).astype(np.int8) for _ in range(2))
+    both = np.rint((left.astype(float) - 3) * 0.5 + (right.astype(float) - 3) * 0.5)
+    path = tmp_path / "x.npz"
+    np.savez(path, right=right, left=left, both=both.astype(np.int8))
+    found = only_json(
+        cli("verify", sum_of_two, "--inputs", path, "--expect", "both", "--json").stdout
+    )
+    assert found["bit_exact"]
+    assert found["samples"] == 5
+    assert found["expected"]["largest_difference"] <= 1  # halves may be rounded otherwise
+    assert cli("profile", sum_of_two, "--inputs", path).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arrays", "options", "complaint"),
+    [
+        ({"left": 5}, (), "reads the arrays left, right; it has left int8"),
+        ({"left": 5, "right": 4}, (), "equally many rows, got 5 of left, 4 of right"),
+        ({"left": 5, "right": 5}, ("--input-name", "left"), "leave --input-name out"),
+    ],
+)
+def test_arrays_that_do_not_fit_two_inputs_are_refused(
+    cli, sum_of_two, tmp_path, arrays, options, complaint
+):
+    shapes = {name: np.zeros((rows, 4, 3, 2), np.int8) for name, rows in arrays.items()}
+    np.savez(tmp_path / "x.npz", **shapes)
+    result = cli("verify", sum_of_two, "--inputs", tmp_path / "x.npz", *options)
+    assert result.exit_code == 2
+    assert complaint in " ".join(result.stderr.split())
 
 
 def test_profile_adds_up_and_shows_every_layer(cli, project):

@@ -6,7 +6,7 @@ A new operator adds its examples here and is tested everywhere without further c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,19 +15,27 @@ from tinytailor.compiler.opkey import example_graph, make_key
 from tinytailor.compiler.ops import (
     Add,
     AddConstant,
+    Affine,
     AveragePool2d,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     Dense,
     DepthwiseConv2d,
+    GroupedConv2d,
     Lookup,
     MaxPool2d,
     Mul,
     Operator,
     Pad,
+    Reshape,
+    Slice,
     Softmax,
     SquareDeformDW,
+    Take,
+    Transpose,
 )
+from tinytailor.compiler.ops.geometry import NO_PADDING
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ def _map(h: int, w: int, c: int) -> tuple[Shape, ...]:
     return ((1, h, w, c),)
 
 
+FUSED = Conv2d(13, (3, 3), (1, 1), (1, 1, 1, 1), add=Add())
+ADDED = ((1, 6, 4, 16), (1, 6, 4, 13))
 EXAMPLES = (
     Example("conv_3x3_first", Conv2d(16, (3, 3), (1, 1), (1, 1, 1, 1)), _map(13, 9, 3)),
     Example("conv_3x3", Conv2d(16, (3, 3), (1, 1), (1, 1, 1, 1)), _map(7, 9, 16)),
@@ -58,6 +68,9 @@ EXAMPLES = (
     Example("conv_1x1_one_channel", Conv2d(4, (1, 1)), _map(7, 5, 1)),
     Example("conv_one_pixel", Conv2d(5, (3, 3)), _map(3, 3, 6)),
     Example("conv_deep", Conv2d(4, (3, 3), (1, 1), (1, 1, 1, 1)), _map(4, 4, 250)),
+    Example("conv_3x3_add", FUSED, ((1, 7, 9, 16), (1, 7, 9, 13))),
+    Example("conv_1x1_add", replace(FUSED, kernel=(1, 1), padding=NO_PADDING), ADDED),
+    Example("conv_one_pixel_add", Conv2d(5, (3, 3), add=Add()), ((1, 3, 3, 6), (1, 1, 1, 5))),
     Example("depthwise_3x3", DepthwiseConv2d((3, 3), (1, 1), (1, 1, 1, 1)), _map(9, 5, 16)),
     Example("depthwise_stride2", DepthwiseConv2d((3, 3), (2, 2), (0, 0, 1, 1)), _map(13, 9, 8)),
     Example("depthwise_no_border", DepthwiseConv2d((3, 3)), _map(6, 7, 8)),
@@ -65,6 +78,22 @@ EXAMPLES = (
     Example("depthwise_5x5", DepthwiseConv2d((5, 5), (1, 1), (2, 2, 2, 2)), _map(7, 7, 4)),
     Example("depthwise_time", DepthwiseConv2d((3, 1)), _map(12, 1, 8)),
     Example("depthwise_dilated", DepthwiseConv2d((3, 3), dilation=(2, 2)), _map(7, 7, 4)),
+    Example("grouped", GroupedConv2d(12, 2, (3, 3), (1, 1), (1, 1, 1, 1)), _map(7, 6, 8)),
+    Example("grouped_odd", GroupedConv2d(9, 3, (3, 2), (2, 1), (1, 0, 0, 1)), _map(7, 7, 15)),
+    Example("grouped_1x1", GroupedConv2d(8, 4, (1, 1)), _map(5, 4, 16)),
+    Example("grouped_1x1_thin", GroupedConv2d(8, 4, (1, 1)), _map(5, 4, 4)),
+    Example("grouped_dilated", GroupedConv2d(6, 2, (3, 3), dilation=(1, 2)), _map(5, 7, 4)),
+    Example("grouped_time", GroupedConv2d(8, 4, (5, 1), (2, 1), (2, 0, 2, 0)), _map(25, 1, 8)),
+    Example("grouped_one_pixel", GroupedConv2d(10, 2, (3, 3)), _map(3, 3, 6)),
+    Example("multiplier", GroupedConv2d(12, 6, (3, 3), (2, 2), (0, 0, 1, 1)), _map(8, 8, 6)),
+    Example("multiplier_odd", GroupedConv2d(9, 3, (3, 3), (1, 1), (1, 1, 1, 1)), _map(5, 7, 3)),
+    Example("transposed", ConvTranspose2d(6, (4, 4), (2, 2), (1, 1, 1, 1)), _map(5, 4, 8)),
+    Example("transposed_odd", ConvTranspose2d(5, (3, 3), (2, 2), (1, 1, 1, 1)), _map(5, 4, 7)),
+    Example("transposed_larger", ConvTranspose2d(3, (3, 3), (2, 2), (1, 1, 0, 0)), _map(4, 5, 4)),
+    Example("transposed_gaps", ConvTranspose2d(4, (2, 1), (3, 2), (0, 0, -1, 0)), _map(3, 4, 5)),
+    Example("transposed_plain", ConvTranspose2d(4, (3, 3), (1, 1), (3, 2, 0, 1)), _map(6, 5, 4)),
+    Example("transposed_groups", ConvTranspose2d(8, (3, 2), (2, 3), groups=4), _map(4, 3, 8)),
+    Example("transposed_time", ConvTranspose2d(4, (4, 1), (2, 1), (1, 0, 1, 0)), _map(9, 1, 6)),
     Example("dense", Dense(12), ((1, 64),)),
     Example("dense_odd", Dense(5), ((1, 27),)),
     Example("add", Add.from_key({}), ((1, 4, 4, 8),) * 2),
@@ -75,19 +104,54 @@ EXAMPLES = (
     Example("max_pool", MaxPool2d((2, 2), (2, 2)), _map(7, 6, 8)),
     Example("max_pool_border", MaxPool2d((3, 3), (2, 2), (1, 1, 1, 1)), _map(7, 9, 5)),
     Example("max_pool_time", MaxPool2d((4, 1), (2, 1), (1, 0, 2, 0)), _map(13, 1, 6)),
+    Example(
+        "max_pool_dilated", MaxPool2d((2, 3), padding=(1, 0, 0, 1), dilation=(2, 3)), _map(6, 9, 4)
+    ),
+    Example(
+        "average_pool_requantized",
+        AveragePool2d.from_key(
+            {"kernel": [3, 2], "stride": [2, 1], "padding": [1, 0, 1, 1], "shifted": False}
+        ),
+        _map(7, 6, 3),
+    ),
     Example("lookup", Lookup(), _map(5, 3, 7)),
     Example("mul", Mul.from_key({"shifted": False}), ((1, 4, 4, 8),) * 2),
     Example("mul_shifted", Mul.from_key({"shifted": True}), ((1, 5, 3, 3),) * 2),
+    Example("add_channels", Add.from_key({}), ((1, 4, 5, 7), (1, 1, 1, 7))),
+    Example("add_outer", Add.from_key({}), ((1, 4, 1, 3), (1, 1, 5, 3))),
+    Example("add_number", Add.from_key({}), ((1, 1, 1, 1), (1, 4, 5, 3))),
+    Example("add_numbers", Add.from_key({}), ((1, 1),) * 2),
+    Example("mul_pixels", Mul.from_key({"shifted": False}), ((1, 4, 5, 7), (1, 4, 5, 1))),
+    Example("mul_rows", Mul.from_key({"shifted": False}), ((1, 4, 1, 1), (1, 4, 5, 7))),
     Example("mul_channels", Mul.from_key({"shifted": False}), ((1, 4, 5, 7), (1, 1, 1, 7))),
     Example("concat_channels", Concat(3), ((1, 4, 3, 8), (1, 4, 3, 5), (1, 4, 3, 2))),
     Example("concat_rows", Concat(1), ((1, 2, 3, 4), (1, 5, 3, 4))),
     Example("concat_features", Concat(1), ((1, 9), (1, 3))),
     Example("pad", Pad((1, 2, 0), (0, 1, 0)), _map(4, 3, 8)),
     Example("pad_channels", Pad((0, 1, 4), (1, 0, 3)), _map(3, 4, 5)),
+    Example("slice_rows", Slice((0, 2, 0, 0), (1, 3, 4, 5)), _map(6, 4, 5)),
+    Example("slice_channels", Slice((0, 0, 0, 3), (1, 4, 3, 5)), _map(4, 3, 8)),
+    Example("slice_one_channel", Slice((0, 0, 0, 7), (1, 4, 3, 1)), _map(4, 3, 8)),
+    Example("slice_everywhere", Slice((0, 1, 2, 3), (1, 4, 3, 2)), _map(6, 5, 7)),
+    Example("slice_features", Slice((0, 5), (1, 9)), ((1, 20),)),
+    Example("take_rows_and_columns", Take((1, 2), (8, 5)), _map(4, 3, 6)),
+    Example("take_columns", Take((2,), (3,)), _map(4, 7, 8)),
+    Example("take_channels", Take((3,), (5,)), _map(4, 3, 8)),
+    Example("take_everywhere", Take((1, 2, 3), (3, 4, 5)), _map(4, 3, 8)),
+    Example("take_features", Take((1,), (15,)), ((1, 10),)),
+    Example("transpose_to_channels_first", Transpose((0, 3, 1, 2)), _map(4, 3, 8)),
+    Example("transpose_rows", Transpose((0, 2, 1, 3)), _map(4, 3, 8)),
+    Example("transpose_depth_to_space", Transpose((0, 1, 3, 2, 4, 5)), ((1, 3, 4, 2, 2, 3),)),
+    Example("transpose_shuffle", Transpose((0, 1, 3, 2)), _map(15, 3, 4)),
     Example("add_constant", AddConstant.from_key({}), _map(4, 3, 7)),
+    Example("add_constant_map", AddConstant.from_key({"shape": (1, 4, 3, 1)}), _map(4, 3, 7)),
+    Example("affine_channels", Affine((1, 1, 1, 7)), _map(4, 3, 7)),
+    Example("affine_rows", Affine((1, 4, 1, 1)), _map(4, 3, 7)),
+    Example("affine_row", Affine((1, 10)), ((1, 10),)),
     Example("add_constant_row", AddConstant.from_key({}), ((1, 10),)),
     Example("square_deform", SquareDeformDW(), _map(9, 11, 8)),
     Example("square_deform_odd_channels", SquareDeformDW(), _map(6, 5, 3)),
+    Example("reshape_copied", Reshape((1, 60)), _map(4, 3, 5)),
     Example("softmax", Softmax(), ((1, 12),)),
     Example("softmax_scaled", Softmax.from_key({"fraction": 6}), ((1, 12),)),
     Example("softmax_many_scaled", Softmax.from_key({"fraction": 6}), ((1, 700),)),

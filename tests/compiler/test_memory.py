@@ -82,7 +82,7 @@ def test_buffers_alive_at_the_same_time_collide_only_as_their_node_allows(seed):
         n.name: {k: int(rng.integers(0, 60)) for k in range(len(n.inputs))} for n in graph.nodes
     }
     result = plan(graph, scratch, overlap)
-    spans = {b: (result.offsets[b.name], result.offsets[b.name] + b.bytes) for b in result.buffers}
+    spans = {b: (result.start(b), result.start(b) + b.bytes) for b in result.buffers}
     for a, (start, end) in spans.items():
         assert start % ALIGNMENT == 0
         assert end <= result.arena_bytes
@@ -95,7 +95,7 @@ def test_buffers_alive_at_the_same_time_collide_only_as_their_node_allows(seed):
             source, output = (start, other) if forward in result.overlaps else (other, start)
             assert output + distance <= source
     assert result.lower_bound_bytes <= result.arena_bytes
-    live = set(result.place.values()) - {*graph.inputs, *graph.outputs}
+    live = {at.home for at in result.place.values()} - {*graph.inputs, *graph.outputs}
     assert live == {b.name for b in result.buffers if "/" not in b.name}
 
 

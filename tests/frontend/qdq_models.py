@@ -110,17 +110,31 @@ def execute(graph: Graph, x: np.ndarray) -> np.ndarray:
 
 
 def channels_last(x: np.ndarray) -> np.ndarray:
-    """(N, C, H, W) to (N, H, W, C) and (N, C, T) to (N, T, 1, C); rows stay as they are."""
+    """(N, C, H, W) to (N, H, W, C) and inputs (N, C, T) to (N, T, 1, C); rows stay as they are."""
     if x.ndim == 4:
         return x.transpose(0, 2, 3, 1)
     return x.transpose(0, 2, 1)[:, :, None, :] if x.ndim == 3 else x
 
 
-def differences(path: Path, graph: Graph, seed: int = 1, runs: int = 20) -> tuple[int, int, int]:
-    """(elements that differ from onnxruntime, largest difference, elements)."""
+def as_on_device(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Channels-last where that is the shape of the device, else as the model has it."""
+    turned = channels_last(x)
+    return turned if turned.shape == shape else x.reshape(shape)
+
+
+def differences(
+    path: Path, graph: Graph, seed: int = 1, runs: int = 20, fused: bool = True
+) -> tuple[int, int, int]:
+    """(elements that differ from onnxruntime, largest difference, elements).
+
+    ``fused``: whether onnxruntime may join operators with their quantization.
+    """
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    if not fused:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     shape = tuple(size if isinstance(size, int) else 1 for size in session.get_inputs()[0].shape)
     tensor = graph.tensors[graph.inputs[0]]
     result = graph.tensors[graph.outputs[0]]
@@ -131,8 +145,8 @@ def differences(path: Path, graph: Graph, seed: int = 1, runs: int = 20) -> tupl
         real = (integers - tensor.zero_point).astype(np.float32) * np.float32(tensor.scale)
         y = session.run(None, {"x": real})[0]
         steps = np.rint(y / np.float32(result.scale)).astype(np.int64) + result.zero_point
-        expected.append(channels_last(steps).reshape(1, -1))
-        inputs.append(channels_last(integers).astype(np.int8).reshape(tensor.shape))
+        expected.append(as_on_device(steps, result.shape).reshape(1, -1))
+        inputs.append(as_on_device(integers, tensor.shape).astype(np.int8))
     actual = execute(graph, np.concatenate(inputs)).reshape(runs, -1).astype(np.int64)
     gap = np.abs(actual - np.concatenate(expected))
     return int(np.count_nonzero(gap)), int(gap.max()), gap.size

@@ -98,7 +98,7 @@ def edit(path, number, change):
     [
         (2, lambda line: line.replace('cycles": 150', 'cycles": 15'), "line 2: the line was edit"),
         (1, lambda line: line.replace("180000000", "18000000"), "line 1: the line was edited"),
-        (1, lambda line: line.replace('"version": 1', '"version": 7'), "format version 7"),
+        (1, lambda line: line.replace('"version": 2', '"version": 7'), "format version 7"),
         (1, lambda line: line.replace("latency-table", "laundry-list"), "is not a latency table"),
         (3, lambda line: line[:30] + "\n", "line 3: not JSON"),
         (3, lambda line: "[1, 2]\n", "line 3: expected an object"),

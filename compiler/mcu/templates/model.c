@@ -6,14 +6,6 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Layers stay functions of their own, so that a profiler can tell them apart. */
-#if defined(__clang__)
-#define TT_LAYER static __attribute__((noinline))
-#elif defined(__GNUC__)
-#define TT_LAYER static __attribute__((noipa))
-#else
-#define TT_LAYER static
-#endif
 {{ macros }}
 {% for text in helpers %}
 {{ text }}
@@ -22,7 +14,15 @@
 {{ layer }}
 {% endfor %}
 {% if arena_bytes %}
-/* Define {{ NAME }}_ARENA_ATTRIBUTE to place the arena, e.g. __attribute__((section(".ccmram"))). */
+/* The arena: what lies where during which layers. Buffers share bytes where one is no longer
+ * needed when the other is written; a layer may write over its input as it reads on.
+ *
+{% for row in arena_table %}
+ *   {{ row }}
+{% endfor %}
+ *
+ * Define {{ NAME }}_ARENA_ATTRIBUTE to place it, e.g. __attribute__((section(".ccmram"))).
+ */
 #ifndef {{ NAME }}_ARENA_ATTRIBUTE
 #define {{ NAME }}_ARENA_ATTRIBUTE
 #endif

@@ -9,13 +9,13 @@ extern "C" {
 #endif
 
 {% for t in inputs %}
-/* {{ t.role }}: {{ t.name }}, int8 {{ t.shape | join("x") }}, real = {{ t.scale }} * (q - {{ t.zero_point }}) */
+/* {{ t.role }}: {{ t.name | comment }}, int8 {{ t.shape | join("x") }}, real = {{ t.scale }} * (q - {{ t.zero_point }}) */
 #define {{ NAME }}_{{ t.macro }}_BYTES {{ t.bytes }}
 #define {{ NAME }}_{{ t.macro }}_SCALE {{ t.scale }}f
 #define {{ NAME }}_{{ t.macro }}_ZERO_POINT ({{ t.zero_point }})
 {% endfor %}
 {% for t in outputs %}
-/* {{ t.role }}: {{ t.name }}, int8 {{ t.shape | join("x") }}, real = {{ t.scale }} * (q - {{ t.zero_point }}) */
+/* {{ t.role }}: {{ t.name | comment }}, int8 {{ t.shape | join("x") }}, real = {{ t.scale }} * (q - {{ t.zero_point }}) */
 #define {{ NAME }}_{{ t.macro }}_BYTES {{ t.bytes }}
 #define {{ NAME }}_{{ t.macro }}_SCALE {{ t.scale }}f
 #define {{ NAME }}_{{ t.macro }}_ZERO_POINT ({{ t.zero_point }})

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tinytailor quantize: a float model and samples of its inputs to an integer ONNX model."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from tinytailor.cli.compile import check_model
+from tinytailor.cli.options import Json
+from tinytailor.cli.output import Result, command, note
+from tinytailor.targets.errors import InputError
+
+
+@command
+def run(
+    model: Annotated[Path, typer.Argument(help="Float model: .onnx or .tflite.")],
+    calibration: Annotated[
+        Path, typer.Option("--calibration", help=".npz of real float inputs, as the model reads.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The .onnx file to write.")],
+    scheme: Annotated[str, typer.Option(help="How numbers are quantized.")] = "int8",
+    as_json: Json = False,
+) -> Result:
+    """Quantize a float model with samples of its inputs; the result is ONNX in QDQ form."""
+    values = quantize_file(model, calibration, out, scheme)
+    return Result(values, lambda console: show(console, values))
+
+
+def quantize_file(model: Path, calibration: Path, out: Path, scheme: str) -> dict[str, Any]:
+    from tinytailor.cli.inputs import load_arrays
+    from tinytailor.compiler.frontend import load_model, read_file
+    from tinytailor.compiler.quantize import check_scheme, quantize_model
+
+    check_scheme(scheme)
+    check_model(model)
+    if out.suffix != ".onnx" or out.is_dir():
+        raise InputError(f"{out}: expected a file name ending in .onnx for the quantized model")
+    if out.resolve() == model.resolve():
+        raise InputError(f"{out} is the model itself; choose another name for the quantized one")
+    arrays = load_arrays(calibration)
+    note(f"quantizing {model}")
+    data = quantize_model(read_file(model), arrays, scheme=scheme, path=model)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".tinytailor.", dir=out.parent) as folder:
+        part = Path(folder) / out.name
+        part.write_bytes(data)
+        graph = load_model(part)  # only what can be compiled is handed out
+        os.replace(part, out)
+    return {
+        "model": str(model),
+        "out": str(out),
+        "scheme": scheme,
+        "bytes": len(data),
+        "layers": len(graph.nodes),
+        "macs": graph.macs,
+    }
+
+
+def show(console: Console, values: dict[str, Any]) -> None:
+    console.print(
+        f"{values['out']}: {values['scheme']}, {values['layers']} layers, "
+        f"{values['macs'] / 1e6:.2f} MMAC, {values['bytes']} bytes"
+    )
+    console.print(f"next: tinytailor compile {values['out']} --target TARGET -o DIR")

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ONNX operators that are written in our own terms instead of TVM's.
+
+Each function gets the importer's block builder, the node's inputs and attributes and returns Relax
+expressions, one for each output. Whatever must be constant is read here; ValueError says what is
+not as it should be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import floor
+from typing import Any
+
+import numpy as np
+
+from tinytailor.compiler.frontend import selection
+
+Attributes = Mapping[str, Any]
+
+
+def shape_of(expression: Any) -> tuple[int, ...]:
+    return tuple(int(size) for size in expression.ty.shape.values)
+
+
+def numbers(inputs: Sequence[Any], index: int, name: str) -> list[Any] | None:
+    """The constant input ``index`` as a flat list; None if it is left out."""
+    item = inputs[index] if len(inputs) > index else None
+    if item is None:
+        return None
+    if not hasattr(item, "value"):
+        raise ValueError(f"its {name} is computed by the model, expected a constant")
+    return list(item.value.numpy().reshape(-1).tolist())
+
+
+def given(inputs: Sequence[Any], index: int, name: str, attributes: Attributes) -> Any:
+    """What older opsets have as an attribute and newer ones as an input."""
+    found = numbers(inputs, index, name)
+    return attributes.get(name) if found is None else found
+
+
+def take(x: Any, places: Mapping[int, Sequence[int]]) -> Any:
+    """The call of selection.py: places along some axes, all of the others."""
+    from tvm import relax
+
+    sizes = shape_of(x)
+    tables = [np.asarray(places.get(axis, range(n)), np.int64) for axis, n in enumerate(sizes)]
+    shape = [len(table) for table in tables]
+    out_type = relax.TensorType(shape=shape, dtype=str(x.ty.dtype))
+    arguments = relax.Tuple([x, *(relax.const(table) for table in tables)])
+    return relax.op.call_dps_packed(selection.NAME, arguments, out_type)
+
+
+def slice_(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """Begin, end and step are clamped to the axis as Python's slices are."""
+    sizes = shape_of(inputs[0])
+    starts = given(inputs, 1, "starts", attributes)
+    ends = given(inputs, 2, "ends", attributes)
+    axes = given(inputs, 3, "axes", attributes) or range(len(starts))
+    steps = numbers(inputs, 4, "steps") or [1] * len(starts)
+    places = {}
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        size = sizes[axis % len(sizes)]
+        last = end if end >= -size else (None if step < 0 else 0)
+        places[axis % len(sizes)] = range(size)[start if start >= -size else 0 : last : step]
+    return [take(inputs[0], places)]
+
+
+def split(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    sizes = shape_of(inputs[0])
+    axis = int(attributes.get("axis", 0)) % len(sizes)
+    lengths = given(inputs, 1, "split", attributes)
+    if not lengths:
+        count = attributes["tvm_custom"]["num_outputs"]
+        length = -(-sizes[axis] // count)
+        lengths = [length] * (count - 1) + [sizes[axis] - length * (count - 1)]
+    ends = np.cumsum(lengths)
+    if ends[-1] != sizes[axis]:
+        raise ValueError(f"its parts {lengths} do not make up the {sizes[axis]} of axis {axis}")
+    bounds = zip(ends - lengths, ends, strict=True)
+    return [take(inputs[0], {axis: range(begin, end)}) for begin, end in bounds]
+
+
+def gather(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    from tvm import relax
+
+    sizes = shape_of(inputs[0])
+    axis = int(attributes.get("axis", 0)) % len(sizes)
+    places = numbers(inputs, 1, "indices")
+    if places is None:
+        raise ValueError("its indices are missing")
+    taken = take(inputs[0], {axis: [place % sizes[axis] for place in places]})
+    wanted = inputs[1].value.numpy().shape
+    if len(wanted) == 1:
+        return [taken]
+    return [relax.op.reshape(taken, (*sizes[:axis], *wanted, *sizes[axis + 1 :]))]
+
+
+def tile(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    repeats = numbers(inputs, 1, "repeats") or []
+    sizes = shape_of(inputs[0])
+    if len(repeats) != len(sizes) or min(repeats) < 1:
+        raise ValueError(f"repeats {repeats} of shape {sizes}")
+    places = {
+        axis: list(range(n)) * r for axis, (n, r) in enumerate(zip(sizes, repeats, strict=True))
+    }
+    return [take(inputs[0], places)]
+
+
+def expand(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    from tvm import relax
+
+    shape = tuple(int(size) for size in numbers(inputs, 1, "shape") or ())
+    shape = np.broadcast_shapes(shape, shape_of(inputs[0]))
+    sizes = (1,) * (len(shape) - len(shape_of(inputs[0]))) + shape_of(inputs[0])
+    x = inputs[0] if sizes == shape_of(inputs[0]) else relax.op.reshape(inputs[0], sizes)
+    places = {a: [0] * n for a, (n, old) in enumerate(zip(shape, sizes, strict=True)) if n != old}
+    return [take(x, places)]
+
+
+def resize(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """Nearest only; Upsample is the form it had before opset 10."""
+    mode = attributes.get("mode", b"nearest").decode()
+    if mode != "nearest":
+        raise ValueError(f"resizing of mode {mode}, expected nearest")
+    sizes = shape_of(inputs[0])
+    old = len(inputs) <= 2  # Upsample and Resize of opset 10 have the scales as second input
+    scales = given(inputs, 1 if old else 2, "scales", attributes) or None
+    wanted = numbers(inputs, 3, "sizes") or None
+    axes = [axis % len(sizes) for axis in attributes.get("axes", range(len(sizes)))]
+    if attributes.get("keep_aspect_ratio_policy", b"stretch") != b"stretch":
+        raise ValueError("it keeps the aspect ratio, expected sizes as they shall be")
+    if scales is None and wanted is None:
+        raise ValueError("it has neither scales nor sizes")
+    coordinates = attributes.get("coordinate_transformation_mode", b"half_pixel").decode()
+    coordinates = "asymmetric" if old else coordinates
+    rounding = "floor" if old else attributes.get("nearest_mode", b"round_prefer_floor").decode()
+    places = {}
+    for index, axis in enumerate(axes):
+        size = sizes[axis]
+        scale = scales[index] if scales else wanted[index] / size  # type: ignore[index]
+        count = int(wanted[index]) if wanted else floor(size * np.float32(scale))
+        places[axis] = nearest(size, count, scale, coordinates, rounding)
+    return [take(inputs[0], places)]
+
+
+def nearest(size: int, count: int, scale: float, coordinates: str, rounding: str) -> list[int]:
+    """The source of each of ``count`` elements, in float32 as onnxruntime computes it."""
+    one, half, s = np.float32(1), np.float32(0.5), np.float32(scale)
+    i = np.arange(count, dtype=np.float32)
+    if coordinates == "asymmetric":
+        x = i / s
+    elif coordinates == "half_pixel" or (coordinates == "pytorch_half_pixel" and count > 1):
+        x = (i + half) / s - half
+    elif coordinates == "pytorch_half_pixel":
+        x = np.zeros_like(i)
+    elif coordinates == "align_corners":
+        x = i * np.float32(size - 1) / np.float32(count - one) if count > 1 else np.zeros_like(i)
+    else:
+        raise ValueError(f"coordinate_transformation_mode {coordinates}")
+    if scale == 1:
+        x = i
+    roundings: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "floor": np.floor,
+        "ceil": np.ceil,
+        "round_prefer_floor": lambda x: np.ceil(x - half),
+        "round_prefer_ceil": lambda x: np.floor(x + half),
+    }
+    if rounding not in roundings:
+        raise ValueError(f"nearest_mode {rounding}")
+    return [int(place) for place in np.clip(roundings[rounding](x), 0, size - 1)]
+
+
+Conversion = Callable[[Sequence[Any], Attributes], list[Any]]
+CONVERSIONS: dict[str, Conversion] = {
+    "Expand": expand,
+    "Gather": gather,
+    "Resize": resize,
+    "Slice": slice_,
+    "Split": split,
+    "Tile": tile,
+    "Upsample": resize,
+}

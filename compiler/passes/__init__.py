@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Passes over the integer graph: smaller, faster, the same integers.
+
+    graph, report = optimize(graph)
+
+runs ``PIPELINE`` from the first to the last; each stage is checked. A new pass is a file here and
+a line there. What is compiled, priced and saved is the optimized graph.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinytailor.compiler.execute import execute
+from tinytailor.compiler.ir import Graph, check
+from tinytailor.compiler.passes.base import Note, Notes, Pass
+from tinytailor.compiler.passes.duplicates import merge_duplicates
+from tinytailor.compiler.passes.identities import remove_identities
+from tinytailor.compiler.passes.listing import listing
+from tinytailor.compiler.passes.lookups import fuse_lookups
+from tinytailor.compiler.passes.pads import fold_pads
+from tinytailor.compiler.passes.residuals import fuse_residuals
+from tinytailor.compiler.project import new_folder
+from tinytailor.targets.errors import CheckError, InputError
+
+PIPELINE: tuple[Pass, ...] = (
+    remove_identities,
+    fuse_lookups,
+    fold_pads,
+    merge_duplicates,
+    fuse_residuals,
+)
+# These look at the values of constants, which a network that is only priced does not have yet.
+NEEDS_WEIGHTS: frozenset[Pass] = frozenset({fuse_lookups, merge_duplicates})
+_STAGE = r"\d\d_\w+\.txt"
+CHECKED_INPUTS = 2  # seeded random inputs that the optimized graph is compared on
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """A pass that ran: the graph it left, and its notes."""
+
+    name: str
+    graph: Graph
+    notes: tuple[Note, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "nodes": len(self.graph.nodes),
+            "notes": [note.to_json() for note in self.notes],
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """The stages in order; the first is the graph as it came."""
+
+    stages: tuple[Stage, ...]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [stage.to_json() for stage in self.stages]
+
+
+def optimize(
+    graph: Graph, *, weights: bool = True, pipeline: Sequence[Pass] = PIPELINE
+) -> tuple[Graph, Report]:
+    """``graph`` after all passes; ``weights=False``: with those only that hold for any weights."""
+    stages = [Stage("import", check(graph))]
+    for step in pipeline:
+        if weights or step not in NEEDS_WEIGHTS:
+            graph, notes = step(graph)
+            stages.append(Stage(step.__name__, check(graph), tuple(notes)))
+    return graph, Report(tuple(stages))
+
+
+def check_dump(folder: Path) -> None:
+    """InputError unless ``folder`` is new, empty, or holds the stages of an earlier dump only."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is a file; the stages need a folder of their own")
+    foreign = [path.name for path in folder.iterdir() if not re.fullmatch(_STAGE, path.name)]
+    if foreign:
+        raise InputError(
+            f"{folder}: holds {min(foreign)}, which is no dumped stage; choose an empty or new "
+            "folder"
+        )
+
+
+def write_stages(report: Report, folder: Path) -> None:
+    """The graph after each stage as text: 00_import.txt, 01_...; all of them or none."""
+    check_dump(folder)
+    with new_folder(folder) as temporary:
+        for index, stage in enumerate(report.stages):
+            notes = [f"# {note.node}: {note.text}\n" for note in stage.notes]
+            text = listing(stage.graph) + "".join(notes)
+            (temporary / f"{index:02d}_{stage.name}.txt").write_text(text, "utf-8")
+
+
+def require_equal(original: Graph, optimized: Graph) -> None:
+    """CheckError unless both compute the same integers on seeded inputs."""
+    rng = np.random.default_rng(0)
+    shapes = [original.tensors[name].shape for name in original.inputs]
+    inputs = [
+        rng.integers(-128, 128, (CHECKED_INPUTS, *shape[1:])).astype(np.int8) for shape in shapes
+    ]
+    pairs = zip(execute(original, *inputs), execute(optimized, *inputs), strict=True)
+    if not all(np.array_equal(a, b) for a, b in pairs):
+        raise CheckError(
+            f"{original.name}: the passes changed what the network computes; this is a defect of "
+            "tinytailor, please report it with the model"
+        )
+
+
+__all__ = [
+    "NEEDS_WEIGHTS",
+    "PIPELINE",
+    "Note",
+    "Notes",
+    "Pass",
+    "Report",
+    "Stage",
+    "check_dump",
+    "listing",
+    "optimize",
+    "require_equal",
+    "write_stages",
+]

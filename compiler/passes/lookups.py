@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Elementwise fusion: a Lookup joins what stands before it.
+
+    second[first[x]]               one table
+    clip(op(x) + k, low, high)     the clamp and the zero point of ``op``
+
+A table is such a clip where table[i] = clip(i + k, min(table), max(table)): a ReLU, a change of
+zero point at one scale. Only a tensor that nothing else reads is fused away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tinytailor.compiler.ir import Graph, Node
+from tinytailor.compiler.ops import Lookup
+from tinytailor.compiler.ops.lookup import INTEGERS
+from tinytailor.compiler.passes.base import (
+    Notes,
+    clamp_limits,
+    clamped,
+    done,
+    kept,
+    only_reader,
+    producers,
+    rebuilt,
+)
+
+
+def fuse_lookups(graph: Graph) -> tuple[Graph, Notes]:
+    notes: Notes = []
+    for name in [node.name for node in graph.nodes if isinstance(node.op, Lookup)]:
+        node = next(other for other in graph.nodes if other.name == name)
+        before = producers(graph).get(node.inputs[0])
+        if before is None:
+            notes.append(kept(node, "it reads an input of the graph"))
+            continue
+        if not only_reader(graph, before.output):
+            notes.append(kept(node, f"the output of {before.name} is read elsewhere too"))
+            continue
+        joined = joint(before, node)
+        if isinstance(joined, str):
+            notes.append(kept(node, joined))
+            continue
+        graph = rebuilt(graph, [joined if n is before else n for n in graph.nodes if n is not node])
+        notes.append(done(node, f"fused into {before.name}"))
+    return graph, notes
+
+
+def joint(before: Node, lookup: Node) -> Node | str:
+    """One node for both, or why there is none."""
+    table = lookup.constants["table"]
+    if isinstance(before.op, Lookup):
+        composed = table[before.constants["table"].astype(np.int64) + 128]
+        return replace(before, output=lookup.output, constants={"table": composed})
+    limits = clamp_limits(before.op)
+    if limits is None:
+        return f"{before.name} ({before.op.kind}) has no clamp"
+    clip = as_clip(table, *limits)
+    if clip is None:
+        return "its table is no clamp"
+    op = clamped(before.op, *clip)
+    if op is None:
+        return f"{before.name} ({before.op.kind}) cannot move its zero point"
+    return replace(before, op=op, output=lookup.output)
+
+
+def as_clip(table: np.ndarray, low: int = -128, high: int = 127) -> tuple[int, int, int] | None:
+    """(low, high, k) with table[i] = clip(i + k, low, high) for all i that occur, low to high."""
+    reached = slice(low + 128, high + 129)
+    values, integers = table[reached].astype(np.int64), INTEGERS[reached]
+    bottom, top = int(values.min()), int(values.max())
+    for k in sorted({int(step) for step in values - integers}, key=abs):
+        if np.array_equal(np.clip(integers + k, bottom, top), values):
+            return bottom, top, k
+    return None

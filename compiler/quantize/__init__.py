@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Post-training quantization: a float ONNX model and samples of its inputs to a QDQ ONNX model.
+
+    bytes --prepare.py--> batch 1, folded --calibrate.py--> ranges --scheme--> QDQ bytes
+
+A scheme is one file with ``quantize(model, samples, file) -> model`` and one line in ``SCHEMES``.
+The result is an ordinary ONNX file: onnxruntime runs it, and the front end reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinytailor.compiler.quantize import int8
+from tinytailor.targets.errors import InputError
+
+SCHEMES: dict[str, Callable[[Any, list[dict[str, np.ndarray]], str], Any]] = {
+    "int8": int8.quantize,
+}
+
+
+def check_scheme(name: str) -> str:
+    if name not in SCHEMES:
+        raise InputError(f"unknown quantization scheme {name!r}; known are {', '.join(SCHEMES)}")
+    return name
+
+
+def quantize_onnx(
+    data: bytes,
+    calibration: Mapping[str, np.ndarray] | np.ndarray,
+    *,
+    scheme: str = "int8",
+    path: Path = Path("model.onnx"),
+) -> bytes:
+    """The QDQ form of a float model.
+
+    ``calibration``: real inputs, float (N, *shape without its leading 1) in the model's own layout,
+    by input name, or one array (or one called "x") for a model with one input. ``path`` names the
+    model in errors, and its folder is where external data lies.
+    Raises InputError for a model or samples that cannot be used.
+    """
+    from tinytailor.compiler.frontend.report import quiet
+    from tinytailor.compiler.quantize.calibrate import samples_of
+    from tinytailor.compiler.quantize.prepare import prepared
+
+    quantizer = SCHEMES[check_scheme(scheme)]
+    with quiet():
+        model = prepared(data, path)
+        arrays = {"x": calibration} if isinstance(calibration, np.ndarray) else calibration
+        result = quantizer(model, samples_of(model, arrays), path.name)
+    written: bytes = result.SerializeToString(deterministic=True)
+    return written
+
+
+def quantize_model(
+    data: bytes,
+    calibration: Mapping[str, np.ndarray] | np.ndarray,
+    *,
+    scheme: str = "int8",
+    path: Path,
+) -> bytes:
+    """The same for the bytes of a model file of any kind that ``path`` says."""
+    if path.suffix.lower() == ".tflite":
+        from tinytailor.compiler.frontend.tflite_float import float_onnx
+
+        data = float_onnx(data, path)
+    return quantize_onnx(data, calibration, scheme=scheme, path=path)
+
+
+__all__ = ["SCHEMES", "check_scheme", "quantize_model", "quantize_onnx"]

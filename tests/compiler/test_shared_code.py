@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layers that differ in their constants only share one function, and equal constants lie once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tinytailor.compiler import compile_model, verify
+from tinytailor.compiler.ir import Graph, Node, Tensor, check
+from tinytailor.compiler.mcu.source import lower_graph
+from tinytailor.compiler.opkey import example_constants
+from tinytailor.compiler.ops import Conv2d, DepthwiseConv2d
+from tinytailor.compiler.quantization import Requant
+from tinytailor.targets import load_target
+
+SHAPE = (1, 7, 5, 8)
+DEPTHWISE = DepthwiseConv2d((3, 3), (1, 1), (1, 1, 1, 1))
+POINTWISE = Conv2d(8, (1, 1))
+
+
+def chain(*layers, seeds):
+    """A graph of ``layers`` one after the other, with constants by seed."""
+    names = [f"t{i}" for i in range(len(layers) + 1)]
+    nodes = tuple(
+        Node(f"n{i}", op, (names[i],), names[i + 1], example_constants(op, (SHAPE,), seed))
+        for i, (op, seed) in enumerate(zip(layers, seeds, strict=True))
+    )
+    tensors = {name: Tensor(name, SHAPE) for name in names}
+    return check(Graph("chain", (names[0],), (names[-1],), tensors, nodes))
+
+
+@pytest.fixture(scope="module")
+def mobile():
+    """Three pairs of depthwise and pointwise layers, the last two with equal constants."""
+    return chain(*(DEPTHWISE, POINTWISE) * 3, seeds=(1, 2, 3, 4, 3, 4))
+
+
+def codes(graph):
+    return {node: kernel.code for node, kernel in lower_graph(graph, "dsp", "net").kernels.items()}
+
+
+def test_layers_of_one_shape_share_their_code(mobile):
+    shared = codes(mobile)
+    assert shared["n0"] == shared["n2"] == shared["n4"] == "net_depthwise_conv2d_1"
+    assert shared["n1"] == shared["n3"] == shared["n5"] == "net_conv2d_1"
+
+
+def test_layers_with_other_immediates_have_code_of_their_own():
+    other = replace(POINTWISE, requant=Requant(zero_point=3))
+    shared = codes(chain(POINTWISE, other, POINTWISE, seeds=(1, 2, 3)))
+    assert shared["n0"] == shared["n2"] != shared["n1"]
+
+
+def test_the_image_holds_shared_code_and_equal_constants_once(mobile, tmp_path):
+    board = load_target("nucleo-l4r5zi")
+    manifest = compile_model(mobile, board, tmp_path / "net", "net", model_sha256="")
+    assert manifest["bit_exact"]
+    text = (tmp_path / "net" / "net.c").read_text()
+    assert text.count("TT_LAYER void net_conv2d_1(") == 1
+    assert text.count("int8_t net_01_conv2d_weight[") == 1
+    assert "net_05_conv2d_weight[" not in text  # those of layer 3
+    arrays = {a.tobytes() for node in mobile.nodes for a in node.constants.values()}
+    pointers = 4 * sum(len(node.constants) for node in mobile.nodes)
+    assert manifest["constant_bytes"] == sum(map(len, arrays)) + pointers
+    code = {layer["code"]: layer["code_bytes"] for layer in manifest["layers"]}
+    once = manifest["constant_bytes"] + sum(code.values())
+    twice = once + sum(layer["code_bytes"] for layer in manifest["layers"])
+    assert once < manifest["flash_bytes"] < twice
+    assert verify(tmp_path / "net", "host")["bit_exact"]
+    assert json.loads((tmp_path / "net" / "manifest.json").read_text()) == manifest
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [(3, 3), (5, 3)])
+def test_a_depthwise_layer_that_keeps_its_rows_runs_in_place(kernel, stride):
+    op = DepthwiseConv2d(kernel, (stride, stride), (1, 1, 1, 1))
+    key = op.lower((SHAPE,), example_constants(op, (SHAPE,), 0), "dsp")
+    assert key.overlap == {0: 0}
+    assert (key.sliding is not None) == (kernel[0] > stride)
+
+
+def test_rows_are_fetched_once_where_windows_overlap():
+    graph = chain(DEPTHWISE, seeds=(0,))
+    (kernel,) = lower_graph(graph, "dsp", "net").kernels.values()
+    fetches = [line for line in kernel.body if "x0[" in line]
+    assert len(fetches) == 2  # before the loop and, one row a turn, in it
+    assert np.prod(SHAPE[2:]) < kernel.scratch_bytes

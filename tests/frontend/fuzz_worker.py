@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Imports damaged model files, one after another, in a process that may die of one.
+
+The name of the file at work is printed before it is read, and what became of it after, so that
+whoever reads along knows which file ended the process. A file that takes too long ends it, too; so
+does one that asks for more memory than the limit.
+
+usage: python tests/frontend/fuzz_worker.py FOLDER FIRST COUNT
+FOLDER holds the sound files; file number n is made from seed n.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+from mutations import changed_onnx, changed_tflite, flipped
+
+from tinytailor.compiler import load_model
+from tinytailor.compiler.execute import execute
+from tinytailor.compiler.ir import Graph, check
+from tinytailor.targets.errors import InputError
+
+SECONDS = 20  # for one file; none takes more than one
+MEMORY = 6 << 30
+MAX_MACS = 20_000_000  # larger graphs are not executed
+
+
+def damaged(folder: Path, seed: int) -> tuple[str, bytes]:
+    """(ending, bytes) of file number ``seed``: a third has flipped bytes, the rest other fields."""
+    rng = np.random.default_rng(seed)
+    sound = sorted(folder.iterdir())
+    path = sound[int(rng.integers(len(sound)))]
+    data = path.read_bytes()
+    if rng.random() < 1 / 3:
+        return path.suffix, flipped(data, rng)
+    change = changed_onnx if path.suffix == ".onnx" else changed_tflite
+    return path.suffix, change(data, rng)
+
+
+def outcome(path: Path) -> str:
+    try:
+        graph = load_model(path)
+    except InputError as error:
+        return f"InputError {str(error)!r}"
+    check(graph)
+    run(graph)
+    return "Graph"
+
+
+def run(graph: Graph) -> None:
+    """Whatever is imported has a meaning."""
+    if graph.macs > MAX_MACS:
+        return
+    rng = np.random.default_rng(0)
+    shapes = [graph.tensors[name].shape for name in graph.inputs]
+    inputs = [rng.integers(-128, 128, (2, *shape[1:])).astype(np.int8) for shape in shapes]
+    for name, array in zip(graph.outputs, execute(graph, *inputs), strict=True):
+        assert array.shape[1:] == graph.tensors[name].shape[1:], (name, array.shape)
+        assert array.dtype == np.int8, (name, array.dtype)
+
+
+def main(folder: Path, first: int, count: int) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    work = folder.parent / f"damaged-{first}"
+    for seed in range(first, first + count):
+        print(f"file {seed}", flush=True)
+        suffix, data = damaged(folder, seed)
+        path = work.with_suffix(suffix)
+        path.write_bytes(data)
+        faulthandler.dump_traceback_later(SECONDS, exit=True)
+        try:
+            print(outcome(path), flush=True)
+        except Exception as error:
+            print(f"{type(error).__name__} {str(error)[:300]!r}", flush=True)
+        faulthandler.cancel_dump_traceback_later()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
