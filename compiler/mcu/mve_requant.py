@@ -10,6 +10,10 @@ a negative number shifts right and rounds down, as the addition does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from tvm import te
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
@@ -155,9 +159,24 @@ def requant_add_block(lanes: int, q: Requant, add: Add) -> Intrinsic:
     return Intrinsic(name, function, _add_text(function, requant.function, lanes))
 
 
+def _order_of_reads(add: Add) -> Callable[..., tuple[Any, ...]]:
+    """A block is matched with its reads in order; TVM sorts the terms of a sum by their factors."""
+    a, r = (te.placeholder((_WORDS,), "int8", name=name) for name in "ar")
+    y = te.compute((_WORDS,), lambda o: add.expression(a[o], r[o]), name="y")
+    schedule = tir.schedule_of((a, r, y))
+    first = str(schedule.get(schedule.get_sblock("y")).reads[0].source.name)
+
+    def order(acc: Any, bias: Any, multiplier: Any, added: Any) -> tuple[Any, ...]:
+        own = (acc, bias, multiplier)
+        return (added, *own) if first == "r" else (*own, added)
+
+    return order
+
+
 def _register_requant_add(name: str, function: str, lanes: int, q: Requant, add: Add) -> None:
     first = (q.zero_point, q.low, q.high, q.shift)
     second = (add.left, add.right, add.bias, add.shift, add.zero_point, add.low, add.high)
+    order = _order_of_reads(add)
 
     @T.prim_func(s_tir=True)
     def meaning(  # type: ignore[no-untyped-def]
@@ -169,11 +188,13 @@ def _register_requant_add(name: str, function: str, lanes: int, q: Requant, add:
         R = T.match_buffer(pr, (1, lanes), "int8", offset_factor=1)
         Y = T.match_buffer(py, (1, lanes), "int8", offset_factor=1)
         with T.sblock("root"):
-            T.reads(A[0, 0:lanes], B[0:lanes], M[0:lanes], R[0, 0:lanes])
+            T.reads(*order(A[0, 0:lanes], B[0:lanes], M[0:lanes], R[0, 0:lanes]))
             T.writes(Y[0, 0:lanes])
             for j in T.serial(lanes):
                 with T.sblock("update"):
                     vj = T.axis.spatial(lanes, j)
+                    T.reads(*order(A[0, vj], B[vj], M[vj], R[0, vj]))
+                    T.writes(Y[0, vj])
                     Y[0, vj] = add.expression(tir.requantize(A[0, vj] + B[vj], M[vj], q), R[0, vj])
 
     @T.prim_func(s_tir=True)
@@ -186,7 +207,7 @@ def _register_requant_add(name: str, function: str, lanes: int, q: Requant, add:
         R = T.match_buffer(pr, (1, lanes), "int8", offset_factor=1)
         Y = T.match_buffer(py, (1, lanes), "int8", offset_factor=1)
         with T.sblock("root"):
-            T.reads(A[0, 0:lanes], B[0:lanes], M[0:lanes], R[0, 0:lanes])
+            T.reads(*order(A[0, 0:lanes], B[0:lanes], M[0:lanes], R[0, 0:lanes]))
             T.writes(Y[0, 0:lanes])
             T.evaluate(
                 T.call_extern(
