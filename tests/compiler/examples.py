@@ -76,6 +76,7 @@ EXAMPLES = (
     Example("conv_one_pixel", Conv2d(5, (3, 3)), _map(3, 3, 6)),
     Example("conv_deep", Conv2d(4, (3, 3), (1, 1), (1, 1, 1, 1)), _map(4, 4, 250)),
     Example("conv_3x3_add", FUSED, ((1, 7, 9, 16), (1, 7, 9, 13))),
+    Example("conv_3x3_add_even", replace(FUSED, out_channels=12), ((1, 5, 5, 8), (1, 5, 5, 12))),
     Example("conv_1x1_add", replace(FUSED, kernel=(1, 1), padding=NO_PADDING), ADDED),
     Example("conv_one_pixel_add", Conv2d(5, (3, 3), add=Add()), ((1, 3, 3, 6), (1, 1, 1, 5))),
     Example("depthwise_3x3", DepthwiseConv2d((3, 3), (1, 1), (1, 1, 1, 1)), _map(9, 5, 16)),
