@@ -37,8 +37,10 @@ def load_model(
 
     A float model needs ``calibration``: real inputs, float (N, *shape without its leading 1), by
     input name, or one array. ``name`` names the graph, else the file does. Maps are NHWC: a model
-    with (1, C, H, W) inputs takes (1, H, W, C), one with (1, C, T) series takes (1, T, 1, C). Tensors are int8: where the
-    model uses uint8, integers and zero points are 128 less.
+    with (1, C, H, W) inputs takes (1, H, W, C), one with (1, C, T) series takes (1, T, 1, C). Maps
+    of four axes come out channels-last too, all else in the order of the model, and inputs that
+    the model only reshapes and transposes at first are taken in its order. Tensors are int8: where
+    the model uses uint8, integers and zero points are 128 less.
     Raises InputError for a file that cannot be read, or listing all operators without integer form.
     """
     from tinytailor.compiler.frontend.walk import Walk

@@ -3,6 +3,7 @@
 
 from tinytailor.compiler.ops.add import Add
 from tinytailor.compiler.ops.add_constant import AddConstant
+from tinytailor.compiler.ops.affine import Affine
 from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.concat import Concat
 from tinytailor.compiler.ops.conv2d import Conv2d
@@ -27,6 +28,7 @@ OPERATORS: dict[str, type[Operator]] = {
     for op in (
         Add,
         AddConstant,
+        Affine,
         AveragePool2d,
         Concat,
         Conv2d,
@@ -51,6 +53,7 @@ __all__ = [
     "OPERATORS",
     "Add",
     "AddConstant",
+    "Affine",
     "AveragePool2d",
     "Concat",
     "Conv2d",

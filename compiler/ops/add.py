@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Elementwise addition of two int8 tensors of one shape, each with its own scale.
+"""Elementwise addition of two int8 tensors, broadcast as in numpy, each with its own scale.
 
     y = clamp(zero_point + ((a * left + b * right + bias) >> shift), low, high)
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from tinytailor.compiler.ir import Shape, Tensor
 from tinytailor.compiler.ops.base import EXAMPLE_ZERO_POINT, ConstantShapes
+from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,10 +56,7 @@ class Add:
         return cls(left, right, bias, shift, y.zero_point, low, high)
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        a, b = inputs
-        if a != b:
-            raise InputError(f"add: shapes {a} and {b} differ; broadcasting is not supported")
-        return a
+        return broadcast_shape(self.kind, *inputs)
 
     def macs(self, *inputs: Shape) -> int:
         return 0
@@ -80,27 +78,33 @@ class Add:
         value = self.zero_point + ((a * self.left + b * self.right + self.bias) >> self.shift)
         return np.clip(value, self.low, self.high).astype(np.int8)
 
+    def expression(self, a: Any, b: Any) -> Any:
+        """The sum of two int8 elements as TIR."""
+        from tinytailor.compiler.mcu import tir
+
+        left, right = (
+            tir.int32(x) * tir.const(scale) for x, scale in ((a, self.left), (b, self.right))
+        )
+        value = (left + right + tir.const(self.bias)) >> tir.const(self.shift)
+        return tir.clamp(value + tir.const(self.zero_point), self.low, self.high).astype("int8")
+
     def lower(
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
     ) -> TirKernel:
-        """One loop over the elements; each is read before it is written, over either input."""
-        from math import prod
-
+        """One loop over the elements; each is read before it is written, over a whole input."""
         from tvm import te
 
         from tinytailor.compiler.mcu import tir
         from tinytailor.compiler.mcu.kernel import TirKernel
 
-        shape = (prod(inputs[0]),)
-        a = te.placeholder(shape, "int8", name="a")
-        b = te.placeholder(shape, "int8", name="b")
-
-        def total(i: Any) -> Any:
-            left = tir.int32(a[i]) * tir.const(self.left)
-            right = tir.int32(b[i]) * tir.const(self.right)
-            value = (left + right + tir.const(self.bias)) >> tir.const(self.shift)
-            return tir.clamp(value + tir.const(self.zero_point), self.low, self.high).astype("int8")
-
-        y = te.compute(shape, total, name="y")
+        shapes = merged(*inputs)
+        a, b = (te.placeholder(s, "int8", name=n) for s, n in zip(shapes, "ab", strict=True))
+        y = te.compute(
+            broadcast_shape(self.kind, *shapes),
+            lambda *place: self.expression(at(a, place), at(b, place)),
+            name="y",
+        )
         schedule = tir.schedule_of((a, b, y))
-        return TirKernel(schedule.mod["main"], ("x0", "x1", "y"), {}, overlap={0: 0, 1: 0})
+        whole = self.output_shape(*inputs)
+        overlap = {index: 0 for index, shape in enumerate(inputs) if shape == whole}
+        return TirKernel(schedule.mod["main"], ("x0", "x1", "y"), {}, overlap=overlap)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A constant per channel added to an int8 tensor; channels are the last axis.
+"""A constant added to an int8 tensor: one number per channel, the last axis, or any other shape
+that numpy would broadcast.
 
-    y = clamp(zero_point + ((a * left + bias[c]) >> shift), low, high)
+    y = clamp(zero_point + ((a * left + bias) >> shift), low, high)
 
 left is the scale ratio s_a/s_y (negative: a is subtracted from the constant) with up to 20 bits;
 bias holds the constant in the same unit, the rounding half and the zero point of a: one rounding.
@@ -19,6 +20,7 @@ import numpy as np
 
 from tinytailor.compiler.ir import Shape, Tensor
 from tinytailor.compiler.ops.base import EXAMPLE_ZERO_POINT, ConstantShapes
+from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 class AddConstant:
     kind: ClassVar[str] = "add_constant"
 
+    shape: Shape = ()  # of the constant, with all axes of the tensor; () is one per channel
     left: int = 1 << 20
     shift: int = 20
     zero_point: int = 0
@@ -51,24 +54,32 @@ class AddConstant:
             )
         left = int(np.rint(sign * ratio * 2.0**shift))
         bias = np.rint(steps * 2.0**shift) + (1 << (shift - 1)) - left * a.zero_point
-        return cls(left, shift, y.zero_point, low, high), bias.astype(np.int32)
+        op = cls((), left, shift, y.zero_point, low, high)
+        return op, bias.astype(np.int32)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
+        if broadcast_shape(self.kind, x, self.whole(x)) != x:
+            raise InputError(f"add_constant: a constant of shape {self.shape} to shape {x}")
         return x
+
+    def whole(self, x: Shape) -> Shape:
+        """The shape of the constant with all axes of ``x``."""
+        return self.shape or (*(1 for _ in x[1:]), x[-1])
 
     def macs(self, *inputs: Shape) -> int:
         return 0
 
     def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        return {"bias": (inputs[0][-1:], "int32")}
+        return {"bias": (self.shape or inputs[0][-1:], "int32")}
 
     def key_attributes(self) -> dict[str, Any]:
-        return {}
+        return {"shape": list(self.shape)} if self.shape else {}
 
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> AddConstant:
-        return cls(601_295, zero_point=EXAMPLE_ZERO_POINT)
+        shape = tuple(int(size) for size in attributes.get("shape", ()))
+        return cls(shape, 601_295, zero_point=EXAMPLE_ZERO_POINT)
 
     def reference(
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
@@ -81,19 +92,17 @@ class AddConstant:
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
     ) -> TirKernel:
         """Each element is read before it is written, over it if need be."""
-        from math import prod
-
         from tvm import te
 
         from tinytailor.compiler.mcu import tir
         from tinytailor.compiler.mcu.kernel import TirKernel
 
-        *outer, channels = inputs[0]
-        a = te.placeholder((prod(outer), channels), "int8", name="a")
-        bias = te.placeholder((channels,), "int32", name="bias")
+        shapes = merged(inputs[0], self.whole(inputs[0]))
+        a = te.placeholder(shapes[0], "int8", name="a")
+        bias = te.placeholder(shapes[1], "int32", name="bias")
 
-        def total(p: Any, c: Any) -> Any:
-            scaled = tir.int32(a[p, c]) * tir.const(self.left) + bias[c]
+        def total(*place: Any) -> Any:
+            scaled = tir.int32(a[place]) * tir.const(self.left) + at(bias, place)
             value = (scaled >> tir.const(self.shift)) + tir.const(self.zero_point)
             return tir.clamp(value, self.low, self.high).astype("int8")
 

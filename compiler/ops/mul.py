@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Elementwise product of two int8 tensors, each with its own scale.
+"""Elementwise product of two int8 tensors, broadcast as in numpy, each with its own scale.
 
     y = requant((a - z_a) * (b - z_b), multiplier),   multiplier from s_a * s_b / s_y
 
-Shapes are equal, or b is one number per channel, (1, 1, 1, channels), as a channel attention has
-it. The product of two differences has at most 16 bits and a sign.
+A channel attention multiplies by (1, 1, 1, channels), a spatial one by (1, h, w, 1). The product of
+two differences has at most 16 bits and a sign.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from tinytailor.compiler.ir import Shape, Tensor
 from tinytailor.compiler.ops.base import EXAMPLE_ZERO_POINT, ConstantShapes, example_requant
+from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
 from tinytailor.compiler.quantization import Requant, effective_scale, multipliers
 from tinytailor.targets.errors import InputError
 
@@ -49,12 +50,7 @@ class Mul:
         return cls(a.zero_point, b.zero_point, int(multiplier), requant)
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        a, b = inputs
-        if a != b and b != (1, 1, 1, *a[3:]):
-            raise InputError(
-                f"mul: shapes {a} and {b}, expected equal ones or a second of (1, 1, 1, channels)"
-            )
-        return a
+        return broadcast_shape(self.kind, *inputs)
 
     def macs(self, *inputs: Shape) -> int:
         return 0
@@ -80,24 +76,21 @@ class Mul:
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
     ) -> TirKernel:
         """One loop over the elements; each is read before it is written, over it if need be."""
-        from math import prod
-
         from tvm import te
 
         from tinytailor.compiler.mcu import tir
         from tinytailor.compiler.mcu.kernel import TirKernel
 
-        size = prod(inputs[1])
-        equal = inputs[0] == inputs[1]
-        a = te.placeholder((prod(inputs[0]) // size, size), "int8", name="a")
-        b = te.placeholder((size,), "int8", name="b")
+        shapes = merged(*inputs)
+        a, b = (te.placeholder(s, "int8", name=n) for s, n in zip(shapes, "ab", strict=True))
 
-        def product(p: Any, c: Any) -> Any:
-            left = tir.int32(a[p, c]) - tir.const(self.left_zero_point)
-            right = tir.int32(b[c]) - tir.const(self.right_zero_point)
+        def product(*place: Any) -> Any:
+            left = tir.int32(at(a, place)) - tir.const(self.left_zero_point)
+            right = tir.int32(at(b, place)) - tir.const(self.right_zero_point)
             return tir.requantize(left * right, tir.const(self.multiplier), self.requant)
 
-        y = te.compute(a.shape, product, name="y")
+        y = te.compute(broadcast_shape(self.kind, *shapes), product, name="y")
         schedule = tir.schedule_of((a, b, y))
-        overlap = {0: 0, 1: 0} if equal else {0: 0}
+        whole = self.output_shape(*inputs)
+        overlap = {index: 0 for index, shape in enumerate(inputs) if shape == whole}
         return TirKernel(schedule.mod["main"], ("x0", "x1", "y"), {}, overlap=overlap)

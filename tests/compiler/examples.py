@@ -6,7 +6,7 @@ A new operator adds its examples here and is tested everywhere without further c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from tinytailor.compiler.opkey import example_graph, make_key
 from tinytailor.compiler.ops import (
     Add,
     AddConstant,
+    Affine,
     AveragePool2d,
     Concat,
     Conv2d,
@@ -34,6 +35,7 @@ from tinytailor.compiler.ops import (
     Take,
     Transpose,
 )
+from tinytailor.compiler.ops.geometry import NO_PADDING
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ def _map(h: int, w: int, c: int) -> tuple[Shape, ...]:
     return ((1, h, w, c),)
 
 
+FUSED = Conv2d(13, (3, 3), (1, 1), (1, 1, 1, 1), add=Add())
+ADDED = ((1, 6, 4, 16), (1, 6, 4, 13))
 EXAMPLES = (
     Example("conv_3x3_first", Conv2d(16, (3, 3), (1, 1), (1, 1, 1, 1)), _map(13, 9, 3)),
     Example("conv_3x3", Conv2d(16, (3, 3), (1, 1), (1, 1, 1, 1)), _map(7, 9, 16)),
@@ -64,6 +68,9 @@ EXAMPLES = (
     Example("conv_1x1_one_channel", Conv2d(4, (1, 1)), _map(7, 5, 1)),
     Example("conv_one_pixel", Conv2d(5, (3, 3)), _map(3, 3, 6)),
     Example("conv_deep", Conv2d(4, (3, 3), (1, 1), (1, 1, 1, 1)), _map(4, 4, 250)),
+    Example("conv_3x3_add", FUSED, ((1, 7, 9, 16), (1, 7, 9, 13))),
+    Example("conv_1x1_add", replace(FUSED, kernel=(1, 1), padding=NO_PADDING), ADDED),
+    Example("conv_one_pixel_add", Conv2d(5, (3, 3), add=Add()), ((1, 3, 3, 6), (1, 1, 1, 5))),
     Example("depthwise_3x3", DepthwiseConv2d((3, 3), (1, 1), (1, 1, 1, 1)), _map(9, 5, 16)),
     Example("depthwise_stride2", DepthwiseConv2d((3, 3), (2, 2), (0, 0, 1, 1)), _map(13, 9, 8)),
     Example("depthwise_no_border", DepthwiseConv2d((3, 3)), _map(6, 7, 8)),
@@ -110,6 +117,12 @@ EXAMPLES = (
     Example("lookup", Lookup(), _map(5, 3, 7)),
     Example("mul", Mul.from_key({"shifted": False}), ((1, 4, 4, 8),) * 2),
     Example("mul_shifted", Mul.from_key({"shifted": True}), ((1, 5, 3, 3),) * 2),
+    Example("add_channels", Add.from_key({}), ((1, 4, 5, 7), (1, 1, 1, 7))),
+    Example("add_outer", Add.from_key({}), ((1, 4, 1, 3), (1, 1, 5, 3))),
+    Example("add_number", Add.from_key({}), ((1, 1, 1, 1), (1, 4, 5, 3))),
+    Example("add_numbers", Add.from_key({}), ((1, 1),) * 2),
+    Example("mul_pixels", Mul.from_key({"shifted": False}), ((1, 4, 5, 7), (1, 4, 5, 1))),
+    Example("mul_rows", Mul.from_key({"shifted": False}), ((1, 4, 1, 1), (1, 4, 5, 7))),
     Example("mul_channels", Mul.from_key({"shifted": False}), ((1, 4, 5, 7), (1, 1, 1, 7))),
     Example("concat_channels", Concat(3), ((1, 4, 3, 8), (1, 4, 3, 5), (1, 4, 3, 2))),
     Example("concat_rows", Concat(1), ((1, 2, 3, 4), (1, 5, 3, 4))),
@@ -131,6 +144,10 @@ EXAMPLES = (
     Example("transpose_depth_to_space", Transpose((0, 1, 3, 2, 4, 5)), ((1, 3, 4, 2, 2, 3),)),
     Example("transpose_shuffle", Transpose((0, 1, 3, 2)), _map(15, 3, 4)),
     Example("add_constant", AddConstant.from_key({}), _map(4, 3, 7)),
+    Example("add_constant_map", AddConstant.from_key({"shape": (1, 4, 3, 1)}), _map(4, 3, 7)),
+    Example("affine_channels", Affine((1, 1, 1, 7)), _map(4, 3, 7)),
+    Example("affine_rows", Affine((1, 4, 1, 1)), _map(4, 3, 7)),
+    Example("affine_row", Affine((1, 10)), ((1, 10),)),
     Example("add_constant_row", AddConstant.from_key({}), ((1, 10),)),
     Example("square_deform", SquareDeformDW(), _map(9, 11, 8)),
     Example("square_deform_odd_channels", SquareDeformDW(), _map(6, 5, 3)),

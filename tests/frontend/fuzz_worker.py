@@ -17,8 +17,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-
 from mutations import changed_onnx, changed_tflite, flipped
+
 from tinytailor.compiler import load_model
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, check

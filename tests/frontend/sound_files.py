@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-
 from qdq_models import Model
 from tflite_models import T, save
 

@@ -51,6 +51,86 @@ OPERATORS = {
 }
 
 
+def indices(*values: object) -> list[T]:
+    arrays = [np.array(value, np.int32) for value in values]
+    return [T(array.shape, data=array) for array in arrays]
+
+
+MOVES = {
+    "slice": ("SLICE", [T(MAP), *indices([0, 2, 1, 0], [1, 5, -1, 2])], T((1, 5, 7, 2)), "", {}),
+    "strided slice": (
+        "STRIDED_SLICE",
+        [T(MAP), *indices([0, 1, 0, -1], [1, 9, 0, -4], [1, 3, 2, -1])],
+        T((1, 3, 4, 3)),
+        "StridedSliceOptions",
+        {"endMask": 4},
+    ),
+    "one column": (
+        "STRIDED_SLICE",
+        [T(MAP), *indices([0, 0, 5, 0], [1, 9, 6, 3], [1, 1, 1, 1])],
+        T((1, 9, 3)),
+        "StridedSliceOptions",
+        {"shrinkAxisMask": 4},
+    ),
+    "gather": ("GATHER", [T(MAP), *indices([2, 0, 0])], T(MAP), "GatherOptions", {"axis": 3}),
+    "reverse": ("REVERSE_V2", [T(MAP), *indices([2])], T(MAP), "ReverseV2Options", {}),
+    "tile": ("TILE", [T(MAP), *indices([1, 2, 1, 2])], T((1, 18, 8, 6)), "TileOptions", {}),
+    "split": (
+        "SPLIT",
+        [*indices([3]), T((1, 4, 3, 6))],
+        [T((1, 4, 3, 2))] * 3,
+        "SplitOptions",
+        {"numSplits": 3},
+    ),
+    "uneven split": (
+        "SPLIT_V",
+        [T((1, 4, 3, 6)), *indices([1, 3], 1)],
+        [T((1, 1, 3, 6)), T((1, 3, 3, 6))],
+        "SplitVOptions",
+        {"numSplits": 2},
+    ),
+    "mirror": (
+        "MIRROR_PAD",
+        [T(MAP), *indices(PADS.tolist())],
+        T((1, 12, 9, 3)),
+        "MirrorPadOptions",
+        {"mode": 0},
+    ),
+    "transpose": ("TRANSPOSE", [T(MAP), *indices([0, 3, 2, 1])], T((1, 3, 8, 9)), "", {}),
+    "depth to space": (
+        "DEPTH_TO_SPACE",
+        [T((1, 3, 4, 12))],
+        T((1, 6, 8, 3)),
+        "DepthToSpaceOptions",
+        {"blockSize": 2},
+    ),
+    "space to depth": (
+        "SPACE_TO_DEPTH",
+        [T((1, 6, 8, 3))],
+        T((1, 3, 4, 12)),
+        "SpaceToDepthOptions",
+        {"blockSize": 2},
+    ),
+} | {
+    f"resize {height}x{width} {fields}": (
+        "RESIZE_NEAREST_NEIGHBOR",
+        [T(MAP), *indices([height, width])],
+        T((1, height, width, 3)),
+        "ResizeNearestNeighborOptions",
+        fields,
+    )
+    for height, width in ((18, 16), (7, 21))
+    for fields in ({}, {"alignCorners": True}, {"halfPixelCenters": True})
+}
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_moved_numbers_equal_those_of_litert(name: str, tmp_path: Path) -> None:
+    operator, inputs, output, options, fields = MOVES[name]
+    path = save(tmp_path / "model.tflite", operator, inputs, output, options, **fields)
+    assert gap(path, load_model(path)).max() == 0
+
+
 @pytest.mark.parametrize("name", OPERATORS)
 def test_outputs_are_within_one_step_of_litert(name: str, tmp_path: Path) -> None:
     operator, inputs, output, options, fields = OPERATORS[name]

@@ -24,14 +24,20 @@ class T:
 
 
 def save(
-    path: Path, operator: str, inputs: list[T], output: T, options: str = "", **fields: object
+    path: Path,
+    operator: str,
+    inputs: list[T],
+    output: T | list[T],
+    options: str = "",
+    **fields: object,
 ) -> Path:
     """``options``: the name of the operator's table of options, with these ``fields``."""
     schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
     import flatbuffers
 
+    outputs = output if isinstance(output, list) else [output]
     buffers, tensors = [schema.BufferT()], []
-    for index, spec in enumerate([*inputs, output]):
+    for index, spec in enumerate([*inputs, *outputs]):
         tensor = schema.TensorT()
         tensor.name, tensor.shape = f"t{index}", list(spec.shape)
         tensor.buffer, tensor.type = len(buffers), schema.TensorType.INT8
@@ -50,7 +56,8 @@ def save(
     code.builtinCode = getattr(schema.BuiltinOperator, operator)
     code.deprecatedBuiltinCode = min(code.builtinCode, 127)
     code.version = 1 if operator == "HARD_SWISH" else 2
-    node.opcodeIndex, node.inputs, node.outputs = 0, list(range(len(inputs))), [len(inputs)]
+    node.opcodeIndex, node.inputs = 0, list(range(len(inputs)))
+    node.outputs = list(range(len(inputs), len(tensors)))
     if options:
         node.builtinOptionsType = getattr(schema.BuiltinOptions, options)
         node.builtinOptions = getattr(schema, f"{options}T")()
@@ -59,7 +66,7 @@ def save(
     graph, model = schema.SubGraphT(), schema.ModelT()
     graph.tensors, graph.operators, graph.name = tensors, [node], "main"
     graph.inputs = [i for i, spec in enumerate(inputs) if spec.data is None]
-    graph.outputs = [len(inputs)]
+    graph.outputs = node.outputs
     model.version, model.operatorCodes, model.subgraphs = 3, [code], [graph]
     model.buffers = buffers
     builder = flatbuffers.Builder(1024)
@@ -68,18 +75,20 @@ def save(
     return path
 
 
-def litert(path: Path, inputs: list[np.ndarray]) -> np.ndarray:
-    """The first output of LiteRT for batches of int8 inputs, one row per sample."""
+def litert(path: Path, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """The outputs of LiteRT for batches of int8 inputs, one row per sample."""
     session = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(path))
     session.allocate_tensors()
-    sources, result = session.get_input_details(), session.get_output_details()[0]
-    rows = []
+    sources, results = session.get_input_details(), session.get_output_details()
+    rows: list[list[np.ndarray]] = [[] for _ in results]
     for sample in range(len(inputs[0])):
         for source, batch in zip(sources, inputs, strict=True):
             session.set_tensor(source["index"], batch[sample].reshape(source["shape"]))
         session.invoke()
-        rows.append(session.get_tensor(result["index"])[0].copy())
-    return np.array(rows)
+        for result, found in zip(results, rows, strict=True):
+            y = session.get_tensor(result["index"])
+            found.append((y[0] if len(y) == 1 else y).copy())
+    return [np.array(found) for found in rows]
 
 
 def gap(path: Path, graph: Graph, runs: int = 20) -> np.ndarray:
@@ -89,5 +98,6 @@ def gap(path: Path, graph: Graph, runs: int = 20) -> np.ndarray:
         rng.integers(-128, 128, (runs, *graph.tensors[name].shape[1:])).astype(np.int8)
         for name in graph.inputs
     ]
-    (actual,) = execute(graph, *inputs)
-    return np.abs(actual.astype(int) - litert(path, inputs))
+    pairs = zip(execute(graph, *inputs), litert(path, inputs), strict=True)
+    gaps = [np.abs(actual.astype(int) - expected).ravel() for actual, expected in pairs]
+    return np.concatenate(gaps)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An int8 tensor times constants plus constants, of any shape that numpy would broadcast: a batch
+normalization that no layer can take in has one pair for each channel.
+
+    y = clamp(zero_point + ((a * left[c] + bias[c]) >> shift), low, high)
+
+left holds c * s_a/s_y with up to 20 bits for the largest, bias the constants in the same unit, the
+rounding half and the zero point of a: one rounding. |a * left| and |bias| less its half stay below
+2^30, so nothing overflows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import frexp
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from tinytailor.compiler.ir import Shape, Tensor
+from tinytailor.compiler.ops.base import EXAMPLE_ZERO_POINT, ConstantShapes
+from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
+from tinytailor.targets.errors import InputError
+
+if TYPE_CHECKING:
+    from tinytailor.compiler.mcu.kernel import TirKernel
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """``shape``: of both constants, with all axes of the tensor."""
+
+    kind: ClassVar[str] = "affine"
+
+    shape: Shape
+    shift: int = 20
+    zero_point: int = 0
+    low: int = -128
+    high: int = 127
+
+    @classmethod
+    def from_scales(
+        cls, a: Tensor, gain: np.ndarray, constant: np.ndarray, y: Tensor, low: int, high: int
+    ) -> tuple[Affine, dict[str, np.ndarray]]:
+        """The operator for gain * a + ``constant`` (real, of one shape) into ``y``."""
+        ratios = gain.astype(np.float64) * np.float32(a.scale) / np.float32(y.scale)
+        steps = constant.astype(np.float64) / np.float32(y.scale)
+        reach = max(float(np.abs(ratios).max()), float(np.abs(steps).max()) / 128)
+        shift = 21 - frexp(reach)[1] if np.isfinite(reach) and reach > 0 else 30
+        if not np.isfinite(reach) or shift < 1:
+            raise InputError(
+                f"{a.name} times up to {np.abs(gain).max():g} plus up to "
+                f"{np.abs(constant).max():g} into {y.name} of scale {y.scale:g} is out of range; "
+                "quantize the result with a closer range"
+            )
+        shift = min(shift, 30)
+        left = np.rint(ratios * 2.0**shift)
+        bias = np.rint(steps * 2.0**shift) + (1 << (shift - 1)) - left * a.zero_point
+        constants = {"left": left.astype(np.int32), "bias": bias.astype(np.int32)}
+        return cls(gain.shape, shift, y.zero_point, low, high), constants
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        if broadcast_shape(self.kind, x, self.shape) != x:
+            raise InputError(f"affine: constants of shape {self.shape} for shape {x}")
+        return x
+
+    def macs(self, *inputs: Shape) -> int:
+        return 0
+
+    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
+        return {"left": (self.shape, "int32"), "bias": (self.shape, "int32")}
+
+    def key_attributes(self) -> dict[str, Any]:
+        return {"shape": list(self.shape)}
+
+    @classmethod
+    def from_key(cls, attributes: Mapping[str, Any]) -> Affine:
+        shape = tuple(int(size) for size in attributes["shape"])
+        return cls(shape, zero_point=EXAMPLE_ZERO_POINT)
+
+    def reference(
+        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
+        total = inputs[0].astype(np.int64) * constants["left"] + constants["bias"]
+        value = self.zero_point + (total >> self.shift)
+        return np.clip(value, self.low, self.high).astype(np.int8)
+
+    def lower(
+        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
+    ) -> TirKernel:
+        """Each element is read before it is written, over it if need be."""
+        from tvm import te
+
+        from tinytailor.compiler.mcu import tir
+        from tinytailor.compiler.mcu.kernel import TirKernel
+
+        shapes = merged(inputs[0], self.shape)
+        a = te.placeholder(shapes[0], "int8", name="a")
+        left = te.placeholder(shapes[1], "int32", name="left")
+        bias = te.placeholder(shapes[1], "int32", name="bias")
+
+        def total(*place: Any) -> Any:
+            scaled = tir.int32(a[place]) * at(left, place) + at(bias, place)
+            value = (scaled >> tir.const(self.shift)) + tir.const(self.zero_point)
+            return tir.clamp(value, self.low, self.high).astype("int8")
+
+        y = te.compute(a.shape, total, name="y")
+        schedule = tir.schedule_of((a, left, bias, y))
+        arguments = ("x0", "left", "bias", "y")
+        return TirKernel(schedule.mod["main"], arguments, dict(constants), overlap={0: 0})
