@@ -124,6 +124,12 @@ class Conv2d:
         from tinytailor.compiler.mcu import intrinsics
         from tinytailor.compiler.mcu.kernel import TirKernel
 
+        if isa == "mve" and self.add is None:
+            from tinytailor.compiler.mcu.mve_lower import lower_conv2d
+
+            kernel = lower_conv2d(self, inputs[0], constants)
+            if kernel is not None:
+                return kernel
         _, oh, ow, oc = inputs[1] if self.add else self.output_shape(*inputs)
         depth = self.kernel[0] * self.kernel[1] * inputs[0][3]
         # TVM drops loops of one turn, so a depth of one leaves nothing to tensorize.
