@@ -63,15 +63,24 @@ def run(model: bytes, names: list[str] | None, real: Reals, fused: bool) -> list
     return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
 
+def bare(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(size for size in shape if size != 1)
+
+
+def on_device(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A batch of the model's tensor as it lies in a tensor of the graph, row by row."""
+    turned = array if bare(array.shape[1:]) == bare(shape[1:]) else channels_last(array)
+    assert bare(turned.shape[1:]) == bare(shape[1:]), (array.shape, shape)
+    return turned.reshape(len(array), *shape[1:])
+
+
 def quantized_inputs(graph: Graph, real: Reals) -> list[np.ndarray]:
     inputs = []
     for name, array in zip(graph.inputs, real.values(), strict=True):
         tensor = graph.tensors[name]
         steps = np.rint(array / np.float32(tensor.scale)) + tensor.zero_point
         integers = np.clip(steps, -128, 127).astype(np.int8)
-        same = array.shape[1:] == tensor.shape[1:]
-        placed = integers if same else channels_last(integers)
-        inputs.append(placed.reshape(len(array), *tensor.shape[1:]))
+        inputs.append(on_device(integers, tensor.shape))
     return inputs
 
 
@@ -81,10 +90,8 @@ def onnx_gap(path: Path, graph: Graph, real: Reals, fused: bool) -> Gap:
     for name, y in zip(graph.outputs, run(path.read_bytes(), None, real, fused), strict=True):
         tensor = graph.tensors[name]
         steps = np.rint(y / np.float32(tensor.scale)).astype(int) + tensor.zero_point
-        steps = steps if y.shape[1:] == tensor.shape[1:] else channels_last(steps)
-        expected.append(steps.reshape(-1))
-    actual = [array.reshape(-1) for array in execute(graph, *quantized_inputs(graph, real))]
-    return compared(actual, expected)
+        expected.append(on_device(steps, tensor.shape))
+    return compared(list(execute(graph, *quantized_inputs(graph, real))), expected)
 
 
 def onnx_layers(path: Path, graph: Graph, real: Reals, fused: bool) -> list[tuple[str, Gap]]:
