@@ -101,7 +101,7 @@ MODELS = {
     "leading axis": (matmul((1, 12), (1, 12, 7)), ["dense"]),
     "from the left": (matmul((1, 12, 5), (7, 12), left=True, bias=True), ["conv2d"]),
     "series": (rows_of_a_series, ["conv2d", "conv2d"]),
-    "across channels": (rows_across_channels, ["conv2d", "transpose", "conv2d"]),
+    "across channels": (rows_across_channels, ["conv2d", "transpose", "conv2d", "transpose"]),
     "map": (pixels_of_a_map, ["conv2d", "conv2d", "conv2d"]),
 }
 
