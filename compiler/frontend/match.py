@@ -98,7 +98,7 @@ def finish(
 ) -> Activation:
     y = Tensor(walk.new_name(value.origin or call.origin), value.device, "int8", *quantization)
     low, high = integer_bounds(value.low, value.high, *quantization)
-    return walk.emit(value, Fused(y, low, high, value.bias), offset)
+    return walk.emit(value, Fused(y, low, high, value.bias, value.gain), offset)
 
 
 def quantized_constant(
@@ -204,7 +204,7 @@ MATCHES: dict[str, Callable[[Call, Walk], Value]] = {
     "relax.add": elementwise.add,
     "relax.subtract": elementwise.subtract,
     "relax.multiply": elementwise.multiply,
-    "relax.divide": pointwise.divide,
+    "relax.divide": elementwise.divide,
     "relax.sigmoid": pointwise.unary(pointwise.sigmoid),
     "relax.tanh": pointwise.unary(pointwise.tanh),
     "relax.exp": pointwise.unary(pointwise.exponential),

@@ -75,7 +75,6 @@ HINTS = {
     "DynamicQuantizeLinear": STATIC,
     "Erf": SMOOTH,
     "Gelu": SMOOTH,
-    "BatchNormalization": "fold it into the convolution before it, before quantizing",
     "Shape": FIXED,
 }
 QUANTIZE_FIRST = (

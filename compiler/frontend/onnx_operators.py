@@ -171,8 +171,25 @@ def nearest(size: int, count: int, scale: float, coordinates: str, rounding: str
     return [int(place) for place in np.clip(roundings[rounding](x), 0, size - 1)]
 
 
+def batch_normalization(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """One product and one sum per channel, which a layer before it takes in."""
+    from tvm import relax
+
+    if attributes.get("training_mode", 0):
+        raise ValueError("it is in training mode; export the model for inference")
+    names = ("scale", "bias", "mean", "variance")
+    arrays = [np.asarray(numbers(inputs, i + 1, n), np.float64) for i, n in enumerate(names)]
+    gamma, beta, mean, variance = arrays
+    gain = gamma / np.sqrt(variance + attributes.get("epsilon", 1e-5))
+    along = (-1, *(1 for _ in shape_of(inputs[0])[2:]))
+    pair = (array.astype(np.float32).reshape(along) for array in (gain, beta - gain * mean))
+    factor, constant = (relax.const(array) for array in pair)
+    return [relax.op.add(relax.op.multiply(inputs[0], factor), constant)]
+
+
 Conversion = Callable[[Sequence[Any], Attributes], list[Any]]
 CONVERSIONS: dict[str, Conversion] = {
+    "BatchNormalization": batch_normalization,
     "Expand": expand,
     "Gather": gather,
     "Resize": resize,

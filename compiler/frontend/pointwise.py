@@ -133,12 +133,3 @@ def exponential(real: np.ndarray, call: Call) -> np.ndarray:
 
 def leaky_relu(real: np.ndarray, call: Call) -> np.ndarray:
     return np.where(real < 0, real * np.float64(np.float32(call.attributes["alpha"])), real)
-
-
-def divide(call: Call, walk: Walk) -> Value:
-    value = binary(call, walk, np.divide)
-    if value is None:
-        if any(isinstance(walk.argument(a), Unknown) for a in call.arguments):
-            return Unknown(call.shape)
-        raise Declined("only by a constant can be divided")
-    return value

@@ -43,9 +43,7 @@ def _moves(path: Path) -> None:
     m = Model()
     x = m.input((1, 2, 6, 4))
     a = m.quantized(m.node("MaxPool", [x], kernel_shape=[2, 2], strides=[2, 2]), 0.02, 3)
-    b = m.quantized(
-        m.node("AveragePool", [x], kernel_shape=[2, 2], strides=[2, 2]), 0.02, 3
-    )
+    b = m.quantized(m.node("AveragePool", [x], kernel_shape=[2, 2], strides=[2, 2]), 0.02, 3)
     c = m.quantized(m.node("Concat", [a, b], axis=1), 0.02, 3)
     pads = m.constant("pads", np.array([0, 0, 1, 1, 0, 0, 1, 0], np.int64))
     d = m.quantized(m.node("Pad", [c, pads]), 0.02, 3)
