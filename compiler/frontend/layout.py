@@ -67,9 +67,15 @@ def straight(walk: Walk, value: Activation) -> tuple[Activation, Axes]:
     """``value`` with axes that are not interleaved in memory, transposed there if need be."""
     axes = axes_of(walk, value.order, value.shape)
     if axes is None:
-        axes = tuple(range(len(value.shape)))
-        value = arranged(walk, value, row_major(value.shape))
+        axes = usual_axes(walk, len(value.shape))
+        value = arranged(walk, value, order_of(value.shape, axes))
     return value, axes
+
+
+def usual_axes(walk: Walk, rank: int) -> Axes:
+    """The axes in the order that most operators want: channels last, else as the model has them."""
+    layout = {3: "NCW", 4: "NCHW"}.get(rank, "") if walk.model.channels_first else ""
+    return MAP_LAYOUTS[layout] if layout else tuple(range(rank))
 
 
 def arranged(walk: Walk, value: Activation, order: np.ndarray) -> Activation:

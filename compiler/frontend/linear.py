@@ -16,6 +16,7 @@ from math import prod
 import numpy as np
 
 from tinytailor.compiler.frontend.bindings import Call
+from tinytailor.compiler.frontend.layout import arranged
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.values import (
     Activation,
@@ -25,6 +26,7 @@ from tinytailor.compiler.frontend.values import (
     Fused,
     map_order,
     map_shape,
+    row_major,
     transposed,
 )
 from tinytailor.compiler.frontend.walk import Walk
@@ -234,7 +236,7 @@ def rows_product(walk: Walk, x: Activation, matrix: Constant, shape: Shape) -> E
     places = x.order.reshape(rows, features)
     row, columns = places[:, :1] // features, places[0] % features
     if not np.array_equal(places, row * features + columns):  # rows are spread over memory
-        walk.as_map(x, {3: "NWC", 4: "NHWC"}.get(len(x.shape), ""))
+        x = arranged(walk, x, row_major(x.shape))
         row, columns = np.arange(rows)[:, None], np.arange(features)
     layer = weights(matrix, (1, 0))
     layer = Weights(np.ascontiguousarray(layer.integers[:, columns]), layer.scale)
