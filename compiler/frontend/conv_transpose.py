@@ -52,15 +52,15 @@ def transposed_convolution(call: Call, walk: Walk) -> Expression:
         if stride == (1, 1) and min(around) >= 0:
             turned = Weights(layer.integers[:, ::-1, ::-1], layer.scale)
             return convolved(source, turned, groups, (stride, around, dilation), fused)
-        spread = Weights(with_gaps(layer.integers, dilation), layer.scale)
+        spread = Weights(with_gaps(layer.integers, dilation), layer.scale).times(fused.gain)
         requant, constants = requantized(source, spread, fused)
         kernel = (spread.integers.shape[1], spread.integers.shape[2])
         places = (kernel, stride, padding, groups)
         op = ConvTranspose2d(out_channels, *places, source.zero_point, requant)
         return op, (source.name,), {"weight": spread.integers.astype(np.int8), **constants}
 
-    order = map_order(call.shape, layout)
-    return Expression(call.shape, order, device, finish, bias_axis=layout.index("C"))
+    order, axis = map_order(call.shape, layout), layout.index("C")
+    return Expression(call.shape, order, device, finish, bias_axis=axis, takes_gain=True)
 
 
 def output_first(constant: Constant, groups: int) -> Weights:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinytailor.compiler.frontend import onnx_operators, qoperator, square_deform
+from tinytailor.compiler.frontend import onnx_constants, onnx_operators, qoperator, square_deform
 from tinytailor.compiler.frontend.bindings import read
 from tinytailor.compiler.frontend.names import identifier
 from tinytailor.compiler.frontend.onnx_windows import resolve_auto_pad, resolve_output_shape
@@ -64,20 +64,31 @@ IMPORTED = {
     "Transpose",
     "Unsqueeze",
     *onnx_operators.CONVERSIONS,
+    *(
+        "Abs",
+        "Ceil",
+        "Cos",
+        "Erf",
+        "Exp",
+        "Floor",
+        "Gelu",
+        "Log",
+        "Mish",
+        "Neg",
+        "Pow",
+        "Reciprocal",
+    ),
+    *("Round", "Selu", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "ThresholdedRelu"),
     "DepthToSpace",
     "SpaceToDepth",
 }
 STATIC = "quantize statically, with calibration data"
 CHANNELS_LAST = ("tinytailor.layout", "channels last")  # what the metadata of a model may say
 FIXED = "export the model with a fixed batch of 1 and constant shapes"
-SMOOTH = "use Relu or a clipped Relu"
 HINTS = {
     "ConvInteger": STATIC,
     "MatMulInteger": STATIC,
     "DynamicQuantizeLinear": STATIC,
-    "Erf": SMOOTH,
-    "Gelu": SMOOTH,
-    "BatchNormalization": "fold it into the convolution before it, before quantizing",
     "Shape": FIXED,
 }
 QUANTIZE_FIRST = (
@@ -94,12 +105,13 @@ def import_onnx(data: bytes, path: Path, name: str) -> Imported:
         model = opened(data, path.parent)
         graph = model.graph
         check_quantized(graph, path.name)
+        fix_batch(graph, path.name)
+        onnx_constants.fold(model)
         qoperator.rewrite(model)
         unsupported = listed(model)
         channels_last = any(
             (item.key, item.value) == CHANNELS_LAST for item in model.metadata_props
         )
-        fix_batch(graph, path.name)
         widen_int4(graph, path.name)
         check_windows(graph, path.name)
         function, origins, more = converted(model)

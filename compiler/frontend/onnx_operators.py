@@ -9,14 +9,16 @@ not as it should be.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from math import floor
 from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.frontend import deform_conv, selection
+from tinytailor.compiler.frontend import deform_conv, extremum, selection
 
 Attributes = Mapping[str, Any]
+Conversion = Callable[[Sequence[Any], Attributes], list[Any]]
 
 
 def shape_of(expression: Any) -> tuple[int, ...]:
@@ -171,9 +173,6 @@ def nearest(size: int, count: int, scale: float, coordinates: str, rounding: str
     return [int(place) for place in np.clip(roundings[rounding](x), 0, size - 1)]
 
 
-Conversion = Callable[[Sequence[Any], Attributes], list[Any]]
-
-
 def gemm(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     """alpha A B + beta C; alpha goes to B and beta to C, which are constants."""
     from tvm import relax
@@ -190,11 +189,61 @@ def gemm(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     return [y if c is None else relax.op.add(y, scaled(c, "beta"))]
 
 
+def batch_normalization(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """One product and one sum per channel, which a layer before it takes in."""
+    from tvm import relax
+
+    if attributes.get("training_mode", 0):
+        raise ValueError("it is in training mode; export the model for inference")
+    names = ("scale", "bias", "mean", "variance")
+    arrays = [np.asarray(numbers(inputs, i + 1, n), np.float64) for i, n in enumerate(names)]
+    gamma, beta, mean, variance = arrays
+    gain = gamma / np.sqrt(variance + attributes.get("epsilon", 1e-5))
+    along = (-1, *(1 for _ in shape_of(inputs[0])[2:]))
+    pair = (array.astype(np.float32).reshape(along) for array in (gain, beta - gain * mean))
+    factor, constant = (relax.const(array) for array in pair)
+    return [relax.op.add(relax.op.multiply(inputs[0], factor), constant)]
+
+
+def extreme(name: str) -> Conversion:
+    """Max and Min of any number of inputs, two by two."""
+
+    def convert(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+        from tvm import relax
+
+        return [reduce(getattr(relax.op, name), inputs)]
+
+    return convert
+
+
+def prelu(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    from tvm import relax
+
+    x, slope = inputs
+    return [relax.op.call_dps_packed(extremum.PRELU, relax.Tuple([x, slope]), x.ty)]
+
+
+def celu(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)"""
+    from tvm import relax
+
+    alpha, one = (relax.const(np.float32(n)) for n in (attributes.get("alpha", 1.0), 1.0))
+    zero = relax.const(np.float32(0))
+    grown = relax.op.exp(relax.op.divide(inputs[0], alpha))
+    below = relax.op.minimum(relax.op.multiply(alpha, relax.op.subtract(grown, one)), zero)
+    return [relax.op.add(relax.op.maximum(inputs[0], zero), below)]
+
+
 CONVERSIONS: dict[str, Conversion] = {
+    "BatchNormalization": batch_normalization,
+    "Celu": celu,
     "DeformConv": deform_conv.opaque,
     "Expand": expand,
     "Gather": gather,
     "Gemm": gemm,
+    "Max": extreme("maximum"),
+    "Min": extreme("minimum"),
+    "PRelu": prelu,
     "Resize": resize,
     "Slice": slice_,
     "Split": split,

@@ -56,6 +56,14 @@ def rows_of_a_series(model: Model) -> str:
     return back(model, model.quantized(model.node("MatMul", [turned, w]), 0.07, -3))
 
 
+def rows_across_channels(model: Model) -> str:
+    """Time is the last axis of (1, C, T), but on the device the channels are: a transpose."""
+    x = model.input((1, 6, 15))
+    a = model.quantized(model.conv(x, (8, 6, 3)), 0.06, 5)
+    w, _ = model.weights((13, 5), per_channel=False)
+    return back(model, model.quantized(model.node("MatMul", [a, w]), 0.07, -3))
+
+
 def rows(model: Model) -> str:
     """The input is (1, T, C), and channels come last on the device in any case."""
     x = model.input((1, 5, 12))
@@ -93,6 +101,7 @@ MODELS = {
     "leading axis": (matmul((1, 12), (1, 12, 7)), ["dense"]),
     "from the left": (matmul((1, 12, 5), (7, 12), left=True, bias=True), ["conv2d"]),
     "series": (rows_of_a_series, ["conv2d", "conv2d"]),
+    "across channels": (rows_across_channels, ["conv2d", "transpose", "conv2d", "transpose"]),
     "map": (pixels_of_a_map, ["conv2d", "conv2d", "conv2d"]),
 }
 
