@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
-from tinytailor.compiler.ops import OPERATORS
+from tinytailor.compiler.ops import OPERATORS, Add
 from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.quantization import Requant
 from tinytailor.targets.errors import InputError
 
 VERSION = 1
+RECORDS = {"requant": Requant, "add": Add}  # records within operators, by field
 
 
 def save_graph(graph: Graph, path: Path) -> None:
@@ -82,5 +83,5 @@ def _operator(kind: str, fields: dict[str, Any]) -> Operator:
     values = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
     for name, value in values.items():
         if isinstance(value, dict):
-            values[name] = Requant(**value)
+            values[name] = RECORDS[name](**value)
     return OPERATORS[kind](**values)

@@ -15,6 +15,7 @@ from typing import Any
 from tinytailor.compiler import constant_bytes, plan_memory
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.opkey import key_of
+from tinytailor.compiler.passes import optimize
 from tinytailor.compiler.places import computing
 from tinytailor.latency_tables.glue import aligned
 from tinytailor.latency_tables.records import Measurement
@@ -64,8 +65,12 @@ class Cost:
         return {**{name: getattr(self, name) for name in numbers}, "layers": layers}
 
 
-def network_cost(graph: Graph, table: LatencyTable, board: Board) -> Cost:
-    """The cost of ``graph`` on ``board``; InputError names the command if the table lacks a row."""
+def network_cost(graph: Graph, table: LatencyTable, board: Board, *, weights: bool = True) -> Cost:
+    """The cost of ``graph`` as it is compiled for ``board``.
+
+    ``weights=False`` if its constants are placeholders: then what only their values decide, such as
+    channels that could go, is left as it is. InputError names the command if the table lacks a row.
+    """
     header, isa = table.header, str(board.core.isa)
     if (header.target, header.core, header.clock_hz) != (
         board.name,
@@ -76,6 +81,7 @@ def network_cost(graph: Graph, table: LatencyTable, board: Board) -> Cost:
             f"{table.path} was measured for {header.target} ({header.core}, {header.clock_hz} Hz), "
             f"not for {board.name} ({board.core.name}, {board.clock_hz} Hz)"
         )
+    graph, _ = optimize(graph, weights=weights)
     running = computing(graph)
     rows = [table[key_of(node, graph, isa)] for node in running]
     glue = header.glue

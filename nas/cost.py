@@ -79,7 +79,7 @@ class TableCosts:
         """The full record of ``network_cost``, provenance and nodes included."""
         if topology not in self._networks:
             graph = placeholder_graph(topology)
-            self._networks[topology] = network_cost(graph, self.table, self.board)
+            self._networks[topology] = network_cost(graph, self.table, self.board, weights=False)
         return self._networks[topology]
 
     def network(self, topology: Topology) -> NetworkCost:

@@ -10,13 +10,16 @@ The bias is folded in int64; it and the accumulator's bound 128 * sum|w| + |bias
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
 from tinytailor.compiler.frontend.bindings import Call
+from tinytailor.compiler.frontend.layout import arranged
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.values import (
+    Activation,
     Constant,
     Expression,
     Finished,
@@ -24,11 +27,12 @@ from tinytailor.compiler.frontend.values import (
     map_order,
     map_shape,
     row_major,
+    transposed,
 )
 from tinytailor.compiler.frontend.walk import Walk
-from tinytailor.compiler.ir import Tensor
+from tinytailor.compiler.ir import Shape, Tensor
 from tinytailor.compiler.ops import Conv2d, Dense, DepthwiseConv2d, GroupedConv2d, Operator
-from tinytailor.compiler.ops.geometry import Padding, Pair
+from tinytailor.compiler.ops.geometry import NO_PADDING, Padding, Pair
 from tinytailor.compiler.quantization import Requant, effective_scale, multipliers
 from tinytailor.targets.errors import InputError
 
@@ -194,26 +198,70 @@ def window(
 
 
 def dense(call: Call, walk: Walk) -> Expression:
-    """matmul by a constant (features, out_features); its columns follow the memory's order."""
+    """matmul by a constant matrix on either side: each row of features becomes one of outputs."""
+    if isinstance(walk.argument(call.arguments[0]), Constant):  # W x = (x^T W^T)^T
+        matrix = walk.constant(call.arguments[0], "weight")
+        x = walk.activation(call.arguments[1])
+        if len(x.shape) < 2 or len(matrix.shape) < 2:
+            raise Declined(f"a product of shapes {matrix.shape} and {x.shape}")
+        axes = (*range(len(x.shape) - 2), len(x.shape) - 1, len(x.shape) - 2)
+        turned = transposed(x, axes)
+        assert isinstance(turned, Activation)
+        shape = (*call.shape[:-2], call.shape[-1], call.shape[-2])
+        product = rows_product(walk, turned, as_matrix(matrix, x).each(np.transpose), shape)
+        result = transposed(product, axes)
+        assert isinstance(result, Expression)
+        return replace(result, bias_axis=len(shape) - 2)
     x = walk.activation(call.arguments[0])
-    constant = walk.constant(call.arguments[1], "weight")
-    features = x.order.size
-    if len(constant.shape) != 2 or constant.shape[0] != features:
-        raise Declined(
-            f"shapes {x.shape} and {constant.shape}: expected one row of features and a constant "
-            "matrix (features, out_features)"
-        )
-    layer = weights(constant, (1, 0))
-    layer = Weights(np.ascontiguousarray(layer.integers[:, x.order]), layer.scale)
-    source = walk.as_shape(x, (1, features))
-    out_features = len(layer.scale)
+    matrix = as_matrix(walk.constant(call.arguments[1], "weight"), x)
+    return rows_product(walk, x, matrix, call.shape)
+
+
+def as_matrix(constant: Constant, x: Activation) -> Constant:
+    """A constant without the leading axes of size 1 that broadcasting allows."""
+    if len(constant.shape) < 2 or prod(constant.shape[:-2]) != 1:
+        raise Declined(f"shapes {x.shape} and {constant.shape}: expected one constant matrix")
+    return constant.each(lambda array: array.reshape(constant.shape[-2:]))
+
+
+def rows_product(walk: Walk, x: Activation, matrix: Constant, shape: Shape) -> Expression:
+    """Rows (..., features) times a matrix (features, outputs); its columns follow the memory.
+
+    One row is a dense layer; several are the pixels of a 1x1 convolution.
+    """
+    features, outputs = matrix.shape
+    if x.shape[-1] != features:
+        raise Declined(f"shapes {x.shape} and {matrix.shape}: expected rows of {features} features")
+    rows = x.order.size // features
+    places = x.order.reshape(rows, features)
+    row, columns = places[:, :1] // features, places[0] % features
+    if not np.array_equal(places, row * features + columns):  # rows are spread over memory
+        x = arranged(walk, x, row_major(x.shape))
+        row, columns = np.arange(rows)[:, None], np.arange(features)
+    layer = weights(matrix, (1, 0))
+    layer = Weights(np.ascontiguousarray(layer.integers[:, columns]), layer.scale)
+    source = rows_of(walk, x, rows, features)
 
     def finish(fused: Fused) -> Finished:
         scaled = layer.times(fused.gain)
         requant, constants = requantized(source, scaled, fused)
         weight = scaled.integers.astype(np.int8)
-        return Dense(out_features, requant), (source.name,), {"weight": weight, **constants}
+        if rows == 1:
+            return Dense(outputs, requant), (source.name,), {"weight": weight, **constants}
+        places = ((1, 1), (1, 1), NO_PADDING, (1, 1))
+        op = Conv2d(outputs, *places, source.zero_point, requant)
+        return op, (source.name,), {"weight": weight[:, None, None], **constants}
 
-    axis = len(call.shape) - 1
-    order, device = row_major(call.shape), (1, out_features)
-    return Expression(call.shape, order, device, finish, bias_axis=axis, takes_gain=True)
+    order = (row * outputs + np.arange(outputs)).ravel()
+    device = (1, outputs) if rows == 1 else (*source.shape[:3], outputs)
+    axis = len(shape) - 1
+    return Expression(shape, order, device, finish, bias_axis=axis, takes_gain=True)
+
+
+def rows_of(walk: Walk, x: Activation, rows: int, features: int) -> Tensor:
+    """The tensor as one row, or as a map whose pixels are the rows."""
+    shape = walk.tensors[x.tensor].shape
+    if rows == 1:
+        return walk.as_shape(x, (1, features))
+    pixels = len(shape) == 4 and shape[3] == features
+    return walk.as_shape(x, shape if pixels else (1, rows, 1, features))

@@ -81,6 +81,7 @@ IMPORTED = {
     "SpaceToDepth",
 }
 STATIC = "quantize statically, with calibration data"
+CHANNELS_LAST = ("tinytailor.layout", "channels last")  # what the metadata of a model may say
 FIXED = "export the model with a fixed batch of 1 and constant shapes"
 HINTS = {
     "ConvInteger": STATIC,
@@ -104,6 +105,9 @@ def import_onnx(data: bytes, path: Path, name: str) -> Imported:
         check_quantized(graph, path.name)
         qoperator.rewrite(model)
         unsupported = listed(model)
+        channels_last = any(
+            (item.key, item.value) == CHANNELS_LAST for item in model.metadata_props
+        )
         fix_batch(graph, path.name)
         widen_int4(graph, path.name)
         check_windows(graph, path.name)
@@ -115,7 +119,7 @@ def import_onnx(data: bytes, path: Path, name: str) -> Imported:
     found = [*unsupported, *more]
     if function is None:
         raise unsupported_error(found)
-    return Imported(name, read(function, origins), True, {}, found)
+    return Imported(name, read(function, origins), not channels_last, {}, found)
 
 
 def opened(data: bytes, folder: Path) -> Any:
@@ -330,6 +334,9 @@ def named_importer(
                 return relax.op.nn.pad(inputs[0], *pad_widths(inputs, attrs))
             if node.op_type == "Conv":
                 resolve_auto_pad(inputs, attrs, inputs[1].ty.shape.values[2:])
+            if node.op_type == "Gemm" and attrs.get("alpha", 1.0) != 1.0:
+                alpha = relax.const(attrs.pop("alpha"), "float32")
+                inputs[1] = self.bb.emit(relax.op.multiply(inputs[1], alpha))  # a constant
             if node.op_type == "ConvTranspose":
                 resolve_output_shape(inputs, attrs)
             if node.op_type in ("AveragePool", "MaxPool"):

@@ -59,6 +59,11 @@ def unary(function: Unary) -> Callable[[Call, Walk], Value]:
 def binary(call: Call, walk: Walk, function: Function) -> Value | None:
     """Two functions of one tensor, or one and a number; None where the arguments are others."""
     values = [walk.argument(argument) for argument in call.arguments[:2]]
+    constants = [value for value in values if isinstance(value, Constant)]
+    if len(constants) == 2 and function is np.multiply:
+        for number, other in (constants, constants[::-1]):
+            if number.array.size == 1 and other.scale is not None:
+                return other.times(float(number.real.reshape(())))
     if all(isinstance(value, Constant) for value in values):
         a, b = (value.real for value in values if isinstance(value, Constant))
         return Constant(np.asarray(function(a, b), np.float32))

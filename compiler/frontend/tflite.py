@@ -126,9 +126,25 @@ def listed(model: Any, subgraph: Any) -> list[Unsupported]:
 
 
 def check_tensors(model: Any, subgraph: Any, file: str) -> dict[str, Quantization]:
-    """Bounds of every index and size; the quantization of integer inputs by tensor name."""
+    """The quantization of integer inputs by tensor name, after ``check_structure``."""
     import tflite
 
+    check_structure(model, subgraph, file)
+    if not is_quantized(model, subgraph):
+        raise InputError(f"{file} {QUANTIZE_FIRST}")
+    found: dict[str, Quantization] = {}
+    for index in range(subgraph.InputsLength()):
+        tensor = subgraph.Tensors(subgraph.Inputs(index))
+        scale = scale_of(tensor)
+        if scale and tensor.Type() in (tflite.TensorType.INT8, tflite.TensorType.UINT8):
+            quantization = tensor.Quantization()
+            zero = int(quantization.ZeroPoint(0)) if quantization.ZeroPointLength() else 0
+            found[tensor.Name().decode()] = (scale[0], zero)
+    return found
+
+
+def check_structure(model: Any, subgraph: Any, file: str) -> None:
+    """Bounds of every index and size, and batch 1."""
     tensors = [subgraph.Tensors(index) for index in range(subgraph.TensorsLength())]
     for tensor in tensors:
         shape = shape_of(tensor)
@@ -137,25 +153,24 @@ def check_tensors(model: Any, subgraph: Any, file: str) -> dict[str, Quantizatio
             raise InputError(f"{file}: {where} has shape {shape[:6]}, which fits no device")
         if not 0 <= tensor.Buffer() < model.BuffersLength():
             raise InputError(f"{file} {DAMAGED} (a buffer index is out of range)")
-    integers = (tflite.TensorType.INT8, tflite.TensorType.UINT8)
-    operators = [subgraph.Operators(index) for index in range(subgraph.OperatorsLength())]
-    for operator in operators:
-        check_operator(model, operator, len(tensors), file)
-    results = [tensors[operator.Outputs(0)] for operator in operators]
-    if not any(scale_of(tensor) for tensor in results if tensor.Type() in integers):
-        raise InputError(f"{file} {QUANTIZE_FIRST}")
-    found: dict[str, Quantization] = {}
+    for index in range(subgraph.OperatorsLength()):
+        check_operator(model, subgraph.Operators(index), len(tensors), file)
     for index in range(subgraph.InputsLength()):
-        tensor = subgraph.Tensors(subgraph.Inputs(index))
-        shape = shape_of(tensor)
+        if not 0 <= subgraph.Inputs(index) < len(tensors):
+            raise InputError(f"{file} {DAMAGED} (a tensor index is out of range)")
+        shape = shape_of(tensors[subgraph.Inputs(index)])
         if not shape or shape[0] != 1:
             raise InputError(f"{file}: an input has shape {shape}, expected batch 1")
-        scale = scale_of(tensor)
-        if scale and tensor.Type() in integers:
-            quantization = tensor.Quantization()
-            zero = int(quantization.ZeroPoint(0)) if quantization.ZeroPointLength() else 0
-            found[tensor.Name().decode()] = (scale[0], zero)
-    return found
+
+
+def is_quantized(model: Any, subgraph: Any) -> bool:
+    """Whether any operator computes a quantized tensor."""
+    import tflite
+
+    integers = (tflite.TensorType.INT8, tflite.TensorType.UINT8)
+    operators = [subgraph.Operators(index) for index in range(subgraph.OperatorsLength())]
+    results = [subgraph.Tensors(operator.Outputs(0)) for operator in operators]
+    return any(scale_of(tensor) for tensor in results if tensor.Type() in integers)
 
 
 def shape_of(tensor: Any) -> Shape:
@@ -276,18 +291,23 @@ def named_converter(origins: dict[str, Origin], unsupported: list[Unsupported]) 
 
 
 def fully_connected(converter: Any, operator: Any) -> Any:
-    """The layer on a row: it may read a map as one, where TVM would multiply its last axis."""
+    """The layer on rows of features, whatever the axes of its input: a map may be one row."""
     from tvm import relax
     from tvm.relax.frontend.tflite.tflite_frontend import get_tensor_name
 
     tensor, weight = converter.get_input_tensors(operator)[:2]
     name, table = get_tensor_name(converter.subgraph, tensor.tensor_idx), converter.exp_tab
     whole = table.get_expr(name)
-    row = (1, shape_of(weight.tensor)[-1])
-    if shape_of(tensor.tensor) != row:
-        flat = converter.bb.emit(relax.op.reshape(whole, row))
+    features = shape_of(weight.tensor)[-1]
+    rows = (prod(shape_of(tensor.tensor)) // features, features)
+    if shape_of(tensor.tensor) != rows:
+        flat = converter.bb.emit(relax.op.reshape(whole, rows))
         table.set_expr(name, flat, force_override=True)
     try:
-        return converter.convert_map["FULLY_CONNECTED"](op=operator)
+        result = converter.bb.emit(converter.convert_map["FULLY_CONNECTED"](op=operator))
+        expected = shape_of(converter.subgraph.Tensors(operator.Outputs(0)))  # keep_num_dims
+        if tuple(int(size) for size in result.ty.shape.values) == expected:
+            return result
+        return relax.op.reshape(result, expected)
     finally:
         table.set_expr(name, whole, force_override=True)  # others may read it as a map

@@ -203,15 +203,17 @@ class Walk:
         return Activation(tensor, shape, order, False, offset)
 
     def only_moved(self, index: int) -> bool:
-        """Whether everything the model does with a value first is to reshape or transpose it."""
+        """Whether the model first reshapes or transposes a value, or multiplies its rows."""
         users = [
             (place, call)
             for place, call in enumerate(self.model.listing.calls)
             if Ref(index) in refs(call)
         ]
-        moves = ("relax.permute_dims", "relax.reshape")
+        moves, rows = ("relax.permute_dims", "relax.reshape"), ("relax.matmul", Ref(index))
         return bool(users) and all(
-            self.only_moved(place) if call.operator in TRANSPARENT else call.operator in moves
+            self.only_moved(place)
+            if call.operator in TRANSPARENT
+            else call.operator in moves or (call.operator, call.arguments[0]) == rows
             for place, call in users
         )
 

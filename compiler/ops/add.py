@@ -78,6 +78,16 @@ class Add:
         value = self.zero_point + ((a * self.left + b * self.right + self.bias) >> self.shift)
         return np.clip(value, self.low, self.high).astype(np.int8)
 
+    def expression(self, a: Any, b: Any) -> Any:
+        """The sum of two int8 elements as TIR."""
+        from tinytailor.compiler.mcu import tir
+
+        left, right = (
+            tir.int32(x) * tir.const(scale) for x, scale in ((a, self.left), (b, self.right))
+        )
+        value = (left + right + tir.const(self.bias)) >> tir.const(self.shift)
+        return tir.clamp(value + tir.const(self.zero_point), self.low, self.high).astype("int8")
+
     def lower(
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
     ) -> TirKernel:
@@ -89,14 +99,11 @@ class Add:
 
         shapes = merged(*inputs)
         a, b = (te.placeholder(s, "int8", name=n) for s, n in zip(shapes, "ab", strict=True))
-
-        def total(*place: Any) -> Any:
-            left = tir.int32(at(a, place)) * tir.const(self.left)
-            right = tir.int32(at(b, place)) * tir.const(self.right)
-            value = (left + right + tir.const(self.bias)) >> tir.const(self.shift)
-            return tir.clamp(value + tir.const(self.zero_point), self.low, self.high).astype("int8")
-
-        y = te.compute(broadcast_shape(self.kind, *shapes), total, name="y")
+        y = te.compute(
+            broadcast_shape(self.kind, *shapes),
+            lambda *place: self.expression(at(a, place), at(b, place)),
+            name="y",
+        )
         schedule = tir.schedule_of((a, b, y))
         whole = self.output_shape(*inputs)
         overlap = {index: 0 for index, shape in enumerate(inputs) if shape == whole}

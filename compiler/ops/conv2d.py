@@ -5,6 +5,8 @@
     y[h,w,o]   = requant(acc[h,w,o], multiplier[o])
 
 The bias already holds -zp_x * sum(weight[o]) and the border reads zp_x, so the sum runs over raw x.
+With a fused ``add`` a second input r of the output's shape is added to the result where it is
+stored, y = add(requant(acc), r): the integers of a Conv2d and an Add after it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ops.add import Add
 from tinytailor.compiler.ops.base import (
     EXAMPLE_ZERO_POINT,
     ConstantShapes,
@@ -31,6 +34,7 @@ from tinytailor.compiler.ops.geometry import (
     windows,
 )
 from tinytailor.compiler.quantization import Requant
+from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
     from tinytailor.compiler.mcu import intrinsics
@@ -48,11 +52,15 @@ class Conv2d:
     dilation: Pair = (1, 1)
     input_zero_point: int = 0
     requant: Requant = Requant()
+    add: Add | None = None
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        (x,) = inputs
+        x, *added = inputs
         size = output_size(self.kind, x, self.kernel, self.stride, self.padding, self.dilation)
-        return (1, *size, self.out_channels)
+        y = (1, *size, self.out_channels)
+        if added != ([y] if self.add else []):
+            raise InputError(f"{self.kind}: adds inputs {added} to an output of shape {y}")
+        return y
 
     def macs(self, *inputs: Shape) -> int:
         _, oh, ow, oc = self.output_shape(*inputs)
@@ -74,6 +82,7 @@ class Conv2d:
             "padding": list(self.padding),
             "dilation": list(self.dilation),
             "shifted": self.requant.shift > 0,
+            **({"add": True} if self.add else {}),
         }
 
     @classmethod
@@ -86,12 +95,13 @@ class Conv2d:
             pair(attributes["dilation"]),
             input_zero_point=EXAMPLE_ZERO_POINT,
             requant=example_requant(attributes),
+            add=Add.from_key({}) if attributes.get("add") else None,
         )
 
     def reference(
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
     ) -> np.ndarray:
-        (x,) = inputs
+        x, *added = inputs
         view = windows(
             x, self.kernel, self.stride, self.padding, self.dilation, self.input_zero_point
         )
@@ -100,7 +110,8 @@ class Conv2d:
         columns = view.reshape(n * oh * ow, -1).astype(np.float64)
         weight = constants["weight"].reshape(self.out_channels, -1).astype(np.float64)
         acc = (columns @ weight.T).astype(np.int64) + constants["bias"]
-        return self.requant.apply(acc, constants["multiplier"]).reshape(n, oh, ow, -1)
+        y = self.requant.apply(acc, constants["multiplier"]).reshape(n, oh, ow, -1)
+        return self.add.reference((y, *added), {}) if self.add else y
 
     def lower(
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
@@ -113,7 +124,13 @@ class Conv2d:
         from tinytailor.compiler.mcu import intrinsics
         from tinytailor.compiler.mcu.kernel import TirKernel
 
-        _, oh, ow, oc = self.output_shape(*inputs)
+        if isa == "mve" and self.add is None:
+            from tinytailor.compiler.mcu.mve_lower import lower_conv2d
+
+            kernel = lower_conv2d(self, inputs[0], constants)
+            if kernel is not None:
+                return kernel
+        _, oh, ow, oc = inputs[1] if self.add else self.output_shape(*inputs)
         depth = self.kernel[0] * self.kernel[1] * inputs[0][3]
         # TVM drops loops of one turn, so a depth of one leaves nothing to tensorize.
         tiled = isa != "base" and depth > 1
@@ -125,18 +142,15 @@ class Conv2d:
             "bias": np.pad(constants["bias"], (0, columns - oc)),
             "multiplier": np.pad(constants["multiplier"], (0, columns - oc)),
         }
-        schedule = self._computation(inputs[0], packed, tile[0])
+        schedule = self._computation(inputs[0], (oh, ow, oc), packed, tile[0])
         block = intrinsics.matmul_block(*tile, depth) if tiled else None
         self._schedule(schedule, tile, inputs[0][3], block)
-        arguments = ("x0", "weight", "bias", "multiplier", "y")
+        arguments = (*(f"x{i}" for i in range(len(inputs))), *packed, "y")
         used = (block,) if block else ()
-        overlap = {0: self._overlap(inputs[0], tile[0])}
+        overlap = {0: tile_overlap(inputs[0], (oh, ow, oc), tile[0], self.stride, self.padding)}
+        if self.add:  # behind the last pixel of a tile, the pixels before it are still read
+            overlap[1] = (tile[0] - 1) * oc
         return TirKernel(schedule.mod["main"], arguments, packed, used, overlap)
-
-    def _overlap(self, shape: Shape, p: int) -> int:
-        """A tile of p pixels is gathered, then written with all its channels."""
-        _, oh, ow, oc = self.output_shape(shape)
-        return tile_overlap(shape, (oh, ow, oc), p, self.stride, self.padding)
 
     def _pixels(self, oh: int, ow: int, p: int) -> Pair:
         """Outputs as lines of pixels that divide into tiles, if rows, columns or all of them do.
@@ -145,13 +159,15 @@ class Conv2d:
         """
         return (oh, ow) if ow % p == 0 else (1, oh * ow)
 
-    def _computation(self, shape: Shape, packed: Mapping[str, np.ndarray], p: int) -> Any:
+    def _computation(
+        self, shape: Shape, output: Shape, packed: Mapping[str, np.ndarray], p: int
+    ) -> Any:
         """Gather, product, requantization; rows and columns in multiples of the tile."""
         from tvm import te, tirx
 
         from tinytailor.compiler.mcu import tir
 
-        _, oh, ow, oc = self.output_shape(shape)
+        oh, ow, oc = output
         lines, pixels = self._pixels(oh, ow, p)
         channels, rows = shape[3], -(-pixels // p) * p
         run = self.kernel[1] * channels
@@ -178,12 +194,14 @@ class Conv2d:
             lambda h, v, o: te.sum(tir.int32(patch[h, v, k]) * tir.int32(w[o, k]), axis=k),
             name="acc",
         )
-        y = te.compute(
-            (lines, pixels, oc),
-            lambda h, v, o: tir.requantize(acc[h, v, o] + b[o], m[o], self.requant),
-            name="y",
-        )
-        return tir.schedule_of((x, w, b, m, y))
+        r = te.placeholder((lines, pixels, oc), "int8", name="r")
+
+        def stored(h: Any, v: Any, o: Any) -> Any:
+            value = tir.requantize(acc[h, v, o] + b[o], m[o], self.requant)
+            return self.add.expression(value, r[h, v, o]) if self.add else value
+
+        y = te.compute((lines, pixels, oc), stored, name="y")
+        return tir.schedule_of((x, *((r,) if self.add else ()), w, b, m, y))
 
     def _schedule(
         self, schedule: Any, tile: Pair, channels: int, block: intrinsics.Intrinsic | None

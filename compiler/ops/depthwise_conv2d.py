@@ -108,6 +108,12 @@ class DepthwiseConv2d:
         from tinytailor.compiler.mcu import intrinsics, tir
         from tinytailor.compiler.mcu.kernel import Sliding, TirKernel
 
+        if isa == "mve":
+            from tinytailor.compiler.mcu.mve_lower import lower_depthwise
+
+            kernel = lower_depthwise(self, inputs[0], constants, self._overlap(inputs[0]))
+            if kernel is not None:
+                return kernel
         channels = inputs[0][3]
         bordered = any(self.padding)
         row = (self._touched(inputs[0])[1] if bordered else inputs[0][2]) * channels

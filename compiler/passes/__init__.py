@@ -25,6 +25,7 @@ from tinytailor.compiler.passes.identities import remove_identities
 from tinytailor.compiler.passes.listing import listing
 from tinytailor.compiler.passes.lookups import fuse_lookups
 from tinytailor.compiler.passes.pads import fold_pads
+from tinytailor.compiler.passes.residuals import fuse_residuals
 from tinytailor.compiler.project import new_folder
 from tinytailor.targets.errors import CheckError, InputError
 
@@ -33,9 +34,10 @@ PIPELINE: tuple[Pass, ...] = (
     fuse_lookups,
     fold_pads,
     merge_duplicates,
+    fuse_residuals,
 )
-# These look at the values of weights, which a network that is only priced does not have yet.
-NEEDS_WEIGHTS: frozenset[Pass] = frozenset()
+# These look at the values of constants, which a network that is only priced does not have yet.
+NEEDS_WEIGHTS: frozenset[Pass] = frozenset({fuse_lookups, merge_duplicates})
 _STAGE = r"\d\d_\w+\.txt"
 CHECKED_INPUTS = 2  # seeded random inputs that the optimized graph is compared on
 

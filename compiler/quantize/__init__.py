@@ -64,6 +64,10 @@ def quantize_model(
     path: Path,
 ) -> bytes:
     """The same for the bytes of a model file of any kind that ``path`` says."""
+    if path.suffix.lower() == ".tflite":
+        from tinytailor.compiler.frontend.tflite_float import float_onnx
+
+        data = float_onnx(data, path)
     return quantize_onnx(data, calibration, scheme=scheme, path=path)
 
 

@@ -81,8 +81,8 @@ def rows_of(array: np.ndarray, shape: Shape, name: str) -> np.ndarray:
     if array.dtype.kind in "iub":
         raise InputError(
             f"calibration: array {name} is {text(array)}, the model reads {expected}: give the "
-            "real numbers the model was trained on ((q - zero_point) * scale of quantized ones, pixels "
-            "with the preprocessing of training)"
+            "real numbers the model was trained on, (q - zero_point) * scale of quantized ones, "
+            "pixels with the preprocessing of training"
         )
     if array.dtype.kind != "f":
         raise InputError(f"calibration: array {name} is {text(array)}, the model reads {expected}")

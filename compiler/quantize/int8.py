@@ -68,33 +68,27 @@ class Writer:
         self.nodes.append(helper.make_node(kind, list(inputs), [output], name, **attributes))
         return output
 
-    def constant(self, name: str, array: np.ndarray) -> str:
-        from onnx import numpy_helper
-
-        while name in self.constants:
-            name += "_"
-        graph = self.model.graph
-        self.constants.places[name] = len(graph.initializer)
-        graph.initializer.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
-        return name
+    def fresh(self, name: str) -> str:
+        return self.constants.fresh(name)
 
     def pair(self, name: str, wires: Wiring) -> None:
         """Q and DQ behind ``name``: readers of a computed tensor need not change."""
         if name not in self.bounds:
             return
         scale, zero = affine(self.bounds[name])
-        s = self.constant(f"{name}_scale", scale)
-        z = self.constant(f"{name}_zero_point", zero)
+        s = self.constants.add(f"{name}_scale", scale)
+        z = self.constants.add(f"{name}_zero_point", zero)
         if name in wires.inputs:
-            source, result = name, f"{name}_dequantized"
+            source, result = name, self.fresh(f"{name}_dequantized")
             self.renamed[name] = result
         else:
-            source, result = f"{name}_real", name
+            source, result = self.fresh(f"{name}_real"), name
             maker = wires.makers[name]
             for place, output in enumerate(maker.output):
                 if output == name:
                     maker.output[place] = source
-        quantized = self.node("QuantizeLinear", [source, s, z], f"{name}_int8")
+        integers = self.fresh(f"{name}_int8")
+        quantized = self.node("QuantizeLinear", [source, s, z], integers)
         self.node("DequantizeLinear", [quantized, s, z], result)
 
     def layer(self, node: Any) -> None:
@@ -128,22 +122,23 @@ class Writer:
         integers = np.clip(np.rint(weight / scale.reshape(along)), -127, 127).astype(np.int8)
         name = node.input[1]
         inputs = [
-            self.constant(f"{name}_int8", integers),
-            self.constant(f"{name}_scale", scale),
-            self.constant(f"{name}_zero_point", np.zeros(scale.shape, np.int8)),
+            self.constants.add(f"{name}_int8", integers),
+            self.constants.add(f"{name}_scale", scale),
+            self.constants.add(f"{name}_zero_point", np.zeros(scale.shape, np.int8)),
         ]
-        result = f"{name}_{node.name}_weights"
+        result = self.fresh(f"{name}_weights")
         node.input[1] = self.node("DequantizeLinear", inputs, result, axis=axis % weight.ndim)
         if bias is None or step is None or bias.size != scale.size * groups:
             return
         unit = (step * np.tile(scale, groups)).astype(np.float32)
         steps = np.rint(bias.reshape(-1).astype(np.float64) / unit)
         inputs = [
-            self.constant(f"{node.name}_bias_int32", steps.astype(np.int32)),
-            self.constant(f"{node.name}_bias_scale", unit),
-            self.constant(f"{node.name}_bias_zero_point", np.zeros(unit.shape, np.int32)),
+            self.constants.add(f"{node.name}_bias_int32", steps.astype(np.int32)),
+            self.constants.add(f"{node.name}_bias_scale", unit),
+            self.constants.add(f"{node.name}_bias_zero_point", np.zeros(unit.shape, np.int32)),
         ]
-        node.input[2] = self.node("DequantizeLinear", inputs, f"{node.name}_bias", axis=0)
+        result = self.fresh(f"{node.name}_bias")
+        node.input[2] = self.node("DequantizeLinear", inputs, result, axis=0)
 
     def finish(self) -> None:
         """The new nodes in place of the old ones, without what nothing reads any more."""

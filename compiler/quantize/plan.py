@@ -118,7 +118,7 @@ def scalar_function(node: Any, wires: Wiring) -> bool:
     return all(all(size == 1 for size in dims) for dims in sizes) and bool(sizes)
 
 
-def bases(wires: Wiring, chosen: Iterable[str], inside: Iterable[str]) -> dict[str, str]:
+def bases(wires: Wiring, chosen: Iterable[str], inside: set[str]) -> dict[str, str]:
     """Tensor -> the quantized tensor it is an elementwise function of, or itself."""
     base: dict[str, str] = {name: name for name in wires.inputs}
     for node in wires.nodes:

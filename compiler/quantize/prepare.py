@@ -40,6 +40,7 @@ def prepared(data: bytes, path: Path) -> Any:
         raise
     except Exception as error:  # any bytes may be given: every failure is about the file
         raise InputError(f"{path.name} {DAMAGED} ({first_line(error)})") from None
+    bypass_dropouts(model.graph)
     model = optimized(model, path.name)
     scale_gemms(model.graph)
     fold_batch_norms(model.graph)
@@ -128,6 +129,9 @@ class Constants:
     def __init__(self, graph: Any) -> None:
         self.graph = graph
         self.places = {tensor.name: i for i, tensor in enumerate(graph.initializer)}
+        self.taken = set(self.places)
+        for node in graph.node:
+            self.taken.update((*node.input, *node.output))
 
     def __contains__(self, name: str) -> bool:
         return name in self.places
@@ -138,13 +142,19 @@ class Constants:
         array: np.ndarray = numpy_helper.to_array(self.graph.initializer[self.places[name]])
         return array
 
+    def fresh(self, name: str) -> str:
+        """``name`` or one like it that nothing in the graph is called yet."""
+        while name in self.taken:
+            name += "_"
+        self.taken.add(name)
+        return name
+
     def add(self, name: str, array: np.ndarray) -> str:
         """A new constant, called ``name`` or like it."""
         from onnx import numpy_helper
 
-        while name in self.places:
-            name += "_"
-        tensor = numpy_helper.from_array(np.asarray(array, np.float32, order="C"), name)
+        name = self.fresh(name)
+        tensor = numpy_helper.from_array(np.asarray(array, order="C"), name)
         self.places[name] = len(self.graph.initializer)
         self.graph.initializer.append(tensor)
         return name
@@ -155,6 +165,15 @@ def attribute(node: Any, name: str, default: Any) -> Any:
 
     found = [item for item in node.attribute if item.name == name]
     return helper.get_attribute_value(found[0]) if found else default
+
+
+def bypass_dropouts(graph: Any) -> None:
+    """A dropout that is not training passes its input on."""
+    for node in graph.node:
+        if node.op_type == "Dropout" and len(node.output) == 1 and len(node.input) < 3:
+            node.op_type = "Identity"
+            del node.input[1:]
+            del node.attribute[:]
 
 
 def scale_gemms(graph: Any) -> None:
@@ -192,8 +211,8 @@ def fold_batch_norms(graph: Any) -> None:
             continue
         gamma, beta, mean, variance = (constants.array(name) for name in node.input[1:5])
         epsilon = np.float32(attribute(node, "epsilon", 1e-5))
-        factor = gamma / np.sqrt(variance + epsilon)
-        shift = beta - mean * factor
+        factor = (gamma / np.sqrt(variance + epsilon)).astype(np.float32)
+        shift = (beta - mean * factor).astype(np.float32)
         layer = producers.get(node.input[0])
         if layer is not None and uses[node.input[0]] == 1 and foldable(layer, constants):
             fold(layer, constants, factor, shift)
@@ -243,7 +262,7 @@ def fold(layer: Any, constants: Constants, factor: np.ndarray, shift: np.ndarray
     inputs = [
         layer.input[0],
         constants.add(f"{layer.input[1]}_folded", weight * factor.reshape(along)),
-        constants.add(f"{layer.name}_bias_folded", np.reshape(bias * factor + shift, -1)),
+        constants.add(f"{layer.name}_bias_folded", np.ravel(bias * factor + shift)),
     ]
     del layer.input[:]
     layer.input.extend(inputs)

@@ -124,7 +124,8 @@ class Space(Protocol):
     def topology(self, architecture: Architecture) -> Topology: ...
 
     def keys(self, isa: str) -> tuple[OpKey, ...]:
-        """Every key that some network of the space needs, sorted, none else."""
+        """Every key that a layer of some network of the space has, alone or as it is compiled
+        among others, sorted, none else."""
 
     def sample(self, rng: np.random.Generator) -> Architecture: ...
 

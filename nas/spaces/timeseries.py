@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from tinytailor.compiler.opkey import OpKey
+from tinytailor.nas.graphs import compiled_keys
 from tinytailor.nas.spaces.base import Architecture, Decision, Option, Stage, architecture, sample
 from tinytailor.nas.topology import INPUT, AddLayer, ConvLayer, Layer, PoolLayer, Topology
 from tinytailor.targets.errors import InputError
@@ -182,7 +183,8 @@ class TimeSeriesSpace:
         for index, stage in enumerate(self.stages):
             for choice in stage.choices():
                 for channels in stage.in_channels:
-                    keys.update(self.stage_topology(index, channels, choice).keys(isa))
+                    topology = self.stage_topology(index, channels, choice)
+                    keys.update(topology.keys(isa), compiled_keys(topology, isa))
         return tuple(sorted(keys))
 
     def stage_topology(

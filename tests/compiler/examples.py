@@ -6,7 +6,7 @@ A new operator adds its examples here and is tested everywhere without further c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,7 @@ from tinytailor.compiler.ops import (
     Take,
     Transpose,
 )
+from tinytailor.compiler.ops.geometry import NO_PADDING
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ def _map(h: int, w: int, c: int) -> tuple[Shape, ...]:
     return ((1, h, w, c),)
 
 
+FUSED = Conv2d(13, (3, 3), (1, 1), (1, 1, 1, 1), add=Add())
+ADDED = ((1, 6, 4, 16), (1, 6, 4, 13))
 EXAMPLES = (
     Example("conv_3x3_first", Conv2d(16, (3, 3), (1, 1), (1, 1, 1, 1)), _map(13, 9, 3)),
     Example("conv_3x3", Conv2d(16, (3, 3), (1, 1), (1, 1, 1, 1)), _map(7, 9, 16)),
@@ -67,6 +70,9 @@ EXAMPLES = (
     Example("conv_1x1_one_channel", Conv2d(4, (1, 1)), _map(7, 5, 1)),
     Example("conv_one_pixel", Conv2d(5, (3, 3)), _map(3, 3, 6)),
     Example("conv_deep", Conv2d(4, (3, 3), (1, 1), (1, 1, 1, 1)), _map(4, 4, 250)),
+    Example("conv_3x3_add", FUSED, ((1, 7, 9, 16), (1, 7, 9, 13))),
+    Example("conv_1x1_add", replace(FUSED, kernel=(1, 1), padding=NO_PADDING), ADDED),
+    Example("conv_one_pixel_add", Conv2d(5, (3, 3), add=Add()), ((1, 3, 3, 6), (1, 1, 1, 5))),
     Example("depthwise_3x3", DepthwiseConv2d((3, 3), (1, 1), (1, 1, 1, 1)), _map(9, 5, 16)),
     Example("depthwise_stride2", DepthwiseConv2d((3, 3), (2, 2), (0, 0, 1, 1)), _map(13, 9, 8)),
     Example("depthwise_no_border", DepthwiseConv2d((3, 3)), _map(6, 7, 8)),

@@ -86,7 +86,8 @@ def litert(path: Path, inputs: list[np.ndarray]) -> list[np.ndarray]:
             session.set_tensor(source["index"], batch[sample].reshape(source["shape"]))
         session.invoke()
         for result, found in zip(results, rows, strict=True):
-            found.append(session.get_tensor(result["index"])[0].copy())
+            y = session.get_tensor(result["index"])
+            found.append((y[0] if len(y) == 1 else y).copy())
     return [np.array(found) for found in rows]
 
 

@@ -11,8 +11,11 @@ import pytest
 from fake_costs import FakeCosts
 
 from tinytailor.compiler.ir import check
+from tinytailor.compiler.opkey import OpKey, key_of
+from tinytailor.compiler.passes import optimize
+from tinytailor.compiler.places import computing
 from tinytailor.nas.cost import Parts, alive_bytes, amounts, fit_parts
-from tinytailor.nas.graphs import placeholder_graph
+from tinytailor.nas.graphs import compiled_keys, placeholder_graph
 from tinytailor.nas.spaces import (
     Architecture,
     Space,
@@ -56,22 +59,35 @@ def test_any_length_and_any_number_of_sensors_gives_well_formed_graphs(
     space = build_space("timeseries", *shape)
     rng = np.random.default_rng(0)
     keys = set(space.keys("dsp"))
-    assert len(keys) <= 300
+    assert len(keys) <= 400
     for network in (space.smallest(), *(space.sample(rng) for _ in range(20))):
         topology = space.topology(network)
         graph = check(placeholder_graph(topology))
         assert graph.tensors["output"].shape == (1, shape[2])
-        assert set(topology.keys("dsp")) <= keys
+        assert {*topology.keys("dsp"), *compiled_keys(topology, "dsp")} <= keys
 
 
 def test_the_keys_are_those_of_all_networks_and_no_others() -> None:
     space = tiny_space()
-    used = {key for network in everything(space) for key in space.topology(network).keys("dsp")}
+    used: set[OpKey] = set()
+    for network in everything(space):
+        topology = space.topology(network)
+        used.update(topology.keys("dsp"), compiled_keys(topology, "dsp"))
     assert set(space.keys("dsp")) == used
 
 
+def test_compiled_keys_are_those_of_the_graph_that_is_priced() -> None:
+    space = build_space("timeseries", 100, 6, 4)
+    rng = np.random.default_rng(1)
+    for network in (space.sample(rng) for _ in range(20)):
+        topology = space.topology(network)
+        graph, _ = optimize(placeholder_graph(topology), weights=False)
+        priced = [key_of(node, graph, "dsp") for node in computing(graph)]
+        assert priced == list(compiled_keys(topology, "dsp"))
+
+
 def test_basic_motions_needs_at_most_250_measurements() -> None:
-    assert len(build_space("timeseries", 100, 6, 4).keys("dsp")) == 181
+    assert len(build_space("timeseries", 100, 6, 4).keys("dsp")) == 229
 
 
 def test_an_architecture_survives_json() -> None:

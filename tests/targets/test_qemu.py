@@ -140,9 +140,9 @@ def test_regions_are_told_apart_as_on_the_emulator(
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        ("undefined", r"pc 0x[0-9a-f]{8} \(undefined\+0x[0-9a-f]+\): a fault"),
-        ("unaligned_pair", r"unaligned_pair.*: (a fault|an unaligned access)"),
-        ("service", r"pc 0x.*: (a fault|stopped|did not return)"),
+        ("undefined", r"\(undefined\+0x[0-9a-f]+\): a fault"),
+        ("unaligned_pair", r"\(unaligned_pair\+0x[0-9a-f]+\): (a fault|an unaligned access)"),
+        ("service", r".*: (a fault|stopped|did not return)"),
         ("forever", r"\(forever\+0x[0-9a-f]+\): did not return within 0\.2 s"),
     ],
 )
@@ -157,7 +157,8 @@ def test_what_the_core_refuses_is_named_with_its_place(
     board = linked_for("qemu", board_of(core))
     image = build(PROGRAM, board, *FUNCTIONS)
     calls = [Call("nothing", (number(1),)), Call(function, (number(1),))]
-    with pytest.raises(CheckError, match=rf"call 1 \({function}\) of .* on QEMU at {message}"):
+    place = rf"call 1 \({function}\) of .* on QEMU at pc 0x\w{{8}} ?{message}"
+    with pytest.raises(CheckError, match=place):
         qemu.run(image, board, calls, timeout_s=0.2)
 
 

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Schedules of convolutions for MVE: what ``lower`` of their operators returns for that set.
+
+    conv2d       pixel by pixel: gather its window as int8, then four channels at a time
+    1 x 1        as above, read where it lies
+    depthwise    16 or 8 channels of a pixel at a time; None where channels do not divide by 8
+
+The operators' own schedules serve the shapes that are left: MVE comes with the DSP extension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tvm import te
+
+from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.mcu import mve, tir
+from tinytailor.compiler.mcu.kernel import TirKernel
+from tinytailor.compiler.ops.geometry import first_reads, overlap_distance
+from tinytailor.compiler.quantization import Requant
+
+if TYPE_CHECKING:
+    from tinytailor.compiler.ops.conv2d import Conv2d
+    from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
+
+_ARGUMENTS = ("x0", "weight", "bias", "multiplier", "y")
+
+
+def lower_conv2d(
+    op: Conv2d, shape: Shape, constants: Mapping[str, np.ndarray]
+) -> TirKernel | None:
+    """None for a single product: loops of one turn leave nothing to match."""
+    _, oh, ow, oc = op.output_shape(shape)
+    depth = op.kernel[0] * op.kernel[1] * shape[3]
+    if depth == 1:
+        return None
+    weight = mve.pack_dot_weights(constants["weight"].reshape(oc, depth))
+    more = len(weight) - oc
+    packed = {
+        "weight": weight,
+        "bias": np.pad(constants["bias"], (0, more)),
+        "multiplier": np.pad(constants["multiplier"], (0, more)),
+    }
+    direct = op.kernel == (1, 1) and not any(op.padding)
+    schedule = _conv2d_computation(op, shape, packed, depth, direct)
+    product = schedule.get_sblock("acc")
+    *_, pixel, channel = schedule.get_loops(schedule.get_sblock("y"))
+    outer, inner = schedule.split(channel, [None, mve.CHANNELS])
+    schedule.compute_at(product, outer, preserve_unit_loops=True)
+    if not direct:
+        _gather(schedule, op, shape[3], pixel)
+    blocks = [mve.dot_block(depth)]
+    tir.tensorize_tile(schedule, product, blocks[0].name, axes=2)
+    if more:
+        schedule.unroll(inner)
+    else:
+        blocks.append(_requantize(schedule, mve.CHANNELS, op.requant))
+    overlap = {0: _conv2d_overlap(op, shape, direct)}
+    return TirKernel(schedule.mod["main"], _ARGUMENTS, packed, tuple(blocks), overlap)
+
+
+def _conv2d_computation(
+    op: Conv2d, shape: Shape, packed: Mapping[str, np.ndarray], depth: int, direct: bool
+) -> Any:
+    _, oh, ow, oc = op.output_shape(shape)
+    channels, run = shape[3], op.kernel[1] * shape[3]
+    x = te.placeholder(shape, "int8", name="x")
+    w, b, m = (te.placeholder(a.shape, a.dtype.name, name=role) for role, a in packed.items())
+    at = tir.padded(x, op.padding, op.input_zero_point)
+    (sh, sw), (dh, dw) = op.stride, op.dilation
+
+    def gather(h: Any, v: Any, k: Any) -> Any:
+        return at(h * sh + k // run * dh, v * sw + k % run // channels * dw, k % channels)
+
+    patch = None if direct else te.compute((oh, ow, depth), gather, name="patch")
+    k = te.reduce_axis((0, depth), "k")
+
+    def dot(h: Any, v: Any, o: Any) -> Any:
+        value = x[0, h * sh, v * sw, k] if patch is None else patch[h, v, k]
+        return te.sum(tir.int32(value) * tir.int32(w[o, k]), axis=k)
+
+    acc = te.compute((oh, ow, len(packed["weight"])), dot, name="acc")
+    y = te.compute(
+        (oh, ow, oc),
+        lambda h, v, o: tir.requantize(acc[h, v, o] + b[o], m[o], op.requant),
+        name="y",
+    )
+    return tir.schedule_of((x, w, b, m, y))
+
+
+def _gather(schedule: Any, op: Conv2d, channels: int, pixel: Any) -> None:
+    """The window of a pixel in pieces as long as they are contiguous."""
+    patch = schedule.get_sblock("patch")
+    schedule.compute_at(patch, pixel, preserve_unit_loops=True)
+    depth = schedule.get_loops(patch)[-1]
+    if op.dilation[1] == 1 and not (op.padding[1] or op.padding[3]):
+        schedule.split(depth, [op.kernel[0], op.kernel[1] * channels])
+    else:
+        schedule.split(depth, [*op.kernel, channels])
+
+
+def _requantize(schedule: Any, lanes: int, q: Requant) -> Any:
+    block = mve.requant_block(lanes, q)
+    schedule.tensorize(schedule.get_loops(schedule.get_sblock("y"))[-1], block.name)
+    return block
+
+
+def _conv2d_overlap(op: Conv2d, shape: Shape, direct: bool) -> int:
+    """A gathered pixel is read before it is written, another one is read until it is written."""
+    _, oh, ow, oc = op.output_shape(shape)
+    pixels = np.arange(oh * ow)
+    reads = first_reads(shape, pixels, ow, op.stride, op.padding)
+    written = (pixels + 1) * oc
+    if direct:
+        return overlap_distance(np.append(reads[0], reads), np.append(written, written[-1]))
+    return overlap_distance(reads, written)
+
+
+def lower_depthwise(
+    op: DepthwiseConv2d, shape: Shape, constants: Mapping[str, np.ndarray], overlap: int
+) -> TirKernel | None:
+    lanes = mve.window_lanes(shape[3])
+    if lanes is None or op.dilation != (1, 1) or min(op.kernel) == 1:
+        return None
+    channels = shape[3]
+    bordered = any(op.padding)
+    row = (op._touched(shape)[1] if bordered else shape[2]) * channels
+    packed = {**constants, "weight": mve.pack_window_weights(constants["weight"], lanes)}
+    schedule = _window_computation(op, shape, packed, lanes)
+    window, rows = schedule.get_sblock("acc"), schedule.get_sblock("rows")
+    line, _, group, _ = schedule.get_loops(schedule.get_sblock("y"))
+    schedule.compute_at(window, group, preserve_unit_loops=True)
+    if bordered:
+        schedule.compute_at(rows, line)
+    else:
+        schedule.compute_inline(rows)
+    block = mve.window_block(op.kernel, row, channels, lanes)
+    clear = schedule.decompose_reduction(window, schedule.get_loops(window)[-3])
+    schedule.unroll(schedule.get_loops(clear)[-1])
+    update = schedule.get_sblock("acc_update")
+    schedule.tensorize(schedule.get_loops(update)[-3], block.name)
+    blocks = (block, _requantize(schedule, lanes, op.requant))
+    return TirKernel(schedule.mod["main"], _ARGUMENTS, packed, blocks, {0: overlap})
+
+
+def _window_computation(
+    op: DepthwiseConv2d, shape: Shape, packed: Mapping[str, np.ndarray], lanes: int
+) -> Any:
+    """As the operator's own, with channels as groups of lanes."""
+    _, oh, ow, channels = op.output_shape(shape)
+    x = te.placeholder(shape, "int8", name="x")
+    w, b, m = (
+        te.placeholder(packed[role].shape, packed[role].dtype.name, name=role)
+        for role in ("weight", "bias", "multiplier")
+    )
+    border = tir.padded(x, op.padding, op.input_zero_point)
+    rows = te.compute((*op._touched(shape), channels), border, name="rows")
+    i, j = (te.reduce_axis((0, n), name) for n, name in zip(op.kernel, "ij", strict=True))
+
+    def window(h: Any, v: Any, g: Any, c: Any) -> Any:
+        value = rows[h * op.stride[0] + i, v * op.stride[1] + j, g * lanes + c]
+        return te.sum(tir.int32(value) * tir.int32(w[g, i, j, c]), axis=[i, j])
+
+    size = (oh, ow, channels // lanes, lanes)
+    acc = te.compute(size, window, name="acc")
+
+    def output(h: Any, v: Any, g: Any, c: Any) -> Any:
+        channel = g * lanes + c
+        return tir.requantize(acc[h, v, g, c] + b[channel], m[channel], op.requant)
+
+    return tir.schedule_of((x, w, b, m, te.compute(size, output, name="y")))
