@@ -79,6 +79,7 @@ IMPORTED = {
         "Reciprocal",
     ),
     *("Round", "Selu", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "ThresholdedRelu"),
+    *("ArgMax", "ArgMin", "ReduceMin", "ReduceSum"),
     "DepthToSpace",
     "SpaceToDepth",
 }

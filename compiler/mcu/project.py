@@ -132,6 +132,7 @@ def invoke(
     results = run_on(image.runner, image.elf, board, calls, regions=regions, count=count)
     outputs = []
     for k, tensor in enumerate(graph.outputs):
-        rows = [np.frombuffer(result.outputs[k], np.int8) for result in results]
+        dtype = graph.tensors[tensor].dtype
+        rows = [np.frombuffer(result.outputs[k], dtype) for result in results]
         outputs.append(np.stack(rows).reshape(-1, *graph.tensors[tensor].shape[1:]))
     return results, outputs
