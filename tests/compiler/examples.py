@@ -112,6 +112,7 @@ EXAMPLES = (
     Example("dense", Dense(12), ((1, 64),)),
     Example("dense_odd", Dense(5), ((1, 27),)),
     Example("add", Add.from_key({}), ((1, 4, 4, 8),) * 2),
+    Example("add_wide", Add.from_key({"wide": True}), ((1, 4, 4, 8),) * 2),
     Example("average_pool_global", AveragePool2d((4, 5)), _map(4, 5, 9)),
     Example("average_pool_windows", AveragePool2d((2, 2), (2, 2)), _map(6, 6, 4)),
     Example("average_pool_border", AveragePool2d((3, 3), (2, 2), (1, 1, 1, 1)), _map(7, 8, 5)),
