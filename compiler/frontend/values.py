@@ -93,6 +93,7 @@ class Fused:
     low: int
     high: int
     bias: Constant | None
+    gain: np.ndarray | None = None  # of each output channel, where ``takes_gain``
 
 
 Finished = tuple[Operator, tuple[str, ...], Mapping[str, np.ndarray]]
@@ -102,7 +103,8 @@ Finished = tuple[Operator, tuple[str, ...], Mapping[str, np.ndarray]]
 class Expression:
     """Real numbers that QuantizeLinear turns into a node: ``finish`` gives operator and constants.
 
-    ``bias_axis``: the axis of the model's shape a constant may still be added on.
+    ``bias_axis``: the axis of the model's shape a constant may still be added on, and with
+    ``takes_gain`` multiplied on; ``affine``: the expression times one array plus another.
     """
 
     shape: Shape
@@ -114,10 +116,15 @@ class Expression:
     low: float = -inf
     high: float = inf
     origin: Origin | None = None  # the operator it began with, which names its node
+    known: tuple[float, int] | None = None  # scale and zero point that fit whatever it may hold
+    takes_gain: bool = False
+    gain: np.ndarray | None = None
+    affine: Callable[[np.ndarray, np.ndarray], Expression] | None = None
 
     def clamped(self, low: float, high: float) -> Expression:
         bounds = [min(max(bound, low), high) for bound in (self.low, self.high)]
-        return replace(self, low=bounds[0], high=bounds[1], bias_axis=None)
+        cut = replace(self, low=bounds[0], high=bounds[1], bias_axis=None)
+        return replace(cut, affine=None, known=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,4 +182,6 @@ def transposed(value: Placed, axes: tuple[int, ...]) -> Placed:
 
 def unbiased(value: Placed) -> Placed:
     """Once its shape has changed, nothing can be added along the channels any more."""
-    return replace(value, bias_axis=None) if isinstance(value, Expression) else value
+    if not isinstance(value, Expression):
+        return value
+    return replace(value, bias_axis=None, affine=None)

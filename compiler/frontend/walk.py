@@ -45,6 +45,10 @@ from tinytailor.targets.errors import InputError
 
 MAX_ELEMENTS = 1 << 24  # of one activation: more fits no device, and a damaged file may ask for it
 TRANSPARENT = ("relax.quantize", "relax.dequantize")
+UNQUANTIZED = (
+    "quantize in QDQ form, compile the float model with --calibration, or put QuantizeLinear, "
+    "DequantizeLinear"
+)
 Quantization = tuple[float, int]
 
 
@@ -87,14 +91,31 @@ class Walk:
 
     def activation(self, argument: Any) -> Activation:
         """The int8 tensor behind an argument that should be one."""
-        value = self.argument(argument)
+        value = self.settled(argument)
         if isinstance(value, Activation):
             return value
         if isinstance(value, Unknown):
             raise Declined("")
         if isinstance(value, Constant):
             raise Declined("expected an activation, got a constant")
-        raise Declined("its input is not quantized: put QuantizeLinear, DequantizeLinear before it")
+        raise Declined(f"its input is not quantized: {UNQUANTIZED} before it")
+
+    def settled(self, argument: Any) -> Value:
+        """The value behind an argument. Real numbers whose range is known for sure, as that of a
+        table or of softmax is, become a tensor that holds just this range."""
+        from tinytailor.compiler.frontend import pointwise
+
+        value = self.argument(argument)
+        if isinstance(value, Pointwise) and value.origin is not None:
+            quantization = pointwise.whole_range(value)
+            found = pointwise.finish(self, value, quantization, 0, value.origin)
+        elif isinstance(value, Expression) and value.known is not None and value.origin is not None:
+            y = Tensor(self.new_name(value.origin), value.device, "int8", *value.known)
+            found = self.emit(value, Fused(y, -128, 127, None), 0)
+        else:
+            return value
+        self.values[argument.index] = found = replace(found, real=True)
+        return found
 
     def constant(self, argument: Any, role: str) -> Constant:
         value = self.argument(argument)
@@ -228,7 +249,7 @@ class Walk:
 
     def output(self, item: Any) -> str | None:
         """Maps lie channels-last, all other outputs in the order of the model."""
-        value = self.argument(item) if not isinstance(item, tuple) else None
+        value = self.settled(item) if not isinstance(item, tuple) else None
         if isinstance(value, Unknown):
             return None
         if not isinstance(value, Activation):
@@ -243,7 +264,7 @@ class Walk:
         calls = self.model.listing.calls
         if isinstance(item, Ref) and item.index >= 0:
             origin = calls[item.index].origin
-            hint = "its result is not quantized: put QuantizeLinear, DequantizeLinear after it"
+            hint = f"its result is not quantized: {UNQUANTIZED} after it"
             return unsupported_error([*self.unsupported, Unsupported(origin, hint)])
         return InputError(f"model {self.model.name}: an output is not computed from its inputs")
 
