@@ -130,6 +130,8 @@ def onnx_layers(path: Path, graph: Graph, real: Reals, fused: bool) -> list[tupl
 
 def placed(array: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
     """The ways a tensor of the model may lie on the device, in the shape of ``y``."""
+    if array.ndim == 2 and len(bare(y.shape[1:])) > 1:
+        return []  # a flattened map: its elements lie in another order
     return [array.reshape(y.shape), channels_last(array).reshape(y.shape)]
 
 
