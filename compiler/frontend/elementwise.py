@@ -161,15 +161,18 @@ def is_pointwise(call: Call, walk: Walk) -> bool:
 
 def clamp(call: Call, walk: Walk) -> Value:
     """Relu, Relu6, Clip: part of the operator before, as bounds of its integers."""
-    low, high = clamp_bounds(call)
-    value = walk.argument(call.arguments[0])
+    return clamped(call, walk, call.arguments[0], *clamp_bounds(call))
+
+
+def clamped(call: Call, walk: Walk, argument: Any, low: float, high: float) -> Value:
+    value = walk.argument(argument)
     if isinstance(value, Unknown):
         return value
     if isinstance(value, Expression):
         return value.clamped(low, high)
     if isinstance(value, Pointwise):
         return pointwise.applied(value, lambda real: np.clip(real, low, high))
-    activation = walk.activation(call.arguments[0])
+    activation = walk.activation(argument)
     tensor = walk.tensors[activation.tensor]
     if activation.real:
         bounds = integer_bounds(low, high, tensor.scale, tensor.zero_point)
@@ -177,7 +180,7 @@ def clamp(call: Call, walk: Walk) -> Value:
         limits = (low - activation.offset, high - activation.offset)
         bounds = (int(max(limits[0], -128)), int(min(limits[1], 127)))
     try:
-        tighten(call, walk, activation, bounds)
+        tighten(argument, walk, activation, bounds)
     except Declined:
         if not activation.real:
             raise
@@ -195,13 +198,13 @@ def clamp_bounds(call: Call) -> tuple[float, float]:
     return low, high
 
 
-def tighten(call: Call, walk: Walk, value: Activation, bounds: tuple[int, int]) -> None:
+def tighten(argument: Any, walk: Walk, value: Activation, bounds: tuple[int, int]) -> None:
     """Narrow the clamp of the node that wrote ``value``, if nothing else reads it."""
     low, high = bounds
     if (low, high) == (-128, 127):
         return
     place = next((i for i, node in enumerate(walk.nodes) if node.output == value.tensor), None)
-    if place is None or not read_only_by(call, walk):
+    if place is None or not read_once(argument, walk):
         raise Declined("it follows a tensor that others read unclamped; clamp before quantizing")
     node = walk.nodes[place]
     walk.nodes[place] = replace(node, op=narrowed(node.op, low, high))
@@ -216,9 +219,8 @@ def narrowed(op: Any, low: int, high: int) -> Any:
     return replace(op, low=min(max(op.low, low), high), high=min(max(op.high, low), high))
 
 
-def read_only_by(call: Call, walk: Walk) -> bool:
-    """Whether ``call`` is the only reader of its input, back to where that was quantized."""
-    argument = call.arguments[0]
+def read_once(argument: Any, walk: Walk) -> bool:
+    """Whether ``argument`` has one reader, back to where it was quantized."""
     while isinstance(argument, Ref) and argument.index >= 0:
         producer = walk.model.listing.calls[argument.index]
         if walk.uses[argument.index] != 1:

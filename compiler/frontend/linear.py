@@ -254,9 +254,8 @@ def rows_product(walk: Walk, x: Activation, matrix: Constant, shape: Shape) -> E
 
     order = (row * outputs + np.arange(outputs)).ravel()
     device = (1, outputs) if rows == 1 else (*source.shape[:3], outputs)
-    return Expression(
-        shape, order, device, finish, bias_axis=len(shape) - 1, takes_gain=True
-    )
+    axis = len(shape) - 1
+    return Expression(shape, order, device, finish, bias_axis=axis, takes_gain=True)
 
 
 def rows_of(walk: Walk, x: Activation, rows: int, features: int) -> Tensor:

@@ -15,7 +15,9 @@ import numpy as np
 
 from tinytailor.compiler.frontend import (
     conv_transpose,
+    deform_conv,
     elementwise,
+    extremum,
     linear,
     moves,
     pointwise,
@@ -24,6 +26,7 @@ from tinytailor.compiler.frontend import (
     square_deform,
 )
 from tinytailor.compiler.frontend.bindings import Call
+from tinytailor.compiler.frontend.functions import FUNCTIONS
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.values import (
     Activation,
@@ -205,10 +208,13 @@ MATCHES: dict[str, Callable[[Call, Walk], Value]] = {
     "relax.subtract": elementwise.subtract,
     "relax.multiply": elementwise.multiply,
     "relax.divide": elementwise.divide,
-    "relax.sigmoid": pointwise.unary(pointwise.sigmoid),
-    "relax.tanh": pointwise.unary(pointwise.tanh),
-    "relax.exp": pointwise.unary(pointwise.exponential),
-    "relax.nn.leakyrelu": pointwise.unary(pointwise.leaky_relu),
+    **{name: pointwise.unary(function) for name, function in FUNCTIONS.items()},
+    "relax.power": pointwise.binary_only(np.power, "a power"),
+    "relax.greater": pointwise.binary_only(np.greater, "a comparison"),
+    "relax.less": pointwise.binary_only(np.less, "a comparison"),
+    "relax.maximum": extremum.maximum,
+    "relax.minimum": extremum.minimum,
+    extremum.PRELU: extremum.prelu,
     "relax.nn.relu": elementwise.clamp,
     "relax.nn.relu6": elementwise.clamp,
     "relax.clip": elementwise.clamp,
@@ -221,6 +227,7 @@ MATCHES: dict[str, Callable[[Call, Walk], Value]] = {
     "relax.nn.max_pool1d": pooling.max_pool,
     "relax.nn.max_pool2d": pooling.max_pool,
     "relax.nn.softmax": elementwise.softmax,
+    deform_conv.NAME: deform_conv.deform_conv,
     selection.NAME: selection.take,
     square_deform.NAME: square_deform.square_deform_dw,
 }

@@ -9,14 +9,16 @@ not as it should be.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from math import floor
 from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.frontend import selection
+from tinytailor.compiler.frontend import deform_conv, extremum, selection
 
 Attributes = Mapping[str, Any]
+Conversion = Callable[[Sequence[Any], Attributes], list[Any]]
 
 
 def shape_of(expression: Any) -> tuple[int, ...]:
@@ -171,6 +173,22 @@ def nearest(size: int, count: int, scale: float, coordinates: str, rounding: str
     return [int(place) for place in np.clip(roundings[rounding](x), 0, size - 1)]
 
 
+def gemm(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """alpha A B + beta C; alpha goes to B and beta to C, which are constants."""
+    from tvm import relax
+
+    def scaled(item: Any, name: str) -> Any:
+        factor = float(attributes.get(name, 1.0))
+        return item if factor == 1 else relax.op.multiply(item, relax.const(factor, "float32"))
+
+    a, b = inputs[:2]
+    a = relax.op.permute_dims(a, [1, 0]) if attributes.get("transA", 0) else a
+    b = relax.op.permute_dims(b, [1, 0]) if attributes.get("transB", 0) else b
+    y = relax.op.matmul(a, scaled(b, "alpha"))
+    c = inputs[2] if len(inputs) > 2 else None
+    return [y if c is None else relax.op.add(y, scaled(c, "beta"))]
+
+
 def batch_normalization(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     """One product and one sum per channel, which a layer before it takes in."""
     from tvm import relax
@@ -187,11 +205,45 @@ def batch_normalization(inputs: Sequence[Any], attributes: Attributes) -> list[A
     return [relax.op.add(relax.op.multiply(inputs[0], factor), constant)]
 
 
-Conversion = Callable[[Sequence[Any], Attributes], list[Any]]
+def extreme(name: str) -> Conversion:
+    """Max and Min of any number of inputs, two by two."""
+
+    def convert(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+        from tvm import relax
+
+        return [reduce(getattr(relax.op, name), inputs)]
+
+    return convert
+
+
+def prelu(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    from tvm import relax
+
+    x, slope = inputs
+    return [relax.op.call_dps_packed(extremum.PRELU, relax.Tuple([x, slope]), x.ty)]
+
+
+def celu(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)"""
+    from tvm import relax
+
+    alpha, one = (relax.const(np.float32(n)) for n in (attributes.get("alpha", 1.0), 1.0))
+    zero = relax.const(np.float32(0))
+    grown = relax.op.exp(relax.op.divide(inputs[0], alpha))
+    below = relax.op.minimum(relax.op.multiply(alpha, relax.op.subtract(grown, one)), zero)
+    return [relax.op.add(relax.op.maximum(inputs[0], zero), below)]
+
+
 CONVERSIONS: dict[str, Conversion] = {
     "BatchNormalization": batch_normalization,
+    "Celu": celu,
+    "DeformConv": deform_conv.opaque,
     "Expand": expand,
     "Gather": gather,
+    "Gemm": gemm,
+    "Max": extreme("maximum"),
+    "Min": extreme("minimum"),
+    "PRelu": prelu,
     "Resize": resize,
     "Slice": slice_,
     "Split": split,

@@ -52,6 +52,8 @@ IMPORTED = {
     "TANH",
     "TRANSPOSE",
     *tflite_operators.CONVERSIONS,
+    *("ABS", "CEIL", "COS", "EXP", "FLOOR", "LOG", "MAXIMUM", "MINIMUM", "NEG", "POW", "ROUND"),
+    *("RSQRT", "SIN", "SQRT"),
     "DEPTH_TO_SPACE",
     "EXPAND_DIMS",
     "SPACE_TO_DEPTH",

@@ -56,6 +56,11 @@ def requantize(acc: Any, multiplier: Any, q: Requant) -> Any:
     return clamp(product + const(q.zero_point), q.low, q.high).astype("int8")
 
 
+def inside(row: Any, column: Any, height: int, width: int) -> Any:
+    """Whether a pixel lies in the map."""
+    return tirx.all(row >= 0, row < height, column >= 0, column < width)
+
+
 def padded(x: Any, padding: Padding, fill: int, dtype: str = "int8") -> Any:
     """x[0, h, w, c] as ``dtype`` with a border, as a function of padded coordinates."""
     top, left, bottom, right = padding

@@ -124,10 +124,10 @@ class Conv2d:
         from tinytailor.compiler.mcu import intrinsics
         from tinytailor.compiler.mcu.kernel import TirKernel
 
-        if isa == "mve" and self.add is None:
+        if isa == "mve":
             from tinytailor.compiler.mcu.mve_lower import lower_conv2d
 
-            kernel = lower_conv2d(self, inputs[0], constants)
+            kernel = lower_conv2d(self, inputs, constants)
             if kernel is not None:
                 return kernel
         _, oh, ow, oc = inputs[1] if self.add else self.output_shape(*inputs)

@@ -111,7 +111,7 @@ class DepthwiseConv2d:
         if isa == "mve":
             from tinytailor.compiler.mcu.mve_lower import lower_depthwise
 
-            kernel = lower_depthwise(self, inputs[0], constants, self._overlap(inputs[0]))
+            kernel = lower_depthwise(self, inputs[0], constants)
             if kernel is not None:
                 return kernel
         channels = inputs[0][3]

@@ -41,7 +41,7 @@ def prepared(data: bytes, path: Path) -> Any:
     except Exception as error:  # any bytes may be given: every failure is about the file
         raise InputError(f"{path.name} {DAMAGED} ({first_line(error)})") from None
     bypass_dropouts(model.graph)
-    model = optimized(model, path.name)
+    model = typed(optimized(model, path.name))
     scale_gemms(model.graph)
     fold_batch_norms(model.graph)
     return typed(model)

@@ -20,14 +20,17 @@ from tinytailor.compiler.ops import (
     Concat,
     Conv2d,
     ConvTranspose2d,
+    DeformConv2d,
     Dense,
     DepthwiseConv2d,
+    Extremum,
     GroupedConv2d,
     Lookup,
     MaxPool2d,
     Mul,
     Operator,
     Pad,
+    PRelu,
     Reshape,
     Slice,
     Softmax,
@@ -46,6 +49,10 @@ class Example:
 
     def graph(self, isa: str) -> Graph:
         return example_graph(make_key(self.op, self.shapes, isa))
+
+
+def _deformed(h: int, w: int, c: int, *offset: int) -> tuple[Shape, ...]:
+    return ((1, h, w, c), (1, *offset))
 
 
 def _map(h: int, w: int, c: int) -> tuple[Shape, ...]:
@@ -69,6 +76,7 @@ EXAMPLES = (
     Example("conv_one_pixel", Conv2d(5, (3, 3)), _map(3, 3, 6)),
     Example("conv_deep", Conv2d(4, (3, 3), (1, 1), (1, 1, 1, 1)), _map(4, 4, 250)),
     Example("conv_3x3_add", FUSED, ((1, 7, 9, 16), (1, 7, 9, 13))),
+    Example("conv_3x3_add_even", replace(FUSED, out_channels=12), ((1, 5, 5, 8), (1, 5, 5, 12))),
     Example("conv_1x1_add", replace(FUSED, kernel=(1, 1), padding=NO_PADDING), ADDED),
     Example("conv_one_pixel_add", Conv2d(5, (3, 3), add=Add()), ((1, 3, 3, 6), (1, 1, 1, 5))),
     Example("depthwise_3x3", DepthwiseConv2d((3, 3), (1, 1), (1, 1, 1, 1)), _map(9, 5, 16)),
@@ -123,6 +131,10 @@ EXAMPLES = (
     Example("add_numbers", Add.from_key({}), ((1, 1),) * 2),
     Example("mul_pixels", Mul.from_key({"shifted": False}), ((1, 4, 5, 7), (1, 4, 5, 1))),
     Example("mul_rows", Mul.from_key({"shifted": False}), ((1, 4, 1, 1), (1, 4, 5, 7))),
+    Example("maximum", Extremum(True), ((1, 4, 5, 7),) * 2),
+    Example("minimum_channels", Extremum(False), ((1, 4, 5, 7), (1, 1, 1, 7))),
+    Example("prelu_channels", PRelu.from_key({"shape": (1, 1, 1, 7)}), _map(4, 5, 7)),
+    Example("prelu_rows", PRelu.from_key({"shape": (1, 4, 1, 1)}), _map(4, 5, 7)),
     Example("mul_channels", Mul.from_key({"shifted": False}), ((1, 4, 5, 7), (1, 1, 1, 7))),
     Example("concat_channels", Concat(3), ((1, 4, 3, 8), (1, 4, 3, 5), (1, 4, 3, 2))),
     Example("concat_rows", Concat(1), ((1, 2, 3, 4), (1, 5, 3, 4))),
@@ -149,6 +161,18 @@ EXAMPLES = (
     Example("affine_rows", Affine((1, 4, 1, 1)), _map(4, 3, 7)),
     Example("affine_row", Affine((1, 10)), ((1, 10),)),
     Example("add_constant_row", AddConstant.from_key({}), ((1, 10),)),
+    Example("deform", DeformConv2d(5, (3, 3), padding=(1, 1, 1, 1)), _deformed(6, 5, 8, 6, 5, 18)),
+    Example(
+        "deform_groups",
+        DeformConv2d(6, (3, 2), (2, 1), (1, 0, 1, 1), (1, 2), groups=2, offset_groups=2),
+        _deformed(7, 6, 4, 4, 5, 24),
+    ),
+    Example(
+        "deform_depthwise",
+        DeformConv2d(6, (3, 3), padding=(1, 1, 1, 1), groups=6, offset_groups=3),
+        _deformed(5, 5, 6, 5, 5, 54),
+    ),
+    Example("deform_one_tap", DeformConv2d(4, (1, 1)), _deformed(5, 4, 3, 5, 4, 2)),
     Example("square_deform", SquareDeformDW(), _map(9, 11, 8)),
     Example("square_deform_odd_channels", SquareDeformDW(), _map(6, 5, 3)),
     Example("reshape_copied", Reshape((1, 60)), _map(4, 3, 5)),

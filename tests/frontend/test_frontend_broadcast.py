@@ -107,7 +107,21 @@ def scaled_and_shifted_map(model: Model) -> str:
     return model.quantized(y, 0.0237, 3)
 
 
+def larger_of_two(model: Model) -> str:
+    x = model.input(SHAPE)
+    a = model.quantized(model.conv(x, (1, 4, 1, 1)), 0.0313, 5)
+    y = model.node("Max", [a, x, model.constant("low", np.float32(0.1))])
+    return model.quantized(y, 0.0313, 5)
+
+
+def prelu(model: Model) -> str:
+    slope = model.constant("slope", model.rng.normal(0.2, 0.3, (4, 1, 1)).astype(np.float32))
+    return model.quantized(model.node("PRelu", [model.input(SHAPE), slope]), 0.0237, -40)
+
+
 MODELS = (
+    larger_of_two,
+    prelu,
     pixel_attention,
     channels_plus_map,
     map_less_pixels,

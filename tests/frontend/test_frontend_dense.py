@@ -95,9 +95,9 @@ MODELS = {
     "alpha": (gemm((1, 24), (6, 24), transB=1, alpha=0.5), ["dense"]),
     "negative alpha": (gemm((1, 24), (24, 6), alpha=-0.7), ["dense"]),
     "alpha and beta": (gemm((1, 24), (24, 6), alpha=0.7, beta=1.5), ["dense"]),
-    "a column": (gemm_of_a_column, ["reshape", "dense"]),
+    "a column": (gemm_of_a_column, ["dense"]),
     "no bias": (gemm((1, 24), (24, 6), bias=False), ["dense"]),
-    "one row": (matmul((1, 1, 12), (12, 7)), ["reshape", "dense"]),
+    "one row": (matmul((1, 1, 12), (12, 7)), ["dense"]),
     "leading axis": (matmul((1, 12), (1, 12, 7)), ["dense"]),
     "from the left": (matmul((1, 12, 5), (7, 12), left=True, bias=True), ["conv2d"]),
     "series": (rows_of_a_series, ["conv2d", "conv2d"]),
@@ -115,7 +115,7 @@ def test_products_are_within_one_step_of_onnxruntime(name: str, tmp_path: Path) 
     found = [node.op.kind for node in graph.nodes]
     count, largest, elements = differences(path, graph)
     print(f"{name}: {found}, {count} of {elements} elements differ, at most by {largest}")
-    assert [kind for kind in found if kind != "reshape"] == [k for k in kinds if k != "reshape"]
+    assert [kind for kind in found if kind not in ("reshape", "transpose")] == kinds
     assert largest <= 1
     assert count <= 0.005 * elements
 
@@ -127,7 +127,7 @@ def test_rows_of_the_input_are_within_one_step_of_onnxruntime(tmp_path: Path) ->
     path = model.save(tmp_path / "model.onnx", rows(model))
     graph = load_model(path)
     source, result = (graph.tensors[name] for name in (graph.inputs[0], graph.outputs[0]))
-    assert [node.op.kind for node in graph.nodes] == ["reshape", "conv2d"]
+    assert [n.op.kind for n in graph.nodes if n.op.kind != "reshape"] == ["conv2d"]
     x = np.random.default_rng(2).integers(-128, 128, (1, 5, 12)).astype(np.int8)
     real = (x.astype(np.float32) - source.zero_point) * np.float32(source.scale)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -142,7 +142,7 @@ BIAS = np.random.default_rng(6).integers(-3000, 3000, 7).astype(np.int32)
 
 
 def litert_output(path: Path, sample: np.ndarray) -> np.ndarray:
-    return litert(path, [sample[None]]).reshape(1, -1)
+    return litert(path, [sample[None]])[0].reshape(1, -1)
 
 
 @pytest.mark.parametrize(

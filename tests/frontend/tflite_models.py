@@ -55,7 +55,7 @@ def save(
     code, node = schema.OperatorCodeT(), schema.OperatorT()
     code.builtinCode = getattr(schema.BuiltinOperator, operator)
     code.deprecatedBuiltinCode = min(code.builtinCode, 127)
-    code.version = 1 if operator == "HARD_SWISH" else 2
+    code.version = 1 if operator in ("HARD_SWISH", "ELU", "PRELU") else 2
     node.opcodeIndex, node.inputs = 0, list(range(len(inputs)))
     node.outputs = list(range(len(inputs), len(tensors)))
     if options:
