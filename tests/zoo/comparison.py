@@ -115,7 +115,9 @@ def onnx_layers(path: Path, graph: Graph, real: Reals, fused: bool) -> list[tupl
         y = values[layer.output] = layer.op.reference(operands, layer.constants)
         tensor = graph.tensors[layer.output]
         fitting = theirs.get((float(np.float32(tensor.scale)), tensor.zero_point), [])
-        others = [way for array in fitting if array.size == y.size for way in placed(array, y)]
+        source = operands[0].shape
+        sized = [array for array in fitting if array.size == y.size]
+        others = [way for array in sized for way in placed(array, y, source)]
         if not others:
             continue
         found = [compared([y], [other]) for other in others]
@@ -128,11 +130,16 @@ def onnx_layers(path: Path, graph: Graph, real: Reals, fused: bool) -> list[tupl
     return gaps
 
 
-def placed(array: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
-    """The ways a tensor of the model may lie on the device, in the shape of ``y``."""
+def placed(array: np.ndarray, y: np.ndarray, source: tuple[int, ...]) -> list[np.ndarray]:
+    """The ways a tensor of the model may lie on the device, in the shape of ``y``, which was made
+    of a tensor of shape ``source``."""
     if array.ndim == 2 and len(bare(y.shape[1:])) > 1:
         return []  # a flattened map: its elements lie in another order
-    return [array.reshape(y.shape), channels_last(array).reshape(y.shape)]
+    ways = [array.reshape(y.shape), channels_last(array).reshape(y.shape)]
+    if array.ndim == 2 and len(source) == 4 and np.prod(source) == array.size:
+        n, h, w, c = source
+        ways.append(channels_last(array.reshape(n, c, h, w)).reshape(y.shape))
+    return ways
 
 
 def quantizes(node: Any, constants: dict[str, np.ndarray]) -> bool:
