@@ -173,6 +173,23 @@ def is_quantized(model: Any, subgraph: Any) -> bool:
     return any(scale_of(tensor) for tensor in results if tensor.Type() in integers)
 
 
+def check_weights(model: Any, subgraph: Any, operators: list[Any], file: str) -> None:
+    """uint8 weights have zero points; only files of before TensorFlow 2.3 hold such."""
+    import tflite
+
+    for operator in operators:
+        kind = operator_name(model, operator)
+        if kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+            continue
+        if operator.InputsLength() < 2 or operator.Inputs(1) < 0:
+            continue
+        if subgraph.Tensors(operator.Inputs(1)).Type() == tflite.TensorType.UINT8:
+            raise InputError(
+                f"{file} is quantized to uint8, with zero points for its weights, as TensorFlow 1 "
+                "did; convert the model again with TensorFlow 2.3 or newer, which writes int8"
+            )
+
+
 def shape_of(tensor: Any) -> Shape:
     return tuple(int(tensor.Shape(axis)) for axis in range(tensor.ShapeLength()))
 
