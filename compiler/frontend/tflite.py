@@ -132,6 +132,7 @@ def check_tensors(model: Any, subgraph: Any, file: str) -> dict[str, Quantizatio
     check_structure(model, subgraph, file)
     if not is_quantized(model, subgraph):
         raise InputError(f"{file} {QUANTIZE_FIRST}")
+    check_weights(model, subgraph, file)
     found: dict[str, Quantization] = {}
     for index in range(subgraph.InputsLength()):
         tensor = subgraph.Tensors(subgraph.Inputs(index))
@@ -173,11 +174,12 @@ def is_quantized(model: Any, subgraph: Any) -> bool:
     return any(scale_of(tensor) for tensor in results if tensor.Type() in integers)
 
 
-def check_weights(model: Any, subgraph: Any, operators: list[Any], file: str) -> None:
+def check_weights(model: Any, subgraph: Any, file: str) -> None:
     """uint8 weights have zero points; only files of before TensorFlow 2.3 hold such."""
     import tflite
 
-    for operator in operators:
+    for index in range(subgraph.OperatorsLength()):
+        operator = subgraph.Operators(index)
         kind = operator_name(model, operator)
         if kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
             continue
