@@ -41,14 +41,19 @@ def given(inputs: Sequence[Any], index: int, name: str, attributes: Attributes) 
     return attributes.get(name) if found is None else found
 
 
-def take(x: Any, places: Mapping[int, Sequence[int]]) -> Any:
-    """The call of selection.py: places along some axes, all of the others."""
+def take(
+    x: Any, places: Mapping[int, Sequence[int]], sizes: Sequence[int] = (), dtype: str = ""
+) -> Any:
+    """The call of selection.py: places along some axes, all of the others.
+
+    ``sizes`` and ``dtype``: those of ``x`` where it is a call whose type is not inferred yet.
+    """
     from tvm import relax
 
-    sizes = shape_of(x)
+    sizes = sizes or shape_of(x)
     tables = [np.asarray(places.get(axis, range(n)), np.int64) for axis, n in enumerate(sizes)]
     shape = [len(table) for table in tables]
-    out_type = relax.TensorType(shape=shape, dtype=str(x.ty.dtype))
+    out_type = relax.TensorType(shape=shape, dtype=dtype or str(x.ty.dtype))
     arguments = relax.Tuple([x, *(relax.const(table) for table in tables)])
     return relax.op.call_dps_packed(selection.NAME, arguments, out_type)
 
@@ -117,7 +122,7 @@ def expand(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     sizes = (1,) * (len(shape) - len(shape_of(inputs[0]))) + shape_of(inputs[0])
     x = inputs[0] if sizes == shape_of(inputs[0]) else relax.op.reshape(inputs[0], sizes)
     places = {a: [0] * n for a, (n, old) in enumerate(zip(shape, sizes, strict=True)) if n != old}
-    return [take(x, places)]
+    return [take(x, places, sizes, str(inputs[0].ty.dtype))]
 
 
 def resize(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:

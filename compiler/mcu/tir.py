@@ -84,6 +84,19 @@ def padded(x: Any, padding: Padding, fill: int, dtype: str = "int8") -> Any:
     return at
 
 
+def narrow(byte: Callable[[Any], Any], index: Any, bits: int) -> Any:
+    """Weight ``index`` of those packed into bytes, see compiler.narrow_weights; int32."""
+    places = 8 // bits
+    value = int32(byte(index if bits == 8 else index // places))
+    if bits == 8:
+        return value
+    steps = [value // (1 << bits * n) % (1 << bits) for n in range(places)]
+    step = steps[-1]
+    for n in reversed(range(places - 1)):
+        step = tirx.Select(index % places == n, steps[n], step)
+    return step * 2 - 1 if bits == 1 else step - (1 << (bits - 1))
+
+
 def schedule_of(arguments: Sequence[Any]) -> s_tir.Schedule:
     """A schedule of the function with these tensors as arguments, the output last."""
     return s_tir.Schedule(te.create_prim_func(list(arguments)))

@@ -79,6 +79,7 @@ def session_options(level: str) -> Any:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
     options.log_severity_level = 4
+    options.add_session_config_entry("session.disable_aot_function_inlining", "1")
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return options
 
