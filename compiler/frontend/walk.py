@@ -104,21 +104,10 @@ class Walk:
         raise Declined(f"its input is not quantized: {UNQUANTIZED} before it")
 
     def settled(self, argument: Any) -> Value:
-        """The value behind an argument. Real numbers whose range is known for sure, as that of a
-        table or of softmax is, become a tensor that holds just this range."""
-        from tinytailor.compiler.frontend import pointwise
+        """The value behind an argument; real numbers as a tensor where that is exact (settle.py)."""
+        from tinytailor.compiler.frontend import settle
 
-        value = self.argument(argument)
-        if isinstance(value, Pointwise) and value.origin is not None:
-            quantization = pointwise.whole_range(value)
-            found = pointwise.finish(self, value, quantization, 0, value.origin)
-        elif isinstance(value, Expression) and value.known is not None and value.origin is not None:
-            y = Tensor(self.new_name(value.origin), value.device, "int8", *value.known)
-            found = self.emit(value, Fused(y, -128, 127, None), 0)
-        else:
-            return value
-        self.values[argument.index] = found = replace(found, real=True)
-        return found
+        return settle.settled(self, argument)
 
     def constant(self, argument: Any, role: str) -> Constant:
         value = self.argument(argument)
