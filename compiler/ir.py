@@ -113,6 +113,7 @@ def check(graph: Graph) -> Graph:
                 f"graph {graph.name}: node {node.name} makes shape {shape}, "
                 f"but {node.output} is declared {graph.tensors[node.output].shape}"
             )
+        check_types(graph, node)
         expected = node.op.constant_shapes(*graph.input_shapes(node))
         actual = {role: (array.shape, array.dtype.name) for role, array in node.constants.items()}
         if actual != expected:
@@ -124,3 +125,16 @@ def check(graph: Graph) -> Graph:
     if missing:
         raise InputError(f"graph {graph.name}: outputs {missing} are never written")
     return graph
+
+
+def check_types(graph: Graph, node: Node) -> None:
+    """Operators read int8 and write what they say; a reshape has the type of what it reshapes."""
+    declared = graph.tensors[node.output].dtype
+    read = [graph.tensors[name].dtype for name in node.inputs]
+    reshape = node.op.kind == "reshape"
+    made = read[0] if reshape else getattr(node.op, "output_dtype", "int8")
+    if declared != made or (not reshape and set(read) != {"int8"}):
+        raise InputError(
+            f"graph {graph.name}: node {node.name} reads {', '.join(read)} and writes {declared}, "
+            f"expected int8 and {made}"
+        )

@@ -22,7 +22,7 @@ from tinytailor.compiler.frontend.values import (
     map_order,
     map_shape,
 )
-from tinytailor.compiler.frontend.walk import Walk
+from tinytailor.compiler.frontend.walk import MAX_ELEMENTS, Walk
 from tinytailor.compiler.ops import ConvTranspose2d
 from tinytailor.compiler.ops.geometry import Padding, Pair
 
@@ -106,6 +106,8 @@ def with_gaps(weight: np.ndarray, dilation: Pair) -> np.ndarray:
     """(O, KH, KW, C) with dilation - 1 zeros between the taps."""
     outputs, height, width, channels = weight.shape
     tall, wide = dilation[0] * (height - 1) + 1, dilation[1] * (width - 1) + 1
+    if tall * wide * outputs * channels > MAX_ELEMENTS:
+        raise Declined(f"its kernel reaches over {tall} x {wide} pixels, which fits no device")
     spread = np.zeros((outputs, tall, wide, channels), weight.dtype)
     spread[:, :: dilation[0], :: dilation[1]] = weight
     return spread

@@ -55,9 +55,9 @@ class Settings:
     @classmethod
     def of_node(cls, inputs: Any, attributes: Mapping[str, Any]) -> Settings:
         given = [item is not None for item in inputs] + [False, False]
-        rank = len(inputs[0].ty.shape)
-        if rank != 4:
-            raise ValueError(f"its input has {rank} axes, expected 4")
+        ranks = [len(item.ty.shape) for item in inputs[:3]]
+        if ranks != [4, 4, 4]:
+            raise ValueError(f"its inputs have {ranks} axes, expected 4 each")
         top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
         (sh, sw), (dh, dw) = (attributes.get(n, (1, 1)) for n in ("strides", "dilations"))
         groups = [int(attributes.get(name, 1)) for name in ("group", "offset_group")]
@@ -100,6 +100,8 @@ def deform_conv(call: Call, walk: Walk) -> Expression:
     settings = Settings.of_numbers(walk.constant(numbers, "settings").array)
     x = walk.activation(x_argument)
     bias = walk.constant(more[0], "bias") if settings.bias else None
+    if bias is not None and bias.shape != call.shape[1:2]:
+        raise Declined(f"a bias of shape {bias.shape}, expected {call.shape[1:2]}")
     if settings.mask and not np.all(walk.constant(more[-1], "mask").real == 1):
         raise Declined("its mask has other values than 1, which have no integer form; leave it out")
     moves, pixels = whole_pixels(walk, offset)

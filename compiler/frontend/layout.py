@@ -74,8 +74,7 @@ def straight(walk: Walk, value: Activation) -> tuple[Activation, Axes]:
 
 def usual_axes(walk: Walk, rank: int) -> Axes:
     """The axes in the order that most operators want: channels last, else as the model has them."""
-    layout = {3: "NCW", 4: "NCHW"}.get(rank, "") if walk.model.channels_first else ""
-    return MAP_LAYOUTS[layout] if layout else tuple(range(rank))
+    return (0, *range(2, rank), 1) if walk.model.channels_first and rank > 2 else tuple(range(rank))
 
 
 def arranged(walk: Walk, value: Activation, order: np.ndarray) -> Activation:

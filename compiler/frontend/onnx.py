@@ -79,6 +79,7 @@ IMPORTED = {
         "Reciprocal",
     ),
     *("Round", "Selu", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "ThresholdedRelu"),
+    *("ArgMax", "ArgMin", "ReduceMin", "ReduceSum"),
     "DepthToSpace",
     "SpaceToDepth",
 }
@@ -90,6 +91,7 @@ HINTS = {
     "MatMulInteger": STATIC,
     "DynamicQuantizeLinear": STATIC,
     "Shape": FIXED,
+    "LogSoftmax": "end with the logits or with Softmax, the best class is the same",
 }
 QUANTIZE_FIRST = (
     "is a float model: give samples of its inputs with --calibration X.npz (in Python: "
@@ -106,8 +108,8 @@ def import_onnx(data: bytes, path: Path, name: str) -> Imported:
         graph = model.graph
         check_quantized(graph, path.name)
         fix_batch(graph, path.name)
-        onnx_constants.fold(model)
         qoperator.rewrite(model)
+        onnx_constants.fold(model)
         unsupported = listed(model)
         channels_last = any(
             (item.key, item.value) == CHANNELS_LAST for item in model.metadata_props

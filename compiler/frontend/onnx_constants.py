@@ -3,8 +3,9 @@
 
     Shape -> Gather -> Div -> Concat -> Slice, Reshape, Pad, Resize      (exporters write such)
 
-Inputs have fixed shapes, so the results of these nodes are constants. Quantization of constants is
-left alone: how they are quantized is read from the graph.
+Inputs have fixed shapes, so the results of these nodes are constants. How weights are quantized is
+read from the graph, so it is left alone; parameters of operators that have no integer weights, as a
+batch norm's, are real numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 
 ROUNDS = 8  # a Shape may follow a Slice whose end follows another Shape
 MAX_ELEMENTS = 4096  # of a shape, or of what shapes are computed with
-KEPT = {"QuantizeLinear", "DequantizeLinear", "Constant", "If", "Loop", "Scan"}
+KEPT = {"QuantizeLinear", "If", "Loop", "Scan"}
+REAL_PARAMETERS = {"BatchNormalization", "PRelu"}
 
 
 def fold(model: Any) -> None:
@@ -37,8 +39,10 @@ def fold_once(model: Any) -> bool:
     asked = any(node.op_type in ("Shape", "Size") for node in model.graph.node)
     shapes = known_shapes(model) if asked else {}
     kept, folded = [], []
+    weights = quantized_weights(model)
     for node in model.graph.node:
-        values = evaluated(model, node, arrays, shapes)
+        left = node.op_type in KEPT or any(name in weights for name in node.output)
+        values = None if left else evaluated(model, node, arrays, shapes)
         if values is None:
             kept.append(node)
             continue
@@ -52,6 +56,14 @@ def fold_once(model: Any) -> bool:
     model.graph.node.extend(kept)
     model.graph.initializer.extend(folded)
     return bool(folded) and asked
+
+
+def quantized_weights(model: Any) -> set[str]:
+    """Results of DequantizeLinear that something else than REAL_PARAMETERS reads."""
+    made = {n.output[0] for n in model.graph.node if n.op_type == "DequantizeLinear" and n.output}
+    readers = [node for node in model.graph.node if node.op_type not in REAL_PARAMETERS]
+    read = {name for node in readers for name in node.input}
+    return made & (read | {value.name for value in model.graph.output})
 
 
 def evaluated(
@@ -70,8 +82,12 @@ def evaluated(
     feeds = {name: arrays[name] for name in node.input if name in arrays}
     if node.op_type in ("Shape", "Size") and node.input[0] in shapes:
         feeds = {node.input[0]: np.broadcast_to(np.float32(0), shapes[node.input[0]])}
-    if node.op_type in KEPT or not node.input or not all(n in feeds for n in node.input if n):
+    if not node.input or not all(name in feeds for name in node.input if name):
         return None
+    if node.op_type == "DequantizeLinear" and feeds[node.input[1]].size == 1:
+        # the quantizers write scales of shape (1,) and zero points of shape ()
+        integers, scale, *zero = (feeds[name].astype(np.float32) for name in node.input if name)
+        return [(integers - (zero[0].reshape(()) if zero else 0)) * scale.reshape(())]
     inputs = [helper.make_tensor_value_info(name, 0, None) for name in feeds]
     outputs = [helper.make_tensor_value_info(name, 0, None) for name in node.output]
     graph = helper.make_graph([node], "one", inputs, outputs)

@@ -32,6 +32,7 @@ from tinytailor.compiler.frontend.values import (
     Expression,
     FloatInput,
     Fused,
+    Indices,
     Pointwise,
     Unknown,
     Value,
@@ -98,24 +99,15 @@ class Walk:
             raise Declined("")
         if isinstance(value, Constant):
             raise Declined("expected an activation, got a constant")
+        if isinstance(value, Indices):
+            raise Declined("it computes with indices, which can only be an output of the model")
         raise Declined(f"its input is not quantized: {UNQUANTIZED} before it")
 
     def settled(self, argument: Any) -> Value:
-        """The value behind an argument. Real numbers whose range is known for sure, as that of a
-        table or of softmax is, become a tensor that holds just this range."""
-        from tinytailor.compiler.frontend import pointwise
+        """The value behind an argument; real numbers as a tensor where that is exact (settle.py)."""
+        from tinytailor.compiler.frontend import settle
 
-        value = self.argument(argument)
-        if isinstance(value, Pointwise) and value.origin is not None:
-            quantization = pointwise.whole_range(value)
-            found = pointwise.finish(self, value, quantization, 0, value.origin)
-        elif isinstance(value, Expression) and value.known is not None and value.origin is not None:
-            y = Tensor(self.new_name(value.origin), value.device, "int8", *value.known)
-            found = self.emit(value, Fused(y, -128, 127, None), 0)
-        else:
-            return value
-        self.values[argument.index] = found = replace(found, real=True)
-        return found
+        return settle.settled(self, argument)
 
     def constant(self, argument: Any, role: str) -> Constant:
         value = self.argument(argument)
@@ -130,7 +122,7 @@ class Walk:
         value = arranged(self, value, map_order(value.shape, layout))
         return self.as_shape(value, map_shape(value.shape, layout))
 
-    def as_shape(self, value: Activation, shape: Shape) -> Tensor:
+    def as_shape(self, value: Activation | Indices, shape: Shape) -> Tensor:
         """The tensor in another shape over the same memory (a Reshape node if it differs)."""
         tensor = self.tensors[value.tensor]
         if tensor.shape == shape:
@@ -252,6 +244,11 @@ class Walk:
         value = self.settled(item) if not isinstance(item, tuple) else None
         if isinstance(value, Unknown):
             return None
+        if isinstance(value, Indices):
+            if not np.array_equal(value.order, row_major(value.shape)):
+                raise Declined("its indices would have to be transposed, which has no operator")
+            shape = value.shape if value.shape[:1] == (1,) else (1, *value.shape)
+            return self.as_shape(value, shape).name
         if not isinstance(value, Activation):
             raise self.float_output(item)
         shape, channels_first = value.shape, self.model.channels_first and len(value.shape) == 4

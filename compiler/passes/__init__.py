@@ -20,6 +20,7 @@ import numpy as np
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, check
 from tinytailor.compiler.passes.base import Note, Notes, Pass
+from tinytailor.compiler.passes.dead_channels import remove_dead_channels
 from tinytailor.compiler.passes.duplicates import merge_duplicates
 from tinytailor.compiler.passes.identities import remove_identities
 from tinytailor.compiler.passes.listing import listing
@@ -34,11 +35,14 @@ PIPELINE: tuple[Pass, ...] = (
     fuse_lookups,
     fold_pads,
     merge_duplicates,
+    remove_dead_channels,
     fuse_residuals,
 )
 # These look at the values of constants, which a network that is only priced does not have yet.
-NEEDS_WEIGHTS: frozenset[Pass] = frozenset({fuse_lookups, merge_duplicates})
+NEEDS_WEIGHTS: frozenset[Pass] = frozenset({fuse_lookups, merge_duplicates, remove_dead_channels})
 _STAGE = r"\d\d_\w+\.txt"
+# The MVE kernel of a convolution has no addition in it; the other one takes far longer.
+UNWANTED: dict[str, tuple[Pass, ...]] = {"mve": (fuse_residuals,)}
 CHECKED_INPUTS = 2  # seeded random inputs that the optimized graph is compared on
 
 
@@ -69,12 +73,15 @@ class Report:
 
 
 def optimize(
-    graph: Graph, *, weights: bool = True, pipeline: Sequence[Pass] = PIPELINE
+    graph: Graph, isa: str, *, weights: bool = True, pipeline: Sequence[Pass] = PIPELINE
 ) -> tuple[Graph, Report]:
-    """``graph`` after all passes; ``weights=False``: with those only that hold for any weights."""
+    """``graph`` after the passes for ``isa``.
+
+    ``weights=False``: after those only that hold for any weights.
+    """
     stages = [Stage("import", check(graph))]
     for step in pipeline:
-        if weights or step not in NEEDS_WEIGHTS:
+        if (weights or step not in NEEDS_WEIGHTS) and step not in UNWANTED.get(isa, ()):
             graph, notes = step(graph)
             stages.append(Stage(step.__name__, check(graph), tuple(notes)))
     return graph, Report(tuple(stages))

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 
 from tinytailor.compiler.execute import execute
-from tinytailor.compiler.ir import Graph
+from tinytailor.compiler.ir import Graph, Tensor
 from tinytailor.compiler.ops import Concat, Lookup, MaxPool2d, Pad, Reshape, Slice, Take, Transpose
 
 Reals = Mapping[str, np.ndarray]
@@ -115,7 +115,9 @@ def onnx_layers(path: Path, graph: Graph, real: Reals, fused: bool) -> list[tupl
         y = values[layer.output] = layer.op.reference(operands, layer.constants)
         tensor = graph.tensors[layer.output]
         fitting = theirs.get((float(np.float32(tensor.scale)), tensor.zero_point), [])
-        others = [way for array in fitting if array.size == y.size for way in placed(array, y)]
+        source = operands[0].shape
+        sized = [array for array in fitting if array.size == y.size]
+        others = [way for array in sized for way in placed(array, y, source)]
         if not others:
             continue
         found = [compared([y], [other]) for other in others]
@@ -128,12 +130,65 @@ def onnx_layers(path: Path, graph: Graph, real: Reals, fused: bool) -> list[tupl
     return gaps
 
 
-def placed(array: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
-    """The ways a tensor of the model may lie on the device, in the shape of ``y``."""
-    return [array.reshape(y.shape), channels_last(array).reshape(y.shape)]
+def placed(array: np.ndarray, y: np.ndarray, source: tuple[int, ...]) -> list[np.ndarray]:
+    """The ways a tensor of the model may lie on the device, in the shape of ``y``, which was made
+    of a tensor of shape ``source``."""
+    if array.ndim == 2 and len(bare(y.shape[1:])) > 1:
+        return []  # a flattened map: its elements lie in another order
+    ways = [array.reshape(y.shape), channels_last(array).reshape(y.shape)]
+    if array.ndim == 2 and len(source) == 4 and np.prod(source) == array.size:
+        n, h, w, c = source
+        ways.append(channels_last(array.reshape(n, c, h, w)).reshape(y.shape))
+    return ways
 
 
 def quantizes(node: Any, constants: dict[str, np.ndarray]) -> bool:
     """Whether it is the QuantizeLinear of an activation."""
     kind = node.op_type == "QuantizeLinear" and len(node.input) > 2
     return kind and node.input[0] not in constants and set(node.input[1:3]) <= set(constants)
+
+
+def litert_gap(path: Path, graph: Graph, count: int = 8, reference: bool = False) -> Gap:
+    """Random inputs through LiteRT. ``reference``: its plain kernels, not the optimized ones."""
+    from ai_edge_litert import interpreter
+
+    kinds = interpreter.OpResolverType
+    resolver = kinds.BUILTIN_REF if reference else kinds.BUILTIN
+    session = interpreter.Interpreter(
+        str(path), experimental_op_resolver_type=resolver, num_threads=1
+    )
+    session.allocate_tensors()
+    rng = np.random.default_rng(3)
+    sources = session.get_input_details()
+    steps = [np.rint(rng.normal(0, 40, (count, *s["shape"][1:]))) for s in sources]
+    inputs = [np.clip(array, -128, 127).astype(np.int8) for array in steps]
+    columns: list[list[np.ndarray]] = [[] for _ in graph.outputs]
+    for sample in range(count):
+        for source, name, batch in zip(sources, graph.inputs, inputs, strict=True):
+            value = as_given(batch[sample : sample + 1], source["dtype"], graph.tensors[name])
+            session.set_tensor(source["index"], value)
+        session.invoke()
+        for column, result in zip(columns, session.get_output_details(), strict=True):
+            column.append(session.get_tensor(result["index"]))
+    expected = [
+        as_steps(np.concatenate(column), graph.tensors[name])
+        for column, name in zip(columns, graph.outputs, strict=True)
+    ]
+    shaped = [
+        batch.reshape(count, *graph.tensors[name].shape[1:])
+        for batch, name in zip(inputs, graph.inputs, strict=True)
+    ]
+    return compared(list(execute(graph, *shaped)), expected)
+
+
+def as_given(steps: np.ndarray, dtype: type, tensor: Tensor) -> np.ndarray:
+    """int8 steps in the type that the model reads."""
+    if dtype == np.float32:
+        return (steps.astype(np.float32) - tensor.zero_point) * np.float32(tensor.scale)
+    return (steps.astype(int) + (128 if dtype == np.uint8 else 0)).astype(dtype)
+
+
+def as_steps(y: np.ndarray, tensor: Tensor) -> np.ndarray:
+    if y.dtype == np.float32:
+        return np.rint(y / np.float32(tensor.scale)).astype(int) + tensor.zero_point
+    return y.astype(int) - (128 if y.dtype == np.uint8 else 0)

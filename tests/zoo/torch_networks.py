@@ -383,6 +383,76 @@ def grouped() -> nn.Module:
     )
 
 
+def turned_picture() -> nn.Module:
+    """(N, H, W, C) input, as models that came from TensorFlow have, pads of its own, a tap."""
+
+    def forward(m: Apply, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = F.relu(m.first(F.pad(x.permute(0, 3, 1, 2), (0, 1, 0, 1))))
+        z = F.relu(m.second(F.pad(y, (2, 1, 1, 3))))
+        return m.fc(F.max_pool2d(z, 2, 3).mean((2, 3))), z.permute(0, 2, 3, 1)
+
+    return Apply(
+        forward, first=nn.Conv2d(3, 6, 3, 2), second=nn.Conv2d(6, 8, (2, 4), (1, 2), dilation=(2, 1)),
+        fc=nn.Linear(8, 4),
+    )
+
+
+def normalized_pixels() -> nn.Module:
+    """The input is brought to mean 0 and variance 1 by the model itself; constants in between."""
+
+    def forward(m: Apply, x: Tensor) -> Tensor:
+        y = F.relu6(m.conv((x - m.mean) / m.deviation)) * 0.5 + 1.0
+        return m.fc((2.0 - y).flatten(1)) / 4.0
+
+    net = Apply(forward, conv=nn.Conv2d(3, 4, 3, 2), fc=nn.Linear(4 * 25, 3))
+    net.register_buffer("mean", torch.tensor([0.4, 0.5, -0.3]).reshape(1, 3, 1, 1))
+    net.register_buffer("deviation", torch.tensor([0.2, 0.3, 0.25]).reshape(1, 3, 1, 1))
+    return net
+
+
+def dense_block() -> nn.Module:
+    """DenseNet: each layer reads the concatenation of all before it; BN and ReLU come first."""
+
+    def forward(m: Apply, x: Tensor) -> Tensor:
+        maps = [m.enter(x)]
+        for layer in (m.one, m.two, m.three):
+            maps.append(layer(torch.cat(maps, 1)))
+        return m.fc(F.avg_pool2d(m.shrink(torch.cat(maps, 1)), 2).flatten(1))
+
+    def layer(i: int) -> nn.Module:
+        return nn.Sequential(nn.BatchNorm2d(i), nn.ReLU(), nn.Conv2d(i, 4, 3, 1, 1, bias=False))
+
+    return Apply(
+        forward, enter=nn.Conv2d(2, 8, 3, 2, 1), one=layer(8), two=layer(12), three=layer(16),
+        shrink=nn.Conv2d(20, 6, 1), fc=nn.Linear(6 * 16, 5),
+    )
+
+
+def shared_weights() -> nn.Module:
+    """One layer used twice, and one tensor read by three: a siamese net with a difference."""
+
+    def forward(m: Apply, a: Tensor, b: Tensor) -> Tensor:
+        x, y = m.tower(a).flatten(1), m.tower(b).flatten(1)
+        return torch.sigmoid(m.fc(torch.cat([x - y, x * y, x + y], 1)))
+
+    return Apply(forward, tower=nn.Sequential(conv_bn(1, 4, 3, 2, act=nn.ReLU()), nn.MaxPool2d(2)), fc=nn.Linear(48, 1))
+
+
+def split_heads() -> nn.Module:
+    """Channels cut in three unequal parts, each with its own kernel (MixConv), time concatenated."""
+
+    def forward(m: Apply, x: Tensor) -> Tensor:
+        a, b, c = torch.split(m.enter(x), [4, 6, 2], 1)
+        y = torch.cat([m.three(a), m.five(b), c], 1)
+        early, late = y[:, :, ::2], y[:, :, 1::2]
+        return m.fc(torch.cat([early, F.max_pool1d(late, 2, 1, 1)[:, :, :12]], 2).amax(2))
+
+    return Apply(
+        forward, enter=series_bn(3, 12, 3), three=nn.Conv1d(4, 4, 3, 1, 1, groups=4),
+        five=nn.Conv1d(6, 6, 5, 1, 2, groups=6), fc=nn.Linear(12, 4),
+    )
+
+
 NETWORKS: dict[str, Network] = {
     "person_detection": Network(person_detection, ((1, 1, 48, 48),)),
     "anomaly_autoencoder": Network(anomaly_autoencoder, ((1, 640),)),
@@ -409,6 +479,11 @@ NETWORKS: dict[str, Network] = {
     "har_picture": Network(har_picture, ((1, 1, 64, 6),)),
     "clipped": Network(clipped, ((1, 2, 8, 8),)),
     "mixer": Network(mixer, ((1, 10, 8),)),
+    "turned_picture": Network(turned_picture, ((1, 14, 13, 3),)),
+    "normalized_pixels": Network(normalized_pixels, ((1, 3, 12, 12),)),
+    "dense_block": Network(dense_block, ((1, 2, 16, 16),)),
+    "shared_weights": Network(shared_weights, ((1, 1, 8, 8), (1, 1, 8, 8))),
+    "split_heads": Network(split_heads, ((1, 3, 24),)),
     "grouped": Network(grouped, ((1, 4, 8, 8),)),
 }
 
