@@ -104,7 +104,7 @@ class Walk:
         raise Declined(f"its input is not quantized: {UNQUANTIZED} before it")
 
     def settled(self, argument: Any) -> Value:
-        """The value behind an argument; real numbers as a tensor where that is exact (settle.py)."""
+        """The value behind an argument; real numbers as a tensor where that is exact."""
         from tinytailor.compiler.frontend import settle
 
         return settle.settled(self, argument)
