@@ -25,6 +25,7 @@ from tinytailor.compiler.passes.duplicates import merge_duplicates
 from tinytailor.compiler.passes.identities import remove_identities
 from tinytailor.compiler.passes.listing import listing
 from tinytailor.compiler.passes.lookups import fuse_lookups
+from tinytailor.compiler.passes.order import order_for_memory
 from tinytailor.compiler.passes.pads import fold_pads
 from tinytailor.compiler.passes.residuals import fuse_residuals
 from tinytailor.compiler.project import new_folder
@@ -36,6 +37,7 @@ PIPELINE: tuple[Pass, ...] = (
     fold_pads,
     merge_duplicates,
     remove_dead_channels,
+    order_for_memory,
     fuse_residuals,
 )
 # These look at the values of constants, which a network that is only priced does not have yet.
