@@ -81,6 +81,21 @@ class Graph:
 
 def check(graph: Graph) -> Graph:
     """Return ``graph`` if it is well formed, else raise InputError naming the node."""
+    for what, names in (("input", graph.inputs), ("output", graph.outputs)):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise InputError(f"graph {graph.name}: {what} {twice[0]} is listed more than once")
+    both = [name for name in graph.outputs if name in graph.inputs]
+    if both:
+        raise InputError(f"graph {graph.name}: output {both[0]} is an input, nothing computes it")
+    for tensor in graph.tensors.values():
+        limits = np.iinfo(tensor.dtype)
+        if not limits.min <= tensor.zero_point <= limits.max or not 0 < tensor.scale < np.inf:
+            raise InputError(
+                f"graph {graph.name}: {tensor.name} has scale {tensor.scale:g} and zero point "
+                f"{tensor.zero_point}, expected a positive scale and a zero point of "
+                f"{tensor.dtype}, {limits.min} to {limits.max}"
+            )
     known = set(graph.inputs)
     for node in graph.nodes:
         for name in node.inputs:
@@ -98,6 +113,7 @@ def check(graph: Graph) -> Graph:
                 f"graph {graph.name}: node {node.name} makes shape {shape}, "
                 f"but {node.output} is declared {graph.tensors[node.output].shape}"
             )
+        check_types(graph, node)
         expected = node.op.constant_shapes(*graph.input_shapes(node))
         actual = {role: (array.shape, array.dtype.name) for role, array in node.constants.items()}
         if actual != expected:
@@ -109,3 +125,16 @@ def check(graph: Graph) -> Graph:
     if missing:
         raise InputError(f"graph {graph.name}: outputs {missing} are never written")
     return graph
+
+
+def check_types(graph: Graph, node: Node) -> None:
+    """Operators read int8 and write what they say; a reshape has the type of what it reshapes."""
+    declared = graph.tensors[node.output].dtype
+    read = [graph.tensors[name].dtype for name in node.inputs]
+    reshape = node.op.kind == "reshape"
+    made = read[0] if reshape else getattr(node.op, "output_dtype", "int8")
+    if declared != made or (not reshape and set(read) != {"int8"}):
+        raise InputError(
+            f"graph {graph.name}: node {node.name} reads {', '.join(read)} and writes {declared}, "
+            f"expected int8 and {made}"
+        )

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinytailor.compiler.ir import Graph, Node, Shape, Tensor, check
 from tinytailor.compiler.ops import OPERATORS
-from tinytailor.compiler.ops.base import Operator
+from tinytailor.compiler.ops.base import Operator, output_dtype
 from tinytailor.compiler.quantization import multipliers
 from tinytailor.targets.errors import InputError
 
@@ -79,6 +79,10 @@ def example_constants(op: Operator, shapes: tuple[Shape, ...], seed: int) -> dic
         elif role.startswith("index"):  # places along that axis of the first input
             places = rng.integers(0, shapes[0][int(role.removeprefix("index"))], shape)
             constants[role] = places.astype(dtype)
+        elif dtype == "uint8":
+            constants[role] = rng.integers(0, 256, shape).astype(np.uint8)
+        elif role == "pixels":  # whole-pixel offsets, most of them inside the map
+            constants[role] = rng.integers(-4, 5, shape).astype(np.int16)
         elif "multiplier" in role:
             constants[role] = multipliers(rng.uniform(0.0005, 0.005, shape).astype(np.float32))[0]
         elif "bias" in role:
@@ -92,7 +96,7 @@ def example_graph(key: OpKey, seed: int = 0) -> Graph:
     """A graph of the one operator ``key`` stands for, with seeded random constants."""
     op = key.operator()
     inputs = tuple(Tensor(f"x{i}", shape) for i, shape in enumerate(key.input_shapes))
-    output = Tensor("y", op.output_shape(*key.input_shapes))
+    output = Tensor("y", op.output_shape(*key.input_shapes), output_dtype(op))
     node = Node(
         key.kind,
         op,

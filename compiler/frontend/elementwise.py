@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Addition, activation functions and softmax."""
+"""Arithmetic of tensors and constants, activation functions and softmax."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from tinytailor.compiler.frontend import pointwise
 from tinytailor.compiler.frontend.bindings import Call, Ref
+from tinytailor.compiler.frontend.broadcasting import affine, aligned
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.values import (
-    MAP_LAYOUTS,
     Activation,
     Constant,
     Expression,
@@ -22,11 +22,9 @@ from tinytailor.compiler.frontend.values import (
     Pointwise,
     Unknown,
     Value,
-    map_order,
 )
 from tinytailor.compiler.frontend.walk import TRANSPARENT, Walk, integer_bounds
-from tinytailor.compiler.ir import Tensor
-from tinytailor.compiler.ops import Add, AddConstant, Mul, Softmax
+from tinytailor.compiler.ops import Add, Mul, Softmax
 from tinytailor.compiler.ops.softmax import exponentials, output_levels
 
 
@@ -38,99 +36,118 @@ def add(call: Call, walk: Walk) -> Value:
     if isinstance(a, Unknown) or isinstance(b, Unknown):
         return Unknown(call.shape)
     for value, other in ((a, b), (b, a)):
-        if isinstance(value, Expression) and isinstance(other, Constant):
-            return biased(value, other)
-    if isinstance(a, Constant) or isinstance(b, Constant):
-        return shifted(call, walk)
+        if isinstance(other, Constant):
+            return plus(walk, call.arguments[0 if value is a else 1], other)
     return sum_of(call, walk)
 
 
-def shifted(call: Call, walk: Walk, sign: int = 1) -> Expression:
-    """A constant per channel added to a quantized tensor; ``sign`` -1 negates the second."""
-    first = isinstance(walk.argument(call.arguments[0]), Constant)
-    a = walk.activation(call.arguments[int(first)])
-    real = walk.constant(call.arguments[int(not first)], "constant").real
-    if a.shape != call.shape:
-        raise Declined(f"it broadcasts {a.shape} to {call.shape}, which has no operator")
-    source = walk.tensors[a.tensor]
-    placed = np.broadcast_to(real, call.shape).ravel()[a.order].reshape(-1, source.shape[-1])
-    if np.any(placed != placed[0]):  # also where it is not a number
-        raise Declined(f"it adds a constant of shape {real.shape}, expected one number per channel")
-    constant = placed[0] if first else sign * placed[0]
+def subtract(call: Call, walk: Walk) -> Value:
+    if (result := pointwise.binary(call, walk, np.subtract)) is not None:
+        return result
+    a, b = (walk.argument(argument) for argument in call.arguments)
+    if isinstance(a, Unknown) or isinstance(b, Unknown):
+        return Unknown(call.shape)
+    if isinstance(b, Constant):
+        return plus(walk, call.arguments[0], Constant(-b.real))
+    if isinstance(a, Constant):
+        return plus(walk, call.arguments[1], a, sign=-1)
+    return sum_of(call, walk, sign=-1)
 
-    def finish(fused: Fused) -> Finished:
-        op, bias = AddConstant.from_scales(
-            source, constant, fused.y, fused.low, fused.high, sign if first else 1
-        )
-        return op, (source.name,), {"bias": bias}
 
-    return Expression(call.shape, a.order, source.shape, finish)
+def multiply(call: Call, walk: Walk) -> Value:
+    """Of constants (importers write s_x * s_w for the scale of a bias), by a number, of tensors."""
+    if (result := pointwise.binary(call, walk, np.multiply)) is not None:
+        return result
+    a, b = (walk.argument(argument) for argument in call.arguments)
+    if isinstance(a, Unknown) or isinstance(b, Unknown):
+        return Unknown(call.shape)
+    for value, other in ((a, b), (b, a)):
+        if isinstance(other, Constant):
+            return times(walk, call.arguments[0 if value is a else 1], other.real)
+    return product_of(call, walk)
+
+
+def divide(call: Call, walk: Walk) -> Value:
+    """By constants: a tensor in the denominator has no integer form."""
+    if (result := pointwise.binary(call, walk, np.divide)) is not None:
+        return result
+    a, b = (walk.argument(argument) for argument in call.arguments)
+    if isinstance(a, Unknown) or isinstance(b, Unknown):
+        return Unknown(call.shape)
+    if not isinstance(b, Constant):
+        raise Declined("it divides by a tensor that the model computes, expected a constant")
+    return times(walk, call.arguments[0], 1 / b.real)
+
+
+def plus(walk: Walk, argument: Any, constant: Constant, sign: int = 1) -> Expression:
+    """sign * value + constant, in the operator before where that is possible."""
+    value, gain = walk.argument(argument), np.array(float(sign))
+    if isinstance(value, Expression):
+        return biased(value if sign == 1 else scaled(value, gain), constant)
+    return affine(walk, walk.activation(argument), gain, constant.real)
+
+
+def times(walk: Walk, argument: Any, gain: np.ndarray) -> Expression:
+    value = walk.argument(argument)
+    if isinstance(value, Expression):
+        return scaled(value, gain)
+    return affine(walk, walk.activation(argument), gain, np.array(0.0))
 
 
 def biased(value: Expression, constant: Constant) -> Expression:
-    axis = value.bias_axis
-    if axis is None or value.bias is not None:
+    if value.affine is not None:
+        return value.affine(np.array(1.0), constant.real)
+    if value.bias_axis is None:
         raise Declined("it adds a constant where no layer can take it as its bias")
-    aligned = (1,) * (len(value.shape) - len(constant.shape)) + constant.shape
-    expected = tuple(size if place == axis else 1 for place, size in enumerate(value.shape))
-    if aligned != expected and constant.array.size != 1:
-        raise Declined(f"a bias of shape {constant.shape}, expected one number per channel")
-    return replace(value, bias=constant)
+    bias = per_channel(value, constant.real, "bias")
+    if value.bias is None:
+        return replace(value, bias=constant)
+    return replace(value, bias=Constant(value.bias.real.reshape(-1) + bias))
+
+
+def scaled(value: Expression, gain: np.ndarray) -> Expression:
+    """Each channel of a layer times a number: its weights and its bias are multiplied."""
+    if value.affine is not None:
+        return value.affine(gain, np.array(0.0))
+    if value.bias_axis is None or not value.takes_gain:
+        raise Declined("it multiplies what no layer can take in; quantize its input")
+    each = per_channel(value, gain, "factor")
+    if not np.all(np.isfinite(each)):
+        raise Declined("its factors are not finite")
+    bias = value.bias and Constant(value.bias.real.reshape(-1) * each)
+    return replace(value, bias=bias, gain=each if value.gain is None else value.gain * each)
+
+
+def per_channel(value: Expression, constant: np.ndarray, role: str) -> np.ndarray:
+    """``constant`` as one number for each channel, however the model broadcasts it."""
+    axis, size = value.bias_axis, value.shape[value.bias_axis or 0]
+    aligned_shape = (1,) * (len(value.shape) - constant.ndim) + constant.shape
+    expected = tuple(size if a == axis else 1 for a in range(len(value.shape)))
+    if aligned_shape != expected and constant.size != 1:
+        raise Declined(f"a {role} of shape {constant.shape}, expected one number per channel")
+    return np.broadcast_to(constant.reshape(-1), (size,))
 
 
 def sum_of(call: Call, walk: Walk, sign: int = 1) -> Expression:
     a, b = (walk.activation(argument) for argument in call.arguments)
-    if a.shape != b.shape:
-        raise Declined(
-            f"its inputs have the shapes {a.shape} and {b.shape}; broadcasting is not supported"
-        )
-    left, right = equal_places(walk, a, b)
+    pair = aligned(walk, a, b, call.shape)
 
     def finish(fused: Fused) -> Finished:
-        op = Add.from_scales(left, right, fused.y, fused.low, fused.high, sign)
-        return op, (left.name, right.name), {}
+        op = Add.from_scales(pair.left, pair.right, fused.y, fused.low, fused.high, sign)
+        return op, (pair.left.name, pair.right.name), {}
 
-    return Expression(call.shape, a.order, left.shape, finish)
-
-
-def equal_places(walk: Walk, a: Activation, b: Activation) -> tuple[Tensor, Tensor]:
-    """Two tensors of one shape of the model, as tensors of one shape of the device."""
-    guessed = walk.placeholders & {a.tensor, b.tensor}
-    if not guessed and not np.array_equal(a.order, b.order):
-        raise Declined("its inputs lie in memory in different layouts")
-    left = walk.tensors[a.tensor]
-    return left, walk.as_shape(b, left.shape)
+    return Expression(call.shape, pair.order, pair.device, finish)
 
 
 def product_of(call: Call, walk: Walk) -> Expression:
-    """Two tensors of one shape, or a map and one number for each of its channels."""
     a, b = (walk.activation(argument) for argument in call.arguments)
-    if a.order.size < b.order.size:
-        a, b = b, a
-    if a.shape == b.shape:
-        left, right = equal_places(walk, a, b)
-    else:
-        left, right = channel_places(walk, a, b)
+    pair = aligned(walk, *((a, b) if a.order.size >= b.order.size else (b, a)), call.shape)
 
     def finish(fused: Fused) -> Finished:
-        op = Mul.from_scales(left, right, fused.y, fused.low, fused.high)
-        return op, (left.name, right.name), {}
+        op = Mul.from_scales(pair.left, pair.right, fused.y, fused.low, fused.high)
+        return op, (pair.left.name, pair.right.name), {}
 
-    return Expression(call.shape, a.order, left.shape, finish)
-
-
-def channel_places(walk: Walk, a: Activation, b: Activation) -> tuple[Tensor, Tensor]:
-    """A map and a row of its channels, as the model broadcasts it."""
-    for layout in MAP_LAYOUTS:
-        if len(layout) != len(a.shape) or b.order.size != a.shape[layout.index("C")]:
-            continue
-        row = tuple(a.shape[i] if letter == "C" else 1 for i, letter in enumerate(layout))
-        if b.shape == row and np.array_equal(a.order, map_order(a.shape, layout)):
-            return walk.as_map(a, layout), walk.as_shape(b, (1, 1, 1, b.order.size))
-    raise Declined(
-        f"its inputs have the shapes {a.shape} and {b.shape}; expected equal ones, or one number "
-        "per channel of a map"
-    )
+    return Expression(call.shape, pair.order, pair.device, finish)
 
 
 def is_pointwise(call: Call, walk: Walk) -> bool:
@@ -142,36 +159,20 @@ def is_pointwise(call: Call, walk: Walk) -> bool:
     )
 
 
-def subtract(call: Call, walk: Walk) -> Value:
-    if (result := pointwise.binary(call, walk, np.subtract)) is not None:
-        return result
-    if any(isinstance(walk.argument(argument), Unknown) for argument in call.arguments):
-        return Unknown(call.shape)
-    if any(isinstance(walk.argument(argument), Constant) for argument in call.arguments):
-        return shifted(call, walk, sign=-1)
-    return sum_of(call, walk, sign=-1)
-
-
-def multiply(call: Call, walk: Walk) -> Value:
-    """Of constants (importers write s_x * s_w for the scale of a bias), by a number, of tensors."""
-    if (result := pointwise.binary(call, walk, np.multiply)) is not None:
-        return result
-    if any(isinstance(walk.argument(argument), Unknown) for argument in call.arguments):
-        return Unknown(call.shape)
-    return product_of(call, walk)
-
-
 def clamp(call: Call, walk: Walk) -> Value:
     """Relu, Relu6, Clip: part of the operator before, as bounds of its integers."""
-    low, high = clamp_bounds(call)
-    value = walk.argument(call.arguments[0])
+    return clamped(call, walk, call.arguments[0], *clamp_bounds(call))
+
+
+def clamped(call: Call, walk: Walk, argument: Any, low: float, high: float) -> Value:
+    value = walk.argument(argument)
     if isinstance(value, Unknown):
         return value
     if isinstance(value, Expression):
         return value.clamped(low, high)
     if isinstance(value, Pointwise):
         return pointwise.applied(value, lambda real: np.clip(real, low, high))
-    activation = walk.activation(call.arguments[0])
+    activation = walk.activation(argument)
     tensor = walk.tensors[activation.tensor]
     if activation.real:
         bounds = integer_bounds(low, high, tensor.scale, tensor.zero_point)
@@ -179,7 +180,7 @@ def clamp(call: Call, walk: Walk) -> Value:
         limits = (low - activation.offset, high - activation.offset)
         bounds = (int(max(limits[0], -128)), int(min(limits[1], 127)))
     try:
-        tighten(call, walk, activation, bounds)
+        tighten(argument, walk, activation, bounds)
     except Declined:
         if not activation.real:
             raise
@@ -197,13 +198,13 @@ def clamp_bounds(call: Call) -> tuple[float, float]:
     return low, high
 
 
-def tighten(call: Call, walk: Walk, value: Activation, bounds: tuple[int, int]) -> None:
+def tighten(argument: Any, walk: Walk, value: Activation, bounds: tuple[int, int]) -> None:
     """Narrow the clamp of the node that wrote ``value``, if nothing else reads it."""
     low, high = bounds
     if (low, high) == (-128, 127):
         return
     place = next((i for i, node in enumerate(walk.nodes) if node.output == value.tensor), None)
-    if place is None or not read_only_by(call, walk):
+    if place is None or not read_once(argument, walk):
         raise Declined("it follows a tensor that others read unclamped; clamp before quantizing")
     node = walk.nodes[place]
     walk.nodes[place] = replace(node, op=narrowed(node.op, low, high))
@@ -218,9 +219,8 @@ def narrowed(op: Any, low: int, high: int) -> Any:
     return replace(op, low=min(max(op.low, low), high), high=min(max(op.high, low), high))
 
 
-def read_only_by(call: Call, walk: Walk) -> bool:
-    """Whether ``call`` is the only reader of its input, back to where that was quantized."""
-    argument = call.arguments[0]
+def read_once(argument: Any, walk: Walk) -> bool:
+    """Whether ``argument`` has one reader, back to where it was quantized."""
     while isinstance(argument, Ref) and argument.index >= 0:
         producer = walk.model.listing.calls[argument.index]
         if walk.uses[argument.index] != 1:
@@ -249,4 +249,4 @@ def softmax(call: Call, walk: Walk) -> Expression:
         op = Softmax(levels, fraction, fused.y.zero_point)
         return op, (source.name,), {"table": table}
 
-    return Expression(call.shape, x.order, (1, classes), finish)
+    return Expression(call.shape, x.order, (1, classes), finish, known=(1 / 256, -128))

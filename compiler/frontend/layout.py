@@ -29,18 +29,16 @@ if TYPE_CHECKING:
 Axes = tuple[int, ...]
 
 
-def axes_of(order: np.ndarray, shape: Shape) -> Axes | None:
+def axes_of(walk: Walk, order: np.ndarray, shape: Shape) -> Axes | None:
     """The model's axes as they follow each other on the device; None if they are interleaved."""
     rank = len(shape)
-    known = [axes for axes in MAP_LAYOUTS.values() if len(axes) == rank]
-    for axes in (*known, tuple(range(rank))):
+    plain, last = tuple(range(rank)), (0, *range(2, rank), 1)
+    for axes in (last, plain) if walk.model.channels_first and rank > 2 else (plain,):
         if np.array_equal(order, order_of(shape, axes)):
             return axes
     place = inverse(order)
-    steps = [
-        place[prod(shape[axis + 1 :])] if shape[axis] > 1 else order.size for axis in range(rank)
-    ]
-    axes = tuple(sorted(range(rank), key=lambda axis: -steps[axis]))
+    steps = {axis: place[prod(shape[axis + 1 :])] for axis in range(rank) if shape[axis] > 1}
+    axes = tuple(sorted(range(rank), key=lambda axis: -steps.get(axis, order.size)))
     return axes if np.array_equal(order, order_of(shape, axes)) else None
 
 
@@ -67,11 +65,16 @@ def device_axis(shape: Shape, axes: Axes, axis: int) -> int:
 
 def straight(walk: Walk, value: Activation) -> tuple[Activation, Axes]:
     """``value`` with axes that are not interleaved in memory, transposed there if need be."""
-    axes = axes_of(value.order, value.shape)
+    axes = axes_of(walk, value.order, value.shape)
     if axes is None:
-        axes = tuple(range(len(value.shape)))
-        value = arranged(walk, value, row_major(value.shape))
+        axes = usual_axes(walk, len(value.shape))
+        value = arranged(walk, value, order_of(value.shape, axes))
     return value, axes
+
+
+def usual_axes(walk: Walk, rank: int) -> Axes:
+    """The axes in the order that most operators want: channels last, else as the model has them."""
+    return (0, *range(2, rank), 1) if walk.model.channels_first and rank > 2 else tuple(range(rank))
 
 
 def arranged(walk: Walk, value: Activation, order: np.ndarray) -> Activation:

@@ -16,6 +16,7 @@ from math import prod
 import numpy as np
 
 from tinytailor.compiler.frontend.bindings import Call
+from tinytailor.compiler.frontend.layout import arranged
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.values import (
     Activation,
@@ -25,6 +26,7 @@ from tinytailor.compiler.frontend.values import (
     Fused,
     map_order,
     map_shape,
+    row_major,
     transposed,
 )
 from tinytailor.compiler.frontend.walk import Walk
@@ -49,6 +51,16 @@ class Weights:
     @property
     def rows(self) -> np.ndarray:
         return self.integers.reshape(len(self.integers), -1)
+
+    def times(self, gain: np.ndarray | None) -> Weights:
+        """With each output channel multiplied, as a batch normalization behind the layer does."""
+        if gain is None:
+            return self
+        sign = np.where(gain < 0, -1, 1).reshape(-1, *(1 for _ in self.integers.shape[1:]))
+        integers = self.integers * sign
+        if integers.max() > 127:
+            raise Declined("its weights hold -128, and a normalization behind it negates them")
+        return Weights(integers, (self.scale * np.abs(gain)).astype(np.float32))
 
 
 def weights(constant: Constant, axes: tuple[int, ...]) -> Weights:
@@ -141,16 +153,16 @@ def convolution(call: Call, walk: Walk) -> Expression:
     def finish(fused: Fused) -> Finished:
         return convolved(source, layer, groups, (stride, padding, dilation), fused)
 
-    device = map_shape(call.shape, layout)
-    return Expression(
-        call.shape, map_order(call.shape, layout), device, finish, bias_axis=layout.index("C")
-    )
+    device, order = map_shape(call.shape, layout), map_order(call.shape, layout)
+    axis = layout.index("C")
+    return Expression(call.shape, order, device, finish, bias_axis=axis, takes_gain=True)
 
 
 def convolved(
     source: Tensor, layer: Weights, groups: int, places: tuple[Pair, Padding, Pair], fused: Fused
 ) -> Finished:
     """The operator of (stride, padding, dilation) for weights (O, KH, KW, C / groups)."""
+    layer = layer.times(fused.gain)
     requant, constants = requantized(source, layer, fused)
     channels, (out_channels, kh, kw, _) = source.shape[3], layer.integers.shape
     common = ((kh, kw), *places, source.zero_point, requant)
@@ -224,15 +236,16 @@ def rows_product(walk: Walk, x: Activation, matrix: Constant, shape: Shape) -> E
     places = x.order.reshape(rows, features)
     row, columns = places[:, :1] // features, places[0] % features
     if not np.array_equal(places, row * features + columns):  # rows are spread over memory
-        walk.as_map(x, {3: "NWC", 4: "NHWC"}.get(len(x.shape), ""))
+        x = arranged(walk, x, row_major(x.shape))
         row, columns = np.arange(rows)[:, None], np.arange(features)
     layer = weights(matrix, (1, 0))
     layer = Weights(np.ascontiguousarray(layer.integers[:, columns]), layer.scale)
     source = rows_of(walk, x, rows, features)
 
     def finish(fused: Fused) -> Finished:
-        requant, constants = requantized(source, layer, fused)
-        weight = layer.integers.astype(np.int8)
+        scaled = layer.times(fused.gain)
+        requant, constants = requantized(source, scaled, fused)
+        weight = scaled.integers.astype(np.int8)
         if rows == 1:
             return Dense(outputs, requant), (source.name,), {"weight": weight, **constants}
         places = ((1, 1), (1, 1), NO_PADDING, (1, 1))
@@ -241,7 +254,8 @@ def rows_product(walk: Walk, x: Activation, matrix: Constant, shape: Shape) -> E
 
     order = (row * outputs + np.arange(outputs)).ravel()
     device = (1, outputs) if rows == 1 else (*source.shape[:3], outputs)
-    return Expression(shape, order, device, finish, bias_axis=len(shape) - 1)
+    axis = len(shape) - 1
+    return Expression(shape, order, device, finish, bias_axis=axis, takes_gain=True)
 
 
 def rows_of(walk: Walk, x: Activation, rows: int, features: int) -> Tensor:

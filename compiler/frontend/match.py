@@ -15,15 +15,19 @@ import numpy as np
 
 from tinytailor.compiler.frontend import (
     conv_transpose,
+    deform_conv,
     elementwise,
+    extremum,
     linear,
     moves,
     pointwise,
     pooling,
+    reductions,
     selection,
     square_deform,
 )
 from tinytailor.compiler.frontend.bindings import Call
+from tinytailor.compiler.frontend.functions import FUNCTIONS
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.values import (
     Activation,
@@ -98,7 +102,7 @@ def finish(
 ) -> Activation:
     y = Tensor(walk.new_name(value.origin or call.origin), value.device, "int8", *quantization)
     low, high = integer_bounds(value.low, value.high, *quantization)
-    return walk.emit(value, Fused(y, low, high, value.bias), offset)
+    return walk.emit(value, Fused(y, low, high, value.bias, value.gain), offset)
 
 
 def quantized_constant(
@@ -204,23 +208,31 @@ MATCHES: dict[str, Callable[[Call, Walk], Value]] = {
     "relax.add": elementwise.add,
     "relax.subtract": elementwise.subtract,
     "relax.multiply": elementwise.multiply,
-    "relax.divide": pointwise.divide,
-    "relax.sigmoid": pointwise.unary(pointwise.sigmoid),
-    "relax.tanh": pointwise.unary(pointwise.tanh),
-    "relax.exp": pointwise.unary(pointwise.exponential),
-    "relax.nn.leakyrelu": pointwise.unary(pointwise.leaky_relu),
+    "relax.divide": elementwise.divide,
+    **{name: pointwise.unary(function) for name, function in FUNCTIONS.items()},
+    "relax.power": pointwise.binary_only(np.power, "a power"),
+    "relax.greater": pointwise.binary_only(np.greater, "a comparison"),
+    "relax.less": pointwise.binary_only(np.less, "a comparison"),
+    "relax.maximum": extremum.maximum,
+    "relax.minimum": extremum.minimum,
+    extremum.PRELU: extremum.prelu,
     "relax.nn.relu": elementwise.clamp,
     "relax.nn.relu6": elementwise.clamp,
     "relax.clip": elementwise.clamp,
     "relax.concat": moves.concat,
     "relax.nn.pad": moves.pad,
-    "relax.mean": pooling.mean,
-    "relax.max": pooling.maximum,
+    "relax.argmax": reductions.arg_max,
+    "relax.argmin": reductions.arg_min,
+    "relax.mean": reductions.mean,
+    "relax.sum": reductions.total,
+    "relax.min": reductions.minimum,
+    "relax.max": reductions.maximum,
     "relax.nn.avg_pool1d": pooling.average_pool,
     "relax.nn.avg_pool2d": pooling.average_pool,
     "relax.nn.max_pool1d": pooling.max_pool,
     "relax.nn.max_pool2d": pooling.max_pool,
     "relax.nn.softmax": elementwise.softmax,
+    deform_conv.NAME: deform_conv.deform_conv,
     selection.NAME: selection.take,
     square_deform.NAME: square_deform.square_deform_dw,
 }

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinytailor.compiler.frontend import pointwise
 from tinytailor.compiler.frontend.bindings import Call
+from tinytailor.compiler.frontend.layout import arranged, order_of, usual_axes
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.values import (
     MAP_LAYOUTS,
@@ -41,6 +42,7 @@ def concat(call: Call, walk: Walk) -> Value:
     if len({part.real for part in parts}) > 1 or not parts[0].real:
         raise Declined("it joins integers that were not dequantized")
     axis = int(call.attributes["axis"] or 0) % len(call.shape)
+    parts = alike(walk, parts)
     layout = common_layout(walk, parts)
     if layout:
         place = device_axis(layout, axis)
@@ -70,6 +72,16 @@ def as_quantized(walk: Walk, part: Activation, fused: Fused, call: Call) -> Acti
         return part
     value = pointwise.of_activation(part, walk)
     return pointwise.finish(walk, value, quantization, part.offset, call.origin)
+
+
+def alike(walk: Walk, parts: Sequence[Activation]) -> list[Activation]:
+    """The parts in one layout, transposed in memory where they lie otherwise."""
+    try:
+        common_layout(walk, parts)
+    except Declined:
+        axes = usual_axes(walk, len(parts[0].shape))
+        return [arranged(walk, part, order_of(part.shape, axes)) for part in parts]
+    return list(parts)
 
 
 def common_layout(walk: Walk, parts: Sequence[Activation]) -> str:

@@ -9,14 +9,16 @@ not as it should be.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from math import floor
 from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.frontend import selection
+from tinytailor.compiler.frontend import deform_conv, extremum, selection
 
 Attributes = Mapping[str, Any]
+Conversion = Callable[[Sequence[Any], Attributes], list[Any]]
 
 
 def shape_of(expression: Any) -> tuple[int, ...]:
@@ -39,14 +41,19 @@ def given(inputs: Sequence[Any], index: int, name: str, attributes: Attributes) 
     return attributes.get(name) if found is None else found
 
 
-def take(x: Any, places: Mapping[int, Sequence[int]]) -> Any:
-    """The call of selection.py: places along some axes, all of the others."""
+def take(
+    x: Any, places: Mapping[int, Sequence[int]], sizes: Sequence[int] = (), dtype: str = ""
+) -> Any:
+    """The call of selection.py: places along some axes, all of the others.
+
+    ``sizes`` and ``dtype``: those of ``x`` where it is a call whose type is not inferred yet.
+    """
     from tvm import relax
 
-    sizes = shape_of(x)
+    sizes = sizes or shape_of(x)
     tables = [np.asarray(places.get(axis, range(n)), np.int64) for axis, n in enumerate(sizes)]
     shape = [len(table) for table in tables]
-    out_type = relax.TensorType(shape=shape, dtype=str(x.ty.dtype))
+    out_type = relax.TensorType(shape=shape, dtype=dtype or str(x.ty.dtype))
     arguments = relax.Tuple([x, *(relax.const(table) for table in tables)])
     return relax.op.call_dps_packed(selection.NAME, arguments, out_type)
 
@@ -115,7 +122,7 @@ def expand(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     sizes = (1,) * (len(shape) - len(shape_of(inputs[0]))) + shape_of(inputs[0])
     x = inputs[0] if sizes == shape_of(inputs[0]) else relax.op.reshape(inputs[0], sizes)
     places = {a: [0] * n for a, (n, old) in enumerate(zip(shape, sizes, strict=True)) if n != old}
-    return [take(x, places)]
+    return [take(x, places, sizes, str(inputs[0].ty.dtype))]
 
 
 def resize(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
@@ -171,10 +178,77 @@ def nearest(size: int, count: int, scale: float, coordinates: str, rounding: str
     return [int(place) for place in np.clip(roundings[rounding](x), 0, size - 1)]
 
 
-Conversion = Callable[[Sequence[Any], Attributes], list[Any]]
+def gemm(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """alpha A B + beta C; alpha goes to B and beta to C, which are constants."""
+    from tvm import relax
+
+    def scaled(item: Any, name: str) -> Any:
+        factor = float(attributes.get(name, 1.0))
+        return item if factor == 1 else relax.op.multiply(item, relax.const(factor, "float32"))
+
+    a, b = inputs[:2]
+    a = relax.op.permute_dims(a, [1, 0]) if attributes.get("transA", 0) else a
+    b = relax.op.permute_dims(b, [1, 0]) if attributes.get("transB", 0) else b
+    y = relax.op.matmul(a, scaled(b, "alpha"))
+    c = inputs[2] if len(inputs) > 2 else None
+    return [y if c is None else relax.op.add(y, scaled(c, "beta"))]
+
+
+def batch_normalization(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """One product and one sum per channel, which a layer before it takes in."""
+    from tvm import relax
+
+    if attributes.get("training_mode", 0):
+        raise ValueError("it is in training mode; export the model for inference")
+    names = ("scale", "bias", "mean", "variance")
+    arrays = [np.asarray(numbers(inputs, i + 1, n), np.float64) for i, n in enumerate(names)]
+    gamma, beta, mean, variance = arrays
+    gain = gamma / np.sqrt(variance + attributes.get("epsilon", 1e-5))
+    along = (-1, *(1 for _ in shape_of(inputs[0])[2:]))
+    pair = (array.astype(np.float32).reshape(along) for array in (gain, beta - gain * mean))
+    factor, constant = (relax.const(array) for array in pair)
+    return [relax.op.add(relax.op.multiply(inputs[0], factor), constant)]
+
+
+def extreme(name: str) -> Conversion:
+    """Max and Min of any number of inputs, two by two."""
+
+    def convert(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+        from tvm import relax
+
+        return [reduce(getattr(relax.op, name), inputs)]
+
+    return convert
+
+
+def prelu(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    from tvm import relax
+
+    x, slope = inputs
+    return [relax.op.call_dps_packed(extremum.PRELU, relax.Tuple([x, slope]), x.ty)]
+
+
+def celu(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)"""
+    from tvm import relax
+
+    alpha, one = (relax.const(np.float32(n)) for n in (attributes.get("alpha", 1.0), 1.0))
+    zero = relax.const(np.float32(0))
+    grown = relax.op.exp(relax.op.divide(inputs[0], alpha))
+    below = relax.op.minimum(relax.op.multiply(alpha, relax.op.subtract(grown, one)), zero)
+    return [relax.op.add(relax.op.maximum(inputs[0], zero), below)]
+
+
 CONVERSIONS: dict[str, Conversion] = {
+    "BatchNormalization": batch_normalization,
+    "Celu": celu,
+    "DeformConv": deform_conv.opaque,
     "Expand": expand,
     "Gather": gather,
+    "Gemm": gemm,
+    "Max": extreme("maximum"),
+    "Min": extreme("minimum"),
+    "PRelu": prelu,
     "Resize": resize,
     "Slice": slice_,
     "Split": split,

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinytailor.compiler.frontend.bindings import Call
+from tinytailor.compiler.frontend.functions import Unary
 from tinytailor.compiler.frontend.report import Declined, Origin
 from tinytailor.compiler.frontend.values import Activation, Constant, Pointwise, Unknown, Value
 from tinytailor.compiler.frontend.walk import Quantization, Walk
@@ -38,7 +39,7 @@ def applied(value: Pointwise, function: Function) -> Pointwise:
     return replace(value, real=function(value.real.astype(np.float64)).astype(np.float32))
 
 
-def unary(function: Callable[[np.ndarray, Call], np.ndarray]) -> Callable[[Call, Walk], Value]:
+def unary(function: Unary) -> Callable[[Call, Walk], Value]:
     """The match of an operator with one input; ``function`` may read its attributes."""
 
     def match(call: Call, walk: Walk) -> Value:
@@ -84,6 +85,20 @@ def binary(call: Call, walk: Walk, function: Function) -> Value | None:
     return replace(placed, real=np.asarray(function(*operands)).astype(np.float32))
 
 
+def binary_only(function: Function, what: str) -> Callable[[Call, Walk], Value]:
+    """The match of an operator with two inputs that has no other form."""
+
+    def match(call: Call, walk: Walk) -> Value:
+        result = binary(call, walk, function)
+        if result is not None:
+            return result
+        if any(isinstance(walk.argument(a), Unknown) for a in call.arguments[:2]):
+            return Unknown(call.shape)
+        raise Declined(f"{what} of two tensors; expected one quantized tensor and a number")
+
+    return match
+
+
 def same_place(a: Pointwise, b: Pointwise) -> bool:
     return (a.tensor, a.shape) == (b.tensor, b.shape) and np.array_equal(a.order, b.order)
 
@@ -105,31 +120,15 @@ def finish(
     return Activation(name, value.shape, value.order, False, offset)
 
 
+def whole_range(value: Pointwise) -> Quantization:
+    """The finest scale and the zero point that hold 0 and all of the 256 results."""
+    if not np.all(np.isfinite(value.real)):
+        raise Declined("its result is not finite for some inputs", value.origin)
+    low, high = min(0.0, float(value.real.min())), max(0.0, float(value.real.max()))
+    scale = float(np.float32((high - low) / 255)) or 1.0
+    return scale, int(np.clip(np.rint(-128 - low / scale), -128, 127))
+
+
 def table(real: np.ndarray, scale: float, zero_point: int) -> np.ndarray:
     steps = np.rint(real / np.float32(scale)) + zero_point
     return np.clip(steps, -128, 127).astype(np.int8)
-
-
-def sigmoid(real: np.ndarray, call: Call) -> np.ndarray:
-    return 1 / (1 + np.exp(-real))
-
-
-def tanh(real: np.ndarray, call: Call) -> np.ndarray:
-    return np.tanh(real)
-
-
-def exponential(real: np.ndarray, call: Call) -> np.ndarray:
-    return np.exp(real)
-
-
-def leaky_relu(real: np.ndarray, call: Call) -> np.ndarray:
-    return np.where(real < 0, real * np.float64(np.float32(call.attributes["alpha"])), real)
-
-
-def divide(call: Call, walk: Walk) -> Value:
-    value = binary(call, walk, np.divide)
-    if value is None:
-        if any(isinstance(walk.argument(a), Unknown) for a in call.arguments):
-            return Unknown(call.shape)
-        raise Declined("only by a constant can be divided")
-    return value

@@ -20,7 +20,6 @@ from tinytailor.compiler.frontend.bindings import Call
 from tinytailor.compiler.frontend.linear import Weights, requantized, window
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.values import (
-    MAP_LAYOUTS,
     Activation,
     Expression,
     Finished,
@@ -32,7 +31,9 @@ from tinytailor.compiler.frontend.values import (
 from tinytailor.compiler.frontend.walk import Walk, same_quantization
 from tinytailor.compiler.ir import Node, Tensor
 from tinytailor.compiler.ops import AveragePool2d, DepthwiseConv2d, Lookup, MaxPool2d
-from tinytailor.compiler.ops.geometry import NO_PADDING, Padding, Pair
+from tinytailor.compiler.ops.geometry import Padding, Pair
+
+MAX_WINDOW = 1 << 20  # pixels under a window; a damaged file may ask for more than memory holds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,18 +53,6 @@ class Pooling:
     placed: Expression
 
 
-def mean(call: Call, walk: Walk) -> Value:
-    """GlobalAveragePool, ReduceMean: over the whole height and width."""
-    whole = whole_map(call, walk)
-    return pooled(call, walk, whole, averaged(whole, False))
-
-
-def maximum(call: Call, walk: Walk) -> Value:
-    """GlobalMaxPool, ReduceMax: over the whole height and width."""
-    whole = whole_map(call, walk)
-    return pooled(call, walk, whole, highest(call, walk, whole))
-
-
 def average_pool(call: Call, walk: Walk) -> Value:
     windows = pooling(call, walk)
     counted = bool(call.attributes["count_include_pad"]) and any(windows.padding)
@@ -79,25 +68,6 @@ def max_pool(call: Call, walk: Walk) -> Value:
     return pooled(call, walk, windows, highest(call, walk, windows))
 
 
-def whole_map(call: Call, walk: Walk) -> Pooling:
-    """One window over the whole map, for an operator with axes."""
-    x = walk.activation(call.arguments[0])
-    rank = len(x.shape)
-    axes = {int(axis) % rank for axis in call.attributes["axis"] or range(rank)}
-    layouts = [
-        layout
-        for layout in MAP_LAYOUTS
-        if len(layout) == rank and axes == {layout.index(a) for a in layout if a in "HW"}
-    ]
-    if not layouts:
-        raise Declined(f"{x.shape} over axes {sorted(axes)}: expected height and width")
-    source = walk.as_map(x, layouts[0])
-    kernel = (source.shape[1], source.shape[2])
-    channels = np.arange(source.shape[3])
-    placed = Expression(call.shape, channels, (1, 1, 1, source.shape[3]), no_finish)
-    return Pooling(x, source, kernel, (1, 1), (1, 1), NO_PADDING, (0, 0), placed)
-
-
 def pooling(call: Call, walk: Walk) -> Pooling:
     x = walk.activation(call.arguments[0])
     attributes = call.attributes
@@ -106,6 +76,8 @@ def pooling(call: Call, walk: Walk) -> Pooling:
     source = walk.as_map(x, layout)
     size = list(attributes["pool_size"])
     kernel = (int(size[0]), int(size[1]) if len(size) > 1 else 1)
+    if kernel[0] * kernel[1] > MAX_WINDOW:
+        raise Declined(f"a window of {kernel[0]} x {kernel[1]} pixels, which fits no device")
     device = map_shape(call.shape, layout)
     cut = [0, 0]
     for axis in (0, 1):

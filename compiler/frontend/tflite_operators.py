@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tinytailor.compiler.frontend import extremum
 from tinytailor.compiler.frontend.onnx_operators import shape_of, take
 
 
@@ -165,15 +166,62 @@ def nearest(size: int, count: int, corners: bool, centers: bool) -> np.ndarray:
     return np.clip(rounded, 0, size - 1).astype(np.int64)
 
 
+def real(converter: Any, operator: Any, index: int) -> Any:
+    """Input ``index``, dequantized."""
+    tensor = converter.get_input_tensors(operator)[index]
+    expression = operand(converter, operator, index)
+    return converter.dequantize(expression, tensor) if tensor.qnn_params else expression
+
+
+def quantized(converter: Any, operator: Any, result: Any) -> list[Any]:
+    tensor = converter.get_output_tensors(operator)[0]
+    return [converter.quantize(result, tensor) if tensor.qnn_params else result]
+
+
+def elu(converter: Any, operator: Any) -> list[Any]:
+    from tvm import relax
+
+    x, one = real(converter, operator, 0), relax.const(np.float32(1))
+    zero = relax.const(np.float32(0))
+    below = relax.op.minimum(relax.op.subtract(relax.op.exp(x), one), zero)
+    return quantized(converter, operator, relax.op.add(relax.op.maximum(x, zero), below))
+
+
+def gelu(converter: Any, operator: Any) -> list[Any]:
+    from tvm import relax
+
+    nn = relax.op.nn
+    function = nn.gelu_tanh if options(operator, "GeluOptions").Approximate() else nn.gelu
+    return quantized(converter, operator, function(real(converter, operator, 0)))
+
+
+def square(converter: Any, operator: Any) -> list[Any]:
+    from tvm import relax
+
+    return quantized(converter, operator, relax.op.square(real(converter, operator, 0)))
+
+
+def prelu(converter: Any, operator: Any) -> list[Any]:
+    from tvm import relax
+
+    x, slope = (converter.bb.emit(real(converter, operator, index)) for index in (0, 1))
+    result = relax.op.call_dps_packed(extremum.PRELU, relax.Tuple([x, slope]), x.ty)
+    return quantized(converter, operator, result)
+
+
 Conversion = Callable[[Any, Any], list[Any]]
 CONVERSIONS: dict[str, Conversion] = {
+    "ELU": elu,
     "GATHER": gather,
+    "GELU": gelu,
     "MIRROR_PAD": mirror_pad,
+    "PRELU": prelu,
     "RESIZE_NEAREST_NEIGHBOR": resize_nearest,
     "REVERSE_V2": reverse,
     "SLICE": slice_,
     "SPLIT": split,
     "SPLIT_V": split_v,
+    "SQUARE": square,
     "STRIDED_SLICE": strided_slice,
     "TILE": tile,
     "UNPACK": unpack,

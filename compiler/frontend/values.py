@@ -4,6 +4,7 @@
     Constant     numbers, perhaps quantized           Activation   an int8 tensor of our graph
     FloatInput   an input before QuantizeLinear        Expression   real numbers waiting for theirs
     Pointwise    real numbers that each depend on one element of a tensor
+    Indices      places that were found, as int32
     Unknown      follows an operator that was refused
 
 Model and device may disagree on the layout. ``order`` holds, for every place in device memory, the
@@ -93,6 +94,7 @@ class Fused:
     low: int
     high: int
     bias: Constant | None
+    gain: np.ndarray | None = None  # of each output channel, where ``takes_gain``
 
 
 Finished = tuple[Operator, tuple[str, ...], Mapping[str, np.ndarray]]
@@ -102,7 +104,8 @@ Finished = tuple[Operator, tuple[str, ...], Mapping[str, np.ndarray]]
 class Expression:
     """Real numbers that QuantizeLinear turns into a node: ``finish`` gives operator and constants.
 
-    ``bias_axis``: the axis of the model's shape a constant may still be added on.
+    ``bias_axis``: the axis of the model's shape a constant may still be added on, and with
+    ``takes_gain`` multiplied on; ``affine``: the expression times one array plus another.
     """
 
     shape: Shape
@@ -114,10 +117,15 @@ class Expression:
     low: float = -inf
     high: float = inf
     origin: Origin | None = None  # the operator it began with, which names its node
+    known: tuple[float, int] | None = None  # scale and zero point that fit whatever it may hold
+    takes_gain: bool = False
+    gain: np.ndarray | None = None
+    affine: Callable[[np.ndarray, np.ndarray], Expression] | None = None
 
     def clamped(self, low: float, high: float) -> Expression:
         bounds = [min(max(bound, low), high) for bound in (self.low, self.high)]
-        return replace(self, low=bounds[0], high=bounds[1], bias_axis=None)
+        cut = replace(self, low=bounds[0], high=bounds[1], bias_axis=None)
+        return replace(cut, affine=None, known=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,12 +140,21 @@ class Pointwise:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Indices:
+    """An int32 tensor of places, which can only leave the graph."""
+
+    tensor: str
+    shape: Shape
+    order: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Unknown:
     shape: Shape
 
 
-Value = Constant | FloatInput | Activation | Expression | Pointwise | Unknown
-Placed = FloatInput | Activation | Expression | Pointwise
+Value = Constant | FloatInput | Activation | Expression | Pointwise | Indices | Unknown
+Placed = FloatInput | Activation | Expression | Pointwise | Indices
 
 MAP_LAYOUTS = {"NCHW": (0, 2, 3, 1), "NHWC": (0, 1, 2, 3), "NCW": (0, 2, 1), "NWC": (0, 1, 2)}
 
@@ -175,4 +192,6 @@ def transposed(value: Placed, axes: tuple[int, ...]) -> Placed:
 
 def unbiased(value: Placed) -> Placed:
     """Once its shape has changed, nothing can be added along the channels any more."""
-    return replace(value, bias_axis=None) if isinstance(value, Expression) else value
+    if not isinstance(value, Expression):
+        return value
+    return replace(value, bias_axis=None, affine=None)

@@ -32,6 +32,7 @@ from tinytailor.compiler.frontend.values import (
     Expression,
     FloatInput,
     Fused,
+    Indices,
     Pointwise,
     Unknown,
     Value,
@@ -45,6 +46,10 @@ from tinytailor.targets.errors import InputError
 
 MAX_ELEMENTS = 1 << 24  # of one activation: more fits no device, and a damaged file may ask for it
 TRANSPARENT = ("relax.quantize", "relax.dequantize")
+UNQUANTIZED = (
+    "quantize in QDQ form, compile the float model with --calibration, or put QuantizeLinear, "
+    "DequantizeLinear"
+)
 Quantization = tuple[float, int]
 
 
@@ -87,14 +92,22 @@ class Walk:
 
     def activation(self, argument: Any) -> Activation:
         """The int8 tensor behind an argument that should be one."""
-        value = self.argument(argument)
+        value = self.settled(argument)
         if isinstance(value, Activation):
             return value
         if isinstance(value, Unknown):
             raise Declined("")
         if isinstance(value, Constant):
             raise Declined("expected an activation, got a constant")
-        raise Declined("its input is not quantized: put QuantizeLinear, DequantizeLinear before it")
+        if isinstance(value, Indices):
+            raise Declined("it computes with indices, which can only be an output of the model")
+        raise Declined(f"its input is not quantized: {UNQUANTIZED} before it")
+
+    def settled(self, argument: Any) -> Value:
+        """The value behind an argument; real numbers as a tensor where that is exact (settle.py)."""
+        from tinytailor.compiler.frontend import settle
+
+        return settle.settled(self, argument)
 
     def constant(self, argument: Any, role: str) -> Constant:
         value = self.argument(argument)
@@ -109,7 +122,7 @@ class Walk:
         value = arranged(self, value, map_order(value.shape, layout))
         return self.as_shape(value, map_shape(value.shape, layout))
 
-    def as_shape(self, value: Activation, shape: Shape) -> Tensor:
+    def as_shape(self, value: Activation | Indices, shape: Shape) -> Tensor:
         """The tensor in another shape over the same memory (a Reshape node if it differs)."""
         tensor = self.tensors[value.tensor]
         if tensor.shape == shape:
@@ -228,9 +241,14 @@ class Walk:
 
     def output(self, item: Any) -> str | None:
         """Maps lie channels-last, all other outputs in the order of the model."""
-        value = self.argument(item) if not isinstance(item, tuple) else None
+        value = self.settled(item) if not isinstance(item, tuple) else None
         if isinstance(value, Unknown):
             return None
+        if isinstance(value, Indices):
+            if not np.array_equal(value.order, row_major(value.shape)):
+                raise Declined("its indices would have to be transposed, which has no operator")
+            shape = value.shape if value.shape[:1] == (1,) else (1, *value.shape)
+            return self.as_shape(value, shape).name
         if not isinstance(value, Activation):
             raise self.float_output(item)
         shape, channels_first = value.shape, self.model.channels_first and len(value.shape) == 4
@@ -243,7 +261,7 @@ class Walk:
         calls = self.model.listing.calls
         if isinstance(item, Ref) and item.index >= 0:
             origin = calls[item.index].origin
-            hint = "its result is not quantized: put QuantizeLinear, DequantizeLinear after it"
+            hint = f"its result is not quantized: {UNQUANTIZED} after it"
             return unsupported_error([*self.unsupported, Unsupported(origin, hint)])
         return InputError(f"model {self.model.name}: an output is not computed from its inputs")
 

@@ -32,7 +32,7 @@ from tinytailor.targets.errors import BudgetError, CheckError, InputError
 
 RUNNERS = ("host", "emulator", "qemu")
 CHECKED_INPUTS = 3  # seeded random inputs every emitted project is run on before it is handed out
-SMALLEST_STACK = 1280  # bytes the runner wants below the stack's start, its guard included
+SMALLEST_STACK = 1408  # bytes the runner wants: stack, its guard, gaps around the buffers
 Progress = Callable[[str], None]
 
 

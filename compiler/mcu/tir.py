@@ -61,6 +61,11 @@ def requantized(acc: Any, multiplier: Any, q: Requant) -> Any:
     return clamp(product + const(q.zero_point), q.low, q.high)
 
 
+def inside(row: Any, column: Any, height: int, width: int) -> Any:
+    """Whether a pixel lies in the map."""
+    return tirx.all(row >= 0, row < height, column >= 0, column < width)
+
+
 def padded(x: Any, padding: Padding, fill: int, dtype: str = "int8") -> Any:
     """x[0, h, w, c] as ``dtype`` with a border, as a function of padded coordinates."""
     top, left, bottom, right = padding
@@ -82,6 +87,19 @@ def padded(x: Any, padding: Padding, fill: int, dtype: str = "int8") -> Any:
         return tirx.if_then_else(tirx.all(*inside), value, const(fill, dtype))
 
     return at
+
+
+def narrow(byte: Callable[[Any], Any], index: Any, bits: int) -> Any:
+    """Weight ``index`` of those packed into bytes, see compiler.narrow_weights; int32."""
+    places = 8 // bits
+    value = int32(byte(index if bits == 8 else index // places))
+    if bits == 8:
+        return value
+    steps = [value // (1 << bits * n) % (1 << bits) for n in range(places)]
+    step = steps[-1]
+    for n in reversed(range(places - 1)):
+        step = tirx.Select(index % places == n, steps[n], step)
+    return step * 2 - 1 if bits == 1 else step - (1 << (bits - 1))
 
 
 def schedule_of(arguments: Sequence[Any]) -> s_tir.Schedule:

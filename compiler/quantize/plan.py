@@ -90,8 +90,9 @@ def integers_of(wires: Wiring) -> list[str]:
     candidates = [name for name in order if name in wires.real and name not in inside]
     chosen: set[str] = set()
     while True:
-        base = bases(wires, chosen, inside)
-        more = {name for name in candidates if name not in chosen and ends(name, base, wires)}
+        base, behind = bases(wires, chosen, inside)
+        fresh = [name for name in candidates if name not in chosen]
+        more = {name for name in fresh if ends(name, base, behind, wires)}
         if not more:
             return [name for name in candidates if name in chosen]
         chosen |= more
@@ -118,9 +119,14 @@ def scalar_function(node: Any, wires: Wiring) -> bool:
     return all(all(size == 1 for size in dims) for dims in sizes) and bool(sizes)
 
 
-def bases(wires: Wiring, chosen: Iterable[str], inside: set[str]) -> dict[str, str]:
-    """Tensor -> the quantized tensor it is an elementwise function of, or itself."""
+def bases(
+    wires: Wiring, chosen: Iterable[str], inside: set[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Tensor -> the quantized tensor that its readers see: itself where it is chosen, else the
+    one it is an elementwise function of; and the latter for all.
+    """
     base: dict[str, str] = {name: name for name in wires.inputs}
+    behind = dict(base)
     for node in wires.nodes:
         variable = {base.get(name, name) for name in wires.variable(node)}
         unary = node.op_type in UNARY
@@ -130,18 +136,17 @@ def bases(wires: Wiring, chosen: Iterable[str], inside: set[str]) -> dict[str, s
         follows = (unary or binary) and len(variable) == 1 and not inside & set(node.input)
         for name in node.output:
             whole = wires.shapes.get(name) == wires.shapes.get(next(iter(variable), ""), ())
-            base[name] = next(iter(variable)) if follows and whole else name
-            if name in chosen:
-                base[name] = name
-    return base
+            behind[name] = next(iter(variable)) if follows and whole else name
+            base[name] = name if name in chosen else behind[name]
+    return base, behind
 
 
-def ends(name: str, base: Mapping[str, str], wires: Wiring) -> bool:
+def ends(name: str, base: Mapping[str, str], behind: Mapping[str, str], wires: Wiring) -> bool:
     """Whether ``name`` is read as integers: it is a result, or some reader is no function of it."""
     if base[name] == name or name in wires.outputs:
         return True
     results = [output for node in wires.readers.get(name, ()) for output in node.output]
-    return any(base.get(result) != base[name] for result in results)
+    return any(behind.get(result) != base[name] for result in results)
 
 
 def tied(wires: Wiring, chosen: Iterable[str]) -> dict[str, str]:

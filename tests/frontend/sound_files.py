@@ -34,18 +34,17 @@ def _elementwise(path: Path) -> None:
     a = m.quantized(m.node("Sigmoid", [x]), 1 / 256, -128)
     b = m.quantized(m.node("Mul", [x, a]), 0.02)
     c = m.quantized(m.node("Add", [x, b]), 0.04)
-    d = m.quantized(m.node("LeakyRelu", [m.node("Sub", [c, a])], alpha=0.1), 0.04)
+    d = m.quantized(m.node("Sub", [c, a]), 0.04)
+    e = m.quantized(m.node("LeakyRelu", [d], alpha=0.1), 0.04)
     low, high = (m.constant(n, np.float32(v)) for n, v in (("low", 0.0), ("high", 6.0)))
-    m.save(path, m.quantized(m.node("Clip", [d, low, high]), 0.03))
+    m.save(path, m.quantized(m.node("Clip", [e, low, high]), 0.03))
 
 
 def _moves(path: Path) -> None:
     m = Model()
     x = m.input((1, 2, 6, 4))
     a = m.quantized(m.node("MaxPool", [x], kernel_shape=[2, 2], strides=[2, 2]), 0.02, 3)
-    b = m.quantized(
-        m.node("AveragePool", [x], kernel_shape=[2, 2], strides=[2, 2]), 0.02, 3
-    )
+    b = m.quantized(m.node("AveragePool", [x], kernel_shape=[2, 2], strides=[2, 2]), 0.02, 3)
     c = m.quantized(m.node("Concat", [a, b], axis=1), 0.02, 3)
     pads = m.constant("pads", np.array([0, 0, 1, 1, 0, 0, 1, 0], np.int64))
     d = m.quantized(m.node("Pad", [c, pads]), 0.02, 3)

@@ -11,6 +11,7 @@ from qdq_models import Model, differences
 from tflite_models import T, gap, save
 
 from tinytailor.compiler.frontend import load_model
+from tinytailor.targets.errors import InputError
 
 SAME_PADS = {"pads": [1, 1, 1, 1]}
 
@@ -112,6 +113,14 @@ def test_transposed_convolutions_are_within_one_step_of_onnxruntime(
     assert (kind == "conv_transpose2d") == (name == "stride 1 cut" or "stride 1" not in name)
     assert largest <= 1
     assert count <= 0.005 * elements
+
+
+def test_a_kernel_with_gaps_that_fit_no_memory_is_refused(tmp_path: Path) -> None:
+    model = Model()
+    attributes = {"strides": [2, 2], "dilations": [50000] * 2, "pads": [50000] * 4}
+    path = model.save(tmp_path / "model.onnx", transposed((6, 4, 3, 3), **attributes)(model))
+    with pytest.raises(InputError, match="100001 x 100001 pixels, which fits no device"):
+        load_model(path)
 
 
 def int8(*shape: int) -> np.ndarray:

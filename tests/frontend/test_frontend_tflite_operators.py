@@ -18,7 +18,7 @@ from tinytailor.compiler.frontend import load_model
 MAP = (1, 9, 8, 3)
 POOL = {"filterHeight": 3, "filterWidth": 2, "strideH": 2, "strideW": 2}
 SAME, VALID, RELU = 0, 1, 1
-COARSE = ("hard swish", "leaky relu", "requantize")
+COARSE = ("hard swish", "leaky relu", "prelu", "requantize")
 PADS = np.array([[0, 0], [1, 2], [0, 1], [0, 0]], np.int32)
 
 OPERATORS = {
@@ -40,6 +40,22 @@ OPERATORS = {
     "requantize": ("QUANTIZE", [T(MAP)], T(MAP, 0.031, -9), "QuantizeOptions", {}),
     "mul": ("MUL", [T(MAP), T(MAP, 0.03, -9)], T(MAP, 0.017, 5), "MulOptions", {}),
     "sub": ("SUB", [T(MAP), T(MAP, 0.033, -9)], T(MAP, 0.047, 5), "SubOptions", {}),
+    "elu": ("ELU", [T(MAP, 0.03)], T(MAP, 0.017, -40), "", {}),
+    "gelu": ("GELU", [T(MAP, 0.03)], T(MAP, 0.017, -100), "GeluOptions", {"approximate": False}),
+    "exp": ("EXP", [T(MAP)], T(MAP, 0.0513, -128), "", {}),
+    "log": ("LOG", [T(MAP, 0.03, -128)], T(MAP, 0.0213, 40), "", {}),
+    "abs": ("ABS", [T(MAP)], T(MAP, 0.0213, -128), "", {}),
+    "rsqrt": ("RSQRT", [T(MAP, 0.03, -128)], T(MAP, 0.0213, -128), "", {}),
+    "maximum": ("MAXIMUM", [T(MAP), T((1, 1, 1, 3))], T(MAP), "", {}),
+    "minimum": ("MINIMUM", [T(MAP), T(MAP)], T(MAP), "", {}),
+    "prelu": (
+        "PRELU",
+        [T(MAP), T((1, 1, 3), 0.0123, 0, np.array([[[100, -80, 13]]], np.int8))],
+        T(MAP, 0.0213, 9),
+        "",
+        {},
+    ),
+    "add of a row": ("ADD", [T(MAP), T((1, 1, 8, 1), 0.033)], T(MAP, 0.047, 5), "AddOptions", {}),
     "concat": (
         "CONCATENATION",
         [T(MAP), T(MAP)],

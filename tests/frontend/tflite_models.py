@@ -21,6 +21,7 @@ class T:
     scale: float = 0.02
     zero_point: int = 3
     data: np.ndarray | None = None
+    dtype: str = "int8"
 
 
 def save(
@@ -44,7 +45,7 @@ def save(
         buffer = schema.BufferT()
         if spec.data is not None:
             buffer.data = np.frombuffer(spec.data.tobytes(), np.uint8)
-        if spec.data is not None and spec.data.dtype == np.int32:
+        if spec.dtype == "int32" or (spec.data is not None and spec.data.dtype == np.int32):
             tensor.type = schema.TensorType.INT32
         else:
             tensor.quantization = schema.QuantizationParametersT()
@@ -55,7 +56,7 @@ def save(
     code, node = schema.OperatorCodeT(), schema.OperatorT()
     code.builtinCode = getattr(schema.BuiltinOperator, operator)
     code.deprecatedBuiltinCode = min(code.builtinCode, 127)
-    code.version = 1 if operator == "HARD_SWISH" else 2
+    code.version = 1 if operator in ("HARD_SWISH", "ELU", "PRELU") else 2
     node.opcodeIndex, node.inputs = 0, list(range(len(inputs)))
     node.outputs = list(range(len(inputs), len(tensors)))
     if options:

@@ -39,7 +39,7 @@ def key(features: int) -> OpKey:
 
 def row(features: int) -> Measurement:
     return Measurement(
-        key(features), 100, 150, 20, 64, 196.5, 0, 96, 200, {"memset": 162}, 48, 2, 0
+        key(features), 100, 150, 20, 64, 196.5, 0, 96, 200, 12, {"memset": 162}, 48, 2, 0
     )
 
 

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The larger or the smaller of two int8 tensors of one scale and zero point, broadcast as in numpy.
+
+y = clamp(max(a, b))   or   clamp(min(a, b))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ops.base import ConstantShapes
+from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
+
+if TYPE_CHECKING:
+    from tinytailor.compiler.mcu.kernel import TirKernel
+
+
+@dataclass(frozen=True, slots=True)
+class Extremum:
+    kind: ClassVar[str] = "extremum"
+
+    largest: bool
+    low: int = -128
+    high: int = 127
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return broadcast_shape(self.kind, *inputs)
+
+    def macs(self, *inputs: Shape) -> int:
+        return 0
+
+    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
+        return {}
+
+    def key_attributes(self) -> dict[str, Any]:
+        return {"largest": self.largest}
+
+    @classmethod
+    def from_key(cls, attributes: Mapping[str, Any]) -> Extremum:
+        return cls(bool(attributes["largest"]))
+
+    def reference(
+        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
+        pick = np.maximum if self.largest else np.minimum
+        return np.clip(pick(*inputs), self.low, self.high).astype(np.int8)
+
+    def lower(
+        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
+    ) -> TirKernel:
+        """One loop over the elements; each is read before it is written, over a whole input."""
+        from tvm import te, tirx
+
+        from tinytailor.compiler.mcu import tir
+        from tinytailor.compiler.mcu.kernel import TirKernel
+
+        shapes = merged(*inputs)
+        a, b = (te.placeholder(s, "int8", name=n) for s, n in zip(shapes, "ab", strict=True))
+        pick = tirx.max if self.largest else tirx.min
+
+        def extreme(*place: Any) -> Any:
+            value = pick(tir.int32(at(a, place)), tir.int32(at(b, place)))
+            return tir.clamp(value, self.low, self.high).astype("int8")
+
+        y = te.compute(broadcast_shape(self.kind, *shapes), extreme, name="y")
+        schedule = tir.schedule_of((a, b, y))
+        whole = self.output_shape(*inputs)
+        overlap = {index: 0 for index, shape in enumerate(inputs) if shape == whole}
+        return TirKernel(schedule.mod["main"], ("x0", "x1", "y"), {}, overlap=overlap)
