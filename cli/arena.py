@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The arena over time: which bytes hold what while which layer runs.
 
-``arena_rows`` is the data, ``arena_section`` the drawing: one row a buffer from low offsets to high,
-one column a layer, numbered as in the names of the emitted functions.
+``arena_rows`` is the data, ``arena_section`` the drawing: one row a buffer from low offsets to
+high, one column a layer, numbered as in the names of the emitted functions.
 
     offset  bytes  layers  over time     contents
          0     64   00-01  ##...         a

@@ -81,12 +81,22 @@ def optimize(
 
     ``weights=False``: after those only that hold for any weights.
     """
-    stages = [Stage("import", check(graph))]
+    stages = [Stage("import", check(graph), _imported(graph))]
     for step in pipeline:
         if (weights or step not in NEEDS_WEIGHTS) and step not in UNWANTED.get(isa, ()):
             graph, notes = step(graph)
             stages.append(Stage(step.__name__, check(graph), tuple(notes)))
     return graph, Report(tuple(stages))
+
+
+def _imported(graph: Graph) -> tuple[Note, ...]:
+    """What the importer folded: quantization into scales, biases and clamps into their operator,
+    batch norm into weights, transposes into the order of memory."""
+    if not graph.imported:
+        return ()
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(graph.imported.items()))
+    total = sum(graph.imported.values())
+    return (Note("", f"{total} operations became {len(graph.nodes)} nodes: {kinds}"),)
 
 
 def check_dump(folder: Path) -> None:
