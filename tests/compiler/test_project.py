@@ -63,6 +63,7 @@ def test_numbers_of_the_manifest_add_up(project):
     )
     assert manifest["macs"] == residual_network().macs
     assert manifest["ram_bytes"] == manifest["ram_static_bytes"] + manifest["stack_bytes"]
+    assert 0 < manifest["stack_seen_bytes"] <= manifest["stack_bytes"] <= 400
     assert manifest["arena_bytes"] <= manifest["ram_static_bytes"]
     header = (folder / "net.h").read_text()
     assert f"#define NET_ARENA_BYTES {manifest['arena_bytes']}\n" in header
