@@ -60,13 +60,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
-    """``nodes`` in execution order; ``tensors`` by name; ``inputs`` and ``outputs`` are names."""
+    """``nodes`` in execution order; ``tensors`` by name; ``inputs`` and ``outputs`` are names.
+
+    ``imported``: how many operations of each kind it was made from, if from a model file.
+    """
 
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     tensors: Mapping[str, Tensor]
     nodes: tuple[Node, ...]
+    imported: Mapping[str, int] = field(default_factory=dict)
 
     def input_shapes(self, node: Node) -> tuple[Shape, ...]:
         return tuple(self.tensors[name].shape for name in node.inputs)

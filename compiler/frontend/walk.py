@@ -104,7 +104,7 @@ class Walk:
         raise Declined(f"its input is not quantized: {UNQUANTIZED} before it")
 
     def settled(self, argument: Any) -> Value:
-        """The value behind an argument; real numbers as a tensor where that is exact (settle.py)."""
+        """The value behind an argument; real numbers as a tensor where that is exact."""
         from tinytailor.compiler.frontend import settle
 
         return settle.settled(self, argument)
@@ -277,7 +277,9 @@ class Walk:
                 raise InputError(f"input {parameter.name} does not reach an output; remove it")
             inputs.append(entry)
         tensors = {n: t for n, t in self.tensors.items() if n in used}
-        return check(Graph(self.model.name, tuple(inputs), tuple(outputs), tensors, tuple(nodes)))
+        made_from = Counter(c.operator.removeprefix("relax.") for c in self.model.listing.calls)
+        borders = tuple(inputs), tuple(outputs)
+        return check(Graph(self.model.name, *borders, tensors, tuple(nodes), made_from))
 
 
 def live(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:

@@ -25,6 +25,7 @@ from tinytailor.compiler.passes.duplicates import merge_duplicates
 from tinytailor.compiler.passes.identities import remove_identities
 from tinytailor.compiler.passes.listing import listing
 from tinytailor.compiler.passes.lookups import fuse_lookups
+from tinytailor.compiler.passes.order import order_for_memory
 from tinytailor.compiler.passes.pads import fold_pads
 from tinytailor.compiler.passes.residuals import fuse_residuals
 from tinytailor.compiler.project import new_folder
@@ -36,6 +37,7 @@ PIPELINE: tuple[Pass, ...] = (
     fold_pads,
     merge_duplicates,
     remove_dead_channels,
+    order_for_memory,
     fuse_residuals,
 )
 # These look at the values of constants, which a network that is only priced does not have yet.
@@ -79,12 +81,22 @@ def optimize(
 
     ``weights=False``: after those only that hold for any weights.
     """
-    stages = [Stage("import", check(graph))]
+    stages = [Stage("import", check(graph), _imported(graph))]
     for step in pipeline:
         if (weights or step not in NEEDS_WEIGHTS) and step not in UNWANTED.get(isa, ()):
             graph, notes = step(graph)
             stages.append(Stage(step.__name__, check(graph), tuple(notes)))
     return graph, Report(tuple(stages))
+
+
+def _imported(graph: Graph) -> tuple[Note, ...]:
+    """What the importer folded: quantization into scales, biases and clamps into their operator,
+    batch norm into weights, transposes into the order of memory."""
+    if not graph.imported:
+        return ()
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(graph.imported.items()))
+    total = sum(graph.imported.values())
+    return (Note("", f"{total} operations became {len(graph.nodes)} nodes: {kinds}"),)
 
 
 def check_dump(folder: Path) -> None:

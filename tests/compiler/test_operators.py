@@ -66,7 +66,7 @@ def test_emitted_kernels_equal_the_numpy_meaning_on_the_emulated_core(board_name
 
 
 def _buffers(arrays, kernel):
-    buffers = [Buffer(a.nbytes, a.tobytes()) for a in arrays]
+    buffers = [Buffer(a.nbytes, a.tobytes(), constant=True) for a in arrays]
     buffers.append(Buffer(kernel.output_bytes, read_back=True))
     return (*buffers, Buffer(kernel.scratch_bytes)) if kernel.scratch_bytes else tuple(buffers)
 
