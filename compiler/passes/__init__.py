@@ -37,8 +37,8 @@ PIPELINE: tuple[Pass, ...] = (
     fold_pads,
     merge_duplicates,
     remove_dead_channels,
-    order_for_memory,
-    fuse_residuals,
+    fuse_residuals,  # before the order changes: what is fused depends on the layers near it only,
+    order_for_memory,  # so a search space can list the operators of all its networks
 )
 # These look at the values of constants, which a network that is only priced does not have yet.
 NEEDS_WEIGHTS: frozenset[Pass] = frozenset({fuse_lookups, merge_duplicates, remove_dead_channels})
