@@ -41,7 +41,7 @@ def given(inputs: Sequence[Any], index: int, name: str, attributes: Attributes) 
     return attributes.get(name) if found is None else found
 
 
-def take(x: Any, places: Mapping[int, Sequence[int]]) -> Any:
+def take(x: Any, places: Mapping[int, Sequence[int] | np.ndarray]) -> Any:
     """The call of selection.py: places along some axes, all of the others."""
     from tvm import relax
 
