@@ -215,8 +215,8 @@ def batch_normalization(inputs: Sequence[Any], attributes: Attributes) -> list[A
     return [relax.op.add(relax.op.multiply(inputs[0], factor), constant)]
 
 
-def extreme(name: str) -> Conversion:
-    """Max and Min of any number of inputs, two by two."""
+def pairwise(name: str) -> Conversion:
+    """Max, Min and Sum of any number of inputs, two by two."""
 
     def convert(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
         from tvm import relax
@@ -244,18 +244,25 @@ def celu(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     return [relax.op.add(relax.op.maximum(inputs[0], zero), below)]
 
 
+def unchanged(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """Dropout, which does nothing when it is not trained."""
+    return [inputs[0]]
+
+
 CONVERSIONS: dict[str, Conversion] = {
     "BatchNormalization": batch_normalization,
     "Celu": celu,
+    "Dropout": unchanged,
     "Expand": expand,
     "Gather": gather,
-    "Max": extreme("maximum"),
-    "Min": extreme("minimum"),
+    "Max": pairwise("maximum"),
+    "Min": pairwise("minimum"),
     "PRelu": prelu,
     "Pad": pad,
     "Resize": resize,
     "Slice": slice_,
     "Split": split,
+    "Sum": pairwise("add"),
     "Tile": tile,
     "Upsample": resize,
 }
