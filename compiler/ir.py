@@ -60,13 +60,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
-    """``nodes`` in execution order; ``tensors`` by name; ``inputs`` and ``outputs`` are names."""
+    """``nodes`` in execution order; ``tensors`` by name; ``inputs`` and ``outputs`` are names.
+
+    ``imported``: how many operations of each kind it was made from, if from a model file.
+    """
 
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     tensors: Mapping[str, Tensor]
     nodes: tuple[Node, ...]
+    imported: Mapping[str, int] = field(default_factory=dict)
 
     def input_shapes(self, node: Node) -> tuple[Shape, ...]:
         return tuple(self.tensors[name].shape for name in node.inputs)
@@ -81,6 +85,21 @@ class Graph:
 
 def check(graph: Graph) -> Graph:
     """Return ``graph`` if it is well formed, else raise InputError naming the node."""
+    for what, names in (("input", graph.inputs), ("output", graph.outputs)):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise InputError(f"graph {graph.name}: {what} {twice[0]} is listed more than once")
+    both = [name for name in graph.outputs if name in graph.inputs]
+    if both:
+        raise InputError(f"graph {graph.name}: output {both[0]} is an input, nothing computes it")
+    for tensor in graph.tensors.values():
+        limits = np.iinfo(tensor.dtype)
+        if not limits.min <= tensor.zero_point <= limits.max or not 0 < tensor.scale < np.inf:
+            raise InputError(
+                f"graph {graph.name}: {tensor.name} has scale {tensor.scale:g} and zero point "
+                f"{tensor.zero_point}, expected a positive scale and a zero point of "
+                f"{tensor.dtype}, {limits.min} to {limits.max}"
+            )
     known = set(graph.inputs)
     for node in graph.nodes:
         for name in node.inputs:

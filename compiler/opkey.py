@@ -79,6 +79,10 @@ def example_constants(op: Operator, shapes: tuple[Shape, ...], seed: int) -> dic
         elif role.startswith("index"):  # places along that axis of the first input
             places = rng.integers(0, shapes[0][int(role.removeprefix("index"))], shape)
             constants[role] = places.astype(dtype)
+        elif dtype == "uint8":
+            constants[role] = rng.integers(0, 256, shape).astype(np.uint8)
+        elif role == "pixels":  # whole-pixel offsets, most of them inside the map
+            constants[role] = rng.integers(-4, 5, shape).astype(np.int16)
         elif "multiplier" in role:
             constants[role] = multipliers(rng.uniform(0.0005, 0.005, shape).astype(np.float32))[0]
         elif "bias" in role:

@@ -45,8 +45,9 @@ class Core:
     aligned_only: bool = False
 
 
-# zig's own feature sets of cortex_m4, m7 and m33 leave the FPU out (and m33's the DSP), so that a
-# float multiplication would become a library call behind the hard-float calling convention.
+# zig's own feature sets of cortex_m4, m7, m33 and m55 leave the FPU out (m33's the DSP, m55's the
+# vector unit), so that a float multiplication would become a library call behind the hard-float
+# calling convention.
 _CORES = (
     Core(
         name="cortex-m0plus",
@@ -99,7 +100,10 @@ _CORES = (
         isa=Isa.MVE,
         has_fpu=True,
         gcc_flags=("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"),
-        zig_flags=("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m55"),
+        zig_flags=(
+            *("-target", "thumb-freestanding-eabihf"),
+            "-mcpu=cortex_m55+dsp+mve_fp+fp_armv8d16+fullfp16+lob",
+        ),
         emulated_as=None,
         cycle_model=None,
     ),

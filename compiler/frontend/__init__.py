@@ -43,8 +43,6 @@ def load_model(
     the model uses uint8, integers and zero points are 128 less.
     Raises InputError for a file that cannot be read, or listing all operators without integer form.
     """
-    from tinytailor.compiler.frontend.walk import Walk
-
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -54,16 +52,22 @@ def load_model(
         from tinytailor.compiler.quantize import quantize_model
 
         data, suffix = quantize_model(data, calibration, path=path), ".onnx"
-    graph_name = name or identifier(path.stem, "model")
+    return graph_of(data, suffix, path, name or identifier(path.stem, "model"))
+
+
+def graph_of(data: bytes, suffix: str, path: Path, name: str) -> Graph:
+    """The graph ``name`` of a quantized model's bytes; errors and external data are of ``path``."""
+    from tinytailor.compiler.frontend.walk import Walk
+
     # Damaged files hold numbers that are not finite; whatever matters is checked where it is used.
     with np.errstate(all="ignore"):
         if suffix == ".tflite":
             from tinytailor.compiler.frontend.tflite import import_tflite
 
-            return Walk(import_tflite(data, path, graph_name)).run()
+            return Walk(import_tflite(data, path, name)).run()
         from tinytailor.compiler.frontend.onnx import import_onnx
 
-        return Walk(import_onnx(data, path, graph_name)).run()
+        return Walk(import_onnx(data, path, name)).run()
 
 
 def read_file(path: Path) -> bytes:

@@ -9,8 +9,6 @@ between its taps where that form does not fit.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tinytailor.compiler.frontend.bindings import Call
@@ -24,7 +22,7 @@ from tinytailor.compiler.frontend.values import (
     map_order,
     map_shape,
 )
-from tinytailor.compiler.frontend.walk import Walk
+from tinytailor.compiler.frontend.walk import MAX_ELEMENTS, Walk
 from tinytailor.compiler.ops import ConvTranspose2d
 from tinytailor.compiler.ops.geometry import Padding, Pair
 
@@ -45,16 +43,15 @@ def transposed_convolution(call: Call, walk: Walk) -> Expression:
             "channels"
         )
     layer = output_first(constant.each(lambda a: a[..., None] if a.ndim == 3 else a), groups)
-    stride, dilation, padding = window(attributes, len(kernel_layout) - 2)
+    stride, dilation, begin = window(attributes, len(kernel_layout) - 2)
     device = map_shape(call.shape, layout)
-    padding = fitting(padding, source.shape[1:3], device[1:3], stride, dilation, layer)
+    padding = fitting(begin, source.shape[1:3], device[1:3], stride, dilation, layer)
     around = ordinary_padding(padding, dilation, layer)
 
     def finish(fused: Fused) -> Finished:
         if stride == (1, 1) and min(around) >= 0:
             turned = Weights(layer.integers[:, ::-1, ::-1], layer.scale)
-            places = (stride, around, dilation)
-            return convolved(source, turned, groups, places, fused)
+            return convolved(source, turned, groups, (stride, around, dilation), fused)
         spread = Weights(with_gaps(layer.integers, dilation), layer.scale).times(fused.gain)
         requant, constants = requantized(source, spread, fused)
         kernel = (spread.integers.shape[1], spread.integers.shape[2])
@@ -109,31 +106,8 @@ def with_gaps(weight: np.ndarray, dilation: Pair) -> np.ndarray:
     """(O, KH, KW, C) with dilation - 1 zeros between the taps."""
     outputs, height, width, channels = weight.shape
     tall, wide = dilation[0] * (height - 1) + 1, dilation[1] * (width - 1) + 1
+    if tall * wide * outputs * channels > MAX_ELEMENTS:
+        raise Declined(f"its kernel reaches over {tall} x {wide} pixels, which fits no device")
     spread = np.zeros((outputs, tall, wide, channels), weight.dtype)
     spread[:, :: dilation[0], :: dilation[1]] = weight
     return spread
-
-
-def resolve_output_shape(inputs: Any, attrs: dict[str, Any]) -> None:
-    """ONNX's output_shape as pads, before the importer, which resolves auto_pad only."""
-    wanted = attrs.get("output_shape")
-    if not wanted:
-        return
-    size = [int(d) for d in inputs[0].ty.shape.values[2:]]
-    kernel = [int(d) for d in inputs[1].ty.shape.values[2:]]
-    strides, dilations, more = (
-        attrs.get(name, [missing] * len(size))
-        for name, missing in (("strides", 1), ("dilations", 1), ("output_padding", 0))
-    )
-    before, after = [], []
-    output = [int(y) for y in wanted[-len(size) :]]
-    for n, k, s, d, extra, y in zip(size, kernel, strides, dilations, more, output, strict=True):
-        total = (n - 1) * s + d * (k - 1) + 1 + extra - y
-        if total < 0:
-            raise ValueError(f"its output_shape {list(wanted)} is larger than the taps reach")
-        small, large = total // 2, total - total // 2
-        upper = attrs.get("auto_pad", b"NOTSET") == b"SAME_UPPER"
-        before.append(small if upper else large)
-        after.append(large if upper else small)
-    attrs["auto_pad"] = b"NOTSET"
-    attrs["pads"] = [*before, *after]

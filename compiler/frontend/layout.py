@@ -67,9 +67,14 @@ def straight(walk: Walk, value: Activation) -> tuple[Activation, Axes]:
     """``value`` with axes that are not interleaved in memory, transposed there if need be."""
     axes = axes_of(walk, value.order, value.shape)
     if axes is None:
-        axes = tuple(range(len(value.shape)))
-        value = arranged(walk, value, row_major(value.shape))
+        axes = usual_axes(walk, len(value.shape))
+        value = arranged(walk, value, order_of(value.shape, axes))
     return value, axes
+
+
+def usual_axes(walk: Walk, rank: int) -> Axes:
+    """The axes in the order that most operators want: channels last, else as the model has them."""
+    return (0, *range(2, rank), 1) if walk.model.channels_first and rank > 2 else tuple(range(rank))
 
 
 def arranged(walk: Walk, value: Activation, order: np.ndarray) -> Activation:

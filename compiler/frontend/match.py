@@ -15,6 +15,7 @@ import numpy as np
 
 from tinytailor.compiler.frontend import (
     conv_transpose,
+    deform_conv,
     elementwise,
     extremum,
     linear,
@@ -234,6 +235,7 @@ MATCHES: dict[str, Callable[[Call, Walk], Value]] = {
     "relax.nn.max_pool1d": pooling.max_pool,
     "relax.nn.max_pool2d": pooling.max_pool,
     "relax.nn.softmax": elementwise.softmax,
+    deform_conv.NAME: deform_conv.deform_conv,
     selection.NAME: selection.take,
     square_deform.NAME: square_deform.square_deform_dw,
 }

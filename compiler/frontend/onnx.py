@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinytailor.compiler.frontend import onnx_operators, qoperator, square_deform
+from tinytailor.compiler.frontend import onnx_constants, onnx_operators, qoperator, square_deform
 from tinytailor.compiler.frontend.bindings import read
-from tinytailor.compiler.frontend.conv_transpose import resolve_output_shape
 from tinytailor.compiler.frontend.names import identifier
+from tinytailor.compiler.frontend.onnx_windows import resolve_auto_pad, resolve_output_shape
 from tinytailor.compiler.frontend.report import (
     Origin,
     Unsupported,
@@ -34,6 +34,7 @@ IMPORTED = {
     "Constant",
     "Conv",
     "ConvTranspose",
+    "DeformConv",
     "DequantizeLinear",
     "Div",
     "Elu",
@@ -53,6 +54,7 @@ IMPORTED = {
     "ReduceMean",
     "Relu",
     "Reshape",
+    "Round",
     "Sigmoid",
     "Softmax",
     "Squeeze",
@@ -88,6 +90,7 @@ HINTS = {
     "MatMulInteger": STATIC,
     "DynamicQuantizeLinear": STATIC,
     "Shape": FIXED,
+    "LogSoftmax": "end with the logits or with Softmax, the best class is the same",
 }
 QUANTIZE_FIRST = (
     "is a float model: give samples of its inputs with --calibration X.npz (in Python: "
@@ -103,12 +106,13 @@ def import_onnx(data: bytes, path: Path, name: str) -> Imported:
         model = opened(data, path.parent)
         graph = model.graph
         check_quantized(graph, path.name)
+        fix_batch(graph, path.name)
         qoperator.rewrite(model)
+        onnx_constants.fold(model)
         unsupported = listed(model)
         channels_last = any(
             (item.key, item.value) == CHANNELS_LAST for item in model.metadata_props
         )
-        fix_batch(graph, path.name)
         widen_int4(graph, path.name)
         check_windows(graph, path.name)
         function, origins, more = converted(model)
@@ -332,9 +336,6 @@ def named_importer(
                 return relax.op.clip(inputs[0], *clip_bounds(inputs, attrs))
             if node.op_type == "Conv":
                 resolve_auto_pad(inputs, attrs, inputs[1].ty.shape.values[2:])
-            if node.op_type == "Gemm" and attrs.get("alpha", 1.0) != 1.0:
-                alpha = relax.const(attrs.pop("alpha"), "float32")
-                inputs[1] = self.bb.emit(relax.op.multiply(inputs[1], alpha))  # a constant
             if node.op_type == "ConvTranspose":
                 resolve_output_shape(inputs, attrs)
             if node.op_type in ("AveragePool", "MaxPool"):
@@ -374,22 +375,3 @@ def clip_bounds(inputs: Any, attrs: Mapping[str, Any]) -> tuple[float, float]:
         else:
             raise ValueError(f"its {name} is computed by the model, expected a constant")
     return bounds[0], bounds[1]
-
-
-def resolve_auto_pad(inputs: Any, attrs: dict[str, Any], window: Any) -> None:
-    """SAME_UPPER and SAME_LOWER as pads: TVM would emit a kernel that pads real numbers."""
-    mode = attrs.get("auto_pad", b"NOTSET")
-    if mode not in (b"SAME_UPPER", b"SAME_LOWER"):
-        return
-    size = [int(d) for d in inputs[0].ty.shape.values[2:]]
-    kernel = [int(d) for d in window]
-    strides = attrs.get("strides", [1] * len(size))
-    dilations = attrs.get("dilations", [1] * len(size))
-    before, after = [], []
-    for n, k, s, d in zip(size, kernel, strides, dilations, strict=True):
-        total = max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
-        small, large = total // 2, total - total // 2
-        before.append(small if mode == b"SAME_UPPER" else large)
-        after.append(large if mode == b"SAME_UPPER" else small)
-    attrs["auto_pad"] = b"NOTSET"
-    attrs["pads"] = [*before, *after]

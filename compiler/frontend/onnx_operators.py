@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.frontend import extremum, selection
+from tinytailor.compiler.frontend import deform_conv, extremum, selection
 
 Attributes = Mapping[str, Any]
 Conversion = Callable[[Sequence[Any], Attributes], list[Any]]
@@ -41,14 +41,22 @@ def given(inputs: Sequence[Any], index: int, name: str, attributes: Attributes) 
     return attributes.get(name) if found is None else found
 
 
-def take(x: Any, places: Mapping[int, Sequence[int] | np.ndarray]) -> Any:
-    """The call of selection.py: places along some axes, all of the others."""
+def take(
+    x: Any,
+    places: Mapping[int, Sequence[int] | np.ndarray],
+    sizes: Sequence[int] = (),
+    dtype: str = "",
+) -> Any:
+    """The call of selection.py: places along some axes, all of the others.
+
+    ``sizes`` and ``dtype``: those of ``x`` where it is a call whose type is not inferred yet.
+    """
     from tvm import relax
 
-    sizes = shape_of(x)
+    sizes = sizes or shape_of(x)
     tables = [np.asarray(places.get(axis, range(n)), np.int64) for axis, n in enumerate(sizes)]
     shape = [len(table) for table in tables]
-    out_type = relax.TensorType(shape=shape, dtype=str(x.ty.dtype))
+    out_type = relax.TensorType(shape=shape, dtype=dtype or str(x.ty.dtype))
     arguments = relax.Tuple([x, *(relax.const(table) for table in tables)])
     return relax.op.call_dps_packed(selection.NAME, arguments, out_type)
 
@@ -117,7 +125,7 @@ def expand(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     sizes = (1,) * (len(shape) - len(shape_of(inputs[0]))) + shape_of(inputs[0])
     x = inputs[0] if sizes == shape_of(inputs[0]) else relax.op.reshape(inputs[0], sizes)
     places = {a: [0] * n for a, (n, old) in enumerate(zip(shape, sizes, strict=True)) if n != old}
-    return [take(x, places)]
+    return [take(x, places, sizes, str(inputs[0].ty.dtype))]
 
 
 def resize(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
@@ -171,6 +179,22 @@ def nearest(size: int, count: int, scale: float, coordinates: str, rounding: str
     if rounding not in roundings:
         raise ValueError(f"nearest_mode {rounding}")
     return [int(place) for place in np.clip(roundings[rounding](x), 0, size - 1)]
+
+
+def gemm(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """alpha A B + beta C; alpha goes to B and beta to C, which are constants."""
+    from tvm import relax
+
+    def scaled(item: Any, name: str) -> Any:
+        factor = float(attributes.get(name, 1.0))
+        return item if factor == 1 else relax.op.multiply(item, relax.const(factor, "float32"))
+
+    a, b = inputs[:2]
+    a = relax.op.permute_dims(a, [1, 0]) if attributes.get("transA", 0) else a
+    b = relax.op.permute_dims(b, [1, 0]) if attributes.get("transB", 0) else b
+    y = relax.op.matmul(a, scaled(b, "alpha"))
+    c = inputs[2] if len(inputs) > 2 else None
+    return [y if c is None else relax.op.add(y, scaled(c, "beta"))]
 
 
 def pad(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
@@ -252,9 +276,11 @@ def unchanged(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
 CONVERSIONS: dict[str, Conversion] = {
     "BatchNormalization": batch_normalization,
     "Celu": celu,
+    "DeformConv": deform_conv.opaque,
     "Dropout": unchanged,
     "Expand": expand,
     "Gather": gather,
+    "Gemm": gemm,
     "Max": pairwise("maximum"),
     "Min": pairwise("minimum"),
     "PRelu": prelu,

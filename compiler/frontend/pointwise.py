@@ -120,6 +120,15 @@ def finish(
     return Activation(name, value.shape, value.order, False, offset)
 
 
+def whole_range(value: Pointwise) -> Quantization:
+    """The finest scale and the zero point that hold 0 and all of the 256 results."""
+    if not np.all(np.isfinite(value.real)):
+        raise Declined("its result is not finite for some inputs", value.origin)
+    low, high = min(0.0, float(value.real.min())), max(0.0, float(value.real.max()))
+    scale = float(np.float32((high - low) / 255)) or 1.0
+    return scale, int(np.clip(np.rint(-128 - low / scale), -128, 127))
+
+
 def table(real: np.ndarray, scale: float, zero_point: int) -> np.ndarray:
     steps = np.rint(real / np.float32(scale)) + zero_point
     return np.clip(steps, -128, 127).astype(np.int8)

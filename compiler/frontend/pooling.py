@@ -33,6 +33,8 @@ from tinytailor.compiler.ir import Node, Tensor
 from tinytailor.compiler.ops import AveragePool2d, DepthwiseConv2d, Lookup, MaxPool2d
 from tinytailor.compiler.ops.geometry import Padding, Pair
 
+MAX_WINDOW = 1 << 20  # pixels under a window; a damaged file may ask for more than memory holds
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pooling:
@@ -74,6 +76,8 @@ def pooling(call: Call, walk: Walk) -> Pooling:
     source = walk.as_map(x, layout)
     size = list(attributes["pool_size"])
     kernel = (int(size[0]), int(size[1]) if len(size) > 1 else 1)
+    if kernel[0] * kernel[1] > MAX_WINDOW:
+        raise Declined(f"a window of {kernel[0]} x {kernel[1]} pixels, which fits no device")
     device = map_shape(call.shape, layout)
     cut = [0, 0]
     for axis in (0, 1):

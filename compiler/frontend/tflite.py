@@ -133,6 +133,7 @@ def check_tensors(model: Any, subgraph: Any, file: str) -> dict[str, Quantizatio
     check_structure(model, subgraph, file)
     if not is_quantized(model, subgraph):
         raise InputError(f"{file} {QUANTIZE_FIRST}")
+    check_weights(model, subgraph, file)
     found: dict[str, Quantization] = {}
     for index in range(subgraph.InputsLength()):
         tensor = subgraph.Tensors(subgraph.Inputs(index))
@@ -174,6 +175,24 @@ def is_quantized(model: Any, subgraph: Any) -> bool:
     searches = (o for o in operators if operator_name(model, o) in ("ARG_MAX", "ARG_MIN"))
     results += [subgraph.Tensors(o.Inputs(0)) for o in searches]  # their results are places
     return any(scale_of(tensor) for tensor in results if tensor.Type() in integers)
+
+
+def check_weights(model: Any, subgraph: Any, file: str) -> None:
+    """uint8 weights have zero points; only files of before TensorFlow 2.3 hold such."""
+    import tflite
+
+    for index in range(subgraph.OperatorsLength()):
+        operator = subgraph.Operators(index)
+        kind = operator_name(model, operator)
+        if kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+            continue
+        if operator.InputsLength() < 2 or operator.Inputs(1) < 0:
+            continue
+        if subgraph.Tensors(operator.Inputs(1)).Type() == tflite.TensorType.UINT8:
+            raise InputError(
+                f"{file} is quantized to uint8, with zero points for its weights, as TensorFlow 1 "
+                "did; convert the model again with TensorFlow 2.3 or newer, which writes int8"
+            )
 
 
 def shape_of(tensor: Any) -> Shape:

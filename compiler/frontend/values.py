@@ -117,13 +117,15 @@ class Expression:
     low: float = -inf
     high: float = inf
     origin: Origin | None = None  # the operator it began with, which names its node
+    known: tuple[float, int] | None = None  # scale and zero point that fit whatever it may hold
     takes_gain: bool = False
     gain: np.ndarray | None = None
     affine: Callable[[np.ndarray, np.ndarray], Expression] | None = None
 
     def clamped(self, low: float, high: float) -> Expression:
         bounds = [min(max(bound, low), high) for bound in (self.low, self.high)]
-        return replace(self, low=bounds[0], high=bounds[1], bias_axis=None, affine=None)
+        cut = replace(self, low=bounds[0], high=bounds[1], bias_axis=None)
+        return replace(cut, affine=None, known=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

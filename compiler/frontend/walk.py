@@ -46,6 +46,10 @@ from tinytailor.targets.errors import InputError
 
 MAX_ELEMENTS = 1 << 24  # of one activation: more fits no device, and a damaged file may ask for it
 TRANSPARENT = ("relax.quantize", "relax.dequantize")
+UNQUANTIZED = (
+    "quantize in QDQ form, compile the float model with --calibration, or put QuantizeLinear, "
+    "DequantizeLinear"
+)
 Quantization = tuple[float, int]
 
 
@@ -88,7 +92,7 @@ class Walk:
 
     def activation(self, argument: Any) -> Activation:
         """The int8 tensor behind an argument that should be one."""
-        value = self.argument(argument)
+        value = self.settled(argument)
         if isinstance(value, Activation):
             return value
         if isinstance(value, Unknown):
@@ -97,7 +101,13 @@ class Walk:
             raise Declined("expected an activation, got a constant")
         if isinstance(value, Indices):
             raise Declined("it computes with indices, which can only be an output of the model")
-        raise Declined("its input is not quantized: put QuantizeLinear, DequantizeLinear before it")
+        raise Declined(f"its input is not quantized: {UNQUANTIZED} before it")
+
+    def settled(self, argument: Any) -> Value:
+        """The value behind an argument; real numbers as a tensor where that is exact."""
+        from tinytailor.compiler.frontend import settle
+
+        return settle.settled(self, argument)
 
     def constant(self, argument: Any, role: str) -> Constant:
         value = self.argument(argument)
@@ -231,7 +241,7 @@ class Walk:
 
     def output(self, item: Any) -> str | None:
         """Maps lie channels-last, all other outputs in the order of the model."""
-        value = self.argument(item) if not isinstance(item, tuple) else None
+        value = self.settled(item) if not isinstance(item, tuple) else None
         if isinstance(value, Unknown):
             return None
         if isinstance(value, Indices):
@@ -251,7 +261,7 @@ class Walk:
         calls = self.model.listing.calls
         if isinstance(item, Ref) and item.index >= 0:
             origin = calls[item.index].origin
-            hint = "its result is not quantized: put QuantizeLinear, DequantizeLinear after it"
+            hint = f"its result is not quantized: {UNQUANTIZED} after it"
             return unsupported_error([*self.unsupported, Unsupported(origin, hint)])
         return InputError(f"model {self.model.name}: an output is not computed from its inputs")
 
@@ -267,7 +277,9 @@ class Walk:
                 raise InputError(f"input {parameter.name} does not reach an output; remove it")
             inputs.append(entry)
         tensors = {n: t for n, t in self.tensors.items() if n in used}
-        return check(Graph(self.model.name, tuple(inputs), tuple(outputs), tensors, tuple(nodes)))
+        made_from = Counter(c.operator.removeprefix("relax.") for c in self.model.listing.calls)
+        borders = tuple(inputs), tuple(outputs)
+        return check(Graph(self.model.name, *borders, tensors, tuple(nodes), made_from))
 
 
 def live(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:

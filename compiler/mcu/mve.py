@@ -3,13 +3,10 @@
 
     dot_block       acc[j] += sum_k x[k] * w[j, k]            16 products and their sum at a time
     window_block    acc[c] += sum_ij x[i, j, c] * w[i, j, c]  8 channels at a time, in 32 bits
-    requant_block   y[j] = requantize(acc[j] + bias[j])       4 channels at a time
 
 VMLADAVA.S8 sums the products of 16 lanes into a general register, so activations stay int8 and
 need no widening. Four channels share each load of activations; their weights lie in blocks of
-``[4 channels][16]``, so that one pointer walks through them. VRMULH.S32 is the high word of a
-product rounded half up: exactly ``(a * b + 2^31) >> 32``, our requantization.
-
+``[4 channels][16]``, so that one pointer walks through them.
 The vector registers q0 to q3 are scratch in every call; q4 to q7 are the caller's. Even general
 registers only can take sums: the constraint Te. Loads that widen and stores that narrow take their
 address from a low register: the constraint l.
@@ -23,19 +20,15 @@ import numpy as np
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
-from tinytailor.compiler.mcu import tir
 from tinytailor.compiler.mcu.intrinsics import Intrinsic
 from tinytailor.compiler.ops.geometry import Pair
-from tinytailor.compiler.quantization import Requant
 
 LANES = 16  # int8 in a vector
 CHANNELS = 4  # that share a load of activations, and that are requantized at once
 STRAIGHT_STEPS = 9  # up to so many vectors there is no loop
 UNROLL = 4  # vectors per pass of the loop
-_WORDS = 4  # int32 in a vector
-_MAX_POST_INDEX = 127  # of a byte load that moves its pointer on
 _MAX_ADD = 4095
-_MVE_OR_PLAIN = "#if defined(__ARM_FEATURE_MVE) && __ARM_FEATURE_MVE\n{}\n#else\n{}\n#endif"
+MVE_OR_PLAIN = "#if defined(__ARM_FEATURE_MVE) && __ARM_FEATURE_MVE\n{}\n#else\n{}\n#endif"
 
 
 def padded_depth(depth: int) -> int:
@@ -60,7 +53,7 @@ def pack_window_weights(weight: np.ndarray, lanes: int) -> np.ndarray:
     )
 
 
-def _registered(name: str, register: Callable[[], None]) -> None:
+def registered(name: str, register: Callable[[], None]) -> None:
     if TensorIntrin.get(name, allow_missing=True) is None:
         register()
 
@@ -72,7 +65,7 @@ def dot_block(depth: int) -> Intrinsic:
     """Four channels of one pixel over ``depth`` products; weights as ``pack_dot_weights`` has."""
     function = f"tt_mve_dot_{depth}"
     name = f"tinytailor.{function}"
-    _registered(name, lambda: _register_dot(name, function, depth))
+    registered(name, lambda: _register_dot(name, function, depth))
     return Intrinsic(name, function, _dot_text(function, depth))
 
 
@@ -124,7 +117,7 @@ def _dot_text(function: str, depth: int) -> str:
         f"/* acc[{CHANNELS}] += w[{CHANNELS}][{depth}] * x[{depth}]; "
         f"weights in blocks of [{CHANNELS}][{LANES}]. */\n"
         f"TT_INLINE void {function}(const int8_t *x, const int8_t *w, int32_t *acc)\n"
-        f"{{\n{_MVE_OR_PLAIN.format(_dot_assembly(depth), plain)}\n}}\n"
+        f"{{\n{MVE_OR_PLAIN.format(_dot_assembly(depth), plain)}\n}}\n"
     )
 
 
@@ -147,7 +140,7 @@ def _dot_assembly(depth: int) -> str:
         lines += ["vctp.8 %[n]", "vpst", "vldrbt.u8 q0, [%[x]]", *products]
     moved = [f'[c{j}] "+Te"(c{j})' for j in range(CHANNELS)] + ['[x] "+r"(x)', '[w] "+r"(w)']
     clobbers = ["q0", "q1", "q2", "cc", "memory"] + (["lr"] if passes else [])
-    return _assembly(
+    return assembly(
         [f"    int32_t c{j} = acc[{j}];" for j in range(CHANNELS)],
         lines,
         moved,
@@ -157,7 +150,7 @@ def _dot_assembly(depth: int) -> str:
     )
 
 
-def _assembly(
+def assembly(
     before: list[str],
     lines: list[str],
     outputs: list[str],
@@ -192,7 +185,7 @@ def window_block(kernel: Pair, row: int, column: int, lanes: int) -> Intrinsic:
     kh, kw = kernel
     function = f"tt_mve_window_{kh}x{kw}_{row}_{column}_{lanes}"
     name = f"tinytailor.{function}"
-    _registered(name, lambda: _register_window(name, function, kernel, lanes))
+    registered(name, lambda: _register_window(name, function, kernel, lanes))
     return Intrinsic(name, function, _window_text(function, kernel, row, column, lanes))
 
 
@@ -222,9 +215,7 @@ def _register_window(name: str, function: str, kernel: Pair, lanes: int) -> None
         sb = T.int32()
         tb = T.int32()
         A = T.match_buffer(pa, (kh, kw, lanes), "int8", strides=[sa, ta, 1], offset_factor=1)
-        B = T.match_buffer(
-            pb, (1, kh, kw, lanes), "int8", strides=[rb, sb, tb, 1], offset_factor=1
-        )
+        B = T.match_buffer(pb, (1, kh, kw, lanes), "int8", strides=[rb, sb, tb, 1], offset_factor=1)
         C = T.match_buffer(pc, (1, 1, lanes), "int32", offset_factor=1)
         with T.sblock("root"):
             T.reads(C[0, 0, 0:lanes], A[0:kh, 0:kw, 0:lanes], B[0, 0:kh, 0:kw, 0:lanes])
@@ -253,7 +244,7 @@ def _window_text(function: str, kernel: Pair, row: int, column: int, lanes: int)
         }}
     }}"""
     if max(column, row) <= _MAX_ADD:
-        body = _MVE_OR_PLAIN.format(_window_assembly(kernel, row, column, lanes), body)
+        body = MVE_OR_PLAIN.format(_window_assembly(kernel, row, column, lanes), body)
     return (
         f"/* {lanes} channels of a {kh}x{kw} depthwise window. */\n"
         f"TT_INLINE void {function}(const int8_t *x, const int8_t *w, int32_t *acc)\n"
@@ -287,7 +278,7 @@ def _window_assembly(kernel: Pair, row: int, column: int, lanes: int) -> str:
             lines += _advance((after[0] - i) * row + (after[1] - j) * column)
     for pair, (even, odd) in enumerate(pairs):
         lines += [f"vst2{part}.32 {{q{even}, q{odd}}}, [%[at{pair}]]" for part in (0, 1)]
-    return _assembly(
+    return assembly(
         [],
         lines,
         ['[x] "+l"(x)', '[w] "+l"(w)'],
@@ -302,125 +293,3 @@ def _advance(distance: int) -> list[str]:
     if distance == 0:
         return []
     return [f"{'addw' if distance > 0 else 'subw'} %[x], %[x], #{abs(distance)}"]
-
-
-# --- requantization
-
-
-def requant_block(lanes: int, q: Requant) -> Intrinsic:
-    """``lanes`` channels (a multiple of 4) from int32 sums to int8: ``Requant.apply`` with bias."""
-    function = f"tt_mve_requantize_{lanes}{'_shifted' if q.shift else ''}"
-    name = f"tinytailor.{function}_{q.zero_point}_{q.shift}_{q.low}_{q.high}"
-    _registered(name, lambda: _register_requant(name, function, lanes, q))
-    return Intrinsic(name, function, _requant_text(function, lanes, bool(q.shift)))
-
-
-def _register_requant(name: str, function: str, lanes: int, q: Requant) -> None:
-    zero_point, shift, low, high = q.zero_point, q.shift, q.low, q.high
-
-    @T.prim_func(s_tir=True)
-    def meaning(  # type: ignore[no-untyped-def]
-        pa: T.handle, pb: T.handle, pm: T.handle, py: T.handle
-    ):
-        A = T.match_buffer(pa, (1, lanes), "int32", offset_factor=1)
-        B = T.match_buffer(pb, (lanes,), "int32", offset_factor=1)
-        M = T.match_buffer(pm, (lanes,), "int32", offset_factor=1)
-        Y = T.match_buffer(py, (1, lanes), "int8", offset_factor=1)
-        with T.sblock("root"):
-            T.reads(A[0, 0:lanes], B[0:lanes], M[0:lanes])
-            T.writes(Y[0, 0:lanes])
-            for j in T.serial(lanes):
-                with T.sblock("update"):
-                    vj = T.axis.spatial(lanes, j)
-                    Y[0, vj] = tir.requantize(A[0, vj] + B[vj], M[vj], q)
-
-    @T.prim_func(s_tir=True)
-    def call(  # type: ignore[no-untyped-def]
-        pa: T.handle, pb: T.handle, pm: T.handle, py: T.handle
-    ):
-        A = T.match_buffer(pa, (1, lanes), "int32", offset_factor=1)
-        B = T.match_buffer(pb, (lanes,), "int32", offset_factor=1)
-        M = T.match_buffer(pm, (lanes,), "int32", offset_factor=1)
-        Y = T.match_buffer(py, (1, lanes), "int8", offset_factor=1)
-        with T.sblock("root"):
-            T.reads(A[0, 0:lanes], B[0:lanes], M[0:lanes])
-            T.writes(Y[0, 0:lanes])
-            T.evaluate(
-                T.call_extern(
-                    "int32",
-                    function,
-                    T.address_of(A[0, 0]),
-                    T.address_of(B[0]),
-                    T.address_of(M[0]),
-                    T.address_of(Y[0, 0]),
-                    zero_point,
-                    low,
-                    high,
-                    shift,
-                )
-            )
-
-    TensorIntrin.register(name, meaning, call)
-
-
-def _requant_text(function: str, lanes: int, shifted: bool) -> str:
-    scaled = "(acc[c] + bias[c]) * (1 << shift)" if shifted else "acc[c] + bias[c]"
-    plain = f"""\
-    for (int32_t c = 0; c < {lanes}; ++c) {{
-        const int64_t product = (int64_t)({scaled}) * multiplier[c];
-        int32_t value = (int32_t)((product + ((int64_t)1 << 31)) >> 32) + zero_point;
-        value = value < low ? low : value > high ? high : value;
-        y[c] = (int8_t)value;
-    }}
-    (void)shift;"""
-    return (
-        f"/* y[{lanes}] = clamp(zero_point + ((acc + bias) * 2^shift * multiplier + 2^31 >> 32)). */\n"
-        f"TT_INLINE void {function}(const int32_t *acc, const int32_t *bias,\n"
-        "    const int32_t *multiplier, int8_t *y, int32_t zero_point, int32_t low, int32_t high,\n"
-        "    int32_t shift)\n"
-        f"{{\n{_MVE_OR_PLAIN.format(_requant_assembly(lanes, shifted), plain)}\n}}\n"
-    )
-
-
-def _requant_assembly(lanes: int, shifted: bool) -> str:
-    """The clamp of a whole int8 saturates in two steps, bottom halves of words, then of halves."""
-    wide, narrow = [], []
-    for tail in (wide, narrow):
-        for at in range(0, lanes, _WORDS):
-            if lanes == _WORDS:
-                tail += [
-                    "vmov q0[2], q0[0], %[c0], %[c2]",
-                    "vmov q0[3], q0[1], %[c1], %[c3]",
-                ]
-            else:
-                tail.append(f"vldrw.32 q0, [%[acc], #{4 * at}]")
-            tail += [
-                f"vldrw.32 q1, [%[bias], #{4 * at}]",
-                f"vldrw.32 q2, [%[multiplier], #{4 * at}]",
-                "vadd.i32 q0, q0, q1",
-                *(["vshl.s32 q0, %[shift]"] if shifted else []),
-                "vrmulh.s32 q0, q0, q2",
-                "vadd.i32 q0, q0, %[zero_point]",
-            ]
-            if tail is wide:
-                tail += ["vqmovnb.s32 q0, q0", "vqmovnb.s16 q0, q0"]
-            else:
-                tail += ["vdup.32 q1, %[low]", "vdup.32 q2, %[high]"]
-                tail += ["vmax.s32 q0, q0, q1", "vmin.s32 q0, q0, q2"]
-            tail.append(f"vstrb.32 q0, [%[y], #{at}]")
-    inputs = ['[bias] "r"(bias)', '[multiplier] "r"(multiplier)', '[y] "l"(y)']
-    inputs.append('[zero_point] "r"(zero_point)')
-    if lanes == _WORDS:
-        inputs += [f'[c{c}] "r"(acc[{c}])' for c in range(_WORDS)]
-    else:
-        inputs.append('[acc] "r"(acc)')
-    if shifted:
-        inputs.append('[shift] "r"(shift)')
-    clobbers = ["q0", "q1", "q2", "memory"]
-    bounds = ['[low] "r"(low)', '[high] "r"(high)']
-    full = _assembly([], wide, [], inputs, clobbers, [])
-    bounded = _assembly([], narrow, [], inputs + bounds, clobbers, [])
-    unused = "" if shifted else "    (void)shift;\n"
-    return (
-        f"{unused}    if (low == -128 && high == 127) {{\n{full}\n    }} else {{\n{bounded}\n    }}"
-    )

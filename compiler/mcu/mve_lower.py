@@ -2,7 +2,7 @@
 """Schedules of convolutions for MVE: what ``lower`` of their operators returns for that set.
 
     conv2d       pixel by pixel: gather its window as int8, then four channels at a time
-    1 x 1        as above, read where it lies
+    1 x 1        as above, read where it lies if that costs no distance between the maps
     depthwise    16 or 8 channels of a pixel at a time; None where channels do not divide by 8
 
 The operators' own schedules serve the shapes that are left: MVE comes with the DSP extension.
@@ -17,23 +17,23 @@ import numpy as np
 from tvm import te
 
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.mcu import mve, tir
-from tinytailor.compiler.mcu.kernel import TirKernel
+from tinytailor.compiler.mcu import mve, mve_requant, tir
+from tinytailor.compiler.mcu.kernel import Sliding, TirKernel
 from tinytailor.compiler.ops.geometry import first_reads, overlap_distance
 from tinytailor.compiler.quantization import Requant
 
 if TYPE_CHECKING:
+    from tinytailor.compiler.mcu.intrinsics import Intrinsic
+    from tinytailor.compiler.ops.add import Add
     from tinytailor.compiler.ops.conv2d import Conv2d
     from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
 
-_ARGUMENTS = ("x0", "weight", "bias", "multiplier", "y")
-
 
 def lower_conv2d(
-    op: Conv2d, shape: Shape, constants: Mapping[str, np.ndarray]
+    op: Conv2d, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray]
 ) -> TirKernel | None:
     """None for a single product: loops of one turn leave nothing to match."""
-    _, oh, ow, oc = op.output_shape(shape)
+    shape, oc = inputs[0], op.out_channels
     depth = op.kernel[0] * op.kernel[1] * shape[3]
     if depth == 1:
         return None
@@ -44,8 +44,9 @@ def lower_conv2d(
         "bias": np.pad(constants["bias"], (0, more)),
         "multiplier": np.pad(constants["multiplier"], (0, more)),
     }
-    direct = op.kernel == (1, 1) and not any(op.padding)
-    schedule = _conv2d_computation(op, shape, packed, depth, direct)
+    output = inputs[1] if op.add else op.output_shape(*inputs)
+    direct = _reads_in_place(op, shape, output)
+    schedule = _conv2d_computation(op, shape, output, packed, direct)
     product = schedule.get_sblock("acc")
     *_, pixel, channel = schedule.get_loops(schedule.get_sblock("y"))
     outer, inner = schedule.split(channel, [None, mve.CHANNELS])
@@ -57,16 +58,31 @@ def lower_conv2d(
     if more:
         schedule.unroll(inner)
     else:
-        blocks.append(_requantize(schedule, mve.CHANNELS, op.requant))
-    overlap = {0: _conv2d_overlap(op, shape, direct)}
-    return TirKernel(schedule.mod["main"], _ARGUMENTS, packed, tuple(blocks), overlap)
+        blocks += _store(schedule, mve.CHANNELS, op.requant, op.add)
+    overlap = {0: _conv2d_overlap(op, shape, output, direct)}
+    if op.add:
+        overlap[1] = 0  # each element is read before its place is written
+    arguments = (*(f"x{i}" for i in range(len(inputs))), *packed, "y")
+    return TirKernel(schedule.mod["main"], arguments, packed, tuple(blocks), overlap)
+
+
+def _reads_in_place(op: Conv2d, shape: Shape, output: Shape) -> bool:
+    """Whether pixels are read where they lie, not gathered.
+
+    Not where a gathered pixel could be overwritten at once, with the output right over the input:
+    reading in place keeps them a pixel apart, which adds up over a chain of layers.
+    """
+    if op.kernel != (1, 1) or any(op.padding):
+        return False
+    return output[1:3] == (1, 1) or _conv2d_overlap(op, shape, output, direct=False) > 0
 
 
 def _conv2d_computation(
-    op: Conv2d, shape: Shape, packed: Mapping[str, np.ndarray], depth: int, direct: bool
+    op: Conv2d, shape: Shape, output: Shape, packed: Mapping[str, np.ndarray], direct: bool
 ) -> Any:
-    _, oh, ow, oc = op.output_shape(shape)
+    _, oh, ow, oc = output
     channels, run = shape[3], op.kernel[1] * shape[3]
+    depth = op.kernel[0] * run
     x = te.placeholder(shape, "int8", name="x")
     w, b, m = (te.placeholder(a.shape, a.dtype.name, name=role) for role, a in packed.items())
     at = tir.padded(x, op.padding, op.input_zero_point)
@@ -83,12 +99,14 @@ def _conv2d_computation(
         return te.sum(tir.int32(value) * tir.int32(w[o, k]), axis=k)
 
     acc = te.compute((oh, ow, len(packed["weight"])), dot, name="acc")
-    y = te.compute(
-        (oh, ow, oc),
-        lambda h, v, o: tir.requantize(acc[h, v, o] + b[o], m[o], op.requant),
-        name="y",
-    )
-    return tir.schedule_of((x, w, b, m, y))
+    r = te.placeholder((oh, ow, oc), "int8", name="r")
+
+    def stored(h: Any, v: Any, o: Any) -> Any:
+        value = tir.requantize(acc[h, v, o] + b[o], m[o], op.requant)
+        return op.add.expression(value, r[h, v, o]) if op.add else value
+
+    y = te.compute((oh, ow, oc), stored, name="y")
+    return tir.schedule_of((x, *((r,) if op.add else ()), w, b, m, y))
 
 
 def _gather(schedule: Any, op: Conv2d, channels: int, pixel: Any) -> None:
@@ -102,15 +120,18 @@ def _gather(schedule: Any, op: Conv2d, channels: int, pixel: Any) -> None:
         schedule.split(depth, [*op.kernel, channels])
 
 
-def _requantize(schedule: Any, lanes: int, q: Requant) -> Any:
-    block = mve.requant_block(lanes, q)
-    schedule.tensorize(schedule.get_loops(schedule.get_sblock("y"))[-1], block.name)
-    return block
+def _store(schedule: Any, lanes: int, q: Requant, add: Add | None = None) -> list[Intrinsic]:
+    """The blocks that finish ``lanes`` channels; the last one stands for all of it."""
+    blocks = [mve_requant.requant_block(lanes, q)]
+    if add is not None:
+        blocks.append(mve_requant.requant_add_block(lanes, q, add))
+    schedule.tensorize(schedule.get_loops(schedule.get_sblock("y"))[-1], blocks[-1].name)
+    return blocks
 
 
-def _conv2d_overlap(op: Conv2d, shape: Shape, direct: bool) -> int:
+def _conv2d_overlap(op: Conv2d, shape: Shape, output: Shape, direct: bool) -> int:
     """A gathered pixel is read before it is written, another one is read until it is written."""
-    _, oh, ow, oc = op.output_shape(shape)
+    _, oh, ow, oc = output
     pixels = np.arange(oh * ow)
     reads = first_reads(shape, pixels, ow, op.stride, op.padding)
     written = (pixels + 1) * oc
@@ -120,7 +141,7 @@ def _conv2d_overlap(op: Conv2d, shape: Shape, direct: bool) -> int:
 
 
 def lower_depthwise(
-    op: DepthwiseConv2d, shape: Shape, constants: Mapping[str, np.ndarray], overlap: int
+    op: DepthwiseConv2d, shape: Shape, constants: Mapping[str, np.ndarray]
 ) -> TirKernel | None:
     lanes = mve.window_lanes(shape[3])
     if lanes is None or op.dilation != (1, 1) or min(op.kernel) == 1:
@@ -128,7 +149,11 @@ def lower_depthwise(
     channels = shape[3]
     bordered = any(op.padding)
     row = (op._touched(shape)[1] if bordered else shape[2]) * channels
-    packed = {**constants, "weight": mve.pack_window_weights(constants["weight"], lanes)}
+    packed = {
+        "weight": mve.pack_window_weights(constants["weight"], lanes),
+        "bias": constants["bias"],
+        "multiplier": constants["multiplier"],
+    }
     schedule = _window_computation(op, shape, packed, lanes)
     window, rows = schedule.get_sblock("acc"), schedule.get_sblock("rows")
     line, _, group, _ = schedule.get_loops(schedule.get_sblock("y"))
@@ -142,8 +167,11 @@ def lower_depthwise(
     schedule.unroll(schedule.get_loops(clear)[-1])
     update = schedule.get_sblock("acc_update")
     schedule.tensorize(schedule.get_loops(update)[-3], block.name)
-    blocks = (block, _requantize(schedule, lanes, op.requant))
-    return TirKernel(schedule.mod["main"], _ARGUMENTS, packed, blocks, {0: overlap})
+    blocks = (block, *_store(schedule, lanes, op.requant))
+    sliding = Sliding("rows", op._span, op.stride[0]) if op._slides(shape) else None
+    overlap = {0: op._overlap(shape)}
+    arguments = ("x0", *packed, "y")
+    return TirKernel(schedule.mod["main"], arguments, packed, blocks, overlap, sliding)
 
 
 def _window_computation(
@@ -152,10 +180,7 @@ def _window_computation(
     """As the operator's own, with channels as groups of lanes."""
     _, oh, ow, channels = op.output_shape(shape)
     x = te.placeholder(shape, "int8", name="x")
-    w, b, m = (
-        te.placeholder(packed[role].shape, packed[role].dtype.name, name=role)
-        for role in ("weight", "bias", "multiplier")
-    )
+    w, b, m = (te.placeholder(a.shape, a.dtype.name, name=role) for role, a in packed.items())
     border = tir.padded(x, op.padding, op.input_zero_point)
     rows = te.compute((*op._touched(shape), channels), border, name="rows")
     i, j = (te.reduce_axis((0, n), name) for n, name in zip(op.kernel, "ij", strict=True))

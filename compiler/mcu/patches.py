@@ -68,25 +68,33 @@ class Patches:
         return (1, height * width) if width % p and self.phases == (1, 1) else (height, width)
 
 
-# (row, phase, column of the phase, group, place in the patch) to an int16 value.
-Gather = Callable[[Any, Any, Any, Any, Any], Any]
+# (row, phase, column of the phase, group, place in the patch) to an int16 value; the last argument
+# gives the i-th of the numbers prepared for this pixel.
+Gather = Callable[[Any, Any, Any, Any, Any, Callable[[Any], Any]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """``count`` int32 numbers per pixel that are computed once, before it is gathered."""
+
+    count: int
+    value: Callable[[Any, Any, Any], Any]  # (row, column, i)
 
 
 def patch_kernel(
     sizes: Patches,
     inputs: Sequence[Any],
-    stages: Mapping[str, Any],
     gather: Gather,
     constants: Mapping[str, np.ndarray],
     requant: Requant,
     overlap: Mapping[int, int],
     isa: str,
+    prepared: Prepared | None = None,
 ) -> TirKernel:
     """``inputs``: placeholders of what ``gather`` reads, by the names of the kernel's arguments.
 
     ``constants``: weight (phases * phases * groups, out_channels, depth), bias without depth and
-    multiplier (groups, out_channels), and the arrays of further placeholders. ``stages`` of the
-    computation in front of the gathering are done for each tile of pixels.
+    multiplier (groups, out_channels), and the arrays of further ``inputs``.
     """
     tile = sizes.tile(isa)
     packed = {**constants, **_packed(sizes, constants, tile)}
@@ -94,10 +102,10 @@ def patch_kernel(
         role: te.placeholder(packed[role].shape, packed[role].dtype.name, name=role)
         for role in ("weight", "bias", "multiplier")
     }
-    y = _computation(sizes, tile[0], gather, placeholders, requant)
+    y = _computation(sizes, tile[0], (gather, prepared), placeholders, requant)
     schedule = tir.schedule_of((*inputs, *placeholders.values(), y))
     block = intrinsics.matmul_block(*tile, sizes.depth) if tile[1] > 1 else None
-    _schedule(schedule, sizes, tile, tuple(stages), block)
+    _schedule(schedule, sizes, tile, prepared is not None, block)
     arguments = (*(str(item.op.name) for item in inputs), *placeholders, "y")
     used = (block,) if block else ()
     return TirKernel(schedule.mod["main"], arguments, packed, used, overlap)
@@ -121,7 +129,11 @@ def _packed(
 
 
 def _computation(
-    sizes: Patches, p: int, gather: Gather, constants: Mapping[str, Any], requant: Requant
+    sizes: Patches,
+    p: int,
+    reading: tuple[Gather, Prepared | None],
+    constants: Mapping[str, Any],
+    requant: Requant,
 ) -> Any:
     """Gather, product, requantization; pixels of a line in multiples of the tile."""
     w, b, m = constants.values()
@@ -131,17 +143,34 @@ def _computation(
     in_phase = -(-pixels // phases)
     rows = -(-in_phase // p) * p
 
-    def value(line: Any, r: Any, g: Any, v: Any, k: Any) -> Any:
-        row, column = (v // width, v % width) if flat else (line, v)
-        taken = gather(row, r, column, g, k)
+    def guarded(line: Any, v: Any, take: Callable[[Any, Any], Any], dtype: str) -> Any:
+        """``take(row, column)`` for the pixels of the map, 0 for those that fill up a tile."""
+        taken = take(*((v // width, v % width) if flat else (line, v)))
         if rows == in_phase:
             return taken
-        return tirx.if_then_else(v < in_phase, taken, tir.const(0, "int16"))
+        return tirx.if_then_else(v < in_phase, taken, tir.const(0, dtype))
+
+    gather, prepared = reading
+    numbers = None
+    if prepared is not None:
+        value = prepared.value
+        numbers = te.compute(
+            (lines, rows, prepared.count),
+            lambda line, v, i: guarded(line, v, lambda h, w: value(h, w, i), "int32"),
+            name="prepared",
+        )
+
+    def patch_value(line: Any, r: Any, g: Any, v: Any, k: Any) -> Any:
+        def number(i: Any) -> Any:
+            assert numbers is not None
+            return numbers[line, v, i]
+
+        return guarded(line, v, lambda h, w: gather(h, r, w, g, k, number), "int16")
 
     def matrix(line: Any, r: Any, g: Any) -> Any:
         return (line % row_phases * phases + r) * groups + g
 
-    patch = te.compute((lines, phases, groups, rows, sizes.depth), value, name="patch")
+    patch = te.compute((lines, phases, groups, rows, sizes.depth), patch_value, name="patch")
     k = te.reduce_axis((0, sizes.depth), "k")
 
     def product(line: Any, r: Any, g: Any, v: Any, o: Any) -> Any:
@@ -167,7 +196,7 @@ def _schedule(
     schedule: Any,
     sizes: Patches,
     tile: Pair,
-    stages: Sequence[str],
+    prepared: bool,
     block: intrinsics.Intrinsic | None,
 ) -> None:
     """Tiles of pixels outside, groups and tiles of their channels inside."""
@@ -181,8 +210,8 @@ def _schedule(
     product, patches = schedule.get_sblock("acc"), schedule.get_sblock("patch")
     schedule.compute_at(product, outer_channel, preserve_unit_loops=True)
     schedule.compute_at(patches, phase, preserve_unit_loops=True)
-    for stage in stages:
-        schedule.compute_at(schedule.get_sblock(stage), phase, preserve_unit_loops=True)
+    if prepared:
+        schedule.compute_at(schedule.get_sblock("prepared"), phase, preserve_unit_loops=True)
     # Whether a row of the window lies inside the map is asked once for all pixels of the tile.
     *_, groups, pixels, depth = schedule.get_loops(patches)
     row, column, run = schedule.split(depth, [*sizes.taps, sizes.channels])

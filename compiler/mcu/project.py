@@ -122,7 +122,7 @@ def invoke(
         Call(
             f"{name}_invoke",
             (
-                *(Buffer(array[i].nbytes, array[i].tobytes()) for array in inputs),
+                *(Buffer(array[i].nbytes, array[i].tobytes(), constant=True) for array in inputs),
                 *(Buffer(size, read_back=True) for size in sizes),
             ),
         )

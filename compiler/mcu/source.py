@@ -37,7 +37,7 @@ MACROS = """\
 """
 
 Array = tuple[str, bytes]  # type and content of a constant array
-_PER_LINE = {"int8": 20, "int16": 12, "int32": 8}
+_PER_LINE = {"int8": 20, "uint8": 20, "int16": 12, "int32": 8}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -44,7 +44,12 @@ def clamp(value: Any, low: int, high: int) -> Any:
 
 
 def requantize(acc: Any, multiplier: Any, q: Requant) -> Any:
-    """``Requant.apply`` as an expression: int32 accumulator and multiplier to int8.
+    """``Requant.apply`` as an expression: int32 accumulator and multiplier to int8."""
+    return requantized(acc, multiplier, q).astype("int8")
+
+
+def requantized(acc: Any, multiplier: Any, q: Requant) -> Any:
+    """The same as int32.
 
     The opaque intrinsic survives simplification, so that it maps to one SMMULR.
     """
@@ -53,7 +58,12 @@ def requantize(acc: Any, multiplier: Any, q: Requant) -> Any:
     product = tirx.q_multiply_shift_per_axis(
         shifted, multiplier, const(0), const(1), const(31), no, yes
     )
-    return clamp(product + const(q.zero_point), q.low, q.high).astype("int8")
+    return clamp(product + const(q.zero_point), q.low, q.high)
+
+
+def inside(row: Any, column: Any, height: int, width: int) -> Any:
+    """Whether a pixel lies in the map."""
+    return tirx.all(row >= 0, row < height, column >= 0, column < width)
 
 
 def padded(x: Any, padding: Padding, fill: int, dtype: str = "int8") -> Any:
@@ -77,6 +87,19 @@ def padded(x: Any, padding: Padding, fill: int, dtype: str = "int8") -> Any:
         return tirx.if_then_else(tirx.all(*inside), value, const(fill, dtype))
 
     return at
+
+
+def narrow(byte: Callable[[Any], Any], index: Any, bits: int) -> Any:
+    """Weight ``index`` of those packed into bytes, see compiler.narrow_weights; int32."""
+    places = 8 // bits
+    value = int32(byte(index if bits == 8 else index // places))
+    if bits == 8:
+        return value
+    steps = [value // (1 << bits * n) % (1 << bits) for n in range(places)]
+    step = steps[-1]
+    for n in reversed(range(places - 1)):
+        step = tirx.Select(index % places == n, steps[n], step)
+    return step * 2 - 1 if bits == 1 else step - (1 << (bits - 1))
 
 
 def schedule_of(arguments: Sequence[Any]) -> s_tir.Schedule:

@@ -9,6 +9,7 @@ from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.concat import Concat
 from tinytailor.compiler.ops.conv2d import Conv2d
 from tinytailor.compiler.ops.conv_transpose2d import ConvTranspose2d
+from tinytailor.compiler.ops.deform_conv2d import DeformConv2d
 from tinytailor.compiler.ops.dense import Dense
 from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
 from tinytailor.compiler.ops.extremum import Extremum
@@ -37,6 +38,7 @@ OPERATORS: dict[str, type[Operator]] = {
         Concat,
         Conv2d,
         ConvTranspose2d,
+        DeformConv2d,
         Dense,
         DepthwiseConv2d,
         GroupedConv2d,
@@ -65,6 +67,7 @@ __all__ = [
     "Concat",
     "Conv2d",
     "ConvTranspose2d",
+    "DeformConv2d",
     "Dense",
     "DepthwiseConv2d",
     "Extremum",

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from tinytailor.compiler import narrow_weights
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.add import Add
+from tinytailor.compiler.ops.add import Add, hold_factors
 from tinytailor.compiler.ops.base import (
     EXAMPLE_ZERO_POINT,
     ConstantShapes,
@@ -53,6 +54,7 @@ class Conv2d:
     input_zero_point: int = 0
     requant: Requant = Requant()
     add: Add | None = None
+    weight_bits: int = 8
 
     def output_shape(self, *inputs: Shape) -> Shape:
         x, *added = inputs
@@ -69,7 +71,7 @@ class Conv2d:
     def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
         oc = self.out_channels
         return {
-            "weight": ((oc, *self.kernel, inputs[0][3]), "int8"),
+            "weight": narrow_weights.stored((oc, *self.kernel, inputs[0][3]), self.weight_bits, 1),
             "bias": ((oc,), "int32"),
             "multiplier": ((oc,), "int32"),
         }
@@ -82,7 +84,8 @@ class Conv2d:
             "padding": list(self.padding),
             "dilation": list(self.dilation),
             "shifted": self.requant.shift > 0,
-            **({"add": True} if self.add else {}),
+            **({"add": self.add.key_attributes()} if self.add else {}),
+            **({"weight_bits": self.weight_bits} if self.weight_bits < 8 else {}),
         }
 
     @classmethod
@@ -95,7 +98,8 @@ class Conv2d:
             pair(attributes["dilation"]),
             input_zero_point=EXAMPLE_ZERO_POINT,
             requant=example_requant(attributes),
-            add=Add.from_key({}) if attributes.get("add") else None,
+            add=Add.from_key(attributes["add"]) if "add" in attributes else None,
+            weight_bits=int(attributes.get("weight_bits", 8)),
         )
 
     def reference(
@@ -108,7 +112,9 @@ class Conv2d:
         n, oh, ow = view.shape[:3]
         # float64 holds these integers exactly and multiplies through BLAS.
         columns = view.reshape(n * oh * ow, -1).astype(np.float64)
-        weight = constants["weight"].reshape(self.out_channels, -1).astype(np.float64)
+        shape = (self.out_channels, *self.kernel, x.shape[3])
+        weight = narrow_weights.loaded(constants["weight"], shape, self.weight_bits, 1)
+        weight = weight.reshape(self.out_channels, -1).astype(np.float64)
         acc = (columns @ weight.T).astype(np.int64) + constants["bias"]
         y = self.requant.apply(acc, constants["multiplier"]).reshape(n, oh, ow, -1)
         return self.add.reference((y, *added), {}) if self.add else y
@@ -124,10 +130,11 @@ class Conv2d:
         from tinytailor.compiler.mcu import intrinsics
         from tinytailor.compiler.mcu.kernel import TirKernel
 
-        if isa == "mve" and self.add is None:
+        isa = isa if self.weight_bits == 8 else "base"
+        if isa == "mve":
             from tinytailor.compiler.mcu.mve_lower import lower_conv2d
 
-            kernel = lower_conv2d(self, inputs[0], constants)
+            kernel = lower_conv2d(self, inputs, constants)
             if kernel is not None:
                 return kernel
         _, oh, ow, oc = inputs[1] if self.add else self.output_shape(*inputs)
@@ -136,7 +143,7 @@ class Conv2d:
         tiled = isa != "base" and depth > 1
         tile = (1, 1) if not tiled else (1, 4) if oh * ow == 1 else (2, 2)
         columns = -(-oc // tile[1]) * tile[1]
-        weight = constants["weight"].reshape(oc, depth)
+        weight = constants["weight"].reshape(oc, -1)
         packed = {
             "weight": intrinsics.pack_weights(weight, columns) if tiled else weight,
             "bias": np.pad(constants["bias"], (0, columns - oc)),
@@ -145,6 +152,10 @@ class Conv2d:
         schedule = self._computation(inputs[0], (oh, ow, oc), packed, tile[0])
         block = intrinsics.matmul_block(*tile, depth) if tiled else None
         self._schedule(schedule, tile, inputs[0][3], block)
+        if self.add:
+            hold_factors(schedule)
+        if self.add:
+            packed["factors"] = self.add.factors
         arguments = (*(f"x{i}" for i in range(len(inputs))), *packed, "y")
         used = (block,) if block else ()
         overlap = {0: tile_overlap(inputs[0], (oh, ow, oc), tile[0], self.stride, self.padding)}
@@ -189,19 +200,30 @@ class Conv2d:
 
         patch = te.compute((lines, rows, depth), gather, name="patch")
         k = te.reduce_axis((0, depth), "k")
-        acc = te.compute(
-            (lines, rows, w.shape[0]),
-            lambda h, v, o: te.sum(tir.int32(patch[h, v, k]) * tir.int32(w[o, k]), axis=k),
-            name="acc",
-        )
+
+        def product(h: Any, v: Any, o: Any) -> Any:
+            weight = tir.narrow(lambda place: w[o, place], k, self.weight_bits)
+            return te.sum(tir.int32(patch[h, v, k]) * weight, axis=k)
+
+        acc = te.compute((lines, rows, w.shape[0]), product, name="acc")
         r = te.placeholder((lines, pixels, oc), "int8", name="r")
+        f = te.placeholder((3,), "int32", name="factors")
 
-        def stored(h: Any, v: Any, o: Any) -> Any:
-            value = tir.requantize(acc[h, v, o] + b[o], m[o], self.requant)
-            return self.add.expression(value, r[h, v, o]) if self.add else value
+        def result(h: Any, v: Any, o: Any) -> Any:
+            return tir.requantized(acc[h, v, o] + b[o], m[o], self.requant)
 
-        y = te.compute((lines, pixels, oc), stored, name="y")
-        return tir.schedule_of((x, *((r,) if self.add else ()), w, b, m, y))
+        if self.add is None:
+            y = te.compute(
+                (lines, pixels, oc), lambda h, v, o: result(h, v, o).astype("int8"), name="y"
+            )
+            return tir.schedule_of((x, w, b, m, y))
+        add, term = self.add, te.compute((lines, rows, w.shape[0]), result, name="term")
+        y = te.compute(
+            (lines, pixels, oc),
+            lambda h, v, o: add.expression(term[h, v, o], r[h, v, o], f),
+            name="y",
+        )
+        return tir.schedule_of((x, r, w, b, m, f, y))
 
     def _schedule(
         self, schedule: Any, tile: Pair, channels: int, block: intrinsics.Intrinsic | None
@@ -214,6 +236,10 @@ class Conv2d:
         outer_channel, inner_channel = schedule.split(channel, [None, tile[1]])
         schedule.reorder(outer_pixel, outer_channel, inner_pixel, inner_channel)
         product, patches = schedule.get_sblock("acc"), schedule.get_sblock("patch")
+        if self.add:
+            schedule.compute_at(schedule.get_sblock("term"), outer_channel)
+            for loop in schedule.get_loops(schedule.get_sblock("term"))[-2:]:
+                schedule.unroll(loop)
         schedule.compute_at(product, outer_channel, preserve_unit_loops=True)
         schedule.compute_at(patches, outer_pixel, preserve_unit_loops=True)
         # Rows of the window outside the pixels of the tile: whether a row lies inside the map is

@@ -145,10 +145,10 @@ class ConvTranspose2d:
         top, left = self.padding[:2]
         run = taps[1] * channels
 
-        def gather(h: Any, r: Any, v: Any, g: Any, k: Any) -> Any:
+        def gather(h: Any, r: Any, v: Any, g: Any, k: Any, number: Any) -> Any:
             row = (h + top) // self.stride[0] - k // run
             column = v + (r + left) // self.stride[1] - (k % run) // channels
-            inside = tirx.all(row >= 0, row < height, column >= 0, column < width)
+            inside = tir.inside(row, column, height, width)
             value = x[0, row, column, g * channels + k % channels].astype("int16")
             return tirx.if_then_else(inside, value, tir.const(self.input_zero_point, "int16"))
 
@@ -161,7 +161,7 @@ class ConvTranspose2d:
             "bias": (constants["bias"] + left_out).astype(np.int32),
             "multiplier": constants["multiplier"],
         }
-        return patch_kernel(sizes, (x,), {}, gather, cut, self.requant, overlap, isa)
+        return patch_kernel(sizes, (x,), gather, cut, self.requant, overlap, isa)
 
     @property
     def _taps(self) -> Pair:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from tinytailor.compiler import narrow_weights
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes, example_requant
 from tinytailor.compiler.quantization import Requant
@@ -27,6 +28,7 @@ class Dense:
 
     out_features: int
     requant: Requant = Requant()
+    weight_bits: int = 8
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
@@ -39,22 +41,27 @@ class Dense:
 
     def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
         return {
-            "weight": ((self.out_features, inputs[0][1]), "int8"),
+            "weight": narrow_weights.stored((self.out_features, inputs[0][1]), self.weight_bits, 1),
             "bias": ((self.out_features,), "int32"),
             "multiplier": ((self.out_features,), "int32"),
         }
 
     def key_attributes(self) -> dict[str, Any]:
-        return {"out_features": self.out_features, "shifted": self.requant.shift > 0}
+        narrow = {"weight_bits": self.weight_bits} if self.weight_bits < 8 else {}
+        shifted = self.requant.shift > 0
+        return {"out_features": self.out_features, "shifted": shifted, **narrow}
 
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> Dense:
-        return cls(int(attributes["out_features"]), example_requant(attributes))
+        bits = int(attributes.get("weight_bits", 8))
+        return cls(int(attributes["out_features"]), example_requant(attributes), bits)
 
     def reference(
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
     ) -> np.ndarray:
-        acc = inputs[0].astype(np.int64) @ constants["weight"].astype(np.int64).T
+        shape = (self.out_features, inputs[0].shape[1])
+        weight = narrow_weights.loaded(constants["weight"], shape, self.weight_bits, 1)
+        acc = inputs[0].astype(np.int64) @ weight.astype(np.int64).T
         return self.requant.apply(acc + constants["bias"], constants["multiplier"])
 
     def lower(
@@ -64,6 +71,9 @@ class Dense:
         from tinytailor.compiler.ops.conv2d import Conv2d
 
         features = inputs[0][1]
-        pixel = Conv2d(self.out_features, (1, 1), requant=self.requant)
-        weight = constants["weight"].reshape(self.out_features, 1, 1, features)
+        bits = self.weight_bits
+        pixel = Conv2d(self.out_features, (1, 1), requant=self.requant, weight_bits=bits)
+        weight = constants["weight"]
+        if bits == 8:
+            weight = weight.reshape(self.out_features, 1, 1, features)
         return pixel.lower(((1, 1, 1, features),), {**constants, "weight": weight}, isa)

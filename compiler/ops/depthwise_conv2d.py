@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from tinytailor.compiler import narrow_weights
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import (
     EXAMPLE_ZERO_POINT,
@@ -47,6 +48,7 @@ class DepthwiseConv2d:
     dilation: Pair = (1, 1)
     input_zero_point: int = 0
     requant: Requant = Requant()
+    weight_bits: int = 8
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
@@ -60,7 +62,7 @@ class DepthwiseConv2d:
     def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
         channels = inputs[0][3]
         return {
-            "weight": ((*self.kernel, channels), "int8"),
+            "weight": narrow_weights.stored((*self.kernel, channels), self.weight_bits, 2),
             "bias": ((channels,), "int32"),
             "multiplier": ((channels,), "int32"),
         }
@@ -72,6 +74,7 @@ class DepthwiseConv2d:
             "padding": list(self.padding),
             "dilation": list(self.dilation),
             "shifted": self.requant.shift > 0,
+            **({"weight_bits": self.weight_bits} if self.weight_bits < 8 else {}),
         }
 
     @classmethod
@@ -83,6 +86,7 @@ class DepthwiseConv2d:
             pair(attributes["dilation"]),
             input_zero_point=EXAMPLE_ZERO_POINT,
             requant=example_requant(attributes),
+            weight_bits=int(attributes.get("weight_bits", 8)),
         )
 
     def reference(
@@ -92,9 +96,9 @@ class DepthwiseConv2d:
         view = windows(
             x, self.kernel, self.stride, self.padding, self.dilation, self.input_zero_point
         )
-        acc = np.einsum(
-            "nhwijc,ijc->nhwc", view.astype(np.int64), constants["weight"].astype(np.int64)
-        )
+        shape = (*self.kernel, x.shape[3])
+        weight = narrow_weights.loaded(constants["weight"], shape, self.weight_bits, 2)
+        acc = np.einsum("nhwijc,ijc->nhwc", view.astype(np.int64), weight.astype(np.int64))
         return self.requant.apply(acc + constants["bias"], constants["multiplier"])
 
     def lower(
@@ -108,10 +112,11 @@ class DepthwiseConv2d:
         from tinytailor.compiler.mcu import intrinsics, tir
         from tinytailor.compiler.mcu.kernel import Sliding, TirKernel
 
+        isa = isa if self.weight_bits == 8 else "base"
         if isa == "mve":
             from tinytailor.compiler.mcu.mve_lower import lower_depthwise
 
-            kernel = lower_depthwise(self, inputs[0], constants, self._overlap(inputs[0]))
+            kernel = lower_depthwise(self, inputs[0], constants)
             if kernel is not None:
                 return kernel
         channels = inputs[0][3]
@@ -188,7 +193,8 @@ class DepthwiseConv2d:
         def window(h: Any, v: Any, c: Any) -> Any:
             row = h * self.stride[0] + i * self.dilation[0]
             column = v * self.stride[1] + j * self.dilation[1]
-            return te.sum(tir.int32(rows[row, column, c]) * tir.int32(w[i, j, c]), axis=[i, j])
+            weight = tir.narrow(lambda place: w[i, j, place], c, self.weight_bits)
+            return te.sum(tir.int32(rows[row, column, c]) * weight, axis=[i, j])
 
         acc = te.compute((oh, ow, channels), window, name="acc")
         y = te.compute(

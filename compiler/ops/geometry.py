@@ -60,6 +60,15 @@ def windows(
     return padded[:, rows[:, None, :, None], columns[None, :, None, :], :]
 
 
+def sampled(x: np.ndarray, rows: np.ndarray, columns: np.ndarray, fill: int) -> np.ndarray:
+    """The pixels of (N, H, W, C) at places (N, ...): (N, ..., C), ``fill`` outside the map."""
+    height, width = x.shape[1:3]
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    image = np.arange(len(x)).reshape(-1, *(1,) * (rows.ndim - 1))
+    pixels = x[image, np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)]
+    return np.where(inside[..., None], pixels, x.dtype.type(fill))
+
+
 def overlap_distance(first_read: np.ndarray, written: np.ndarray) -> int:
     """How many bytes before its input an output must start to be written over it.
 

@@ -119,7 +119,7 @@ class GroupedConv2d:
         at = tir.padded(x, self.padding, self.input_zero_point, "int16")
         run = self.kernel[1] * channels
 
-        def gather(h: Any, _: Any, v: Any, g: Any, k: Any) -> Any:
+        def gather(h: Any, _: Any, v: Any, g: Any, k: Any, number: Any) -> Any:
             return at(
                 h * self.stride[0] + (k // run) * self.dilation[0],
                 v * self.stride[1] + (k % run) // channels * self.dilation[1],
@@ -128,7 +128,7 @@ class GroupedConv2d:
 
         p = sizes.tile(isa)[0]
         overlap = {0: tile_overlap(inputs[0], (oh, ow, oc), p, self.stride, self.padding)}
-        return patch_kernel(sizes, (x,), {}, gather, constants, self.requant, overlap, isa)
+        return patch_kernel(sizes, (x,), gather, constants, self.requant, overlap, isa)
 
 
 def check_groups(kind: str, groups: int, channels: int, out_channels: int) -> None:

@@ -38,7 +38,7 @@ from tinytailor.compiler.ops.base import (
     ConstantShapes,
     example_requant,
 )
-from tinytailor.compiler.ops.geometry import first_reads, overlap_distance
+from tinytailor.compiler.ops.geometry import first_reads, overlap_distance, sampled
 from tinytailor.compiler.quantization import Requant
 from tinytailor.targets.errors import InputError
 
@@ -102,18 +102,13 @@ class SquareDeformDW:
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
     ) -> np.ndarray:
         (x,) = inputs
-        n, height, width, _ = x.shape
         d = self.dilations(x, constants).astype(np.int64)
-        border = ((0, 0), (MAX_DILATION,) * 2, (MAX_DILATION,) * 2, (0, 0))
-        padded = np.pad(x, border, constant_values=x.dtype.type(self.input_zero_point))
-        image = np.arange(n)[:, None, None]
-        row = np.arange(height)[None, :, None] + MAX_DILATION
-        column = np.arange(width)[None, None, :] + MAX_DILATION
+        row, column = np.indices(x.shape[1:3])
         acc = np.broadcast_to(constants["bias"].astype(np.int64), x.shape).copy()
         for i in TAPS:
             for j in TAPS:
-                tap = padded[image, row + i * d, column + j * d].astype(np.int64)
-                acc += tap * constants["weight"][i + 1, j + 1]
+                tap = sampled(x, row + i * d, column + j * d, self.input_zero_point)
+                acc += tap.astype(np.int64) * constants["weight"][i + 1, j + 1]
         return self.requant.apply(acc, constants["multiplier"])
 
     def lower(
@@ -178,7 +173,7 @@ class SquareDeformDW:
 
         def tap(h: Any, v: Any, i: Any, j: Any, c: Any) -> Any:
             row, column = h + (i - 1) * d[h, v], v + (j - 1) * d[h, v]
-            inside = tirx.all(row >= 0, row < height, column >= 0, column < width)
+            inside = tir.inside(row, column, height, width)
             border = tir.const(self.input_zero_point, "int8")
             return tirx.if_then_else(inside, x[0, row, column, c], border)
 

@@ -6,7 +6,7 @@
 
 What the compiler computes in one operator stays real inside: a layer and its bias and clamp, and
 any function of the single elements of one tensor. What only moves numbers keeps their scale, and
-so do the parts of a concatenation.
+so do the parts of a concatenation and of a maximum.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tinytailor.compiler.quantize.prepare import attribute
 LAYERS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "DeformConv"}
 CLAMPING = LAYERS | {"Add", "Sub", "Mul", "GlobalAveragePool", "ReduceMean"}
 CLAMPS = {"Relu", "Clip"}
+VIEWS = {"Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 UNARY = {
     *("Abs Ceil Celu Clip Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity LeakyRelu").split(),
     *("Log Mish Neg Reciprocal Relu Round Selu Sigmoid Sign Softplus Softsign Sqrt Tanh").split(),
@@ -85,31 +86,40 @@ def wiring(model: Any) -> Wiring:
 
 def integers_of(wires: Wiring) -> list[str]:
     """The tensors to quantize, in the order they are made."""
-    inside = {name for node in wires.nodes if (name := taken_inside(node, wires))}
+    inside = {name for node in wires.nodes for name in taken_inside(node, wires)}
     order = [*wires.inputs, *(name for node in wires.nodes for name in node.output)]
     candidates = [name for name in order if name in wires.real and name not in inside]
     chosen: set[str] = set()
     while True:
-        base = bases(wires, chosen, inside)
-        more = {name for name in candidates if name not in chosen and ends(name, base, wires)}
+        base, behind = bases(wires, chosen, inside)
+        fresh = [name for name in candidates if name not in chosen]
+        more = {name for name in fresh if ends(name, base, behind, wires)}
         if not more:
             return [name for name in candidates if name in chosen]
         chosen |= more
 
 
-def taken_inside(node: Any, wires: Wiring) -> str:
-    """The input that ``node`` takes over unquantized, as the clamp or the bias of a layer."""
+def taken_inside(node: Any, wires: Wiring) -> list[str]:
+    """What ``node`` takes over unquantized, as the clamp or the bias of a layer.
+
+    Between a layer and its clamp the numbers may get another shape.
+    """
     variable = wires.variable(node)
-    if len(variable) != 1 or not wires.read_once(variable[0]):
-        return ""
-    maker = wires.makers.get(variable[0])
-    if maker is None:
-        return ""
-    clamp = node.op_type in CLAMPS and maker.op_type in CLAMPING
-    if clamp and (maker.op_type in LAYERS or not scalar_function(maker, wires)):
-        return variable[0]
-    is_bias = node.op_type == "Add" and maker.op_type == "MatMul"
-    return variable[0] if is_bias and len(wires.variable(maker)) == 1 else ""
+    names: list[str] = []
+    while len(variable) == 1 and wires.read_once(variable[0]) and variable[0] in wires.makers:
+        names.append(variable[0])
+        maker = wires.makers[variable[0]]
+        if node.op_type == "Add" and maker.op_type == "MatMul":
+            return names if len(wires.variable(maker)) == 1 else []
+        if node.op_type not in CLAMPS:
+            return []
+        if maker.op_type in CLAMPING:
+            alone = maker.op_type not in LAYERS and scalar_function(maker, wires)
+            return [] if alone else names
+        if maker.op_type not in VIEWS:
+            return []
+        variable = wires.variable(maker)
+    return []
 
 
 def scalar_function(node: Any, wires: Wiring) -> bool:
@@ -118,9 +128,14 @@ def scalar_function(node: Any, wires: Wiring) -> bool:
     return all(all(size == 1 for size in dims) for dims in sizes) and bool(sizes)
 
 
-def bases(wires: Wiring, chosen: Iterable[str], inside: set[str]) -> dict[str, str]:
-    """Tensor -> the quantized tensor it is an elementwise function of, or itself."""
+def bases(
+    wires: Wiring, chosen: Iterable[str], inside: set[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Tensor -> the quantized tensor that its readers see: itself where it is chosen, else the
+    one it is an elementwise function of; and the latter for all.
+    """
     base: dict[str, str] = {name: name for name in wires.inputs}
+    behind = dict(base)
     for node in wires.nodes:
         variable = {base.get(name, name) for name in wires.variable(node)}
         unary = node.op_type in UNARY
@@ -130,18 +145,17 @@ def bases(wires: Wiring, chosen: Iterable[str], inside: set[str]) -> dict[str, s
         follows = (unary or binary) and len(variable) == 1 and not inside & set(node.input)
         for name in node.output:
             whole = wires.shapes.get(name) == wires.shapes.get(next(iter(variable), ""), ())
-            base[name] = next(iter(variable)) if follows and whole else name
-            if name in chosen:
-                base[name] = name
-    return base
+            behind[name] = next(iter(variable)) if follows and whole else name
+            base[name] = name if name in chosen else behind[name]
+    return base, behind
 
 
-def ends(name: str, base: Mapping[str, str], wires: Wiring) -> bool:
+def ends(name: str, base: Mapping[str, str], behind: Mapping[str, str], wires: Wiring) -> bool:
     """Whether ``name`` is read as integers: it is a result, or some reader is no function of it."""
     if base[name] == name or name in wires.outputs:
         return True
     results = [output for node in wires.readers.get(name, ()) for output in node.output]
-    return any(base.get(result) != base[name] for result in results)
+    return any(behind.get(result) != base[name] for result in results)
 
 
 def tied(wires: Wiring, chosen: Iterable[str]) -> dict[str, str]:
@@ -157,9 +171,10 @@ def tied(wires: Wiring, chosen: Iterable[str]) -> dict[str, str]:
         moves = node.op_type in MOVES or (
             node.op_type == "Resize" and attribute(node, "mode", b"nearest") == b"nearest"
         )
-        if not moves and node.op_type != "Concat":
+        joins = node.op_type in ("Concat", "Max", "Min") and len(wires.variable(node)) > 1
+        if not moves and not joins:
             continue
-        sources = node.input if node.op_type == "Concat" else node.input[:1]
+        sources = node.input if joins else node.input[:1]
         group = [name for name in [*sources, *node.output] if name in parent]
         for name in group[1:]:
             parent[root(name)] = root(group[0])

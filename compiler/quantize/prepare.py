@@ -41,7 +41,7 @@ def prepared(data: bytes, path: Path) -> Any:
     except Exception as error:  # any bytes may be given: every failure is about the file
         raise InputError(f"{path.name} {DAMAGED} ({first_line(error)})") from None
     bypass_dropouts(model.graph)
-    model = optimized(model, path.name)
+    model = typed(optimized(model, path.name))
     scale_gemms(model.graph)
     fold_batch_norms(model.graph)
     return typed(model)
@@ -79,6 +79,7 @@ def session_options(level: str) -> Any:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
     options.log_severity_level = 4
+    options.add_session_config_entry("session.disable_aot_function_inlining", "1")
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return options
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random networks: the numpy meaning, the C on this machine, and the C on an emulated core agree.
+"""Random networks: numpy, and the optimized network's C on this machine and on a core, agree.
 
 Many networks share one build: each is its own C file as it is emitted, compiled strictly, under the
 sanitizers on this machine and as usual for the board.
@@ -24,6 +24,7 @@ from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.mcu.project import WARNINGS, write_sources
 from tinytailor.compiler.mcu.source import border_names, lower_graph
+from tinytailor.compiler.passes import optimize
 from tinytailor.targets import (
     Buffer,
     Call,
@@ -60,7 +61,8 @@ def emit(graphs: Sequence[Graph], board_name: str, folder: Path) -> Path:
     """
     board, toolchain, lines = load_target(board_name), cross_toolchain(), []
     for graph in graphs:
-        network = lower_graph(graph, board.core.isa, graph.name)
+        optimized, _ = optimize(graph)
+        network = lower_graph(optimized, board.core.isa, graph.name)
         write_sources(network, board, toolchain, folder, model_sha256="")
         helpers = sorted(set(_HELPER.findall((folder / f"{graph.name}.c").read_text())))
         lines += [f"#define {helper} {graph.name}_{helper}" for helper in helpers]
@@ -164,6 +166,13 @@ def _arrays(graph: Graph, samples: Sequence[tuple[bytes, ...]]) -> list[np.ndarr
 def check_networks(seeds: Sequence[int], board_name: str, folder: Path, *, host: bool) -> None:
     """AssertionError naming the seed, and the network, that differs somewhere."""
     graphs = [random_network(seed) for seed in seeds]
+    check_graphs(graphs, seeds, board_name, folder, host=host)
+
+
+def check_graphs(
+    graphs: Sequence[Graph], seeds: Sequence[int], board_name: str, folder: Path, *, host: bool
+) -> None:
+    """AssertionError naming the graph that differs somewhere; ``seeds`` are those of its inputs."""
     inputs = [inputs_of(graph, seed) for graph, seed in zip(graphs, seeds, strict=True)]
     source = emit(graphs, board_name, folder)
     found = {board_name: on_board(source, graphs, inputs, board_name)}

@@ -21,6 +21,7 @@ from tinytailor.compiler.ops import (
     Concat,
     Conv2d,
     ConvTranspose2d,
+    DeformConv2d,
     Dense,
     DepthwiseConv2d,
     Extremum,
@@ -51,6 +52,10 @@ class Example:
         return example_graph(make_key(self.op, self.shapes, isa))
 
 
+def _deformed(h: int, w: int, c: int, *offset: int) -> tuple[Shape, ...]:
+    return ((1, h, w, c), (1, *offset))
+
+
 def _map(h: int, w: int, c: int) -> tuple[Shape, ...]:
     return ((1, h, w, c),)
 
@@ -72,6 +77,7 @@ EXAMPLES = (
     Example("conv_one_pixel", Conv2d(5, (3, 3)), _map(3, 3, 6)),
     Example("conv_deep", Conv2d(4, (3, 3), (1, 1), (1, 1, 1, 1)), _map(4, 4, 250)),
     Example("conv_3x3_add", FUSED, ((1, 7, 9, 16), (1, 7, 9, 13))),
+    Example("conv_3x3_add_even", replace(FUSED, out_channels=12), ((1, 5, 5, 8), (1, 5, 5, 12))),
     Example("conv_1x1_add", replace(FUSED, kernel=(1, 1), padding=NO_PADDING), ADDED),
     Example("conv_one_pixel_add", Conv2d(5, (3, 3), add=Add()), ((1, 3, 3, 6), (1, 1, 1, 5))),
     Example("depthwise_3x3", DepthwiseConv2d((3, 3), (1, 1), (1, 1, 1, 1)), _map(9, 5, 16)),
@@ -81,6 +87,12 @@ EXAMPLES = (
     Example("depthwise_5x5", DepthwiseConv2d((5, 5), (1, 1), (2, 2, 2, 2)), _map(7, 7, 4)),
     Example("depthwise_time", DepthwiseConv2d((3, 1)), _map(12, 1, 8)),
     Example("depthwise_dilated", DepthwiseConv2d((3, 3), dilation=(2, 2)), _map(7, 7, 4)),
+    Example("conv_4_bits", Conv2d(5, (3, 2), padding=(1, 0, 1, 1), weight_bits=4), _map(5, 4, 3)),
+    Example("conv_2_bits", Conv2d(4, (1, 1), weight_bits=2), _map(3, 4, 7)),
+    Example("conv_1_bit", Conv2d(3, (3, 3), weight_bits=1), _map(5, 5, 3)),
+    Example("depthwise_4_bits", DepthwiseConv2d((3, 3), weight_bits=4), _map(5, 6, 5)),
+    Example("depthwise_1_bit", DepthwiseConv2d((2, 2), weight_bits=1), _map(4, 4, 9)),
+    Example("dense_4_bits", Dense(5, weight_bits=4), ((1, 27),)),
     Example("grouped", GroupedConv2d(12, 2, (3, 3), (1, 1), (1, 1, 1, 1)), _map(7, 6, 8)),
     Example("grouped_odd", GroupedConv2d(9, 3, (3, 2), (2, 1), (1, 0, 0, 1)), _map(7, 7, 15)),
     Example("grouped_1x1", GroupedConv2d(8, 4, (1, 1)), _map(5, 4, 16)),
@@ -100,6 +112,7 @@ EXAMPLES = (
     Example("dense", Dense(12), ((1, 64),)),
     Example("dense_odd", Dense(5), ((1, 27),)),
     Example("add", Add.from_key({}), ((1, 4, 4, 8),) * 2),
+    Example("add_wide", Add.from_key({"wide": True}), ((1, 4, 4, 8),) * 2),
     Example("average_pool_global", AveragePool2d((4, 5)), _map(4, 5, 9)),
     Example("average_pool_windows", AveragePool2d((2, 2), (2, 2)), _map(6, 6, 4)),
     Example("average_pool_border", AveragePool2d((3, 3), (2, 2), (1, 1, 1, 1)), _map(7, 8, 5)),
@@ -159,6 +172,18 @@ EXAMPLES = (
     Example("affine_rows", Affine((1, 4, 1, 1)), _map(4, 3, 7)),
     Example("affine_row", Affine((1, 10)), ((1, 10),)),
     Example("add_constant_row", AddConstant.from_key({}), ((1, 10),)),
+    Example("deform", DeformConv2d(5, (3, 3), padding=(1, 1, 1, 1)), _deformed(6, 5, 8, 6, 5, 18)),
+    Example(
+        "deform_groups",
+        DeformConv2d(6, (3, 2), (2, 1), (1, 0, 1, 1), (1, 2), groups=2, offset_groups=2),
+        _deformed(7, 6, 4, 4, 5, 24),
+    ),
+    Example(
+        "deform_depthwise",
+        DeformConv2d(6, (3, 3), padding=(1, 1, 1, 1), groups=6, offset_groups=3),
+        _deformed(5, 5, 6, 5, 5, 54),
+    ),
+    Example("deform_one_tap", DeformConv2d(4, (1, 1)), _deformed(5, 4, 3, 5, 4, 2)),
     Example("square_deform", SquareDeformDW(), _map(9, 11, 8)),
     Example("square_deform_odd_channels", SquareDeformDW(), _map(6, 5, 3)),
     Example("reshape_copied", Reshape((1, 60)), _map(4, 3, 5)),

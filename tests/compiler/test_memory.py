@@ -18,7 +18,9 @@ from tinytailor.compiler.ops import (
     Add,
     AveragePool2d,
     Conv2d,
+    ConvTranspose2d,
     DepthwiseConv2d,
+    GroupedConv2d,
     MaxPool2d,
     Mul,
     Reshape,
@@ -32,7 +34,7 @@ def random_operator(rng: np.random.Generator, channels: int):
     """An operator on one map that keeps its height and width, or halves them."""
     stride = (2, 2) if rng.random() < 0.15 else (1, 1)
     border = (1, 1, 1, 1)
-    match int(rng.integers(8)):
+    match int(rng.integers(10)):
         case 0:
             return Conv2d(channels, (1, 1))
         case 1:
@@ -47,6 +49,14 @@ def random_operator(rng: np.random.Generator, channels: int):
             return MaxPool2d((3, 3), stride, border)
         case 6:
             return SquareDeformDW()
+        case 7:
+            outputs = channels * int(rng.integers(1, 3)) if channels < 6 else channels
+            return GroupedConv2d(outputs, channels, (3, 3), stride, border)
+        case 8:
+            outputs = int(rng.integers(1, 9))
+            if stride == (2, 2):
+                return ConvTranspose2d(outputs, (4, 3), stride, (1, 1, 1, 0))
+            return ConvTranspose2d(outputs, (3, 3), stride, border)
         case _:
             return AveragePool2d((3, 2), stride, (1, 0, 1, 1))
 

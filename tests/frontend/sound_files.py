@@ -34,9 +34,10 @@ def _elementwise(path: Path) -> None:
     a = m.quantized(m.node("Sigmoid", [x]), 1 / 256, -128)
     b = m.quantized(m.node("Mul", [x, a]), 0.02)
     c = m.quantized(m.node("Add", [x, b]), 0.04)
-    d = m.quantized(m.node("LeakyRelu", [m.node("Sub", [c, a])], alpha=0.1), 0.04)
+    d = m.quantized(m.node("Sub", [c, a]), 0.04)
+    e = m.quantized(m.node("LeakyRelu", [d], alpha=0.1), 0.04)
     low, high = (m.constant(n, np.float32(v)) for n, v in (("low", 0.0), ("high", 6.0)))
-    m.save(path, m.quantized(m.node("Clip", [d, low, high]), 0.03))
+    m.save(path, m.quantized(m.node("Clip", [e, low, high]), 0.03))
 
 
 def _moves(path: Path) -> None:

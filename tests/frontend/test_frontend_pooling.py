@@ -101,6 +101,15 @@ def test_a_counted_border_with_a_cut_window_is_refused(tmp_path: Path) -> None:
         load_model(path)
 
 
+def test_a_window_that_fits_no_memory_is_refused(tmp_path: Path) -> None:
+    model = Model()
+    window = {"kernel_shape": [60000] * 2, "strides": [60000] * 2, "pads": [59990] * 4}
+    build = pool("AveragePool", OTHER_SCALE, **window)
+    path = model.save(tmp_path / "model.onnx", build(model))
+    with pytest.raises(InputError, match="60000 x 60000 pixels, which fits no device"):
+        load_model(path)
+
+
 def test_the_maximum_of_a_map_equals_litert(tmp_path: Path) -> None:
     axes = T((2,), data=np.array([1, 2], np.int32))
     fields = {"keepDims": True}

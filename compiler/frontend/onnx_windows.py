@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Borders that ONNX leaves to be computed, as explicit pads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def resolve_auto_pad(inputs: Any, attrs: dict[str, Any], window: Any) -> None:
+    """SAME_UPPER and SAME_LOWER as pads: TVM would emit a kernel that pads real numbers."""
+    mode = attrs.get("auto_pad", b"NOTSET")
+    if mode not in (b"SAME_UPPER", b"SAME_LOWER"):
+        return
+    size = [int(d) for d in inputs[0].ty.shape.values[2:]]
+    kernel = [int(d) for d in window]
+    strides = attrs.get("strides", [1] * len(size))
+    dilations = attrs.get("dilations", [1] * len(size))
+    before, after = [], []
+    for n, k, s, d in zip(size, kernel, strides, dilations, strict=True):
+        total = max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
+        small, large = total // 2, total - total // 2
+        before.append(small if mode == b"SAME_UPPER" else large)
+        after.append(large if mode == b"SAME_UPPER" else small)
+    attrs["auto_pad"] = b"NOTSET"
+    attrs["pads"] = [*before, *after]
+
+
+def resolve_output_shape(inputs: Any, attrs: dict[str, Any]) -> None:
+    """ONNX's output_shape as pads, before the importer, which resolves auto_pad only."""
+    wanted = attrs.get("output_shape")
+    if not wanted:
+        return
+    size = [int(d) for d in inputs[0].ty.shape.values[2:]]
+    kernel = [int(d) for d in inputs[1].ty.shape.values[2:]]
+    strides, dilations, more = (
+        attrs.get(name, [missing] * len(size))
+        for name, missing in (("strides", 1), ("dilations", 1), ("output_padding", 0))
+    )
+    before, after = [], []
+    output = [int(y) for y in wanted[-len(size) :]]
+    for n, k, s, d, extra, y in zip(size, kernel, strides, dilations, more, output, strict=True):
+        total = (n - 1) * s + d * (k - 1) + 1 + extra - y
+        if total < 0:
+            raise ValueError(f"its output_shape {list(wanted)} is larger than the taps reach")
+        small, large = total // 2, total - total // 2
+        upper = attrs.get("auto_pad", b"NOTSET") == b"SAME_UPPER"
+        before.append(small if upper else large)
+        after.append(large if upper else small)
+    attrs["auto_pad"] = b"NOTSET"
+    attrs["pads"] = [*before, *after]
