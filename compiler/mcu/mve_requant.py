@@ -104,7 +104,8 @@ def _requant_text(function: str, lanes: int, shifted: bool) -> str:
 
 def _requant_assembly(lanes: int, shifted: bool) -> str:
     """The clamp of a whole int8 saturates in two steps, bottom halves of words, then of halves."""
-    wide, narrow = [], []
+    wide: list[str] = []
+    narrow: list[str] = []
     for tail in (wide, narrow):
         for at in range(0, lanes, _WORDS):
             if lanes == _WORDS:
