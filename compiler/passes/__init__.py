@@ -73,12 +73,9 @@ class Report:
 
 
 def optimize(
-    graph: Graph, isa: str, *, weights: bool = True, pipeline: Sequence[Pass] = PIPELINE
+    graph: Graph, *, weights: bool = True, pipeline: Sequence[Pass] = PIPELINE
 ) -> tuple[Graph, Report]:
-    """``graph`` after the passes for ``isa``.
-
-    ``weights=False``: after those only that hold for any weights.
-    """
+    """``graph`` after the passes; ``weights=False``: those only that hold for any weights."""
     stages = [Stage("import", check(graph), _imported(graph))]
     for step in pipeline:
         if weights or step not in NEEDS_WEIGHTS:

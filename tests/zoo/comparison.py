@@ -103,7 +103,9 @@ def onnx_layers(path: Path, graph: Graph, real: Reals, fused: bool) -> list[tupl
     outputs = [n.output[0] for n in nodes]
     model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in outputs)
     theirs: dict[tuple[float, int], list[np.ndarray]] = {}
-    for node, array in zip(nodes, run(model.SerializeToString(), outputs, real, fused), strict=True):
+    for node, array in zip(
+        nodes, run(model.SerializeToString(), outputs, real, fused), strict=True
+    ):
         offset = 128 if array.dtype == np.uint8 else 0
         scale, zero = (constants[name].reshape(-1)[0] for name in node.input[1:3])
         key = float(np.float32(scale)), int(zero) - offset
