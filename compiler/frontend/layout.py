@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinytailor.compiler.frontend.report import Declined
-from tinytailor.compiler.frontend.values import MAP_LAYOUTS, Activation, row_major
+from tinytailor.compiler.frontend.values import Activation, row_major
 from tinytailor.compiler.ir import Node, Shape
 from tinytailor.compiler.ops import Transpose
 
