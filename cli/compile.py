@@ -87,7 +87,7 @@ def passes_section(passes: list[dict[str, Any]]) -> Section:
         notes = [
             (n["node"], "changed" if n["changed"] else "left", n["text"]) for n in stage["notes"]
         ]
-        for note_row in notes or [("", "", "nothing to do" if stage["name"] != "import" else "")]:
+        for note_row in notes or [("", "", "nothing to do")]:
             rows.append((*before, *note_row))
             before = ("", "")
     return Section("Passes", ("pass", "nodes", "node", "", "what, or why not"), rows, text=True)

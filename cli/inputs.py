@@ -66,6 +66,7 @@ def load_inputs(
 ) -> Inputs:
     """``model_inputs`` is the manifest's list; errors name the arrays and their shapes."""
     arrays = load_arrays(path)
+    names: tuple[str, ...]
     if len(model_inputs) == 1:
         names = (_choose(path, arrays, tuple(model_inputs[0]["shape"][1:]), name),)
     else:

@@ -81,7 +81,9 @@ def sections(report: dict[str, Any]) -> list[Section]:
             Section("Files", ("what", "where"), list(report["files"].items())),
         ]
     if report["kind"] == "mcu":
-        return [_sizes(report), *_device(report)]
+        from tinytailor.cli.arena import arena_section
+
+        return [_sizes(report), arena_section(report), *_device(report)]
     plain = [
         (key, str(value)) for key, value in report.items() if not isinstance(value, list | dict)
     ]

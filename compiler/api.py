@@ -12,7 +12,7 @@ import numpy as np
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, check
 from tinytailor.compiler.ops import OPERATORS
-from tinytailor.compiler.passes import PIPELINE, optimize, require_equal, write_stages
+from tinytailor.compiler.passes import optimize, require_equal, write_stages
 from tinytailor.compiler.project import (
     GRAPH,
     TARGET,
@@ -64,7 +64,10 @@ def compile_model(
     check_name(name)
     on_step("optimizing the graph")
     # The engine of an FPGA runs fixed chains of layers; its back end wants them as they came.
-    optimized, report = optimize(graph, pipeline=PIPELINE if isinstance(target, Board) else ())
+    if isinstance(target, Board):
+        optimized, report = optimize(graph, target.core.isa)
+    else:
+        optimized, report = optimize(graph, "", pipeline=())
     require_equal(graph, optimized)
     if dump is not None:
         write_stages(report, dump)

@@ -60,13 +60,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
-    """``nodes`` in execution order; ``tensors`` by name; ``inputs`` and ``outputs`` are names."""
+    """``nodes`` in execution order; ``tensors`` by name; ``inputs`` and ``outputs`` are names.
+
+    ``imported``: how many operations of each kind it was made from, if from a model file.
+    """
 
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     tensors: Mapping[str, Tensor]
     nodes: tuple[Node, ...]
+    imported: Mapping[str, int] = field(default_factory=dict)
 
     def input_shapes(self, node: Node) -> tuple[Shape, ...]:
         return tuple(self.tensors[name].shape for name in node.inputs)
@@ -113,6 +117,7 @@ def check(graph: Graph) -> Graph:
                 f"graph {graph.name}: node {node.name} makes shape {shape}, "
                 f"but {node.output} is declared {graph.tensors[node.output].shape}"
             )
+        check_types(graph, node)
         expected = node.op.constant_shapes(*graph.input_shapes(node))
         actual = {role: (array.shape, array.dtype.name) for role, array in node.constants.items()}
         if actual != expected:
@@ -124,3 +129,16 @@ def check(graph: Graph) -> Graph:
     if missing:
         raise InputError(f"graph {graph.name}: outputs {missing} are never written")
     return graph
+
+
+def check_types(graph: Graph, node: Node) -> None:
+    """Operators read int8 and write what they say; a reshape has the type of what it reshapes."""
+    declared = graph.tensors[node.output].dtype
+    read = [graph.tensors[name].dtype for name in node.inputs]
+    reshape = node.op.kind == "reshape"
+    made = read[0] if reshape else getattr(node.op, "output_dtype", "int8")
+    if declared != made or (not reshape and set(read) != {"int8"}):
+        raise InputError(
+            f"graph {graph.name}: node {node.name} reads {', '.join(read)} and writes {declared}, "
+            f"expected int8 and {made}"
+        )

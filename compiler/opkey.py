@@ -15,7 +15,7 @@ import numpy as np
 
 from tinytailor.compiler.ir import Graph, Node, Shape, Tensor, check
 from tinytailor.compiler.ops import OPERATORS
-from tinytailor.compiler.ops.base import Operator
+from tinytailor.compiler.ops.base import Operator, output_dtype
 from tinytailor.compiler.quantization import multipliers
 from tinytailor.targets.errors import InputError
 
@@ -96,7 +96,7 @@ def example_graph(key: OpKey, seed: int = 0) -> Graph:
     """A graph of the one operator ``key`` stands for, with seeded random constants."""
     op = key.operator()
     inputs = tuple(Tensor(f"x{i}", shape) for i, shape in enumerate(key.input_shapes))
-    output = Tensor("y", op.output_shape(*key.input_shapes))
+    output = Tensor("y", op.output_shape(*key.input_shapes), output_dtype(op))
     node = Node(
         key.kind,
         op,

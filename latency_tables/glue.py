@@ -19,7 +19,8 @@ from tinytailor.compiler.opkey import example_constants
 from tinytailor.compiler.ops import Conv2d
 from tinytailor.latency_tables.library import library_functions
 from tinytailor.latency_tables.records import Glue, Work
-from tinytailor.targets import Board, Toolchain, run
+from tinytailor.targets import Board, Toolchain
+from tinytailor.targets.stack import worst_stack
 
 SHORT, LONG = 2, 10
 SHAPE = (1, 4, 4, 8)
@@ -76,6 +77,7 @@ def _measure(graph: Graph, board: Board, toolchain: Toolchain) -> _Rest:
         image = project.build(folder, graph.name, board, toolchain, folder, "emulator")
         x = np.zeros(SHAPE, np.int8)
         results, _ = project.invoke(image, graph, graph.name, board, [x], count=True)
+        stack = worst_stack(image.elf, f"{graph.name}_invoke")
     functions = {
         name for kernel in network.kernels.values() for name in (kernel.symbol, kernel.code)
     }
@@ -86,7 +88,7 @@ def _measure(graph: Graph, board: Board, toolchain: Toolchain) -> _Rest:
         Work.of(results[0].counts[""]),
         image.sizes.flash_bytes - code - network.constant_bytes - library,
         max(0, image.sizes.ram_static_bytes - network.plan.arena_bytes - border),
-        results[0].stack_bytes,
+        stack,
     )
 
 
@@ -95,5 +97,4 @@ def _layer_stack_bytes(board: Board, toolchain: Toolchain) -> int:
 
     with tempfile.TemporaryDirectory(prefix="tinytailor-glue-") as folder:
         image = kernel_image([("layer", _chain(1))], board, toolchain, Path(folder))
-        (result,) = run(image.elf, board, [image.call(0, np.random.default_rng(0))])
-    return result.stack_bytes
+        return worst_stack(image.elf, image.kernels[0].symbol)

@@ -168,6 +168,7 @@ def _measure_together(
 ) -> Iterator[Measurement]:
     from tinytailor.compiler.mcu import kernel_image  # loads TVM
     from tinytailor.targets import image_sizes, run
+    from tinytailor.targets.stack import StackUse
 
     graphs = [(f"{KERNEL}{i}", example_graph(key)) for i, key in enumerate(keys)]
     with tempfile.TemporaryDirectory(prefix="tinytailor-measure-") as folder:
@@ -178,6 +179,8 @@ def _measure_together(
             for repeat in range(REPEATS)
         ]
         library = library_functions(image_sizes(image.elf), board, own=KERNEL)
+        use = StackUse(image.elf)
+        stacks = [use.of(kernel.symbol) for kernel in image.kernels]
         results = run(image.elf, board, calls, regions={name: name for name in library})
     for i, (key, kernel) in enumerate(zip(keys, image.kernels, strict=True)):
         runs = results[i * REPEATS : (i + 1) * REPEATS]
@@ -200,7 +203,7 @@ def _measure_together(
                 for name, size in library.items()
                 if any(result.counts[name].instructions for result in runs)
             },
-            stack_bytes=max(result.stack_bytes for result in runs),
+            stack_bytes=stacks[i],
             repeats=len(runs),
             spread_cycles=max(cycles) - min(cycles),
         )

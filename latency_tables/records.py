@@ -179,7 +179,8 @@ class Measurement(_Record):
     smallest ``core_cycles`` (0 where no branch depends on data). ``cycles`` is the board's latency
     model applied to the counts when measured. ``code_bytes`` is the operator's own code, which a
     network holds once for all layers of this key, ``entry_bytes`` what each such layer adds, and
-    ``library`` the shared functions it calls, with their bytes. ``stack_bytes`` is the deepest use.
+    ``library`` the shared functions it calls, with their bytes. ``stack_bytes`` is the worst case
+    of its call graph.
     """
 
     key: OpKey

@@ -50,10 +50,10 @@ def float_onnx(module: torch.nn.Module, sample: torch.Tensor) -> bytes:
     modes = {part: part.training for part in module.modules()}
     try:
         with silence(), torch.no_grad():
-            torch.onnx.export(
+            torch.onnx.export(  # a buffer is as good as a path for the exporter without dynamo
                 module.eval(),
                 (sample.to(device),),
-                written,
+                written,  # type: ignore[arg-type]
                 input_names=["x"],
                 output_names=["y"],
                 opset_version=OPSET,

@@ -66,8 +66,8 @@ def of_two(call: Call, walk: Walk, largest: bool) -> Expression:
     pair = aligned(walk, a, b, call.shape)
 
     def finish(fused: Fused) -> Finished:
-        quantized = (as_quantized(walk, value, fused, call) for value in (a, b))
-        same = aligned(walk, *quantized, call.shape)
+        left, right = (as_quantized(walk, value, fused, call) for value in (a, b))
+        same = aligned(walk, left, right, call.shape)
         op = Extremum(largest, fused.low, fused.high)
         return op, (same.left.name, same.right.name), {}
 

@@ -49,7 +49,6 @@ IMPORTED = {
     "MatMul",
     "MaxPool",
     "Mul",
-    "Pad",
     "QuantizeLinear",
     "ReduceMax",
     "ReduceMean",
@@ -79,6 +78,7 @@ IMPORTED = {
         "Reciprocal",
     ),
     *("Round", "Selu", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "ThresholdedRelu"),
+    *("ArgMax", "ArgMin", "ReduceMin", "ReduceSum"),
     "DepthToSpace",
     "SpaceToDepth",
 }
@@ -334,8 +334,6 @@ def named_importer(
                 raise ValueError("an input is missing")
             if node.op_type == "Clip":
                 return relax.op.clip(inputs[0], *clip_bounds(inputs, attrs))
-            if node.op_type == "Pad":
-                return relax.op.nn.pad(inputs[0], *pad_widths(inputs, attrs))
             if node.op_type == "Conv":
                 resolve_auto_pad(inputs, attrs, inputs[1].ty.shape.values[2:])
             if node.op_type == "ConvTranspose":
@@ -377,22 +375,3 @@ def clip_bounds(inputs: Any, attrs: Mapping[str, Any]) -> tuple[float, float]:
         else:
             raise ValueError(f"its {name} is computed by the model, expected a constant")
     return bounds[0], bounds[1]
-
-
-def pad_widths(inputs: Any, attrs: Mapping[str, Any]) -> tuple[list[int], str, float]:
-    """(before and after of every axis in turn, mode, value): inputs from opset 11 on."""
-    numbers = []
-    for index, name in ((1, "pads"), (2, "constant value"), (3, "axes")):
-        item = inputs[index] if len(inputs) > index else None
-        if item is not None and not hasattr(item, "value"):
-            raise ValueError(f"its {name} is computed by the model, expected a constant")
-        numbers.append(None if item is None else item.value.numpy().reshape(-1).tolist())
-    pads, value, axes = numbers
-    pads = attrs["pads"] if pads is None else pads
-    rank = len(inputs[0].ty.shape)
-    widths = [0] * (2 * rank)
-    for index, axis in enumerate(range(rank) if axes is None else axes):
-        widths[2 * (axis % rank)] = int(pads[index])
-        widths[2 * (axis % rank) + 1] = int(pads[len(pads) // 2 + index])
-    fill = float(value[0]) if value else float(attrs.get("value", 0.0))
-    return widths, attrs.get("mode", b"constant").decode(), fill

@@ -194,6 +194,32 @@ def gemm(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     return [y if c is None else relax.op.add(y, scaled(c, "beta"))]
 
 
+def pad(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """A border of one number; modes that repeat the map, and negative widths, take its elements."""
+    from tvm import relax
+
+    sizes = shape_of(inputs[0])
+    pads = given(inputs, 1, "pads", attributes)
+    axes = numbers(inputs, 3, "axes") or range(len(sizes))
+    widths = [(0, 0)] * len(sizes)
+    for index, axis in enumerate(axes):
+        widths[axis % len(sizes)] = (int(pads[index]), int(pads[len(pads) // 2 + index]))
+    cut = {a: range(n)[max(0, -b) : n + min(0, e)] for a, (n, (b, e)) in pairs_of(sizes, widths)}
+    x = take(inputs[0], cut) if any(min(width) < 0 for width in widths) else inputs[0]
+    widths = [(max(0, before), max(0, after)) for before, after in widths]
+    mode = attributes.get("mode", b"constant").decode()
+    if mode != "constant":
+        left = {axis: np.arange(len(cut[axis])) for axis in cut}
+        return [take(x, {axis: np.pad(left[axis], widths[axis], mode=mode) for axis in left})]
+    value = numbers(inputs, 2, "constant value")
+    fill = float(value[0]) if value else float(attributes.get("value", 0.0))
+    return [relax.op.nn.pad(x, [n for width in widths for n in width], "constant", fill)]
+
+
+def pairs_of(*lists: Sequence[Any]) -> Any:
+    return enumerate(zip(*lists, strict=True))
+
+
 def batch_normalization(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     """One product and one sum per channel, which a layer before it takes in."""
     from tvm import relax
@@ -249,6 +275,7 @@ CONVERSIONS: dict[str, Conversion] = {
     "Max": extreme("maximum"),
     "Min": extreme("minimum"),
     "PRelu": prelu,
+    "Pad": pad,
     "Resize": resize,
     "Slice": slice_,
     "Split": split,

@@ -20,7 +20,6 @@ from tinytailor.compiler.frontend.bindings import Call
 from tinytailor.compiler.frontend.linear import Weights, requantized, window
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.values import (
-    MAP_LAYOUTS,
     Activation,
     Expression,
     Finished,
@@ -32,7 +31,7 @@ from tinytailor.compiler.frontend.values import (
 from tinytailor.compiler.frontend.walk import Walk, same_quantization
 from tinytailor.compiler.ir import Node, Tensor
 from tinytailor.compiler.ops import AveragePool2d, DepthwiseConv2d, Lookup, MaxPool2d
-from tinytailor.compiler.ops.geometry import NO_PADDING, Padding, Pair
+from tinytailor.compiler.ops.geometry import Padding, Pair
 
 MAX_WINDOW = 1 << 20  # pixels under a window; a damaged file may ask for more than memory holds
 
@@ -54,18 +53,6 @@ class Pooling:
     placed: Expression
 
 
-def mean(call: Call, walk: Walk) -> Value:
-    """GlobalAveragePool, ReduceMean: over the whole height and width."""
-    whole = whole_map(call, walk)
-    return pooled(call, walk, whole, averaged(whole, False))
-
-
-def maximum(call: Call, walk: Walk) -> Value:
-    """GlobalMaxPool, ReduceMax: over the whole height and width."""
-    whole = whole_map(call, walk)
-    return pooled(call, walk, whole, highest(call, walk, whole))
-
-
 def average_pool(call: Call, walk: Walk) -> Value:
     windows = pooling(call, walk)
     counted = bool(call.attributes["count_include_pad"]) and any(windows.padding)
@@ -79,25 +66,6 @@ def average_pool(call: Call, walk: Walk) -> Value:
 def max_pool(call: Call, walk: Walk) -> Value:
     windows = pooling(call, walk)
     return pooled(call, walk, windows, highest(call, walk, windows))
-
-
-def whole_map(call: Call, walk: Walk) -> Pooling:
-    """One window over the whole map, for an operator with axes."""
-    x = walk.activation(call.arguments[0])
-    rank = len(x.shape)
-    axes = {int(axis) % rank for axis in call.attributes["axis"] or range(rank)}
-    layouts = [
-        layout
-        for layout in MAP_LAYOUTS
-        if len(layout) == rank and axes == {layout.index(a) for a in layout if a in "HW"}
-    ]
-    if not layouts:
-        raise Declined(f"{x.shape} over axes {sorted(axes)}: expected height and width")
-    source = walk.as_map(x, layouts[0])
-    kernel = (source.shape[1], source.shape[2])
-    channels = np.arange(source.shape[3])
-    placed = Expression(call.shape, channels, (1, 1, 1, source.shape[3]), no_finish)
-    return Pooling(x, source, kernel, (1, 1), (1, 1), NO_PADDING, (0, 0), placed)
 
 
 def pooling(call: Call, walk: Walk) -> Pooling:

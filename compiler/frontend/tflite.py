@@ -54,6 +54,7 @@ IMPORTED = {
     *tflite_operators.CONVERSIONS,
     *("ABS", "CEIL", "COS", "EXP", "FLOOR", "LOG", "MAXIMUM", "MINIMUM", "NEG", "POW", "ROUND"),
     *("RSQRT", "SIN", "SQRT"),
+    *("ARG_MAX", "ARG_MIN", "REDUCE_MIN", "SUM"),
     "DEPTH_TO_SPACE",
     "EXPAND_DIMS",
     "SPACE_TO_DEPTH",
@@ -171,6 +172,8 @@ def is_quantized(model: Any, subgraph: Any) -> bool:
     integers = (tflite.TensorType.INT8, tflite.TensorType.UINT8)
     operators = [subgraph.Operators(index) for index in range(subgraph.OperatorsLength())]
     results = [subgraph.Tensors(operator.Outputs(0)) for operator in operators]
+    searches = (o for o in operators if operator_name(model, o) in ("ARG_MAX", "ARG_MIN"))
+    results += [subgraph.Tensors(o.Inputs(0)) for o in searches]  # their results are places
     return any(scale_of(tensor) for tensor in results if tensor.Type() in integers)
 
 

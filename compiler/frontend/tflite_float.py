@@ -145,7 +145,7 @@ class Writer:
         self.nodes.append(helper.make_node(kind, list(inputs), [output], name, **attributes))
         return output
 
-    def store(self, array: np.ndarray, base: str) -> str:
+    def store(self, array: np.ndarray | np.float32, base: str) -> str:
         from onnx import numpy_helper
 
         name = f"{base}/constant_{len(self.constants)}"
@@ -197,7 +197,7 @@ class Operation:
     def out_shape(self, place: int = 0) -> Shape:
         return self.writer.shape(self.outputs[place])
 
-    def store(self, array: np.ndarray) -> str:
+    def store(self, array: np.ndarray | np.float32) -> str:
         return self.writer.store(array, self.base)
 
     def add(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
@@ -211,22 +211,22 @@ class Operation:
 
     def end(self, result: str, activation: int = 0, place: int = 0) -> None:
         """``result`` clamped is the output."""
+        result = self.clamped(result, activation)
+        if self.writer.nodes[-1].output[0] != result:
+            self.add("Identity", [result])
+        self.writer.nodes[-1].output[0] = self.writer.names[self.outputs[place]]
+
+    def clamped(self, result: str, activation: int) -> str:
         if activation in CLAMPS:
             low, high = CLAMPS[activation]
             if high is None:
-                result = self.add("Relu", [result])
-            else:
-                bounds = [self.store(np.float32(bound)) for bound in (low, high)]
-                result = self.add("Clip", [result, *bounds])
-        elif activation:
+                return self.add("Relu", [result])
+            bounds = [self.store(np.float32(bound)) for bound in (low, high)]
+            return self.add("Clip", [result, *bounds])
+        if activation:
             raise Declined(f"its fused activation function {activation} is not supported")
-        node = self.writer.nodes[-1]
-        if node.output[0] == result:
-            node.output[0] = self.writer.names[self.outputs[place]]
-        else:
-            self.add("Identity", [result])
-            self.writer.nodes[-1].output[0] = self.writer.names[self.outputs[place]]
+        return result
 
     def end_map(self, result: str, activation: int = 0) -> None:
         """The same for a map whose channels are first."""
-        self.end(self.add("Transpose", [result], perm=TO_LAST), activation)
+        self.end(self.add("Transpose", [self.clamped(result, activation)], perm=TO_LAST))

@@ -107,6 +107,16 @@ def unpack(converter: Any, operator: Any) -> list[Any]:
     return [relax.op.reshape(converter.bb.normalize(part), rest) for part in parts]
 
 
+def pack(converter: Any, operator: Any) -> list[Any]:
+    from tvm import relax
+
+    count = operator.InputsLength()
+    parts = [operand(converter, operator, index) for index in range(count)]
+    axis = options(operator, "PackOptions").Axis() % (len(shape_of(parts[0])) + 1)
+    shape = (*shape_of(parts[0])[:axis], 1, *shape_of(parts[0])[axis:])
+    return [relax.op.concat([relax.op.reshape(part, shape) for part in parts], axis)]
+
+
 def gather(converter: Any, operator: Any) -> list[Any]:
     from tvm import relax
 
@@ -215,6 +225,7 @@ CONVERSIONS: dict[str, Conversion] = {
     "GATHER": gather,
     "GELU": gelu,
     "MIRROR_PAD": mirror_pad,
+    "PACK": pack,
     "PRELU": prelu,
     "RESIZE_NEAREST_NEIGHBOR": resize_nearest,
     "REVERSE_V2": reverse,

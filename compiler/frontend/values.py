@@ -4,6 +4,7 @@
     Constant     numbers, perhaps quantized           Activation   an int8 tensor of our graph
     FloatInput   an input before QuantizeLinear        Expression   real numbers waiting for theirs
     Pointwise    real numbers that each depend on one element of a tensor
+    Indices      places that were found, as int32
     Unknown      follows an operator that was refused
 
 Model and device may disagree on the layout. ``order`` holds, for every place in device memory, the
@@ -139,12 +140,21 @@ class Pointwise:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Indices:
+    """An int32 tensor of places, which can only leave the graph."""
+
+    tensor: str
+    shape: Shape
+    order: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Unknown:
     shape: Shape
 
 
-Value = Constant | FloatInput | Activation | Expression | Pointwise | Unknown
-Placed = FloatInput | Activation | Expression | Pointwise
+Value = Constant | FloatInput | Activation | Expression | Pointwise | Indices | Unknown
+Placed = FloatInput | Activation | Expression | Pointwise | Indices
 
 MAP_LAYOUTS = {"NCHW": (0, 2, 3, 1), "NHWC": (0, 1, 2, 3), "NCW": (0, 2, 1), "NWC": (0, 1, 2)}
 

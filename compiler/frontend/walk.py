@@ -32,6 +32,7 @@ from tinytailor.compiler.frontend.values import (
     Expression,
     FloatInput,
     Fused,
+    Indices,
     Pointwise,
     Unknown,
     Value,
@@ -98,6 +99,8 @@ class Walk:
             raise Declined("")
         if isinstance(value, Constant):
             raise Declined("expected an activation, got a constant")
+        if isinstance(value, Indices):
+            raise Declined("it computes with indices, which can only be an output of the model")
         if isinstance(value, FloatInput):
             raise Declined(
                 f"its input is not quantized: do this step outside of the model, or {UNQUANTIZED} "
@@ -124,7 +127,7 @@ class Walk:
         value = arranged(self, value, map_order(value.shape, layout))
         return self.as_shape(value, map_shape(value.shape, layout))
 
-    def as_shape(self, value: Activation, shape: Shape) -> Tensor:
+    def as_shape(self, value: Activation | Indices, shape: Shape) -> Tensor:
         """The tensor in another shape over the same memory (a Reshape node if it differs)."""
         tensor = self.tensors[value.tensor]
         if tensor.shape == shape:
@@ -246,6 +249,11 @@ class Walk:
         value = self.settled(item) if not isinstance(item, tuple) else None
         if isinstance(value, Unknown):
             return None
+        if isinstance(value, Indices):
+            if not np.array_equal(value.order, row_major(value.shape)):
+                raise Declined("its indices would have to be transposed, which has no operator")
+            shape = value.shape if value.shape[:1] == (1,) else (1, *value.shape)
+            return self.as_shape(value, shape).name
         if not isinstance(value, Activation):
             raise self.float_output(item)
         shape, channels_first = value.shape, self.model.channels_first and len(value.shape) == 4
@@ -274,7 +282,9 @@ class Walk:
                 raise InputError(f"input {parameter.name} does not reach an output; remove it")
             inputs.append(entry)
         tensors = {n: t for n, t in self.tensors.items() if n in used}
-        return check(Graph(self.model.name, tuple(inputs), tuple(outputs), tensors, tuple(nodes)))
+        made_from = Counter(c.operator.removeprefix("relax.") for c in self.model.listing.calls)
+        borders = tuple(inputs), tuple(outputs)
+        return check(Graph(self.model.name, *borders, tensors, tuple(nodes), made_from))
 
 
 def live(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:

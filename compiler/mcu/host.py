@@ -58,7 +58,10 @@ def _driver(graph: Graph, name: str) -> str:
     writes = [f"fwrite({roles[t]}, {sizes[roles[t]]}, 1, stdout);" for t in graph.outputs]
     return _DRIVER.format(
         name=name,
-        buffers="\n".join(f"static int8_t {role}[{size}];" for role, size in sizes.items()),
+        buffers="\n".join(
+            f"static {graph.tensors[t].dtype}_t {role}[{graph.tensors[t].elements}];"
+            for t, role in roles.items()
+        ),
         reads=" && ".join(reads),
         arguments=", ".join(roles[t] for t in (*graph.inputs, *graph.outputs)),
         writes=" ".join(writes),
@@ -94,7 +97,8 @@ def _run(program: Path, graph: Graph, inputs: Sequence[np.ndarray]) -> list[np.n
     table = np.frombuffer(done.stdout, np.int8).reshape(count, sum(sizes))
     outputs, start = [], 0
     for tensor, size in zip(graph.outputs, sizes, strict=True):
-        part = table[:, start : start + size]
-        outputs.append(part.reshape(count, *graph.tensors[tensor].shape[1:]))
+        part = np.ascontiguousarray(table[:, start : start + size])
+        shape = (count, *graph.tensors[tensor].shape[1:])
+        outputs.append(part.view(graph.tensors[tensor].dtype).reshape(shape))
         start += size
     return outputs

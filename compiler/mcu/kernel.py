@@ -60,6 +60,7 @@ class Kernel:
     output_shape: Shape
     scratch_bytes: int
     overlap: Mapping[int, int]
+    output_dtype: str = "int8"
 
     @property
     def constant_bytes(self) -> int:
@@ -105,4 +106,5 @@ def print_kernel(
         output_shape,
         rendered.scratch_bytes,
         kernel.overlap,
+        str(kernel.func.params[-1].ty.dtype),
     )

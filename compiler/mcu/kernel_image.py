@@ -56,7 +56,7 @@ class KernelImage:
     def call(self, index: int, rng: np.random.Generator) -> Call:
         """A call of kernel ``index`` on random inputs."""
         kernel = self.kernels[index]
-        buffers = [Buffer(size, rng.bytes(size)) for size in kernel.input_bytes]
+        buffers = [Buffer(size, rng.bytes(size), constant=True) for size in kernel.input_bytes]
         buffers.append(Buffer(kernel.output_bytes, read_back=True))
         if kernel.scratch_bytes:
             buffers.append(Buffer(kernel.scratch_bytes))

@@ -122,7 +122,7 @@ def invoke(
         Call(
             f"{name}_invoke",
             (
-                *(Buffer(array[i].nbytes, array[i].tobytes()) for array in inputs),
+                *(Buffer(array[i].nbytes, array[i].tobytes(), constant=True) for array in inputs),
                 *(Buffer(size, read_back=True) for size in sizes),
             ),
         )
@@ -132,6 +132,7 @@ def invoke(
     results = run_on(image.runner, image.elf, board, calls, regions=regions, count=count)
     outputs = []
     for k, tensor in enumerate(graph.outputs):
-        rows = [np.frombuffer(result.outputs[k], np.int8) for result in results]
+        dtype = graph.tensors[tensor].dtype
+        rows = [np.frombuffer(result.outputs[k], dtype) for result in results]
         outputs.append(np.stack(rows).reshape(-1, *graph.tensors[tensor].shape[1:]))
     return results, outputs

@@ -184,7 +184,7 @@ def _arguments(kernel: Kernel) -> list[str]:
 
 def _parameters(kernel: Kernel, record: str = "") -> str:
     """Inputs, output, scratch if there is some, and the constants as a pointer to ``record``."""
-    types = {"y": "int8_t *y", "scratch": "uint8_t *scratch"}
+    types = {"y": f"{kernel.output_dtype}_t *y", "scratch": "uint8_t *scratch"}
     parameters = [types.get(name, f"const int8_t *{name}") for name in _arguments(kernel)]
     return ", ".join((*parameters, *([f"{record} *constants"] if record else [])))
 
@@ -263,7 +263,8 @@ def border_names(graph: Graph) -> dict[str, str]:
 def invoke_parameters(graph: Graph) -> str:
     roles = border_names(graph)
     parts = [f"const int8_t *{roles[t]}" for t in graph.inputs]
-    return ", ".join(parts + [f"int8_t *{roles[t]}" for t in graph.outputs])
+    parts += [f"{graph.tensors[t].dtype}_t *{roles[t]}" for t in graph.outputs]
+    return ", ".join(parts)
 
 
 def calls(network: Network) -> list[str]:
@@ -281,7 +282,7 @@ def calls(network: Network) -> list[str]:
         if kernel is None:
             continue
         arguments = [cast(address[t], "const int8_t *") for t in node.inputs]
-        arguments.append(cast(address[node.output], "int8_t *"))
+        arguments.append(cast(address[node.output], f"{kernel.output_dtype}_t *"))
         if kernel.scratch_bytes:
             offset = network.plan.offsets[scratch_name(node.name)]
             arguments.append(f"arena + {offset}" if offset else "arena")

@@ -44,7 +44,12 @@ def clamp(value: Any, low: int, high: int) -> Any:
 
 
 def requantize(acc: Any, multiplier: Any, q: Requant) -> Any:
-    """``Requant.apply`` as an expression: int32 accumulator and multiplier to int8.
+    """``Requant.apply`` as an expression: int32 accumulator and multiplier to int8."""
+    return requantized(acc, multiplier, q).astype("int8")
+
+
+def requantized(acc: Any, multiplier: Any, q: Requant) -> Any:
+    """The same as int32.
 
     The opaque intrinsic survives simplification, so that it maps to one SMMULR.
     """
@@ -53,7 +58,7 @@ def requantize(acc: Any, multiplier: Any, q: Requant) -> Any:
     product = tirx.q_multiply_shift_per_axis(
         shifted, multiplier, const(0), const(1), const(31), no, yes
     )
-    return clamp(product + const(q.zero_point), q.low, q.high).astype("int8")
+    return clamp(product + const(q.zero_point), q.low, q.high)
 
 
 def inside(row: Any, column: Any, height: int, width: int) -> Any:

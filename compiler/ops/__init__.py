@@ -4,6 +4,7 @@
 from tinytailor.compiler.ops.add import Add
 from tinytailor.compiler.ops.add_constant import AddConstant
 from tinytailor.compiler.ops.affine import Affine
+from tinytailor.compiler.ops.arg_max import ArgMax
 from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.concat import Concat
 from tinytailor.compiler.ops.conv2d import Conv2d
@@ -32,6 +33,7 @@ OPERATORS: dict[str, type[Operator]] = {
         Add,
         AddConstant,
         Affine,
+        ArgMax,
         AveragePool2d,
         Concat,
         Conv2d,
@@ -60,6 +62,7 @@ __all__ = [
     "Add",
     "AddConstant",
     "Affine",
+    "ArgMax",
     "AveragePool2d",
     "Concat",
     "Conv2d",

@@ -25,6 +25,8 @@ from tinytailor.targets.errors import InputError
 if TYPE_CHECKING:
     from tinytailor.compiler.mcu.kernel import TirKernel
 
+WIDEST = 22  # shift at which 2 * 255 * 2^21 + 128 * 2^shift, the largest sum, is below 2^31
+
 
 @dataclass(frozen=True, slots=True)
 class Add:
@@ -65,11 +67,13 @@ class Add:
         return {}
 
     def key_attributes(self) -> dict[str, Any]:
-        return {}
+        return {"wide": True} if self.wide else {}
 
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> Add:
-        return cls(601_295, 873_813, (1 << 19) + 12_345_678, zero_point=EXAMPLE_ZERO_POINT)
+        shift = WIDEST + 1 if attributes.get("wide") else 20
+        bias = (1 << (shift - 1)) + 12_345_678
+        return cls(601_295, 873_813, bias, shift, zero_point=EXAMPLE_ZERO_POINT)
 
     def reference(
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
@@ -78,15 +82,27 @@ class Add:
         value = self.zero_point + ((a * self.left + b * self.right + self.bias) >> self.shift)
         return np.clip(value, self.low, self.high).astype(np.int8)
 
-    def expression(self, a: Any, b: Any) -> Any:
-        """The sum of two int8 elements as TIR."""
+    @property
+    def wide(self) -> bool:
+        """Whether the zero point has no room in the sum, and is added after the shift."""
+        return self.shift > WIDEST
+
+    @property
+    def factors(self) -> np.ndarray:
+        """left, right and bias as the kernels read them: as immediates they are made anew, from up
+        to three instructions each, for every element. The bias holds the zero point, if it can."""
+        bias = self.bias + (0 if self.wide else self.zero_point << self.shift)
+        return np.array([self.left, self.right, bias], np.int32)
+
+    def expression(self, a: Any, b: Any, factors: Any) -> Any:
+        """The sum of two elements as TIR; ``factors`` is a tensor of these three."""
         from tinytailor.compiler.mcu import tir
 
-        left, right = (
-            tir.int32(x) * tir.const(scale) for x, scale in ((a, self.left), (b, self.right))
-        )
-        value = (left + right + tir.const(self.bias)) >> tir.const(self.shift)
-        return tir.clamp(value + tir.const(self.zero_point), self.low, self.high).astype("int8")
+        first = tir.int32(a) * factors[0] + factors[2]
+        value = (tir.int32(b) * factors[1] + first) >> tir.const(self.shift)
+        if self.wide:
+            value = value + tir.const(self.zero_point)
+        return tir.clamp(value, self.low, self.high).astype("int8")
 
     def lower(
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
@@ -99,12 +115,25 @@ class Add:
 
         shapes = merged(*inputs)
         a, b = (te.placeholder(s, "int8", name=n) for s, n in zip(shapes, "ab", strict=True))
+        factors = te.placeholder((3,), "int32", name="factors")
         y = te.compute(
             broadcast_shape(self.kind, *shapes),
-            lambda *place: self.expression(at(a, place), at(b, place)),
+            lambda *place: self.expression(at(a, place), at(b, place), factors),
             name="y",
         )
-        schedule = tir.schedule_of((a, b, y))
+        schedule = tir.schedule_of((a, b, factors, y))
+        hold_factors(schedule)
         whole = self.output_shape(*inputs)
         overlap = {index: 0 for index, shape in enumerate(inputs) if shape == whole}
-        return TirKernel(schedule.mod["main"], ("x0", "x1", "y"), {}, overlap=overlap)
+        arguments, packed = ("x0", "x1", "factors", "y"), {"factors": self.factors}
+        return TirKernel(schedule.mod["main"], arguments, packed, overlap=overlap)
+
+
+def hold_factors(schedule: Any) -> None:
+    """The factors copied to registers before all else: an int8 that is stored could be a byte of
+    one of them, for all that C knows."""
+    block = schedule.get_sblock("y")
+    names = [region.source.name for region in schedule.get(block).reads]
+    copy = schedule.cache_read(block, names.index("factors"), "global")
+    (loop,) = schedule.get_loops(copy)
+    schedule.unroll(loop)

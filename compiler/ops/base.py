@@ -31,6 +31,11 @@ def example_requant(attributes: Mapping[str, Any]) -> Requant:
     return Requant(EXAMPLE_ZERO_POINT, shift=int(attributes["shifted"]))
 
 
+def output_dtype(op: Operator) -> str:
+    """int8, unless the operator says otherwise: what is not int8 can only leave the graph."""
+    return str(getattr(op, "output_dtype", "int8"))
+
+
 class Operator(Protocol):
     kind: ClassVar[str]
 

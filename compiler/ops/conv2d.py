@@ -19,7 +19,7 @@ import numpy as np
 
 from tinytailor.compiler import narrow_weights
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.add import Add
+from tinytailor.compiler.ops.add import Add, hold_factors
 from tinytailor.compiler.ops.base import (
     EXAMPLE_ZERO_POINT,
     ConstantShapes,
@@ -84,7 +84,7 @@ class Conv2d:
             "padding": list(self.padding),
             "dilation": list(self.dilation),
             "shifted": self.requant.shift > 0,
-            **({"add": True} if self.add else {}),
+            **({"add": self.add.key_attributes()} if self.add else {}),
             **({"weight_bits": self.weight_bits} if self.weight_bits < 8 else {}),
         }
 
@@ -98,7 +98,7 @@ class Conv2d:
             pair(attributes["dilation"]),
             input_zero_point=EXAMPLE_ZERO_POINT,
             requant=example_requant(attributes),
-            add=Add.from_key({}) if attributes.get("add") else None,
+            add=Add.from_key(attributes["add"]) if "add" in attributes else None,
             weight_bits=int(attributes.get("weight_bits", 8)),
         )
 
@@ -152,6 +152,10 @@ class Conv2d:
         schedule = self._computation(inputs[0], (oh, ow, oc), packed, tile[0])
         block = intrinsics.matmul_block(*tile, depth) if tiled else None
         self._schedule(schedule, tile, inputs[0][3], block)
+        if self.add:
+            hold_factors(schedule)
+        if self.add:
+            packed["factors"] = self.add.factors
         arguments = (*(f"x{i}" for i in range(len(inputs))), *packed, "y")
         used = (block,) if block else ()
         overlap = {0: tile_overlap(inputs[0], (oh, ow, oc), tile[0], self.stride, self.padding)}
@@ -203,13 +207,23 @@ class Conv2d:
 
         acc = te.compute((lines, rows, w.shape[0]), product, name="acc")
         r = te.placeholder((lines, pixels, oc), "int8", name="r")
+        f = te.placeholder((3,), "int32", name="factors")
 
-        def stored(h: Any, v: Any, o: Any) -> Any:
-            value = tir.requantize(acc[h, v, o] + b[o], m[o], self.requant)
-            return self.add.expression(value, r[h, v, o]) if self.add else value
+        def result(h: Any, v: Any, o: Any) -> Any:
+            return tir.requantized(acc[h, v, o] + b[o], m[o], self.requant)
 
-        y = te.compute((lines, pixels, oc), stored, name="y")
-        return tir.schedule_of((x, *((r,) if self.add else ()), w, b, m, y))
+        if self.add is None:
+            y = te.compute(
+                (lines, pixels, oc), lambda h, v, o: result(h, v, o).astype("int8"), name="y"
+            )
+            return tir.schedule_of((x, w, b, m, y))
+        add, term = self.add, te.compute((lines, rows, w.shape[0]), result, name="term")
+        y = te.compute(
+            (lines, pixels, oc),
+            lambda h, v, o: add.expression(term[h, v, o], r[h, v, o], f),
+            name="y",
+        )
+        return tir.schedule_of((x, r, w, b, m, f, y))
 
     def _schedule(
         self, schedule: Any, tile: Pair, channels: int, block: intrinsics.Intrinsic | None
@@ -222,6 +236,10 @@ class Conv2d:
         outer_channel, inner_channel = schedule.split(channel, [None, tile[1]])
         schedule.reorder(outer_pixel, outer_channel, inner_pixel, inner_channel)
         product, patches = schedule.get_sblock("acc"), schedule.get_sblock("patch")
+        if self.add:
+            schedule.compute_at(schedule.get_sblock("term"), outer_channel)
+            for loop in schedule.get_loops(schedule.get_sblock("term"))[-2:]:
+                schedule.unroll(loop)
         schedule.compute_at(product, outer_channel, preserve_unit_loops=True)
         schedule.compute_at(patches, outer_pixel, preserve_unit_loops=True)
         # Rows of the window outside the pixels of the tile: whether a row lies inside the map is

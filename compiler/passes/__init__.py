@@ -20,10 +20,12 @@ import numpy as np
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, check
 from tinytailor.compiler.passes.base import Note, Notes, Pass
+from tinytailor.compiler.passes.dead_channels import remove_dead_channels
 from tinytailor.compiler.passes.duplicates import merge_duplicates
 from tinytailor.compiler.passes.identities import remove_identities
 from tinytailor.compiler.passes.listing import listing
 from tinytailor.compiler.passes.lookups import fuse_lookups
+from tinytailor.compiler.passes.order import order_for_memory
 from tinytailor.compiler.passes.pads import fold_pads
 from tinytailor.compiler.passes.residuals import fuse_residuals
 from tinytailor.compiler.project import new_folder
@@ -34,11 +36,15 @@ PIPELINE: tuple[Pass, ...] = (
     fuse_lookups,
     fold_pads,
     merge_duplicates,
+    remove_dead_channels,
+    order_for_memory,
     fuse_residuals,
 )
 # These look at the values of constants, which a network that is only priced does not have yet.
-NEEDS_WEIGHTS: frozenset[Pass] = frozenset({fuse_lookups, merge_duplicates})
+NEEDS_WEIGHTS: frozenset[Pass] = frozenset({fuse_lookups, merge_duplicates, remove_dead_channels})
 _STAGE = r"\d\d_\w+\.txt"
+# The MVE kernel of a convolution has no addition in it; the other one takes far longer.
+UNWANTED: dict[str, tuple[Pass, ...]] = {"mve": (fuse_residuals,)}
 CHECKED_INPUTS = 2  # seeded random inputs that the optimized graph is compared on
 
 
@@ -69,15 +75,28 @@ class Report:
 
 
 def optimize(
-    graph: Graph, *, weights: bool = True, pipeline: Sequence[Pass] = PIPELINE
+    graph: Graph, isa: str, *, weights: bool = True, pipeline: Sequence[Pass] = PIPELINE
 ) -> tuple[Graph, Report]:
-    """``graph`` after all passes; ``weights=False``: with those only that hold for any weights."""
-    stages = [Stage("import", check(graph))]
+    """``graph`` after the passes for ``isa``.
+
+    ``weights=False``: after those only that hold for any weights.
+    """
+    stages = [Stage("import", check(graph), _imported(graph))]
     for step in pipeline:
-        if weights or step not in NEEDS_WEIGHTS:
+        if (weights or step not in NEEDS_WEIGHTS) and step not in UNWANTED.get(isa, ()):
             graph, notes = step(graph)
             stages.append(Stage(step.__name__, check(graph), tuple(notes)))
     return graph, Report(tuple(stages))
+
+
+def _imported(graph: Graph) -> tuple[Note, ...]:
+    """What the importer folded: quantization into scales, biases and clamps into their operator,
+    batch norm into weights, transposes into the order of memory."""
+    if not graph.imported:
+        return ()
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(graph.imported.items()))
+    total = sum(graph.imported.values())
+    return (Note("", f"{total} operations became {len(graph.nodes)} nodes: {kinds}"),)
 
 
 def check_dump(folder: Path) -> None:

@@ -7,7 +7,7 @@ it changed, and for every candidate it left alone the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -39,6 +39,14 @@ def done(node: Node, text: str) -> Note:
 
 def kept(node: Node, reason: str) -> Note:
     return Note(node.name, reason, changed=False)
+
+
+def each(graph: Graph, kind: type) -> Iterator[Callable[[Graph], Node | None]]:
+    """For every node of an operator: how to find it in later graphs, where it may be gone."""
+    for name in [node.name for node in graph.nodes if isinstance(node.op, kind)]:
+        yield lambda later, name=name: next(  # type: ignore[misc]
+            (node for node in later.nodes if node.name == name), None
+        )
 
 
 def readers(graph: Graph) -> dict[str, list[Node]]:

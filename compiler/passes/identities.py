@@ -17,6 +17,7 @@ from tinytailor.compiler.ops.lookup import INTEGERS
 from tinytailor.compiler.passes.base import (
     Notes,
     done,
+    each,
     kept,
     only_reader,
     producers,
@@ -27,8 +28,8 @@ from tinytailor.compiler.passes.base import (
 
 def remove_identities(graph: Graph) -> tuple[Graph, Notes]:
     graph, notes = _joined_reshapes(graph)
-    for name in [node.name for node in graph.nodes]:
-        node = next((other for other in graph.nodes if other.name == name), None)
+    for find in each(graph, object):
+        node = find(graph)
         reason = identity(graph, node) if node else ""
         if node is None or not reason:
             continue
@@ -60,13 +61,13 @@ def identity(graph: Graph, node: Node) -> str:
 def _joined_reshapes(graph: Graph) -> tuple[Graph, Notes]:
     """Each Reshape of a Reshape reads what the first one read."""
     notes: Notes = []
-    for name in [node.name for node in graph.nodes if isinstance(node.op, Reshape)]:
-        node = next((other for other in graph.nodes if other.name == name), None)
+    for find in each(graph, Reshape):
+        node = find(graph)
         before = None if node is None else producers(graph).get(node.inputs[0])
         if node is None or before is None or not isinstance(before.op, Reshape):
             continue
         alone = only_reader(graph, before.output)
-        graph = replaced(graph, {name: replace(node, inputs=before.inputs)})
+        graph = replaced(graph, {node.name: replace(node, inputs=before.inputs)})
         text = f"reads what {before.name} reads" + (", which is gone" if alone else "")
         notes.append(done(node, text))
     return graph, notes

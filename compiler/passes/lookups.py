@@ -22,6 +22,7 @@ from tinytailor.compiler.passes.base import (
     clamp_limits,
     clamped,
     done,
+    each,
     kept,
     only_reader,
     producers,
@@ -31,8 +32,10 @@ from tinytailor.compiler.passes.base import (
 
 def fuse_lookups(graph: Graph) -> tuple[Graph, Notes]:
     notes: Notes = []
-    for name in [node.name for node in graph.nodes if isinstance(node.op, Lookup)]:
-        node = next(other for other in graph.nodes if other.name == name)
+    for find in each(graph, Lookup):
+        node = find(graph)
+        if node is None:
+            continue
         before = producers(graph).get(node.inputs[0])
         if before is None:
             notes.append(kept(node, "it reads an input of the graph"))

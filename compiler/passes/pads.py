@@ -15,15 +15,17 @@ from tinytailor.compiler.ir import Graph, Node
 from tinytailor.compiler.ops import AveragePool2d, MaxPool2d, Pad
 from tinytailor.compiler.ops.geometry import Padding
 from tinytailor.compiler.ops.max_pool import BORDER
-from tinytailor.compiler.passes.base import Notes, done, kept, readers, replaced
+from tinytailor.compiler.passes.base import Notes, done, each, kept, readers, replaced
 
 CONVOLUTIONS = ("conv2d", "depthwise_conv2d", "grouped_conv2d")
 
 
 def fold_pads(graph: Graph) -> tuple[Graph, Notes]:
     notes: Notes = []
-    for name in [node.name for node in graph.nodes if isinstance(node.op, Pad)]:
-        node = next(other for other in graph.nodes if other.name == name)
+    for find in each(graph, Pad):
+        node = find(graph)
+        if node is None:
+            continue
         users = readers(graph)[node.output]
         reason = _obstacle(graph, node, users)
         if reason:

@@ -41,6 +41,8 @@ def _obstacle(graph: Graph, node: Node, conv: Node) -> str:
         return f"{conv.name}, the later of its inputs, is {conv.op.kind}, not conv2d"
     if conv.op.add is not None:
         return f"{conv.name} has an addition already"
+    if len(set(graph.input_shapes(node))) > 1:
+        return "its inputs have different shapes"
     if not only_reader(graph, conv.output):
         return f"the output of {conv.name} is read elsewhere too"
     return ""

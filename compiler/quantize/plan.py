@@ -6,7 +6,7 @@
 
 What the compiler computes in one operator stays real inside: a layer and its bias and clamp, and
 any function of the single elements of one tensor. What only moves numbers keeps their scale, and
-so do the parts of a concatenation.
+so do the parts of a concatenation and of a maximum.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tinytailor.compiler.quantize.prepare import attribute
 LAYERS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "DeformConv"}
 CLAMPING = LAYERS | {"Add", "Sub", "Mul", "GlobalAveragePool", "ReduceMean"}
 CLAMPS = {"Relu", "Clip"}
+VIEWS = {"Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 UNARY = {
     *("Abs Ceil Celu Clip Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity LeakyRelu").split(),
     *("Log Mish Neg Reciprocal Relu Round Selu Sigmoid Sign Softplus Softsign Sqrt Tanh").split(),
@@ -85,7 +86,7 @@ def wiring(model: Any) -> Wiring:
 
 def integers_of(wires: Wiring) -> list[str]:
     """The tensors to quantize, in the order they are made."""
-    inside = {name for node in wires.nodes if (name := taken_inside(node, wires))}
+    inside = {name for node in wires.nodes for name in taken_inside(node, wires)}
     order = [*wires.inputs, *(name for node in wires.nodes for name in node.output)]
     candidates = [name for name in order if name in wires.real and name not in inside]
     chosen: set[str] = set()
@@ -98,19 +99,27 @@ def integers_of(wires: Wiring) -> list[str]:
         chosen |= more
 
 
-def taken_inside(node: Any, wires: Wiring) -> str:
-    """The input that ``node`` takes over unquantized, as the clamp or the bias of a layer."""
+def taken_inside(node: Any, wires: Wiring) -> list[str]:
+    """What ``node`` takes over unquantized, as the clamp or the bias of a layer.
+
+    Between a layer and its clamp the numbers may get another shape.
+    """
     variable = wires.variable(node)
-    if len(variable) != 1 or not wires.read_once(variable[0]):
-        return ""
-    maker = wires.makers.get(variable[0])
-    if maker is None:
-        return ""
-    clamp = node.op_type in CLAMPS and maker.op_type in CLAMPING
-    if clamp and (maker.op_type in LAYERS or not scalar_function(maker, wires)):
-        return variable[0]
-    is_bias = node.op_type == "Add" and maker.op_type == "MatMul"
-    return variable[0] if is_bias and len(wires.variable(maker)) == 1 else ""
+    names: list[str] = []
+    while len(variable) == 1 and wires.read_once(variable[0]) and variable[0] in wires.makers:
+        names.append(variable[0])
+        maker = wires.makers[variable[0]]
+        if node.op_type == "Add" and maker.op_type == "MatMul":
+            return names if len(wires.variable(maker)) == 1 else []
+        if node.op_type not in CLAMPS:
+            return []
+        if maker.op_type in CLAMPING:
+            alone = maker.op_type not in LAYERS and scalar_function(maker, wires)
+            return [] if alone else names
+        if maker.op_type not in VIEWS:
+            return []
+        variable = wires.variable(maker)
+    return []
 
 
 def scalar_function(node: Any, wires: Wiring) -> bool:
@@ -162,9 +171,10 @@ def tied(wires: Wiring, chosen: Iterable[str]) -> dict[str, str]:
         moves = node.op_type in MOVES or (
             node.op_type == "Resize" and attribute(node, "mode", b"nearest") == b"nearest"
         )
-        if not moves and node.op_type != "Concat":
+        joins = node.op_type in ("Concat", "Max", "Min") and len(wires.variable(node)) > 1
+        if not moves and not joins:
             continue
-        sources = node.input if node.op_type == "Concat" else node.input[:1]
+        sources = node.input if joins else node.input[:1]
         group = [name for name in [*sources, *node.output] if name in parent]
         for name in group[1:]:
             parent[root(name)] = root(group[0])

@@ -26,6 +26,8 @@ from tinytailor.targets.placement import (
     fault,
     function_address,
     place,
+    static_gaps,
+    trespass,
 )
 
 _STOPS = (0x1FFFF000, 0x0FFFF000, 0x07FFF000)  # a page of the code area that no memory uses
@@ -78,7 +80,11 @@ def run_job(
         _work(folder, on_progress)
         result = json.loads((folder / "result.json").read_text())
         if result["fault"] is not None:
-            raise fault(image, loaded.sizes, calls, *result["fault"], "the emulated core")
+            call, pc, message, changed = result["fault"]
+            if changed is not None:
+                start, before, after = changed
+                message = trespass(loaded.sizes, start, bytes.fromhex(before), bytes.fromhex(after))
+            raise fault(image, loaded.sizes, calls, call, pc, message, "the emulated core")
         counts: list[dict[str, Counts]] = [{} for _ in calls]
         if count:
             edges = [call["edges"] for call in result["calls"]]
@@ -107,6 +113,7 @@ def _job(
         "ram": [board.ram.base, board.ram.bytes],
         "stop": next(page for page in _STOPS if not any(m.contains(page) for m in taken)),
         "segments": [[s.address, data.add(s.data), len(s.data)] for s in loaded.segments],
+        "static_gaps": static_gaps(loaded, board),
         "main": function_address(image, loaded.sizes, "main"),
         "poison": POISON,
         "paint": PAINT,
@@ -122,12 +129,13 @@ def _place(
     """Addresses of one call, and where the worker finds the contents of its buffers."""
     where = place(image, loaded, board, call)
     buffers = [
-        [at, b.size, None if b.data is None else data.add(b.data), b.read_back]
+        [at, b.size, None if b.data is None else data.add(b.data), b.read_back, b.constant]
         for at, b in zip(where.buffers, call.buffers, strict=True)
     ]
     return {
         "entry": where.entry,
         "buffers": buffers,
+        "gaps": where.gaps,
         "stack_low": where.stack_low,
         "stack": where.stack,
     }

@@ -11,11 +11,15 @@ from tinytailor.targets.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """Memory that the callee gets a pointer to. Without ``data`` it holds the fill pattern."""
+    """Memory that the callee gets a pointer to. Without ``data`` it holds the fill pattern.
+
+    ``constant``: the callee must not write it, which is checked.
+    """
 
     size: int
     data: bytes | None = None
     read_back: bool = False
+    constant: bool = False
 
     def __post_init__(self) -> None:
         if self.size < 0 or (self.data is not None and len(self.data) != self.size):

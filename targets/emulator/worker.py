@@ -19,6 +19,7 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class FaultError(Exception):
         super().__init__(message)
         self.pc = pc
         self.call: int | None = None
+        self.changed: tuple[int, str, str] | None = None  # address, bytes before and after
 
 
 class Setup(ctypes.Structure):
@@ -212,12 +214,14 @@ class Machine:
         for address, offset, size in job["segments"]:
             uc.mem_write(address, data[offset : offset + size])
         self.watchdog = Watchdog(uc, job["timeout_s"])
+        self.poison = bytes([job["poison"]])
         self.paint = bytes([job["paint"]]) * ram[1]
         self.painted: tuple[int, int] | None = None
         stack, reset = struct.unpack("<II", uc.mem_read(flash[0], 8))
         uc.reg_write(arm_const.UC_ARM_REG_SP, stack)
         self.watchdog.execute(reset, job["main"])
         self.counter = Counter(job, uc) if job["counter_library"] else None
+        self.untouched = [(start, self.read(start, size)) for start, size in job["static_gaps"]]
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes of RAM."""
@@ -234,9 +238,14 @@ class Machine:
         if self.painted != (low, stack):
             self.write(low, self.paint[: stack - low])
         self.painted = None
-        for address, size, offset, _ in one["buffers"]:
-            filled = bytes([self.job["poison"]]) * size
-            self.write(address, filled if offset is None else self.data[offset : offset + size])
+        kept = [(start, self.poison * size) for start, size in one["gaps"]]
+        for address, size, offset, _, constant in one["buffers"]:
+            filled = self.poison * size if offset is None else self.data[offset : offset + size]
+            self.write(address, filled)
+            if constant:
+                kept.append((address, filled))
+        for start, content in kept:
+            self.write(start, content)
         pointers = [address for address, *_ in one["buffers"]]
         for register, pointer in zip(ARGUMENT_REGISTERS, pointers, strict=False):
             uc.reg_write(register, pointer)
@@ -249,9 +258,19 @@ class Machine:
             if self.counter:
                 self.counter.check()  # if it stopped the run, then for this reason
         used = self._stack_bytes(one)
+        self._check_kept((*self.untouched, *kept), one["entry"])
         self.write(stack - used, self.paint[:used])
         self.painted = low, stack
         return used
+
+    def _check_kept(self, kept: Iterable[tuple[int, bytes]], entry: int) -> None:
+        """FaultError where memory that the call may not write has changed."""
+        for start, before in kept:
+            after = self.read(start, len(before))
+            if after != before:
+                error = FaultError("it wrote where it may not", entry)
+                error.changed = start, before.hex(), after.hex()
+                raise error
 
     def _stack_bytes(self, one: dict[str, Any]) -> int:
         """How far below its start the stack was written, in whole words."""
@@ -283,7 +302,7 @@ def run_calls(job: dict[str, Any], data: bytes, folder: Path, results: list[Any]
             except FaultError as fault:
                 fault.call = done - 1
                 raise
-            for address, size, _, read_back in one["buffers"]:
+            for address, size, _, read_back, _ in one["buffers"]:
                 if read_back:
                     output.write(machine.read(address, size))
             results.append(result)
@@ -307,7 +326,7 @@ def main(folder: Path) -> None:
     try:
         run_calls(job, (folder / "input.bin").read_bytes(), folder, results)
     except FaultError as error:
-        fault = [error.call, error.pc, str(error)]
+        fault = [error.call, error.pc, str(error), error.changed]
     (folder / "result.json").write_text(json.dumps({"calls": results, "fault": fault}))
 
 

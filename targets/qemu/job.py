@@ -33,6 +33,8 @@ from tinytailor.targets.placement import (
     fault,
     function_address,
     place,
+    static_gaps,
+    trespass,
 )
 from tinytailor.targets.qemu.gdb import Closed, Gdb
 from tinytailor.targets.qemu.machines import Machine, machine_of
@@ -129,6 +131,7 @@ class Session:
         self.stop = machine.runner_page
         self.fault = machine.runner_page + FAULT_OFFSET
         self.painted: tuple[int, int] | None = None
+        self.untouched: list[tuple[int, bytes]] = []
 
     def start(self, count: bool) -> None:
         """Prepare the machine and run the start-up code up to main."""
@@ -142,6 +145,8 @@ class Session:
             gdb.set_breakpoint(address)
         self._run(None, main)
         gdb.clear_breakpoint(main)
+        gaps = static_gaps(self.loaded, board)
+        self.untouched = [(start, gdb.read(start, size)) for start, size in gaps]
         if count:  # ends what the plugin takes for a call
             gdb.write_register(PC, self.stop)
             self._run(None, self.stop + len(NOP))
@@ -152,9 +157,14 @@ class Session:
         low, stack = where.stack_low, where.stack
         if self.painted != (low, stack):
             gdb.write(low, bytes([PAINT]) * (stack - low))
+        kept = [(start, bytes([POISON]) * size) for start, size in where.gaps]
         for address, buffer in zip(where.buffers, call.buffers, strict=True):
-            filled = bytes([POISON]) * buffer.size
-            gdb.write(address, filled if buffer.data is None else buffer.data)
+            content = bytes([POISON]) * buffer.size if buffer.data is None else buffer.data
+            gdb.write(address, content)
+            if buffer.constant:
+                kept.append((address, content))
+        for start, content in kept:
+            gdb.write(start, content)
         for register, pointer in enumerate(where.buffers[:4]):
             gdb.write_register(register, pointer)
         rest = where.buffers[4:]
@@ -164,6 +174,11 @@ class Session:
         gdb.write_register(PC, where.entry)
         self._run(number, self.stop + len(NOP))
         used = self._stack_bytes(number, where)
+        for start, before in (*self.untouched, *kept):
+            after = gdb.read(start, len(before))
+            if after != before:
+                message = trespass(self.loaded.sizes, start, before, after)
+                raise self._failed(number, where.entry, message)
         gdb.write(stack - used, bytes([PAINT]) * used)
         self.painted = low, stack
         outputs = tuple(

@@ -212,3 +212,30 @@ def test_json_stays_clean_in_a_real_process(project):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["name"] == "tiny"
+
+
+def test_compile_tells_what_each_pass_did_and_dumps_the_stages(cli, model, tmp_path):
+    folder = tmp_path / "stages"
+    words = ("compile", model, "-t", "nucleo-f446re", "-o", tmp_path / "p", "--dump", folder)
+    result = cli(*words, "--why")
+    assert result.exit_code == 0, result.stderr
+    names = [path.name for path in sorted(folder.iterdir())]
+    assert names[0] == "00_import.txt"
+    manifest = json.loads((tmp_path / "p" / "manifest.json").read_text())
+    stages = [stage["name"] for stage in manifest["passes"]]
+    assert names == [f"{i:02d}_{stage}.txt" for i, stage in enumerate(stages)]
+    assert all(stage in result.stdout for stage in stages)
+    assert "operations became" in result.stdout
+    (folder / "thesis.txt").write_text("important")
+    again = cli(*words)
+    assert again.exit_code == 2
+    assert "no dumped stage" in again.stderr
+    assert (folder / "thesis.txt").read_text() == "important"
+
+
+def test_report_of_a_project_draws_the_arena(cli, project):
+    text = cli("report", project).stdout
+    manifest = json.loads((project / "manifest.json").read_text())
+    assert f"Arena: {manifest['arena_bytes']} B" in text
+    for buffer in manifest["arena"]:
+        assert all(tensor in text for tensor in buffer["tensors"])

@@ -61,12 +61,12 @@ def test_emitted_kernels_equal_the_numpy_meaning_on_the_emulated_core(board_name
     for example, (_, graph), batches in zip(EXAMPLES, graphs, inputs, strict=True):
         (expected,) = execute(graph, *batches)
         for s in range(SAMPLES):
-            actual = np.frombuffer(next(results).outputs[0], np.int8)
+            actual = np.frombuffer(next(results).outputs[0], expected.dtype)
             np.testing.assert_array_equal(actual, expected[s].ravel(), err_msg=example.name)
 
 
 def _buffers(arrays, kernel):
-    buffers = [Buffer(a.nbytes, a.tobytes()) for a in arrays]
+    buffers = [Buffer(a.nbytes, a.tobytes(), constant=True) for a in arrays]
     buffers.append(Buffer(kernel.output_bytes, read_back=True))
     return (*buffers, Buffer(kernel.scratch_bytes)) if kernel.scratch_bytes else tuple(buffers)
 
@@ -86,7 +86,7 @@ def test_the_tir_of_the_plain_schedule_built_with_llvm_equals_the_numpy_meaning(
             shape = tuple(int(d) for d in parameter.ty.shape)
             arrays.append(tvm.runtime.tensor(np.ascontiguousarray(roles[argument].reshape(shape))))
         out = tuple(int(d) for d in kernel.func.params[-1].ty.shape)
-        arrays.append(tvm.runtime.tensor(np.zeros(out, np.int8)))
+        arrays.append(tvm.runtime.tensor(np.zeros(out, expected.dtype)))
         function(*arrays)
         np.testing.assert_array_equal(arrays[-1].numpy().ravel(), expected[s].ravel())
 

@@ -16,7 +16,7 @@ from tinytailor.compiler import compile_model, execute, profile, verify
 from tinytailor.compiler.ir import Graph, Node
 from tinytailor.compiler.serialize import load_graph, save_graph
 from tinytailor.targets import load_target
-from tinytailor.targets.errors import InputError
+from tinytailor.targets.errors import CheckError, InputError
 
 MANIFEST_KEYS = set(
     "name target model_sha256 inputs outputs arena_bytes ram_bytes flash_bytes macs latency_ms "
@@ -63,6 +63,7 @@ def test_numbers_of_the_manifest_add_up(project):
     )
     assert manifest["macs"] == residual_network().macs
     assert manifest["ram_bytes"] == manifest["ram_static_bytes"] + manifest["stack_bytes"]
+    assert 0 < manifest["stack_seen_bytes"] <= manifest["stack_bytes"] <= 400
     assert manifest["arena_bytes"] <= manifest["ram_static_bytes"]
     header = (folder / "net.h").read_text()
     assert f"#define NET_ARENA_BYTES {manifest['arena_bytes']}\n" in header
@@ -89,12 +90,27 @@ def test_verify_agrees_bit_for_bit(project, on):
 def test_verify_sees_a_changed_weight(project, tmp_path, on):
     folder = copy(project, tmp_path)
     text = (folder / "net.c").read_text()
-    start = text.index("net_08_dense_weight[")
+    start = text.index("_dense_weight[")
     changed = re.sub(r"(?<=\{\n    )-?\d+", lambda m: str(-int(m[0]) or 99), text[start:], count=1)
     (folder / "net.c").write_text(text[:start] + changed)
     report = verify(folder, on)
     assert not report["bit_exact"]
     assert report["differing_elements"] > 0
+
+
+@pytest.mark.parametrize("on", ["emulator", "qemu"])
+def test_a_byte_written_behind_the_arena_is_caught(project, tmp_path, on):
+    if on == "qemu" and shutil.which("qemu-system-arm") is None:
+        pytest.skip("qemu-system-arm is not on PATH")
+    folder = copy(project, tmp_path)
+    path = next(p for p in folder.glob("*.c") if p.name not in ("main.c", "startup.c"))
+    text = path.read_text()
+    wrong = text.replace("TT_OPAQUE(arena);", "TT_OPAQUE(arena);\n    arena[ARENA_END] = 1;")
+    assert wrong != text
+    size = json.loads((folder / "manifest.json").read_text())["arena_bytes"]
+    path.write_text(wrong.replace("ARENA_END", str(size)))
+    with pytest.raises(CheckError, match=r"0 bytes behind the end of .*_arena"):
+        verify(folder, on)
 
 
 def test_profile_repeats_the_numbers_of_the_manifest(project):

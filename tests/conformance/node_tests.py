@@ -242,6 +242,8 @@ def leading(node: Any) -> list[str]:
     """The inputs that are activations on a device."""
     if node.op_type in ALL:
         return list(node.input)
+    if node.op_type == "DeformConv":
+        return [node.input[0], node.input[2]]  # the map and its offsets
     if node.op_type in TWO:
         return list(dict.fromkeys(node.input))[:2]
     return list(node.input[:1])

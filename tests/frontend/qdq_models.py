@@ -92,8 +92,15 @@ class Model:
         w, scale = self.weights(weight, per_channel=False)
         return self.node("Gemm", [x, w, self.bias(x, scale, weight[0])], name, transB=1)
 
-    def save(self, path: Path, y: str, domains: tuple[str, ...] = (), opset: int = 17) -> Path:
-        output = helper.make_tensor_value_info(y, FLOAT, None)
+    def save(
+        self,
+        path: Path,
+        y: str,
+        domains: tuple[str, ...] = (),
+        opset: int = 17,
+        dtype: int = FLOAT,
+    ) -> Path:
+        output = helper.make_tensor_value_info(y, dtype, None)
         graph = helper.make_graph(self.nodes, "test", self.inputs, [output], self.constants)
         opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, 1) for d in domains)]
         onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)

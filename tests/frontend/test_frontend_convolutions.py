@@ -80,7 +80,25 @@ def transposed(weight: tuple[int, ...], shape: tuple[int, ...] = (1, 6, 5, 4), *
     return build
 
 
+def transposed_per_channel(groups: int):
+    """As quantizers write it: one scale for each output channel of a group, along axis 1."""
+
+    def build(model: Model) -> str:
+        x = model.input((1, 6, 5, 4))
+        w = model.constant("w", model.rng.integers(-127, 128, (6, 4, 3, 3)).astype(np.int8))
+        s = model.constant("s", model.rng.uniform(0.004, 0.012, 4).astype(np.float32))
+        z = model.constant("z", np.zeros(4, np.int8))
+        b = model.constant("b", model.rng.normal(size=4 * groups).astype(np.float32))
+        weight = model.node("DequantizeLinear", [w, s, z], axis=1)
+        y = model.node("ConvTranspose", [x, weight, b], strides=[2, 2], group=groups)
+        return model.quantized(y, 0.05, -9)
+
+    return build
+
+
 TRANSPOSED = {
+    "scale per channel": transposed_per_channel(1),
+    "scale per channel, groups": transposed_per_channel(3),
     "stride 2": transposed((6, 4, 4, 4), strides=[2, 2], pads=[1, 1, 1, 1]),
     "odd kernel": transposed((6, 5, 3, 3), strides=[2, 2], pads=[1, 1, 1, 1]),
     "output padding": transposed(

@@ -72,6 +72,7 @@ def indices(*values: object) -> list[T]:
     return [T(array.shape, data=array) for array in arrays]
 
 
+PACKED = {"axis": 2, "valuesCount": 2}
 MOVES = {
     "slice": ("SLICE", [T(MAP), *indices([0, 2, 1, 0], [1, 5, -1, 2])], T((1, 5, 7, 2)), "", {}),
     "strided slice": (
@@ -112,6 +113,7 @@ MOVES = {
         "MirrorPadOptions",
         {"mode": 0},
     ),
+    "pack": ("PACK", [T(MAP), T(MAP)], T((1, 9, 2, 8, 3)), "PackOptions", PACKED),
     "transpose": ("TRANSPOSE", [T(MAP), *indices([0, 3, 2, 1])], T((1, 3, 8, 9)), "", {}),
     "depth to space": (
         "DEPTH_TO_SPACE",

@@ -21,6 +21,7 @@ class T:
     scale: float = 0.02
     zero_point: int = 3
     data: np.ndarray | None = None
+    dtype: str = "int8"
 
 
 def save(
@@ -44,7 +45,7 @@ def save(
         buffer = schema.BufferT()
         if spec.data is not None:
             buffer.data = np.frombuffer(spec.data.tobytes(), np.uint8)
-        if spec.data is not None and spec.data.dtype == np.int32:
+        if spec.dtype == "int32" or (spec.data is not None and spec.data.dtype == np.int32):
             tensor.type = schema.TensorType.INT32
         else:
             tensor.quantization = schema.QuantizationParametersT()

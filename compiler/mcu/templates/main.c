@@ -5,7 +5,7 @@
 static int8_t {{ t.role }}[{{ NAME }}_{{ t.macro }}_BYTES];
 {% endfor %}
 {% for t in outputs %}
-int8_t {{ t.role }}[{{ NAME }}_{{ t.macro }}_BYTES];
+{{ t.dtype }}_t {{ t.role }}[{{ NAME }}_{{ t.macro }}_BYTES / sizeof({{ t.dtype }}_t)];
 {% endfor %}
 
 int main(void)

@@ -15,10 +15,15 @@ extern "C" {
 #define {{ NAME }}_{{ t.macro }}_ZERO_POINT ({{ t.zero_point }})
 {% endfor %}
 {% for t in outputs %}
+{% if t.dtype == "int8" %}
 /* {{ t.role }}: {{ t.name | comment }}, int8 {{ t.shape | join("x") }}, real = {{ t.scale }} * (q - {{ t.zero_point }}) */
 #define {{ NAME }}_{{ t.macro }}_BYTES {{ t.bytes }}
 #define {{ NAME }}_{{ t.macro }}_SCALE {{ t.scale }}f
 #define {{ NAME }}_{{ t.macro }}_ZERO_POINT ({{ t.zero_point }})
+{% else %}
+/* {{ t.role }}: {{ t.name | comment }}, {{ t.dtype }} {{ t.shape | join("x") }}, indices */
+#define {{ NAME }}_{{ t.macro }}_BYTES {{ t.bytes }}
+{% endif %}
 {% endfor %}
 
 /* All working memory: activations and scratch. Exact; nothing else is written but the outputs. */

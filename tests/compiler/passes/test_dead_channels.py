@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dead channels: planted ones go, the integers stay, what cannot go says why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from graphs import assert_same_integers, inputs_of, reasons
+from networks import Builder
+
+from tinytailor.compiler.execute import execute_all
+from tinytailor.compiler.ir import Graph, check
+from tinytailor.compiler.ops import (
+    Add,
+    AveragePool2d,
+    Concat,
+    Conv2d,
+    Dense,
+    DepthwiseConv2d,
+    Lookup,
+    MaxPool2d,
+    Mul,
+    Pad,
+    Reshape,
+    Slice,
+    Softmax,
+)
+from tinytailor.compiler.passes import optimize
+from tinytailor.compiler.passes.dead_channels import remove_dead_channels
+from tinytailor.compiler.passes.ranges import ranges
+from tinytailor.compiler.quantization import Requant
+
+SAME = (1, 1, 1, 1)
+RELU = Requant(-5, low=-5)
+
+
+def planted(graph: Graph, dead: dict[str, list[int]], role: str = "weight") -> Graph:
+    """``graph`` with zeros in the weights (or multipliers) of output channels, by tensor."""
+    nodes = []
+    for node in graph.nodes:
+        constants = dict(node.constants)
+        if node.output in dead:
+            array = constants[role].copy()
+            if node.op.kind == "depthwise_conv2d":
+                array[..., dead[node.output]] = 0
+            else:
+                array[dead[node.output]] = 0
+            constants[role] = array
+        nodes.append(replace(node, constants=constants))
+    return check(replace(graph, nodes=tuple(nodes)))
+
+
+def lively(graph: Graph) -> Graph:
+    """``graph`` with scales so large and biases so small that no channel is constant by chance."""
+    nodes = []
+    for node in graph.nodes:
+        constants = dict(node.constants)
+        if "multiplier" in constants:
+            constants["multiplier"] = np.full_like(constants["multiplier"], 1 << 28)
+            constants["bias"] = np.zeros_like(constants["bias"])
+        nodes.append(replace(node, constants=constants))
+    return check(replace(graph, nodes=tuple(nodes)))
+
+
+def channels(graph: Graph, tensor: str) -> int:
+    return graph.tensors[tensor].shape[-1]
+
+
+def mobile(second_border: int = -5) -> Graph:
+    """Pointwise, depthwise with a border, table, pointwise, pool, dense."""
+    b = Builder((1, 6, 5, 4))
+    a = b.add("a", Conv2d(16, (1, 1), requant=RELU), "x")
+    d = b.add("d", DepthwiseConv2d((3, 3), padding=SAME, input_zero_point=-5, requant=RELU), a)
+    t = b.add("t", Lookup(), d)
+    c = b.add("c", Conv2d(8, (3, 3), padding=SAME, input_zero_point=second_border), t)
+    p = b.add("p", AveragePool2d((6, 5)), c)
+    r = b.add("r", Reshape((1, 8)), p)
+    return lively(b.graph(b.add("z", Dense(3), r)))
+
+
+def test_planted_channels_go_through_everything_that_works_by_channel():
+    b = Builder((1, 6, 5, 4))
+    a = b.add("a", Conv2d(16, (1, 1)), "x")
+    d = b.add("d", DepthwiseConv2d((3, 3)), a)
+    m = b.add("m", MaxPool2d((2, 2)), d)
+    t = b.add("t", Lookup(), m)
+    f = b.add("f", Reshape((1, 6 * 16)), t)
+    graph = planted(lively(b.graph(b.add("z", Dense(3), f))), {"a": [0, 3, 4, 15]})
+    after, notes = remove_dead_channels(graph)
+    check(after)
+    assert [channels(after, n) for n in "admtf"] == [12] * 4 + [72]
+    assert notes[0].text == "4 of 16 channels go, 4 of them constant, 0 never read"
+    assert_same_integers(graph, after)
+
+
+def test_a_channel_whose_multiplier_is_zero_is_constant_too():
+    graph = planted(mobile(), {"c": [1, 2, 3, 5]}, "multiplier")
+    after, _ = remove_dead_channels(graph)
+    assert channels(check(after), "c") == channels(after, "r") == 4
+    assert_same_integers(graph, after)
+
+
+def test_a_channel_that_nobody_reads_goes_with_all_that_only_it_needs():
+    graph = mobile()
+    nodes = []
+    for node in graph.nodes:
+        constants = dict(node.constants)
+        if node.output == "c":
+            constants["weight"] = constants["weight"].copy()
+            constants["weight"][..., [0, 1, 6, 7]] = 0
+        nodes.append(replace(node, constants=constants))
+    graph = check(replace(graph, nodes=tuple(nodes)))
+    after, notes = remove_dead_channels(graph)
+    assert [channels(check(after), n) for n in "adt"] == [12] * 3
+    assert "4 never read" in notes[0].text
+    assert_same_integers(graph, after)
+
+
+def test_a_relu_that_cuts_everything_off_makes_a_constant():
+    graph = mobile()
+    nodes = []
+    for node in graph.nodes:
+        constants = dict(node.constants)
+        if node.output == "a":
+            constants["bias"] = constants["bias"].copy()
+            constants["bias"][:8] = -(1 << 24)
+        nodes.append(replace(node, constants=constants))
+    graph = check(replace(graph, nodes=tuple(nodes)))
+    assert ranges(graph)["a"].constant.tolist() == [True] * 8 + [False] * 8
+    assert_same_integers(graph, remove_dead_channels(graph)[0])
+
+
+def test_the_number_of_channels_stays_a_multiple_of_four():
+    graph = planted(mobile(), {"c": [2, 5, 6]})
+    after, notes = remove_dead_channels(graph)
+    assert channels(after, "c") == 8
+    assert not any(note.changed for note in notes)
+    graph = planted(mobile(), {"c": [1, 2, 5, 6, 7]})
+    after, notes = remove_dead_channels(graph)
+    assert channels(check(after), "c") == 4
+    assert "1 more stay, for a multiple of 4" in notes[0].text
+    assert_same_integers(graph, after)
+
+
+def test_a_layer_of_constants_only_keeps_some():
+    graph = planted(mobile(), {"c": list(range(8))})
+    after, _ = remove_dead_channels(graph)
+    assert channels(check(after), "c") == 4
+    assert_same_integers(graph, after)
+
+
+def test_a_border_of_another_value_keeps_a_constant_channel():
+    graph = planted(mobile(second_border=77), {"d": [0, 1, 2, 3]})
+    after, notes = remove_dead_channels(graph)
+    assert channels(after, "d") == 16
+    assert_same_integers(graph, after)
+    b = Builder((1, 6, 5, 4))
+    a = b.add("a", Conv2d(8, (1, 1)), "x")
+    graph = b.graph(b.add("z", Conv2d(4, (3, 3), padding=SAME, input_zero_point=99), a))
+    graph = planted(graph, {"a": [0, 1, 2, 3]})
+    after, notes = remove_dead_channels(graph)
+    assert "the border of layer_z reads another value" in reasons(notes)["layer_a"]
+    assert channels(after, "a") == 8
+
+
+def test_channels_of_sums_go_where_both_sides_are_dead():
+    b = Builder((1, 6, 5, 4))
+    a = b.add("a", Conv2d(8, (1, 1)), "x")
+    c = b.add("c", Conv2d(8, (1, 1)), "x")
+    s = b.add("s", Add(), a, c)
+    graph = lively(b.graph(b.add("z", Conv2d(4, (1, 1)), s)))
+    one = planted(graph, {"a": [0, 1, 2, 3], "c": [2, 3, 4, 5]})
+    after, _ = remove_dead_channels(one)
+    assert channels(after, "s") == 8
+    assert_same_integers(one, after)
+    both = planted(graph, {"a": [0, 1, 2, 3], "c": [0, 1, 2, 3, 4]})
+    after, _ = remove_dead_channels(both)
+    assert channels(check(after), "s") == channels(after, "a") == channels(after, "c") == 4
+    assert_same_integers(both, after)
+
+
+def test_outputs_keep_their_channels():
+    b = Builder((1, 6, 5, 4))
+    graph = planted(b.graph(b.add("z", Conv2d(8, (1, 1)), "x")), {"z": [0, 1, 2, 3]})
+    after, notes = remove_dead_channels(graph)
+    assert channels(after, "z") == 8
+    assert "output of the graph" in reasons(notes)["layer_z"]
+
+
+def random_network(seed: int) -> Graph:
+    """Random layers with random channels dead in one way or another."""
+    rng = np.random.default_rng(seed)
+    b = Builder((1, 6, 6, int(rng.integers(1, 6))))
+    names = ["x"]
+    for i in range(int(rng.integers(4, 12))):
+        name = names[int(rng.integers(max(0, len(names) - 3), len(names)))]
+        _, h, w, c = b.tensors[name].shape
+        equal = [t for t in names if b.tensors[t].shape == (1, h, w, c)]
+        alike = [t for t in names if b.tensors[t].shape[:3] == (1, h, w)]
+        other = equal[int(rng.integers(len(equal)))]
+        near = alike[int(rng.integers(len(alike)))]
+        zero = int(rng.choice([-5, 3]))
+        requant = Requant(zero, low=zero) if rng.random() < 0.6 else Requant(zero)
+        border = SAME if h >= 3 and rng.random() < 0.5 else (0, 0, 0, 0)
+        tall = (3, 3) if border != (0, 0, 0, 0) else (1, 1)
+        op, inputs = {
+            0: (Conv2d(int(rng.integers(1, 13)), tall, (1, 1), border, (1, 1), zero, requant), 1),
+            1: (Conv2d(int(rng.integers(1, 4)) * 4, (1, 1), requant=requant), 1),
+            2: (DepthwiseConv2d(tall, (1, 1), border, (1, 1), zero, requant), 1),
+            3: (Add.from_key({}), 2),
+            4: (Mul.from_key({"shifted": False}), 2),
+            5: (Lookup(), 1),
+            6: (MaxPool2d((2, 2), padding=(1, 0, 0, 1)), 1),
+            7: (AveragePool2d((2, 2), padding=(1, 1, 0, 0)), 1),
+            8: (Concat(3), 3),
+            9: (Pad((1, 0, 0), (0, 1, 0), zero), 1),
+            10: (Slice((0, 0, 0, 0), (1, h, max(1, w - 1), c)), 1),
+            11: (Conv2d(8, (1, 1), requant=requant), 1),
+        }[int(rng.integers(12))]
+        operands = {1: (name,), 2: (name, other), 3: (name, near)}[inputs]
+        names.append(b.add(f"t{i}", op, *operands))
+    _, h, w, c = b.tensors[names[-1]].shape
+    f = b.add("f", Reshape((1, h * w * c)), names[-1])
+    s = b.add("s", Dense(5), f)
+    graph = b.graph(b.add("z", Softmax(), s))
+    dead = {}
+    for node in graph.nodes:
+        if "multiplier" in node.constants and node.output != "s" and node.op.kind != "mul":
+            count = len(node.constants["bias"])
+            dead[node.output] = np.flatnonzero(rng.random(count) < 0.5).tolist()
+    return planted(graph, dead, "weight" if seed % 3 else "multiplier")
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_random_networks_compute_the_same_integers_without_their_dead_channels(block):
+    for seed in range(block * 20, block * 20 + 20):
+        graph = random_network(seed)
+        after, _ = remove_dead_channels(graph)
+        assert_same_integers(graph, check(after), seed)
+        whole, _ = optimize(graph, "dsp")
+        assert_same_integers(graph, whole, seed)
+
+
+def test_random_networks_lose_channels_in_most_cases():
+    smaller = sum(
+        remove_dead_channels(graph)[0].macs < graph.macs for graph in map(random_network, range(60))
+    )
+    assert smaller > 30
+
+
+def test_values_lie_in_the_range_of_their_channel():
+    for seed in range(60):
+        graph = random_network(seed)
+        values = execute_all(graph, dict(zip(graph.inputs, inputs_of(graph), strict=True)))
+        for name, found in ranges(graph).items():
+            spread = values[name].reshape(-1, values[name].shape[-1])
+            assert (spread >= found.low).all(), name
+            assert (spread <= found.high).all(), name
