@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +80,7 @@ def anomaly_autoencoder() -> nn.Module:
     """MLPerf Tiny's anomaly detection: dense layers with batch norm, 640 to 8 to 640."""
     sizes = [640, 128, 128, 8, 128, 128]
     layers: list[nn.Module] = []
-    for i, o in zip(sizes, sizes[1:], strict=False):
+    for i, o in pairwise(sizes):
         layers += [nn.Linear(i, o), nn.BatchNorm1d(o), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(128, 640))
 
@@ -353,7 +354,7 @@ def inception() -> nn.Module:
 
 
 def open_batch_norm() -> nn.Module:
-    """Batch norms that follow no layer: at the input, and before the convolution (pre-activation)."""
+    """Batch norms that follow no layer: at the input, and before the convolution."""
     return nn.Sequential(
         nn.BatchNorm2d(2),
         nn.Conv2d(2, 8, 3, 1, 1),
@@ -580,7 +581,7 @@ def shared_weights() -> nn.Module:
 
 
 def split_heads() -> nn.Module:
-    """Channels cut in three unequal parts, each with its own kernel (MixConv), time concatenated."""
+    """Channels cut in three unequal parts, each with its own kernel (MixConv), joined in time."""
 
     def forward(m: Apply, x: Tensor) -> Tensor:
         a, b, c = torch.split(m.enter(x), [4, 6, 2], 1)
