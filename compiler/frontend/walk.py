@@ -101,10 +101,15 @@ class Walk:
             raise Declined("expected an activation, got a constant")
         if isinstance(value, Indices):
             raise Declined("it computes with indices, which can only be an output of the model")
+        if isinstance(value, FloatInput):
+            raise Declined(
+                f"its input is not quantized: do this step outside of the model, or {UNQUANTIZED} "
+                f"behind input {value.name}"
+            )
         raise Declined(f"its input is not quantized: {UNQUANTIZED} before it")
 
     def settled(self, argument: Any) -> Value:
-        """The value behind an argument; real numbers as a tensor where that is exact."""
+        """The value behind an argument; real numbers as a tensor where settle.py knows how."""
         from tinytailor.compiler.frontend import settle
 
         return settle.settled(self, argument)
