@@ -39,9 +39,9 @@ RUNS = 6
 # What no integer form can be given to, with the words the user reads.
 REFUSED = {
     ("m5_raw_audio", "all"): "end with the logits or with Softmax",
-    ("normalized_pixels", "qdq"): "its input is not quantized",
-    ("normalized_pixels", "qoperator"): "its input is not quantized",
-    ("open_batch_norm", "qoperator"): "its input is not quantized",
+    ("normalized_pixels", "qdq"): "do this step outside of the model",
+    ("normalized_pixels", "qoperator"): "do this step outside of the model",
+    ("open_batch_norm", "qoperator"): "do this step outside of the model",
     ("transposed_decoder", "qoperator"): "its weights are not quantized",
     ("shared_weights", "unprepared"): "its weights have a zero point",
 }
