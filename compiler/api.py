@@ -65,9 +65,9 @@ def compile_model(
     on_step("optimizing the graph")
     # The engine of an FPGA runs fixed chains of layers; its back end wants them as they came.
     if isinstance(target, Board):
-        optimized, report = optimize(graph, target.core.isa)
+        optimized, report = optimize(graph)
     else:
-        optimized, report = optimize(graph, "", pipeline=())
+        optimized, report = optimize(graph, pipeline=())
     require_equal(graph, optimized)
     if dump is not None:
         write_stages(report, dump)

@@ -81,7 +81,7 @@ def network_cost(graph: Graph, table: LatencyTable, board: Board, *, weights: bo
             f"{table.path} was measured for {header.target} ({header.core}, {header.clock_hz} Hz), "
             f"not for {board.name} ({board.core.name}, {board.clock_hz} Hz)"
         )
-    graph, _ = optimize(graph, isa, weights=weights)
+    graph, _ = optimize(graph, weights=weights)
     running = computing(graph)
     rows = [table[key_of(node, graph, isa)] for node in running]
     glue = header.glue

@@ -34,7 +34,7 @@ def compiled_keys(topology: Topology, isa: str) -> tuple[OpKey, ...]:
     tensors = {tensor: Tensor(tensor, shape) for tensor, shape in topology.shapes().items()}
     nodes = tuple(_nodes(topology, _placeholders(topology)))
     graph = Graph("layers", (INPUT,), (nodes[-1].output,), tensors, nodes)
-    compiled, _ = optimize(graph, isa, weights=False)
+    compiled, _ = optimize(graph, weights=False)
     return tuple(key_of(node, compiled, isa) for node in computing(compiled))
 
 

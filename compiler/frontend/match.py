@@ -37,6 +37,7 @@ from tinytailor.compiler.frontend.values import (
     Float,
     FloatInput,
     Fused,
+    Indices,
     Pointwise,
     Unknown,
     Value,
@@ -77,6 +78,8 @@ def quantize(call: Call, walk: Walk) -> Value:
         value = pointwise.of_activation(value, walk)
     if isinstance(value, Pointwise):
         return pointwise.finish(walk, value, quantization, offset, call.origin)
+    if isinstance(value, Indices):
+        raise Declined("it quantizes indices, which can only be an output of the model")
     return Activation(*border(call, walk, value, quantization), False, offset)
 
 

@@ -84,12 +84,21 @@ IMPORTED = {
 }
 STATIC = "quantize statically, with calibration data"
 CHANNELS_LAST = ("tinytailor.layout", "channels last")  # what the metadata of a model may say
+OVER_TIME = "use convolutions over time"
+BATCH_NORM = "use BatchNormalization, which becomes part of the layer before it"
 FIXED = "export the model with a fixed batch of 1 and constant shapes"
 HINTS = {
     "ConvInteger": STATIC,
     "MatMulInteger": STATIC,
     "DynamicQuantizeLinear": STATIC,
     "Shape": FIXED,
+    "LSTM": OVER_TIME,
+    "GRU": OVER_TIME,
+    "RNN": OVER_TIME,
+    "LayerNormalization": BATCH_NORM,
+    "InstanceNormalization": BATCH_NORM,
+    "GroupNormalization": BATCH_NORM,
+    "Einsum": "use MatMul, or a 1x1 Conv",
     "LogSoftmax": "end with the logits or with Softmax, the best class is the same",
 }
 QUANTIZE_FIRST = (

@@ -103,10 +103,15 @@ class Walk:
             raise Declined("expected an activation, got a constant")
         if isinstance(value, Indices):
             raise Declined("it computes with indices, which can only be an output of the model")
+        if isinstance(value, FloatInput):
+            raise Declined(
+                f"input {value.name} is not quantized before it: do this step outside of the model "
+                "(give parts an input each), or compile the float model with --calibration"
+            )
         raise Declined(f"its input is not quantized: {UNQUANTIZED} before it")
 
     def settled(self, argument: Any) -> Value:
-        """The value behind an argument; real numbers as a tensor where that is exact."""
+        """The value behind an argument; real numbers as a tensor where settle.py knows how."""
         from tinytailor.compiler.frontend import settle
 
         return settle.settled(self, argument)
@@ -208,7 +213,8 @@ class Walk:
         if call.operator in {item.origin.operator for item in self.unsupported}:
             return ""
         name = call.operator.removeprefix("relax.")
-        return "" if name.lower() == call.origin.operator.lower() else f"it becomes {name}"
+        same = name.lower() == call.origin.operator.lower()
+        return "" if same else f"it becomes {name}, which no operator computes"
 
     def start(self, parameter: Input, index: int) -> Value:
         """An input of the model; maps of channels-first models lie channels-last on the device."""
@@ -284,6 +290,11 @@ class Walk:
     def finished(self, outputs: Sequence[str]) -> Graph:
         for name in self.unquantized:
             raise InputError(f"input {name} is an integer tensor without DequantizeLinear")
+        if len(set(outputs)) < len(outputs):
+            twice = next(name for name in outputs if outputs.count(name) > 1)
+            raise InputError(
+                f"model {self.model.name}: two outputs are the same tensor {twice}; remove one"
+            )
         nodes = live(self.nodes, outputs)
         used = {name for node in nodes for name in node.inputs} | set(outputs)
         inputs = []

@@ -205,8 +205,8 @@ def layer_texts(network: Network) -> list[str]:
     arrays: dict[Array, str] = {}
     known: set[str] = set()
     users: dict[str, list[str]] = {}
-    for kernel in network.kernels.values():
-        users.setdefault(kernel.code, []).append(kernel.symbol)
+    for one in network.kernels.values():
+        users.setdefault(one.code, []).append(one.symbol)
     for node in network.graph.nodes:
         kernel = network.kernels.get(node.name)
         if kernel is None:

@@ -37,14 +37,12 @@ PIPELINE: tuple[Pass, ...] = (
     fold_pads,
     merge_duplicates,
     remove_dead_channels,
-    order_for_memory,
-    fuse_residuals,
+    fuse_residuals,  # before the order changes: what is fused depends on the layers near it only,
+    order_for_memory,  # so a search space can list the operators of all its networks
 )
 # These look at the values of constants, which a network that is only priced does not have yet.
 NEEDS_WEIGHTS: frozenset[Pass] = frozenset({fuse_lookups, merge_duplicates, remove_dead_channels})
 _STAGE = r"\d\d_\w+\.txt"
-# The MVE kernel of a convolution has no addition in it; the other one takes far longer.
-UNWANTED: dict[str, tuple[Pass, ...]] = {"mve": (fuse_residuals,)}
 CHECKED_INPUTS = 2  # seeded random inputs that the optimized graph is compared on
 
 
@@ -75,15 +73,12 @@ class Report:
 
 
 def optimize(
-    graph: Graph, isa: str, *, weights: bool = True, pipeline: Sequence[Pass] = PIPELINE
+    graph: Graph, *, weights: bool = True, pipeline: Sequence[Pass] = PIPELINE
 ) -> tuple[Graph, Report]:
-    """``graph`` after the passes for ``isa``.
-
-    ``weights=False``: after those only that hold for any weights.
-    """
+    """``graph`` after the passes; ``weights=False``: those only that hold for any weights."""
     stages = [Stage("import", check(graph), _imported(graph))]
     for step in pipeline:
-        if (weights or step not in NEEDS_WEIGHTS) and step not in UNWANTED.get(isa, ()):
+        if weights or step not in NEEDS_WEIGHTS:
             graph, notes = step(graph)
             stages.append(Stage(step.__name__, check(graph), tuple(notes)))
     return graph, Report(tuple(stages))

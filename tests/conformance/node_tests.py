@@ -85,6 +85,10 @@ def run(name: str, model: Any, inputs: list[np.ndarray]) -> Result:
     except NotApplicable as reason:
         return Result(name, operator, NOT_APPLICABLE, str(reason))
     except InputError as reason:
+        if "nothing computes it" in str(reason):
+            return Result(
+                name, operator, NOT_APPLICABLE, "nothing is left to compute on the device"
+            )
         return Result(name, operator, REFUSED, sentence(str(reason), name))
     except AssertionError as reason:
         return Result(name, operator, WRONG, str(reason))

@@ -81,7 +81,7 @@ def test_compiled_keys_are_those_of_the_graph_that_is_priced() -> None:
     rng = np.random.default_rng(1)
     for network in (space.sample(rng) for _ in range(20)):
         topology = space.topology(network)
-        graph, _ = optimize(placeholder_graph(topology), "dsp", weights=False)
+        graph, _ = optimize(placeholder_graph(topology), weights=False)
         priced = [key_of(node, graph, "dsp") for node in computing(graph)]
         assert priced == list(compiled_keys(topology, "dsp"))
 

@@ -239,7 +239,7 @@ def test_random_networks_compute_the_same_integers_without_their_dead_channels(b
         graph = random_network(seed)
         after, _ = remove_dead_channels(graph)
         assert_same_integers(graph, check(after), seed)
-        whole, _ = optimize(graph, "dsp")
+        whole, _ = optimize(graph)
         assert_same_integers(graph, whole, seed)
 
 

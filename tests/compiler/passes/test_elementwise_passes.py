@@ -200,7 +200,7 @@ def test_equal_nodes_run_once():
 
 def test_the_pipeline_keeps_the_integers_and_lists_every_stage():
     graph = residual_network()
-    after, report = optimize(graph, "dsp")
+    after, report = optimize(graph)
     assert [s.name for s in report.stages] == ["import", *(step.__name__ for step in PIPELINE)]
     assert_same_integers(graph, after)
     text = listing(after)
