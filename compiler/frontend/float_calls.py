@@ -92,6 +92,7 @@ class Program:
     walk: Walk
     activations: dict[str, Any] = field(default_factory=dict)  # tensor -> parameter
     constants: list[tuple[Any, np.ndarray]] = field(default_factory=list)
+    arrays: dict[Any, Any] = field(default_factory=dict)  # constant of the model -> parameter
     made: dict[int, Any] = field(default_factory=dict)
     operators: list[str] = field(default_factory=list)
     builder: Any = None
@@ -140,9 +141,10 @@ class Program:
                     raise Declined("")
                 if isinstance(value, Activation) and not value.real:
                     raise Declined("it computes with integers that stand for real numbers")
-                if isinstance(value, Activation):
+                ranged = ref.index in walk.ranged  # better not rounded at all
+                if isinstance(value, Activation) and not ranged:
                     self.activation(ref.index, value)
-                elif isinstance(value, Expression | Pointwise | Float):
+                elif isinstance(value, Activation | Expression | Pointwise | Float):
                     if ref.index not in needed:
                         needed.add(ref.index)
                         waiting.append(ref.index)
@@ -170,6 +172,7 @@ class Program:
         for step in steps:  # constants become parameters, which come before the body
             for ref in references(calls[step]):
                 self.constant(ref.index)
+            self.literals(calls[step].source)
         parameters = [*self.activations.values(), *(variable for variable, _ in self.constants)]
         with self.builder.function("main", parameters):
             with self.builder.dataflow():
@@ -197,6 +200,16 @@ class Program:
             self.made[index] = relax.const(array)
             return
         self.made[index] = self.parameter(array)
+
+    def literals(self, expression: Any) -> None:
+        """Arrays that are arguments themselves become parameters, too."""
+        for item in getattr(expression, "args", None) or getattr(expression, "fields", ()):
+            if type(item).__name__ == "Tuple":
+                self.literals(item)
+            elif type(item).__name__ == "GenericConst":
+                array = item.value.numpy()
+                if array.dtype == np.float32 and array.size > 1 and item not in self.arrays:
+                    self.arrays[item] = self.parameter(array)
 
     def parameter(self, array: np.ndarray) -> Any:
         from tvm import relax
@@ -233,6 +246,8 @@ class Program:
             return relax.Tuple([self.rebuilt(item) for item in expression.fields])
         if kind == "TupleGetItem":
             return self.value(known[expression.tuple_value][expression.index])
+        if kind == "GenericConst":
+            return self.arrays.get(expression, expression)
         return self.value(known[expression]) if expression in known else expression
 
     def value(self, item: Any) -> Any:

@@ -78,6 +78,7 @@ class Walk:
         self.nodes: list[Node] = []
         self.inputs: dict[str, str] = {}  # the model's name -> ours
         self.transposed: dict[tuple[str, bytes], str] = {}  # what layout.arranged made already
+        self.ranged: set[int] = set()  # calls whose result settle.py gave a scale of its own
         self.unsupported = list(model.unsupported)
         self.uses = Counter(ref.index for call in model.listing.calls for ref in refs(call))
         self.uses.update(ref.index for ref in model.listing.outputs if isinstance(ref, Ref))
