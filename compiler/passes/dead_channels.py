@@ -29,7 +29,7 @@ import numpy as np
 from tinytailor.compiler.ir import Graph, Node
 from tinytailor.compiler.ops import Concat, Conv2d, Dense, DepthwiseConv2d, Pad, Reshape
 from tinytailor.compiler.passes.base import Notes, done, kept, rebuilt
-from tinytailor.compiler.passes.ranges import Range, ranges
+from tinytailor.compiler.passes.ranges import Range, packed, ranges
 
 GROUP = 4  # channels that the fast kernels take at a time
 CHANNELWISE = ("add", "add_constant", "average_pool2d", "lookup", "max_pool2d", "mul")
@@ -102,7 +102,7 @@ class _Solution:
         self.gone[name] = dead & ~stays
 
     def _constrain(self, node: Node) -> None:
-        if isinstance(node.op, Conv2d | Dense) and len(node.inputs) == 1:
+        if _mixes(node):
             allowed, reason = self._readable(node)
             self._keep(node.inputs[0], allowed, reason)
             return
@@ -127,13 +127,20 @@ class _Solution:
         within = tuple(range(1, weight.ndim))
         unread = ~weight.any(axis=tuple(range(weight.ndim - 1)))
         bordered = any(getattr(op, "padding", ()))
-        foldable = x.constant & (x.low == op.input_zero_point) if bordered else x.constant
+        foldable = x.constant
+        if bordered:
+            foldable = np.logical_and(foldable, x.low == op.input_zero_point)
         reason = f"the border of {node.name} reads another value" if bordered else ""
         reach = 128 * np.abs(weight).sum(axis=within)
         bias = np.abs(node.constants["bias"].astype(np.int64)[~self.gone[node.output]])
         if (bias + reach > MAX_BIAS).any():
             return unread, f"the bias of {node.name} would leave 32 bits"
         return unread | foldable, reason
+
+
+def _mixes(node: Node) -> bool:
+    """Whether each output channel is a sum over the input's, weighted by a plain array."""
+    return isinstance(node.op, Conv2d | Dense) and len(node.inputs) == 1 and not packed(node)
 
 
 Link = tuple[tuple[str, Any], tuple[str, Any]]  # channels of one tensor = channels of another
@@ -154,7 +161,7 @@ def _linked(graph: Graph, node: Node) -> list[Link] | None:
         return links
     if isinstance(op, Reshape):
         return _reshaped(node, shapes[0][-1], y[-1])
-    if any(shape[-1] != y[-1] for shape in shapes):
+    if packed(node) or any(shape[-1] != y[-1] for shape in shapes):
         return None
     if isinstance(op, Pad):
         return None if op.before[2] or op.after[2] else plain
@@ -183,7 +190,7 @@ def _smaller(graph: Graph, node: Node, gone: Gone, found: Mapping[str, Range]) -
     op: Any = node.op
     stay, dead = ~gone[node.output], gone[node.inputs[0]]
     constants = dict(node.constants)
-    if isinstance(op, Conv2d | Dense) and len(node.inputs) == 1:
+    if _mixes(node):
         weight = constants["weight"][stay]
         sums = weight.astype(np.int64).reshape(len(weight), -1, weight.shape[-1]).sum(axis=1)
         values = found[node.inputs[0]].low

@@ -59,6 +59,11 @@ def _requantized(node: Node, low: np.ndarray, high: np.ndarray) -> Range:
     return Range(ends.min(axis=0).astype(np.int64), ends.max(axis=0).astype(np.int64))
 
 
+def packed(node: Node) -> bool:
+    """Whether the weights lie several to a byte."""
+    return getattr(node.op, "weight_bits", 8) != 8
+
+
 def _taps(node: Node, x: Range) -> Range:
     """The input as the window reads it, its border included."""
     op: Any = node.op
@@ -67,7 +72,7 @@ def _taps(node: Node, x: Range) -> Range:
 
 def _dense(graph: Graph, node: Node, inputs: list[Range]) -> Range:
     """Conv2d and Dense: weight (out, ..., in)."""
-    if len(inputs) > 1:  # with a fused addition
+    if len(inputs) > 1 or packed(node):  # with a fused addition, or weights of few bits
         return _unknown(graph, node, inputs)
     x, weight = _taps(node, inputs[0]), node.constants["weight"].astype(np.int64)
     positive, negative = (
@@ -81,6 +86,8 @@ def _dense(graph: Graph, node: Node, inputs: list[Range]) -> Range:
 
 
 def _depthwise(graph: Graph, node: Node, inputs: list[Range]) -> Range:
+    if packed(node):
+        return _unknown(graph, node, inputs)
     x, weight = _taps(node, inputs[0]), node.constants["weight"].astype(np.int64)
     bias = node.constants["bias"].astype(np.int64)
     ends = weight * x.low, weight * x.high

@@ -47,8 +47,10 @@ REFUSED = {
 }
 # onnxruntime's quantizer cannot write these.
 UNWRITTEN = {("shared_weights", "qoperator")}
-# Means of an even count fall on exact halves: onnxruntime rounds them as float32 errors say.
-HALVES = {"poolings", "resnet", "lenet", "dense_block"}
+# Means of an even count fall on exact halves: node by node, float32 errors decide how they round.
+HALVES = {"poolings", "resnet", "dense_block"}
+# onnxruntime leaves out roundings between poolings: here 10 of 24 elements, by 2 at most.
+SKIPPED = {"poolings"}
 
 
 @pytest.fixture(scope="session")
@@ -85,9 +87,8 @@ def test_a_network_equals_onnxruntime(name: str, form: Form, folder: Path) -> No
     ):  # there most integers are made by other operators than QuantizeLinear
         layers = onnx_layers(path, graph, real, fused=False)
         assert max(gap.largest for _, gap in layers) <= 1, layers
-    if name not in HALVES:
-        assert fused.largest <= 1
-        assert plain.largest <= 1
+    assert fused.largest <= (3 if name in SKIPPED else 1)
+    assert plain.largest <= (4 if name in HALVES else 1)
     assert varied(graph, real)
 
 

@@ -12,6 +12,7 @@ from networks import Builder
 
 from tinytailor.compiler.execute import execute_all
 from tinytailor.compiler.ir import Graph, check
+from tinytailor.compiler.narrow_weights import narrowed
 from tinytailor.compiler.ops import (
     Add,
     AveragePool2d,
@@ -258,3 +259,18 @@ def test_values_lie_in_the_range_of_their_channel():
             spread = values[name].reshape(-1, values[name].shape[-1])
             assert (spread >= found.low).all(), name
             assert (spread <= found.high).all(), name
+
+
+def test_weights_of_few_bits_are_left_as_they_are():
+    graph = planted(mobile(), {"c": [1, 2, 3, 5], "a": [0, 1, 2, 3]})
+    nodes = []
+    for node in graph.nodes:
+        constants = dict(node.constants)
+        if "weight" in constants:
+            constants["weight"] = np.clip(constants["weight"], -7, 7)
+        nodes.append(replace(node, constants=constants))
+    graph = narrowed(replace(graph, nodes=tuple(nodes)))
+    assert {node.op.weight_bits for node in graph.nodes if "weight" in node.constants} == {4}
+    after, notes = remove_dead_channels(graph)
+    assert_same_integers(graph, check(after))
+    assert not any(note.changed for note in notes)
