@@ -257,16 +257,17 @@ def main() -> None:
             rows[f"{model} {board}"] = row_of(model, board, options.data)
         if options.write:
             keep(baseline)
+    if options.write:
+        write(PAGE, page(baseline))
 
 
 def keep(baseline: dict[str, Any]) -> None:
-    """Write the baseline in the order of the tables, and the page."""
+    """Write the baseline, in the order of the tables."""
     rows, compared = baseline["rows"], baseline["differences"]
     order = [f"{model} {board}" for model in MODELS for board in BOARDS]
     baseline["rows"] = {key: rows[key] for key in order if key in rows}
     baseline["differences"] = {m: compared[m] for m in MODELS if m in compared}
     write(BASELINE, json.dumps(baseline, indent=1) + "\n")
-    write(PAGE, page(baseline))
 
 
 if __name__ == "__main__":
