@@ -270,6 +270,8 @@ def celu(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
 
 def unchanged(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     """Dropout, which does nothing when it is not trained."""
+    if any(numbers(inputs, 2, "training mode") or ()):
+        raise ValueError("it is in training mode; export the model for inference")
     return [inputs[0]]
 
 
