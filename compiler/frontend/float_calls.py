@@ -269,6 +269,6 @@ def quantized(real: Any, scale: float, zero_point: int) -> Any:
     from tvm import relax
 
     steps = relax.op.round(relax.op.divide(real, number(scale)))
-    return relax.op.astype(relax.op.clip(relax.op.add(steps, number(zero_point)), -128, 127), "int8")
-
-
+    return relax.op.astype(
+        relax.op.clip(relax.op.add(steps, number(zero_point)), -128, 127), "int8"
+    )
