@@ -10,11 +10,12 @@ import typer
 from rich.console import Console
 
 from tinytailor.cli.options import CalibrationFile, Json, TargetName
-from tinytailor.cli.output import Result, command, note
+from tinytailor.cli.output import Result, command, steps
 from tinytailor.cli.report import Section, draw
 from tinytailor.targets.errors import InputError
 
 SUFFIXES = (".onnx", ".tflite")
+STEPS = {"mcu": 5, "fpga": 3}  # read, optimize, [lower,] write[, build and run]
 
 
 @command
@@ -33,7 +34,7 @@ def run(
     as_json: Json = False,
 ) -> Result:
     """Compile a model into a project of plain C (or HLS C++) for a target."""
-    manifest = compile_file(model, target, out, name, calibration, dump)
+    manifest = compile_file(model, target, out, name, calibration, dump, quiet=as_json)
 
     def draw_all(console: Console) -> None:
         if why:
@@ -50,6 +51,8 @@ def compile_file(
     name: str,
     calibration: Path | None = None,
     dump: Path | None = None,
+    *,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """The manifest of the new project; what needs no compiler is checked first."""
     from tinytailor.cli.inputs import load_arrays
@@ -65,11 +68,12 @@ def compile_file(
     if dump is not None:
         check_dump(dump)
     samples = None if calibration is None else load_arrays(calibration)
-    note(f"reading {model}" if samples is None else f"reading and quantizing {model}")
-    graph = load_model(model, samples)
-    return compile_model(
-        graph, target, out, name, model_sha256=sha256_of(model), dump=dump, on_step=note
-    )
+    with steps(STEPS[target.kind], quiet) as begin:
+        begin(f"reading {model}" if samples is None else f"reading and quantizing {model}")
+        graph = load_model(model, samples)
+        return compile_model(
+            graph, target, out, name, model_sha256=sha256_of(model), dump=dump, on_step=begin
+        )
 
 
 def check_model(model: Path) -> None:

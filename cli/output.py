@@ -98,6 +98,33 @@ def stages() -> Iterator[Callable[[str, int, int, str], None]]:
         yield at
 
 
+@contextlib.contextmanager
+def steps(total: int, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """A bar on stderr; the value is called with the name of each step as it begins.
+
+    Where stderr is no terminal, each step is a line. ``quiet``: nothing is shown.
+    """
+    console = _console(sys.stderr)
+    if quiet or not console.is_terminal:
+        yield (lambda _: None) if quiet else note
+        return
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[text]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        task, begun = bars.add_task("", total=total, text=""), 0
+
+        def begin(text: str) -> None:
+            nonlocal begun
+            bars.update(task, completed=begun, total=max(total, begun + 1), text=text)
+            begun += 1
+
+        yield begin
+
+
 def _fail(message: str, code: int, as_json: bool) -> NoReturn:
     note(f"error: {message}")
     if as_json:

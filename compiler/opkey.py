@@ -16,6 +16,7 @@ import numpy as np
 from tinytailor.compiler.ir import Graph, Node, Shape, Tensor, check
 from tinytailor.compiler.ops import OPERATORS
 from tinytailor.compiler.ops.base import Operator, output_dtype
+from tinytailor.compiler.ops.float_op import FloatOp
 from tinytailor.compiler.quantization import multipliers
 from tinytailor.targets.errors import InputError
 
@@ -51,6 +52,8 @@ class OpKey:
         return key
 
     def operator(self) -> Operator:
+        if self.kind == FloatOp.kind:
+            return FloatOp.from_key(json.loads(self.attributes))
         return OPERATORS[self.kind].from_key(json.loads(self.attributes))
 
 

@@ -17,10 +17,12 @@ import numpy as np
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.ops import OPERATORS, Add
 from tinytailor.compiler.ops.base import Operator
+from tinytailor.compiler.ops.float_op import FloatOp
 from tinytailor.compiler.quantization import Requant
 from tinytailor.targets.errors import InputError
 
 VERSION = 1
+RUNNABLE = {**OPERATORS, FloatOp.kind: FloatOp}
 RECORDS = {"requant": Requant, "add": Add}  # records within operators, by field
 
 
@@ -80,8 +82,13 @@ def _node(index: int, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> 
 
 
 def _operator(kind: str, fields: dict[str, Any]) -> Operator:
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    values = {name: _tuples(value) for name, value in fields.items()}
     for name, value in values.items():
         if isinstance(value, dict):
             values[name] = RECORDS[name](**value)
-    return OPERATORS[kind](**values)
+    return RUNNABLE[kind](**values)
+
+
+def _tuples(value: Any) -> Any:
+    """JSON has lists only."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -96,6 +96,8 @@ class Work(_Record):
 
     @classmethod
     def of(cls, counts: Counts) -> Work:
+        if counts.core_cycles is None:
+            raise InputError("there is no cycle model of this core, so a table cannot be measured")
         return cls(counts.instructions, counts.core_cycles, counts.flash_loads, counts.flash_bytes)
 
     def __sub__(self, other: Work) -> Work:

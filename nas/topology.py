@@ -67,7 +67,7 @@ class PoolLayer:
         return (self.source,)
 
     def operator(self, shape: Shape) -> Operator:
-        return AveragePool2d((shape[1], shape[2]))
+        return AveragePool2d((shape[1], shape[2]), ties_even=shape[1] * shape[2] % 2 == 0)
 
 
 Layer = ConvLayer | AddLayer | PoolLayer

@@ -120,7 +120,8 @@ class StackUse:
             raise ToolError(f"{self._elf.name}: code at {entry:#x} belongs to no function.")
         bounds = range(self._starts[index], self._ends[index])
         inside = range(bounds.start + 1, bounds.stop)
-        frame, deepest = _Frame(), {}
+        frame = _Frame()
+        deepest: dict[int, int] = {}
         todo, anywhere, steps = [(entry, 0)], -1, 0
         while todo or anywhere >= 0:
             if not todo:  # what nothing else reaches are the cases of a computed jump

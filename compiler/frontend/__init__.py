@@ -8,18 +8,19 @@
 A float model is quantized first, with samples of its inputs (compiler/quantize).
 
 TVM imports the file; everything it leaves as real arithmetic between dequantize and quantize is
-matched and turned into integers by a plain walk. Nothing falls back to float: what has no integer
-form is listed in one InputError.
+matched and turned into integers by a plain walk. What has no integer form is listed in one
+InputError; it becomes a float operator only with ``allow_float``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tinytailor.compiler.frontend.names import identifier
+from tinytailor.compiler.frontend.report import Unsupported, UnsupportedError, with_float_hints
 from tinytailor.compiler.ir import Graph
 from tinytailor.targets.errors import InputError
 
@@ -32,6 +33,7 @@ def load_model(
     name: str | None = None,
     *,
     calibration: Mapping[str, np.ndarray] | np.ndarray | None = None,
+    allow_float: bool = False,
 ) -> Graph:
     """The integer graph of a .onnx or .tflite file.
 
@@ -41,6 +43,8 @@ def load_model(
     of four axes come out channels-last too, all else in the order of the model, and inputs that
     the model only reshapes and transposes at first are taken in its order. Tensors are int8: where
     the model uses uint8, integers and zero points are 128 less.
+    ``allow_float``: operators without an integer form become float operators (FloatOp) where TVM
+    can lower them and QuantizeLinear follows.
     Raises InputError for a file that cannot be read, or listing all operators without integer form.
     """
     path = Path(path)
@@ -52,11 +56,29 @@ def load_model(
         from tinytailor.compiler.quantize import quantize_model
 
         data, suffix = quantize_model(data, calibration, path=path), ".onnx"
-    return graph_of(data, suffix, path, name or identifier(path.stem, "model"))
+    return graph_of(data, suffix, path, name or identifier(path.stem, "model"), allow_float)
 
 
-def graph_of(data: bytes, suffix: str, path: Path, name: str) -> Graph:
+def graph_of(
+    data: bytes, suffix: str, path: Path, name: str, allow_float: bool = False
+) -> Graph:
     """The graph ``name`` of a quantized model's bytes; errors and external data are of ``path``."""
+    try:
+        return walked(data, suffix, path, name, allow_float)
+    except UnsupportedError as error:
+        if allow_float:
+            raise
+        left: Sequence[Unsupported] = ()
+        try:  # what would still be refused
+            walked(data, suffix, path, name, True)
+        except UnsupportedError as rest:
+            left = rest.items
+        except InputError:  # about something else, which comes first without floats, too
+            left = error.items
+        raise with_float_hints(error, left) from None
+
+
+def walked(data: bytes, suffix: str, path: Path, name: str, allow_float: bool) -> Graph:
     from tinytailor.compiler.frontend.walk import Walk
 
     # Damaged files hold numbers that are not finite; whatever matters is checked where it is used.
@@ -64,10 +86,10 @@ def graph_of(data: bytes, suffix: str, path: Path, name: str) -> Graph:
         if suffix == ".tflite":
             from tinytailor.compiler.frontend.tflite import import_tflite
 
-            return Walk(import_tflite(data, path, name)).run()
+            return Walk(import_tflite(data, path, name), allow_float).run()
         from tinytailor.compiler.frontend.onnx import import_onnx
 
-        return Walk(import_onnx(data, path, name)).run()
+        return Walk(import_onnx(data, path, name, allow_float), allow_float).run()
 
 
 def read_file(path: Path) -> bytes:

@@ -8,7 +8,7 @@ another call's result becomes a ``Ref`` to its position. What follows needs no T
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,10 @@ class Ref:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """One operator application; ``origin`` is the operator of the model file it came from."""
+    """One operator application; ``origin`` is the operator of the model file it came from.
+
+    ``source``: the Relax call, for those who hand it back to TVM (float_calls.py).
+    """
 
     operator: str
     arguments: tuple[Any, ...]
@@ -35,6 +38,7 @@ class Call:
     shape: Shape
     dtype: str
     origin: Origin
+    source: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,13 @@ class Input:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Listing:
-    """A function body: ``outputs`` are the arguments it returns."""
+    """A function body: ``outputs`` are the arguments it returns; ``known`` says what its Relax
+    variables are."""
 
     inputs: tuple[Input, ...]
     calls: tuple[Call, ...]
     outputs: tuple[Any, ...]
+    known: Mapping[Any, Any] = field(default_factory=dict)
 
 
 def read(function: Any, origins: Mapping[str, Origin]) -> Listing:
@@ -75,11 +81,13 @@ def read(function: Any, origins: Mapping[str, Origin]) -> Listing:
                 _attributes(value.attrs),
                 *_type(binding.var),
                 origin,
+                value if operator.startswith("relax.") else None,
             )
         )
         known[binding.var] = Ref(len(calls) - 1)
     result = _argument(function.body.body, known)
-    return Listing(tuple(inputs), tuple(calls), result if isinstance(result, tuple) else (result,))
+    outputs = result if isinstance(result, tuple) else (result,)
+    return Listing(tuple(inputs), tuple(calls), outputs, known)
 
 
 def _origins(bindings: Sequence[Any], origins: Mapping[str, Origin]) -> list[Origin]:

@@ -141,7 +141,9 @@ def sum_of(call: Call, walk: Walk, sign: int = 1) -> Expression:
 
 def product_of(call: Call, walk: Walk) -> Expression:
     a, b = (walk.activation(argument) for argument in call.arguments)
-    pair = aligned(walk, *((a, b) if a.order.size >= b.order.size else (b, a)), call.shape)
+    if a.order.size < b.order.size:
+        a, b = b, a
+    pair = aligned(walk, a, b, call.shape)
 
     def finish(fused: Fused) -> Finished:
         op = Mul.from_scales(pair.left, pair.right, fused.y, fused.low, fused.high)

@@ -66,11 +66,14 @@ class Weights:
 def weights(constant: Constant, axes: tuple[int, ...]) -> Weights:
     """A quantized constant transposed by ``axes``, which put the output channel first."""
     if constant.scale is None:
-        raise Declined("its weights are not quantized: they need integers and DequantizeLinear")
+        raise Declined(
+            "its weights are not quantized: quantize in QDQ form, compile the float model with "
+            "--calibration, or give integers and DequantizeLinear"
+        )
     turned = constant.each(lambda array: array.transpose(axes))
     integers = turned.integers
     if integers.size == 0 or integers.min() < -128 or integers.max() > 127:
-        raise Declined("its weights have a zero point; quantize weights symmetrically")
+        raise Declined("its weights have a zero point; quantize weights symmetrically, to int8")
     assert turned.scale is not None
     scale = turned.scale.reshape(len(integers), -1)
     if np.any(scale != scale[:, :1]):

@@ -18,6 +18,7 @@ from tinytailor.compiler.frontend import (
     deform_conv,
     elementwise,
     extremum,
+    float_calls,
     linear,
     moves,
     pointwise,
@@ -33,8 +34,10 @@ from tinytailor.compiler.frontend.values import (
     Activation,
     Constant,
     Expression,
+    Float,
     FloatInput,
     Fused,
+    Indices,
     Pointwise,
     Unknown,
     Value,
@@ -69,10 +72,14 @@ def quantize(call: Call, walk: Walk) -> Value:
         raise Declined(f"zero point {quantization[1] + offset} does not fit {call.dtype}")
     if isinstance(value, Expression):
         return finish(call, walk, value, quantization, offset)
+    if isinstance(value, Float):
+        return float_calls.finish(walk, value.index, value.origin, quantization, offset)
     if isinstance(value, Activation) and value.real and rescaled(walk, value, quantization):
         value = pointwise.of_activation(value, walk)
     if isinstance(value, Pointwise):
         return pointwise.finish(walk, value, quantization, offset, call.origin)
+    if isinstance(value, Indices):
+        raise Declined("it quantizes indices, which can only be an output of the model")
     return Activation(*border(call, walk, value, quantization), False, offset)
 
 

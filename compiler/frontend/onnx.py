@@ -4,10 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
-from tinytailor.compiler.frontend import onnx_constants, onnx_operators, qoperator, square_deform
+from tinytailor.compiler.frontend import (
+    onnx_constants,
+    onnx_float,
+    onnx_operators,
+    qoperator,
+    square_deform,
+)
 from tinytailor.compiler.frontend.bindings import read
 from tinytailor.compiler.frontend.names import identifier
 from tinytailor.compiler.frontend.onnx_windows import resolve_auto_pad, resolve_output_shape
@@ -84,12 +91,21 @@ IMPORTED = {
 }
 STATIC = "quantize statically, with calibration data"
 CHANNELS_LAST = ("tinytailor.layout", "channels last")  # what the metadata of a model may say
+OVER_TIME = "use convolutions over time"
+BATCH_NORM = "use BatchNormalization, which becomes part of the layer before it"
 FIXED = "export the model with a fixed batch of 1 and constant shapes"
 HINTS = {
     "ConvInteger": STATIC,
     "MatMulInteger": STATIC,
     "DynamicQuantizeLinear": STATIC,
     "Shape": FIXED,
+    "LSTM": OVER_TIME,
+    "GRU": OVER_TIME,
+    "RNN": OVER_TIME,
+    "LayerNormalization": BATCH_NORM,
+    "InstanceNormalization": BATCH_NORM,
+    "GroupNormalization": BATCH_NORM,
+    "Einsum": "use MatMul, or a 1x1 Conv",
     "LogSoftmax": "end with the logits or with Softmax, the best class is the same",
 }
 QUANTIZE_FIRST = (
@@ -100,8 +116,12 @@ WINDOWS = ("strides", "dilations", "kernel_shape", "pads", "output_padding", "ou
 DAMAGED = "cannot be read as an ONNX model: it is damaged or not an ONNX file"
 
 
-def import_onnx(data: bytes, path: Path, name: str) -> Imported:
-    """``data``: the bytes of ``path``; ``name`` names the graph. InputError if it is unusable."""
+def import_onnx(data: bytes, path: Path, name: str, allow_float: bool = False) -> Imported:
+    """``data``: the bytes of ``path``; ``name`` names the graph. InputError if it is unusable.
+
+    ``allow_float``: with the operators that can be compiled in float.
+    """
+    imported = IMPORTED | onnx_float.OPERATORS if allow_float else IMPORTED
     try:
         model = opened(data, path.parent)
         graph = model.graph
@@ -109,13 +129,13 @@ def import_onnx(data: bytes, path: Path, name: str) -> Imported:
         fix_batch(graph, path.name)
         qoperator.rewrite(model)
         onnx_constants.fold(model)
-        unsupported = listed(model)
+        unsupported = listed(model, imported)
         channels_last = any(
             (item.key, item.value) == CHANNELS_LAST for item in model.metadata_props
         )
         widen_int4(graph, path.name)
         check_windows(graph, path.name)
-        function, origins, more = converted(model)
+        function, origins, more = converted(model, imported)
     except InputError:
         raise
     except Exception as error:  # any bytes may be given: every failure is about the file
@@ -161,10 +181,10 @@ def full_name(node: Any) -> str:
     return str(node.op_type if standard else f"{node.domain}.{node.op_type}")
 
 
-def supported(node: Any) -> bool:
+def supported(node: Any, imported: AbstractSet[str]) -> bool:
     if node.domain == OWN_DOMAIN:
         return node.op_type in OWN
-    return node.domain in ("", "ai.onnx") and node.op_type in IMPORTED
+    return node.domain in ("", "ai.onnx") and node.op_type in imported
 
 
 def origin_of(model: Any, node: Any) -> Origin:
@@ -176,14 +196,14 @@ def origin_of(model: Any, node: Any) -> Origin:
     return Origin(operator, place(kind, text), f"(opset {opset(model, node.domain)})", label)
 
 
-def listed(model: Any) -> list[Unsupported]:
+def listed(model: Any, imported: AbstractSet[str]) -> list[Unsupported]:
     return [
         Unsupported(
             origin_of(model, node),
             qoperator.metadata(node, qoperator.REASON) or HINTS.get(node.op_type, ""),
         )
         for node in model.graph.node
-        if not supported(node)
+        if not supported(node, imported)
     ]
 
 
@@ -247,7 +267,9 @@ def check_windows(graph: Any, file: str) -> None:
                 )
 
 
-def converted(model: Any) -> tuple[Any, dict[str, Origin], list[Unsupported]]:
+def converted(
+    model: Any, imported: AbstractSet[str]
+) -> tuple[Any, dict[str, Origin], list[Unsupported]]:
     """(Relax function or None, Relax variable -> operator, nodes TVM refused)."""
     unsupported: list[Unsupported] = []
     origins: dict[str, Origin] = {}
@@ -259,11 +281,12 @@ def converted(model: Any) -> tuple[Any, dict[str, Origin], list[Unsupported]]:
         node.name = label
 
     def build() -> Any:
-        importer = named_importer(nodes, origins, unsupported, types)
+        importer = named_importer(nodes, origins, unsupported, types, imported)
         return importer.from_onnx(model.graph, opset(model, ""))["main"]
 
     main, failure = attempt(build)
-    if main is None and not unsupported and all(supported(node) for node, _ in nodes.values()):
+    known = all(supported(node, imported) for node, _ in nodes.values())
+    if main is None and not unsupported and known:
         raise ValueError(failure)
     return main, origins, unsupported
 
@@ -297,10 +320,13 @@ def named_importer(
     origins: dict[str, Origin],
     unsupported: list[Unsupported],
     types: Mapping[str, tuple[Shape, str]],
+    imported: AbstractSet[str],
 ) -> Any:
     """TVM's importer, which also names each node's variable and survives refusals."""
     from tvm import relax
     from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
+
+    conversions = {**onnx_operators.CONVERSIONS, **onnx_float.CONVERSIONS}
 
     class NamedImporter(ONNXGraphImporter):
         def _check_for_unsupported_ops(self, graph: Any) -> None:
@@ -314,19 +340,21 @@ def named_importer(
             except Exception as error:
                 unsupported.append(Unsupported(origin, f"the importer says: {first_line(error)}"))
                 result = opaque(node, inputs)
-            if isinstance(result, list):
+            if isinstance(result, list | relax.Tuple):
                 return relax.Tuple([self.named(part, label, origin) for part in result])
             return self.named(result, label, origin)
 
         def named(self, result: Any, label: str, origin: Origin) -> Any:
             if type(result).__name__ != "Call":
+                if isinstance(result, relax.Var):  # a call that the conversion emitted itself
+                    origins.setdefault(str(result.name), origin)
                 return result
             variable = self.bb.emit(result, label)
             origins[str(variable.name)] = origin
             return variable
 
         def convert_one(self, node: Any, inputs: Any, attrs: Any, version: int) -> Any:
-            if not supported(node) or node.domain == OWN_DOMAIN:
+            if not supported(node, imported) or node.domain == OWN_DOMAIN:
                 return opaque(node, inputs)
             needed = inputs if node.op_type == "Concat" else inputs[:1]
             missing = not needed or any(item is None for item in needed)
@@ -342,7 +370,7 @@ def named_importer(
                 if len(node.output) > 1:
                     raise ValueError("its second output, the indices, is not supported")
                 resolve_auto_pad(inputs, attrs, attrs["kernel_shape"])
-            conversion = onnx_operators.CONVERSIONS.get(node.op_type)
+            conversion = conversions.get(node.op_type)
             if conversion is not None:
                 parts = conversion(
                     [None if i is None else self.bb.normalize(i) for i in inputs], attrs
@@ -353,7 +381,7 @@ def named_importer(
     def opaque(node: Any, inputs: Any) -> Any:
         """One call in the place of a node that TVM does not know."""
         known = [item for item in inputs if item is not None]
-        if node.domain == OWN_DOMAIN and supported(node):
+        if node.domain == OWN_DOMAIN and supported(node, imported):
             out_type = known[0].ty  # its map has the shape of its input
         else:
             shape, dtype = types[node.output[0]]  # KeyError: nothing behind it can be checked

@@ -42,7 +42,10 @@ def given(inputs: Sequence[Any], index: int, name: str, attributes: Attributes) 
 
 
 def take(
-    x: Any, places: Mapping[int, Sequence[int]], sizes: Sequence[int] = (), dtype: str = ""
+    x: Any,
+    places: Mapping[int, Sequence[int] | np.ndarray],
+    sizes: Sequence[int] = (),
+    dtype: str = "",
 ) -> Any:
     """The call of selection.py: places along some axes, all of the others.
 
@@ -236,8 +239,8 @@ def batch_normalization(inputs: Sequence[Any], attributes: Attributes) -> list[A
     return [relax.op.add(relax.op.multiply(inputs[0], factor), constant)]
 
 
-def extreme(name: str) -> Conversion:
-    """Max and Min of any number of inputs, two by two."""
+def pairwise(name: str) -> Conversion:
+    """Max, Min and Sum of any number of inputs, two by two."""
 
     def convert(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
         from tvm import relax
@@ -265,20 +268,30 @@ def celu(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     return [relax.op.add(relax.op.maximum(inputs[0], zero), below)]
 
 
+def dropout(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """Nothing, unless it is trained."""
+    training = numbers(inputs, 2, "training_mode")
+    if training is not None and np.any(training):
+        raise ValueError("it is in training mode; export the model for inference")
+    return [inputs[0]]
+
+
 CONVERSIONS: dict[str, Conversion] = {
     "BatchNormalization": batch_normalization,
     "Celu": celu,
     "DeformConv": deform_conv.opaque,
+    "Dropout": dropout,
     "Expand": expand,
     "Gather": gather,
     "Gemm": gemm,
-    "Max": extreme("maximum"),
-    "Min": extreme("minimum"),
+    "Max": pairwise("maximum"),
+    "Min": pairwise("minimum"),
     "PRelu": prelu,
     "Pad": pad,
     "Resize": resize,
     "Slice": slice_,
     "Split": split,
+    "Sum": pairwise("add"),
     "Tile": tile,
     "Upsample": resize,
 }

@@ -60,7 +60,7 @@ def average_pool(call: Call, walk: Walk) -> Value:
         raise Declined(
             "average pooling that counts its padding, with a last window that is cut off"
         )
-    return pooled(call, walk, windows, averaged(windows, counted))
+    return pooled(call, walk, windows, averaged(windows, counted, even_integers=True))
 
 
 def max_pool(call: Call, walk: Walk) -> Value:
@@ -128,8 +128,10 @@ def highest(call: Call, walk: Walk, windows: Pooling) -> Expression:
     return replace(windows.placed, finish=finish)
 
 
-def averaged(windows: Pooling, counted: bool) -> Expression:
-    """``counted``: whether the border counts as zeros."""
+def averaged(windows: Pooling, counted: bool, even_integers: bool = False) -> Expression:
+    """``counted``: whether the border counts as zeros. ``even_integers``: exact halves become even
+    integers, as onnxruntime's AveragePool has it; its GlobalAveragePool, and what the standard
+    says, are even multiples of the scale. TFLite's integer pooling rounds them away from zero."""
     source, kernel, dilated = windows.source, windows.kernel, windows.dilation != (1, 1)
     if dilated and any(windows.padding) and not counted:
         raise Declined("average pooling with dilation whose padding does not count")
@@ -139,6 +141,9 @@ def averaged(windows: Pooling, counted: bool) -> Expression:
             return ones_convolution(windows, fused)
         pool = AveragePool2d(kernel, windows.stride, windows.padding, fused.low, fused.high)
         if same(source, fused.y):
+            if windows.x.real and (any(windows.padding) or kernel[0] * kernel[1] % 2 == 0):
+                even = 0 if even_integers else source.zero_point
+                pool = replace(pool, input_zero_point=even, ties_even=True)
             return pool, (source.name,), {}
         if not any(windows.padding):
             return ones_convolution(windows, fused)

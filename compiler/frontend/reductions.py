@@ -117,7 +117,8 @@ def one_window(call: Call, walk: Walk, x: Activation | None = None) -> Pooling:
     kept = tuple(1 if axis in gone else size for axis, size in enumerate(x.shape))
     device = (1, outer, 1, inner) if outer > 1 else (1, 1, 1, inner)
     result = Expression(call.shape, order_of(kept, axes), device, no_finish)
-    return Pooling(x, source, kernel, kernel, (1, 1), NO_PADDING, (0, 0), result)
+    stride = kernel if outer > 1 else (1, 1)
+    return Pooling(x, source, kernel, stride, (1, 1), NO_PADDING, (0, 0), result)
 
 
 def together(walk: Walk, x: Activation, gone: set[int]) -> tuple[Activation, Axes]:

@@ -22,6 +22,7 @@ from typing import TypeVar
 from tinytailor.targets.errors import InputError
 
 Built = TypeVar("Built")
+ALLOW_FLOAT = "--allow-float compiles it in float"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,14 @@ class Unsupported:
     hint: str = ""
 
 
+class UnsupportedError(InputError):
+    """The one error for all operators that stand in the way."""
+
+    def __init__(self, text: str, items: Sequence[Unsupported]) -> None:
+        super().__init__(text)
+        self.items = items
+
+
 class Declined(Exception):  # noqa: N818 - not an error yet: it becomes one line of the report
     """Raised by a match that does not apply, with the reason and perhaps whose it is."""
 
@@ -53,7 +62,7 @@ class Declined(Exception):  # noqa: N818 - not an error yet: it becomes one line
         self.origin = origin
 
 
-def unsupported_error(found: Sequence[Unsupported]) -> InputError:
+def unsupported_error(found: Sequence[Unsupported]) -> UnsupportedError:
     """One error for every operator in ``found``, each operator of the file once."""
     lines: dict[tuple[str, str], Unsupported] = {}
     for item in found:
@@ -67,7 +76,19 @@ def unsupported_error(found: Sequence[Unsupported]) -> InputError:
         origin = item.origin
         line = f"  {origin.operator:<{kind}}  {origin.place:<{place}}  {origin.detail}".rstrip()
         text.append(f"{line}: {item.hint}" if item.hint else line)
-    return InputError("\n".join([*text, "nothing was written."]))
+    return UnsupportedError("\n".join([*text, "nothing was written."]), items)
+
+
+def with_float_hints(error: UnsupportedError, left: Sequence[Unsupported]) -> UnsupportedError:
+    """``error`` with a hint at every operator that is not among those ``left`` with floats."""
+    refused = {(item.origin.operator, item.origin.place) for item in left}
+    items = []
+    for item in error.items:
+        if (item.origin.operator, item.origin.place) not in refused:
+            hint = f"{item.hint}; {ALLOW_FLOAT}" if item.hint else ALLOW_FLOAT
+            item = Unsupported(item.origin, hint)
+        items.append(item)
+    return unsupported_error(items)
 
 
 @contextlib.contextmanager

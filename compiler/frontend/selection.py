@@ -21,7 +21,7 @@ from tinytailor.compiler.frontend.layout import (
     straight,
 )
 from tinytailor.compiler.frontend.report import Declined
-from tinytailor.compiler.frontend.values import Activation, Unknown, Value
+from tinytailor.compiler.frontend.values import Activation, Constant, Unknown, Value
 from tinytailor.compiler.frontend.walk import Walk
 from tinytailor.compiler.ir import Node, Shape
 from tinytailor.compiler.ops import Operator, Slice, Take
@@ -36,6 +36,8 @@ def take(call: Call, walk: Walk) -> Value:
     check_places(value.shape, places)
     if isinstance(value, Unknown):
         return Unknown(call.shape)
+    if isinstance(value, Constant):
+        return value.each(lambda array: array[np.ix_(*places)])
     return taken(walk, walk.activation(call.arguments[0]), places, call)
 
 

@@ -148,7 +148,7 @@ def tile(converter: Any, operator: Any) -> list[Any]:
 def mirror_pad(converter: Any, operator: Any) -> list[Any]:
     """Mode 0 reflects about the edge, mode 1 repeats it."""
     x = operand(converter, operator, 0)
-    mode = ("reflect", "symmetric")[options(operator, "MirrorPadOptions").Mode()]
+    mode: Any = ("reflect", "symmetric")[options(operator, "MirrorPadOptions").Mode()]
     widths = constant(converter, operator, 1, "paddings").tolist()
     pairs = enumerate(zip(shape_of(x), widths, strict=True))
     return [take(x, {axis: np.pad(np.arange(n), w, mode=mode) for axis, (n, w) in pairs})]
@@ -158,7 +158,7 @@ def resize_nearest(converter: Any, operator: Any) -> list[Any]:
     x, found = operand(converter, operator, 0), options(operator, "ResizeNearestNeighborOptions")
     wanted = constant(converter, operator, 1, "size").reshape(-1).tolist()
     corners, centers = found.AlignCorners(), found.HalfPixelCenters()
-    places = {
+    places: dict[int, Any] = {
         axis: nearest(size, count, corners, centers)
         for axis, size, count in zip((1, 2), shape_of(x)[1:3], wanted, strict=True)
     }

@@ -4,7 +4,7 @@
     Constant     numbers, perhaps quantized           Activation   an int8 tensor of our graph
     FloatInput   an input before QuantizeLinear        Expression   real numbers waiting for theirs
     Pointwise    real numbers that each depend on one element of a tensor
-    Indices      places that were found, as int32
+    Indices      places that were found, as int32    Float    computed in float, see float_calls.py
     Unknown      follows an operator that was refused
 
 Model and device may disagree on the layout. ``order`` holds, for every place in device memory, the
@@ -149,11 +149,20 @@ class Indices:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Float:
+    """The result of call ``index``, which has no integer form; ``origin`` is the first such."""
+
+    index: int
+    shape: Shape
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Unknown:
     shape: Shape
 
 
-Value = Constant | FloatInput | Activation | Expression | Pointwise | Indices | Unknown
+Value = Constant | FloatInput | Activation | Expression | Pointwise | Indices | Float | Unknown
 Placed = FloatInput | Activation | Expression | Pointwise | Indices
 
 MAP_LAYOUTS = {"NCHW": (0, 2, 3, 1), "NHWC": (0, 1, 2, 3), "NCW": (0, 2, 1), "NWC": (0, 1, 2)}

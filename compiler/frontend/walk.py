@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tinytailor.compiler.frontend import float_calls
 from tinytailor.compiler.frontend.bindings import Call, Input, Listing, Ref
 from tinytailor.compiler.frontend.layout import arranged
 from tinytailor.compiler.frontend.names import Names
@@ -65,10 +66,11 @@ class Imported:
 
 
 class Walk:
-    """The graph under construction."""
+    """The graph under construction; with ``allow_float``, float operators may be part of it."""
 
-    def __init__(self, model: Imported) -> None:
+    def __init__(self, model: Imported, allow_float: bool = False) -> None:
         self.model = model
+        self.allow_float = allow_float
         self.names = Names()
         self.tensors: dict[str, Tensor] = {}
         self.placeholders: set[str] = set()  # stand for what follows a refused operator
@@ -76,6 +78,7 @@ class Walk:
         self.nodes: list[Node] = []
         self.inputs: dict[str, str] = {}  # the model's name -> ours
         self.transposed: dict[tuple[str, bytes], str] = {}  # what layout.arranged made already
+        self.ranged: set[int] = set()  # calls whose result settle.py gave a scale of its own
         self.unsupported = list(model.unsupported)
         self.uses = Counter(ref.index for call in model.listing.calls for ref in refs(call))
         self.uses.update(ref.index for ref in model.listing.outputs if isinstance(ref, Ref))
@@ -101,10 +104,15 @@ class Walk:
             raise Declined("expected an activation, got a constant")
         if isinstance(value, Indices):
             raise Declined("it computes with indices, which can only be an output of the model")
+        if isinstance(value, FloatInput):
+            raise Declined(
+                f"input {value.name} is not quantized before it: do this step outside of the model "
+                "(give parts an input each), or compile the float model with --calibration"
+            )
         raise Declined(f"its input is not quantized: {UNQUANTIZED} before it")
 
     def settled(self, argument: Any) -> Value:
-        """The value behind an argument; real numbers as a tensor where that is exact."""
+        """The value behind an argument; real numbers as a tensor where settle.py knows how."""
         from tinytailor.compiler.frontend import settle
 
         return settle.settled(self, argument)
@@ -159,8 +167,6 @@ class Walk:
     # --- the pass -------------------------------------------------------------------------
 
     def run(self) -> Graph:
-        from tinytailor.compiler.frontend.match import MATCHES
-
         for index, parameter in enumerate(self.model.listing.inputs):
             try:
                 self.values[-1 - index] = self.start(parameter, index)
@@ -168,15 +174,7 @@ class Walk:
                 raise InputError(f"model {self.model.name}: {reason}") from None
         for index, call in enumerate(self.model.listing.calls):
             try:
-                match = MATCHES.get(call.operator)
-                if match is None:
-                    raise Declined(self.reason(call))
-                if prod(call.shape) > MAX_ELEMENTS:
-                    raise Declined(f"its result of shape {call.shape} fits no device")
-                value = match(call, self)
-                if isinstance(value, Expression | Pointwise) and value.origin is None:
-                    value = replace(value, origin=call.origin)
-                self.values[index] = value
+                self.values[index] = self.matched(index, call)
             except Declined as reason:
                 if str(reason):
                     origin = reason.origin or call.origin
@@ -187,12 +185,37 @@ class Walk:
             raise unsupported_error(self.unsupported)
         return self.finished([name for name in outputs if name is not None])
 
+    def matched(self, index: int, call: Call) -> Value:
+        """The value of a call, a float one only if nothing else fits and they are allowed."""
+        from tinytailor.compiler.frontend.match import MATCHES
+
+        if float_calls.is_float(self, call):
+            value: Value | None = float_calls.deferred(self, index, call)
+            if value is None:
+                raise Declined("it follows an operator in float, but does not compute in float")
+            return value
+        try:
+            match = MATCHES.get(call.operator)
+            if match is None:
+                raise Declined(self.reason(call))
+            if prod(call.shape) > MAX_ELEMENTS:
+                raise Declined(f"its result of shape {call.shape} fits no device")
+            value = match(call, self)
+        except Declined:
+            value = float_calls.deferred(self, index, call) if self.allow_float else None
+            if value is None:
+                raise
+        if isinstance(value, Expression | Pointwise) and value.origin is None:
+            value = replace(value, origin=call.origin)
+        return value
+
     def reason(self, call: Call) -> str:
         """Why a call without a match cannot be imported; "" if that is already in the report."""
         if call.operator in {item.origin.operator for item in self.unsupported}:
             return ""
         name = call.operator.removeprefix("relax.")
-        return "" if name.lower() == call.origin.operator.lower() else f"it becomes {name}"
+        same = name.lower() == call.origin.operator.lower()
+        return "" if same else f"it becomes {name}, which no operator computes"
 
     def start(self, parameter: Input, index: int) -> Value:
         """An input of the model; maps of channels-first models lie channels-last on the device."""
@@ -268,6 +291,11 @@ class Walk:
     def finished(self, outputs: Sequence[str]) -> Graph:
         for name in self.unquantized:
             raise InputError(f"input {name} is an integer tensor without DequantizeLinear")
+        if len(set(outputs)) < len(outputs):
+            twice = next(name for name in outputs if outputs.count(name) > 1)
+            raise InputError(
+                f"model {self.model.name}: two outputs are the same tensor {twice}; remove one"
+            )
         nodes = live(self.nodes, outputs)
         used = {name for node in nodes for name in node.inputs} | set(outputs)
         inputs = []

@@ -90,6 +90,38 @@ TT_INLINE int32_t tt_saturate8(int32_t value)
 }
 """
 
+_FMIN = """\
+TT_INLINE float tt_fmin(float a, float b)
+{
+    return a < b ? a : b;
+}
+"""
+
+_FMAX = """\
+TT_INLINE float tt_fmax(float a, float b)
+{
+    return a > b ? a : b;
+}
+"""
+
+_BITS_OF = """\
+TT_INLINE int32_t tt_bits_of(float value)
+{
+    int32_t bits;
+    __builtin_memcpy(&bits, &value, 4);
+    return bits;
+}
+"""
+
+_FLOAT_OF = """\
+TT_INLINE float tt_float_of(int32_t bits)
+{
+    float value;
+    __builtin_memcpy(&value, &bits, 4);
+    return value;
+}
+"""
+
 HELPERS: dict[str, str] = {
     "requantize": _REQUANTIZE,
     "widen": _WIDEN,
@@ -98,4 +130,8 @@ HELPERS: dict[str, str] = {
     "min": _MIN,
     "max": _MAX,
     "saturate8": _SATURATE8,
+    "fmin": _FMIN,
+    "fmax": _FMAX,
+    "bits_of": _BITS_OF,
+    "float_of": _FLOAT_OF,
 }

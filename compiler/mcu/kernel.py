@@ -82,7 +82,8 @@ def print_kernel(
     kernel: TirKernel, symbol: str, input_shapes: tuple[Shape, ...], output_shape: Shape
 ) -> Kernel:
     """Lower and print ``kernel`` as the C function ``symbol`` with code of its own."""
-    from tinytailor.compiler.mcu.render import render
+    from tinytailor.compiler.mcu import float_math
+    from tinytailor.compiler.mcu.render import expression, render
     from tinytailor.compiler.mcu.sliding import slide
     from tinytailor.compiler.mcu.tir import lower
 
@@ -92,8 +93,13 @@ def print_kernel(
     externs = {intrinsic.function: intrinsic.function for intrinsic in kernel.intrinsics}
     rendered = render(lowered, kernel.arguments, externs)
     helpers: dict[str, str] = {}
+    functions = [name for name in float_math.FUNCTIONS if name in rendered.helpers]
+    if functions:
+        rendered.helpers |= {"bits_of", "float_of"}
     for name in sorted(rendered.helpers & HELPERS.keys()):
         helpers[f"tt_{name}"] = HELPERS[name]
+    for name in functions:
+        helpers[f"tt_{name}"] = float_math.definition(name, expression)
     for intrinsic in kernel.intrinsics:
         helpers[intrinsic.function] = intrinsic.text
     return Kernel(

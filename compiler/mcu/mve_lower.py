@@ -103,7 +103,7 @@ def _conv2d_computation(
 
     def stored(h: Any, v: Any, o: Any) -> Any:
         value = tir.requantize(acc[h, v, o] + b[o], m[o], op.requant)
-        return op.add.expression(value, r[h, v, o]) if op.add else value
+        return op.add.immediate(value, r[h, v, o]) if op.add else value
 
     y = te.compute((oh, ow, oc), stored, name="y")
     return tir.schedule_of((x, *((r,) if op.add else ()), w, b, m, y))

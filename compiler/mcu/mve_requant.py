@@ -104,7 +104,8 @@ def _requant_text(function: str, lanes: int, shifted: bool) -> str:
 
 def _requant_assembly(lanes: int, shifted: bool) -> str:
     """The clamp of a whole int8 saturates in two steps, bottom halves of words, then of halves."""
-    wide, narrow = [], []
+    wide: list[str] = []
+    narrow: list[str] = []
     for tail in (wide, narrow):
         for at in range(0, lanes, _WORDS):
             if lanes == _WORDS:
@@ -162,7 +163,7 @@ def requant_add_block(lanes: int, q: Requant, add: Add) -> Intrinsic:
 def _order_of_reads(add: Add) -> Callable[..., tuple[Any, ...]]:
     """A block is matched with its reads in order; TVM sorts the terms of a sum by their factors."""
     a, r = (te.placeholder((_WORDS,), "int8", name=name) for name in "ar")
-    y = te.compute((_WORDS,), lambda o: add.expression(a[o], r[o]), name="y")
+    y = te.compute((_WORDS,), lambda o: add.immediate(a[o], r[o]), name="y")
     schedule = tir.schedule_of((a, r, y))
     first = str(schedule.get(schedule.get_sblock("y")).reads[0].source.name)
 
@@ -195,7 +196,7 @@ def _register_requant_add(name: str, function: str, lanes: int, q: Requant, add:
                     vj = T.axis.spatial(lanes, j)
                     T.reads(*order(A[0, vj], B[vj], M[vj], R[0, vj]))
                     T.writes(Y[0, vj])
-                    Y[0, vj] = add.expression(tir.requantize(A[0, vj] + B[vj], M[vj], q), R[0, vj])
+                    Y[0, vj] = add.immediate(tir.requantize(A[0, vj] + B[vj], M[vj], q), R[0, vj])
 
     @T.prim_func(s_tir=True)
     def call(  # type: ignore[no-untyped-def]

@@ -15,12 +15,16 @@ from typing import Any
 
 from tvm import ir, sym, tirx
 from tvm.ir.prim.expr import IntImm
-from tvm_ffi import structural_equal, structural_map, structural_walk
+from tvm_ffi import structural_equal, structural_walk
+
+from tinytailor.compiler.mcu import render_float
+from tinytailor.compiler.mcu.tir_nodes import conjunction, innermost, replace, uses, with_body
 
 REGISTER_BYTES = 64
 SCRATCH_ALIGNMENT = 8
 BULK_ELEMENTS = 4  # shorter loops stay loops
 _BYTES = {"bool": 4, "int8": 1, "uint8": 1, "int16": 2, "int32": 4, "uint32": 4, "int64": 8}
+_BYTES["float32"] = 4
 
 
 class UnknownNodeError(Exception):
@@ -69,8 +73,13 @@ def render(func: tirx.PrimFunc, parameters: Sequence[str], externs: Mapping[str,
     return scope.out
 
 
+def expression(node: Any, names: Sequence[tuple[Any, str]]) -> str:
+    """An expression over variables with these names."""
+    return _bare(node, _Scope(Rendered(), list(names), {}, sym.Analyzer()))
+
+
 def ctype(dtype: str) -> str:
-    return "int" if dtype == "bool" else f"{dtype}_t"
+    return {"bool": "int", "float32": "float"}.get(dtype, f"{dtype}_t")
 
 
 def _dtype(node: Any) -> str:
@@ -120,7 +129,7 @@ def _allocate(node: Any, scope: _Scope) -> None:
         elements *= int(extent)
     size = elements * _BYTES[dtype]
     name = scope.name(node.buffer)
-    if dtype == "int32" and size <= REGISTER_BYTES:
+    if dtype in ("int32", "float32") and size <= REGISTER_BYTES:
         scope.emit(f"{ctype(dtype)} {name}[{elements}];")
         return
     at = f"(scratch + {scope.out.scratch_bytes})" if scope.out.scratch_bytes else "scratch"
@@ -172,6 +181,11 @@ def _evaluate(node: Any, scope: _Scope) -> None:
     scope.emit(f"{_bare(node.value, scope)};")
 
 
+def _bind(node: Any, scope: _Scope) -> None:
+    value = _bare(node.value, scope)
+    scope.emit(f"const {ctype(_dtype(node.var))} {scope.name(node.var)} = {value};")
+
+
 _STATEMENTS: dict[type, Callable[[Any, _Scope], None]] = {
     tirx.SeqStmt: _sequence,
     tirx.AllocBuffer: _allocate,
@@ -180,59 +194,27 @@ _STATEMENTS: dict[type, Callable[[Any, _Scope], None]] = {
     tirx.BufferStore: _store,
     tirx.IfThenElse: _if,
     tirx.Evaluate: _evaluate,
+    tirx.Bind: _bind,
 }
 
 
 # --- loops that are one operation
 
 
-def _uses(expr: Any, var: Any) -> bool:
-    found: list[bool] = []
-    structural_walk(expr, (ir.Var, lambda v: found.append(True) if v.same_as(var) else None))
-    return bool(found)
-
-
-def _replace(expr: Any, var: Any, value: Any) -> Any:
-    return structural_map(expr, (ir.Var, lambda v: value if v.same_as(var) else v))
-
-
-def _conjunction(condition: Any) -> list[Any]:
-    if isinstance(condition, tirx.And):
-        return _conjunction(condition.a) + _conjunction(condition.b)
-    return [condition]
-
-
-def _innermost(node: Any) -> tuple[Any, list[Any]]:
-    """What a nest of loops repeats, and the variables of its loops."""
-    variables = []
-    while isinstance(node, tirx.For):
-        variables.append(node.loop_var)
-        node = node.body
-    return node, variables
-
-
-def _with_body(node: Any, body: Any) -> Any:
-    """The nest of loops ``node`` around another body."""
-    if not isinstance(node, tirx.For):
-        return body
-    inner = _with_body(node.body, body)
-    return tirx.For(node.loop_var, node.min, node.extent, node.kind, inner)
-
-
 def _hoisted_condition(node: Any, scope: _Scope) -> bool:
     """A nest of ``y[v] = (c && d) ? a : b`` with c free of its variables: nests under one if."""
-    store, variables = _innermost(node)
+    store, variables = innermost(node)
     if not isinstance(store, tirx.BufferStore) or not _is_call(store.value, "if_then_else"):
         return False
     condition, inside, outside = store.value.args
-    parts = _conjunction(condition)
-    varying = [part for part in parts if any(_uses(part, v) for v in variables)]
+    parts = conjunction(condition)
+    varying = [part for part in parts if any(uses(part, v) for v in variables)]
     if len(varying) == len(parts):
         return False
-    fixed = [part for part in parts if not any(_uses(part, v) for v in variables)]
+    fixed = [part for part in parts if not any(uses(part, v) for v in variables)]
 
     def with_value(value: Any) -> Any:
-        return _with_body(node, tirx.BufferStore(store.buffer, value, store.indices))
+        return with_body(node, tirx.BufferStore(store.buffer, value, store.indices))
 
     if varying:
         inside = tirx.if_then_else(tirx.all(*varying), inside, outside)
@@ -242,7 +224,7 @@ def _hoisted_condition(node: Any, scope: _Scope) -> bool:
 
 
 def _contiguous(index: Any, var: Any, scope: _Scope) -> bool:
-    step = _replace(index, var, var + 1) - index
+    step = replace(index, var, var + 1) - index
     return bool(scope.analyzer.can_prove_equal(step, 1))
 
 
@@ -254,7 +236,7 @@ def _bulk(node: Any, scope: _Scope) -> bool:
     if not _contiguous(store.indices[0], var, scope):
         return False
     dtype, count = _dtype(store.buffer), int(node.extent)
-    target = _address(store.buffer, _replace(store.indices[0], var, tirx.const(0)), scope)
+    target = _address(store.buffer, replace(store.indices[0], var, tirx.const(0)), scope)
     value = store.value
     if isinstance(value, IntImm) and dtype in ("int8", "int16"):
         helper = "fill8" if dtype == "int8" else "fill16"
@@ -265,7 +247,7 @@ def _bulk(node: Any, scope: _Scope) -> bool:
     load = value.value if widened else value
     if not isinstance(load, ir.TensorLoad) or not _contiguous(load.indices[0], var, scope):
         return False
-    source = _address(load.source, _replace(load.indices[0], var, tirx.const(0)), scope)
+    source = _address(load.source, replace(load.indices[0], var, tirx.const(0)), scope)
     if widened and _dtype(load.source) == "int8":
         scope.out.helpers.add("widen")
         scope.emit(f"tt_widen({target}, {source}, {count});")
@@ -315,6 +297,9 @@ def _expression(node: Any, scope: _Scope) -> tuple[str, int]:
         return f"{scope.name(node.source)}[{_bare(node.indices[0], scope)}]", _ATOM
     if kind in _BINARY:
         return _binary(node, scope)
+    real = render_float.expression(node, lambda part: _at_least(part, 0, scope), scope.out.helpers)
+    if real is not None:
+        return real, _ATOM
     if kind in (tirx.FloorDiv, tirx.FloorMod):
         return _floor(node, scope)
     saturated = _saturated(node)

@@ -37,7 +37,7 @@ MACROS = """\
 """
 
 Array = tuple[str, bytes]  # type and content of a constant array
-_PER_LINE = {"int8": 20, "uint8": 20, "int16": 12, "int32": 8}
+_PER_LINE = {"int8": 20, "uint8": 20, "int16": 12, "int32": 8, "float32": 6}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,10 +125,20 @@ def content(array: np.ndarray) -> Array:
     return array.dtype.name, array.tobytes()
 
 
+def c_type(dtype: str) -> str:
+    return "float" if dtype == "float32" else f"{dtype}_t"
+
+
 def array_text(name: str, array: np.ndarray) -> str:
     """A constant array in C, word aligned so that words of it can be loaded."""
-    ctype, values = f"{array.dtype.name}_t", [str(int(v)) for v in array.ravel()]
-    values = ["INT32_MIN" if v == "-2147483648" else v for v in values]
+    ctype = c_type(array.dtype.name)
+    if array.dtype == np.float32:
+        from tinytailor.compiler.mcu.render_float import literal
+
+        values = [literal(v) for v in array.ravel()]
+    else:
+        values = [str(int(v)) for v in array.ravel()]
+        values = ["INT32_MIN" if v == "-2147483648" else v for v in values]
     step = _PER_LINE[array.dtype.name]
     rows = [", ".join(values[i : i + step]) for i in range(0, len(values), step)]
     body = ",\n    ".join(rows)
@@ -141,11 +151,11 @@ def code_text(kernel: Kernel) -> str:
     The compiler must not look into the constants: with their values in hand it makes other code for
     the same operator, and what a table says of an operator would not hold for all its weights.
     """
-    fields = [f"    const {a.dtype.name}_t *{role};" for role, a in kernel.constants.items()]
+    fields = [f"    const {c_type(a.dtype.name)} *{role};" for role, a in kernel.constants.items()]
     record = "\n".join((f"struct {kernel.code} {{", *fields, "};"))
     head = f"TT_LAYER void {kernel.code}({_parameters(kernel, 'const struct ' + kernel.code)})"
     loads = [
-        f"    const {array.dtype.name}_t *{role} = constants->{role};"
+        f"    const {c_type(array.dtype.name)} *{role} = constants->{role};"
         for role, array in kernel.constants.items()
     ]
     body = "\n".join(("    TT_OPAQUE(constants);", *loads, *kernel.body))
@@ -195,8 +205,8 @@ def layer_texts(network: Network) -> list[str]:
     arrays: dict[Array, str] = {}
     known: set[str] = set()
     users: dict[str, list[str]] = {}
-    for kernel in network.kernels.values():
-        users.setdefault(kernel.code, []).append(kernel.symbol)
+    for one in network.kernels.values():
+        users.setdefault(one.code, []).append(one.symbol)
     for node in network.graph.nodes:
         kernel = network.kernels.get(node.name)
         if kernel is None:

@@ -237,9 +237,8 @@ class Conv2d:
         schedule.reorder(outer_pixel, outer_channel, inner_pixel, inner_channel)
         product, patches = schedule.get_sblock("acc"), schedule.get_sblock("patch")
         if self.add:
-            schedule.compute_at(
-                schedule.get_sblock("term"), outer_channel, preserve_unit_loops=True
-            )
+            term = schedule.get_sblock("term")
+            schedule.compute_at(term, outer_channel, preserve_unit_loops=True)
             for loop in schedule.get_loops(schedule.get_sblock("term"))[-2:]:
                 schedule.unroll(loop)
         schedule.compute_at(product, outer_channel, preserve_unit_loops=True)

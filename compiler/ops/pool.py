@@ -2,6 +2,7 @@
 """Average pooling, int8, NHWC; n = elements of the window that lie inside the map.
 
     y = clamp((sum +- n/2) / n)                          rounded half away from zero, as TFLite does
+    y = clamp(sum / n), halves to an even y - input_zero_point       ``ties_even``, as ONNX does
     y = requant(sum - n * input_zero_point, multiplier[n - 1])            for another quantization
 
 Without ``requant`` input and output share scale and zero point, so the mean of the integers is the
@@ -50,6 +51,7 @@ class AveragePool2d:
     high: int = 127
     input_zero_point: int = 0
     requant: Requant | None = None
+    ties_even: bool = False
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
@@ -75,12 +77,16 @@ class AveragePool2d:
             attributes["padding"] = list(self.padding)
         if self.requant is not None:
             attributes["shifted"] = self.requant.shift > 0
+        if self.ties_even:
+            attributes["ties_even"] = True
         return attributes
 
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> AveragePool2d:
         padding = padding4(attributes.get("padding", NO_PADDING))
         kernel, stride = pair(attributes["kernel"]), pair(attributes["stride"])
+        if attributes.get("ties_even"):
+            return cls(kernel, stride, padding, input_zero_point=EXAMPLE_ZERO_POINT, ties_even=True)
         if "shifted" not in attributes:
             return cls(kernel, stride, padding)
         requant = example_requant(attributes)
@@ -96,8 +102,16 @@ class AveragePool2d:
         if self.requant is not None:
             multiplier = constants["multiplier"][count - 1]
             return self.requant.apply(total - count * self.input_zero_point, multiplier)
+        if self.ties_even:
+            whole, rest = np.divmod(total + count * self._shift(), count)
+            y = whole + (2 * rest + (whole & 1) > count) - self._shift()
+            return np.clip(y, self.low, self.high).astype(np.int8)
         magnitude = (np.abs(total) + count // 2) // count
         return np.clip(np.sign(total) * magnitude, self.low, self.high).astype(np.int8)
+
+    def _shift(self) -> int:
+        """What makes all integers positive and a multiple of the scale even where it is even."""
+        return 128 + self.input_zero_point % 2
 
     def lower(
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
@@ -129,13 +143,22 @@ class AveragePool2d:
             away = tirx.Select(acc[h, v, c] < 0, acc[h, v, c] - half, acc[h, v, c] + half)
             return tir.clamp(tirx.truncdiv(away, count), self.low, self.high).astype("int8")
 
+        def even(h: Any, v: Any, c: Any) -> Any:
+            count, shift, two = self._count(inputs[0], h, v), tir.const(self._shift()), tir.const(2)
+            total = acc[h, v, c] + count * shift
+            whole, rest = tirx.truncdiv(total, count), tirx.truncmod(total, count)
+            up = two * rest + tirx.truncmod(whole, two) > count
+            y = whole + tirx.Select(up, tir.const(1), tir.const(0)) - shift
+            return tir.clamp(y, self.low, self.high).astype("int8")
+
         def requantized(h: Any, v: Any, c: Any) -> Any:
             assert self.requant is not None
             count = self._count(inputs[0], h, v)
             total = acc[h, v, c] - count * tir.const(self.input_zero_point)
             return tir.requantize(total, roles["multiplier"][count - 1], self.requant)
 
-        y = te.compute((oh, ow, channels), requantized if roles else mean, name="y")
+        rounded = requantized if roles else even if self.ties_even else mean
+        y = te.compute((oh, ow, channels), rounded, name="y")
         schedule = tir.schedule_of((x, *roles.values(), y))
         loops = schedule.get_loops(schedule.get_sblock("y"))
         total = schedule.get_sblock("acc")

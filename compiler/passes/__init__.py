@@ -75,7 +75,7 @@ class Report:
 def optimize(
     graph: Graph, *, weights: bool = True, pipeline: Sequence[Pass] = PIPELINE
 ) -> tuple[Graph, Report]:
-    """``graph`` after all passes; ``weights=False``: after those that hold for any weights."""
+    """``graph`` after the passes; ``weights=False``: those only that hold for any weights."""
     stages = [Stage("import", check(graph), _imported(graph))]
     for step in pipeline:
         if weights or step not in NEEDS_WEIGHTS:

@@ -51,11 +51,21 @@ def _attributes(record: Any) -> Iterator[str]:
     """Fields that are not at their default; records within are opened."""
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
+        if not field.repr:  # too long for a line
+            continue
         if dataclasses.is_dataclass(value):
             yield from (f"{field.name}.{text}" for text in _attributes(value))
         elif value != field.default:
-            text = _dims(value) if isinstance(value, tuple) else str(value)
+            text = _text(value)
             yield f"{field.name} {text}"
+
+
+def _text(value: Any) -> str:
+    """Tuples as shapes, a tuple of them with commas."""
+    if not isinstance(value, tuple):
+        return str(value)
+    nested = any(isinstance(item, tuple) for item in value)
+    return ", ".join(map(_text, value)) if nested else _dims(value)
 
 
 def _constants(node: Node) -> Iterator[str]:

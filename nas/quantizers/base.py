@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from tinytailor.compiler import ir
 from tinytailor.compiler.execute import execute
-from tinytailor.compiler.ops import Add, Conv2d, Operator
+from tinytailor.compiler.ops import Add, AveragePool2d, Conv2d, Operator
 from tinytailor.compiler.quantization import Requant, effective_scale, multipliers
 from tinytailor.nas.graphs import build_graph
 from tinytailor.nas.topology import INPUT, AddLayer, ConvLayer, Layer, PoolLayer, Topology
@@ -107,7 +107,9 @@ class QuantizedNetwork:
             a, b, y = (self._tensor(name) for name in (layer.left, layer.right, layer.name))
             return Add.from_scales(a, b, y), {}
         if isinstance(layer, PoolLayer):
-            return op, {}
+            pool = cast(AveragePool2d, op)
+            zero_point = self.activations[layer.source].zero_point if pool.ties_even else 0
+            return replace(pool, input_zero_point=zero_point), {}
         return self._fill_conv(layer, cast(Conv2d, op))
 
     def _fill_conv(self, layer: ConvLayer, op: Conv2d) -> tuple[Operator, Mapping[str, np.ndarray]]:

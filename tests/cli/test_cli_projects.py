@@ -59,10 +59,18 @@ def test_compile_prints_the_manifest_as_its_only_output(cli, model, tmp_path):
     result = cli(*words)
     assert result.exit_code == 0
     assert only_json(result.stdout) == json.loads((tmp_path / "p" / "manifest.json").read_text())
-    assert "writing C" in result.stderr
+    assert result.stderr == "", "steps are for people"
     again = cli(*words)
     assert again.exit_code == 0, "an earlier project is replaced"
     assert only_json(again.stdout) == only_json(result.stdout)
+
+
+def test_compile_names_its_steps_to_people(cli, model, tmp_path):
+    result = cli("compile", model, "--target", "nucleo-f446re", "-o", tmp_path / "p")
+    assert result.exit_code == 0
+    for step in ("reading", "optimizing", "lowering", "writing C", "building and running"):
+        assert step in result.stderr
+        assert step not in result.stdout
 
 
 @pytest.mark.parametrize("on", ["host", "emulator"])

@@ -30,9 +30,11 @@ from tinytailor.targets import (
     Call,
     build_image,
     cross_toolchain,
+    default_runner,
     host_toolchain,
+    linked_for,
     load_target,
-    run,
+    run_on,
 )
 from tinytailor.targets.toolchain import compile_or_raise
 
@@ -75,12 +77,13 @@ def emit(graphs: Sequence[Graph], board_name: str, folder: Path) -> Path:
 def on_board(source: Path, graphs: Sequence[Graph], inputs: Batches, board_name: str) -> Batches:
     """Outputs of all graphs on the emulated core, all in one image."""
     board, folder = load_target(board_name), source.parent
+    runner = default_runner(board)
     entries = [f"{graph.name}_invoke" for graph in graphs]
     image = folder / "image.elf"
     build_image(
         [source],
         image,
-        board,
+        linked_for(runner, board),
         cross_toolchain(),
         extra_flags=("-I", str(folder), *WARNINGS),
         keep=entries,
@@ -96,7 +99,7 @@ def on_board(source: Path, graphs: Sequence[Graph], inputs: Batches, board_name:
         for entry, graph, batches in zip(entries, graphs, inputs, strict=True)
         for s in range(SAMPLES)
     ]
-    results = iter(run(image, board, calls, count=False))
+    results = iter(run_on(runner, image, board, calls, count=False))
     outputs = []
     for graph in graphs:
         samples = [next(results).outputs for _ in range(SAMPLES)]
@@ -137,7 +140,8 @@ def _driver(graphs: Sequence[Graph]) -> str:
     for graph in graphs:
         roles = border_names(graph)
         # as the caller's, between red zones of the sanitizer
-        buffers = [f"    static int8_t {roles[t]}[{graph.tensors[t].bytes}];" for t in roles]
+        tensors = [graph.tensors[t] for t in roles]
+        buffers = [f"    static {t.dtype}_t {roles[t.name]}[{t.elements}];" for t in tensors]
         reads = [
             f"        if (fread({roles[t]}, sizeof {roles[t]}, 1, stdin) != 1) {{\n"
             "            exit(2);\n        }"
@@ -158,8 +162,8 @@ def _driver(graphs: Sequence[Graph]) -> str:
 
 def _arrays(graph: Graph, samples: Sequence[tuple[bytes, ...]]) -> list[np.ndarray]:
     return [
-        np.stack([np.frombuffer(sample[k], np.int8) for sample in samples])
-        for k in range(len(graph.outputs))
+        np.stack([np.frombuffer(sample[k], graph.tensors[tensor].dtype) for sample in samples])
+        for k, tensor in enumerate(graph.outputs)
     ]
 
 

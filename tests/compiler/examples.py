@@ -115,6 +115,16 @@ EXAMPLES = (
     Example("add_wide", Add.from_key({"wide": True}), ((1, 4, 4, 8),) * 2),
     Example("average_pool_global", AveragePool2d((4, 5)), _map(4, 5, 9)),
     Example("average_pool_windows", AveragePool2d((2, 2), (2, 2)), _map(6, 6, 4)),
+    Example(
+        "average_pool_even",
+        AveragePool2d((2, 2), (2, 2), input_zero_point=3, ties_even=True),
+        _map(6, 6, 4),
+    ),
+    Example(
+        "average_pool_even_border",
+        AveragePool2d((3, 4), (2, 1), (1, 1, 1, 2), -90, 80, -5, None, True),
+        _map(7, 8, 5),
+    ),
     Example("average_pool_border", AveragePool2d((3, 3), (2, 2), (1, 1, 1, 1)), _map(7, 8, 5)),
     Example("average_pool_time", AveragePool2d((4, 1), (3, 1), (1, 0, 2, 0)), _map(13, 1, 6)),
     Example("max_pool", MaxPool2d((2, 2), (2, 2)), _map(7, 6, 8)),

@@ -37,6 +37,7 @@ from tinytailor.compiler.ops import (
     Softmax,
     SquareDeformDW,
 )
+from tinytailor.compiler.ops.base import output_dtype
 from tinytailor.compiler.ops.softmax import exponentials
 from tinytailor.compiler.quantization import Requant, multipliers
 from tinytailor.targets.errors import InputError
@@ -74,16 +75,23 @@ class Growing:
         self.tensor(name, shape)
         return name
 
+    def names(self) -> list[str]:
+        """The tensors that operators read; indices are for the caller alone."""
+        return [t for t, x in self.tensors.items() if x.dtype == "int8"]
+
+    def any(self) -> str:
+        return str(self.one_of(*self.names()))
+
     def some(self, rank: int) -> str | None:
         """A tensor of this rank, a late one most of the time; None if there is none."""
-        names = [t for t, x in self.tensors.items() if len(x.shape) == rank]
+        names = [t for t in self.names() if len(self.tensors[t].shape) == rank]
         if not names:
             return None
         return names[-1 - min(len(names) - 1, int(self.rng.geometric(0.6)) - 1)]
 
     def twin(self, name: str, fits: Callable[[Shape], bool]) -> str | None:
         """Another tensor, or now and then the same, whose shape fits."""
-        names = [t for t, x in self.tensors.items() if fits(x.shape)]
+        names = [t for t in self.names() if fits(self.tensors[t].shape)]
         others = [t for t in names if t != name] or names
         return str(self.one_of(*others)) if others else None
 
@@ -98,6 +106,9 @@ class Growing:
         shape = op.output_shape(*(self.tensors[t].shape for t in inputs))
         if output is None:
             output = self.tensor(f"t{len(self.nodes)}", shape)
+        if output_dtype(op) != "int8":
+            output = Tensor(output.name, shape, output_dtype(op))
+            self.tensors[output.name] = output
         node = Node(f"n{len(self.nodes)}", op, inputs, output.name, dict(constants or {}))
         self.nodes.append(node)
 
@@ -206,7 +217,7 @@ def _square_deform(g: Growing) -> None:
 
 
 def _sum(g: Growing) -> None:
-    a = str(g.one_of(*g.tensors))
+    a = g.any()
     shape = g.tensors[a].shape
     b = g.twin(a, lambda s: s == shape)
     y = g.output(shape)
@@ -216,7 +227,7 @@ def _sum(g: Growing) -> None:
 
 
 def _product(g: Growing) -> None:
-    a = str(g.one_of(*g.tensors))
+    a = g.any()
     shape = g.tensors[a].shape
     channels = (1, 1, 1, *shape[3:])
     b = g.twin(a, lambda s: s in (shape, channels))
@@ -226,7 +237,7 @@ def _product(g: Growing) -> None:
 
 
 def _constant_sum(g: Growing) -> None:
-    x = str(g.one_of(*g.tensors))
+    x = g.any()
     a = g.tensors[x]
     y = g.output(a.shape)
     constant = g.rng.normal(0, 50 * y.scale, a.shape[-1])
@@ -237,7 +248,7 @@ def _constant_sum(g: Growing) -> None:
 
 
 def _lookup(g: Growing) -> None:
-    x = str(g.one_of(*g.tensors))
+    x = g.any()
     g.append(Lookup(), (x,), {"table": g.rng.integers(-128, 128, 256).astype(np.int8)})
 
 
@@ -258,7 +269,7 @@ def _average_pool(g: Growing) -> None:
 
 
 def _concat(g: Growing) -> None:
-    x = str(g.one_of(*g.tensors))
+    x = g.any()
     shape = g.tensors[x].shape
     axis = g.integer(1, len(shape) - 1)
 
@@ -278,7 +289,7 @@ def _pad(g: Growing) -> None:
 
 
 def _reshape(g: Growing) -> None:
-    x = str(g.one_of(*g.tensors))
+    x = g.any()
     if x in g.inputs or x in g.viewed:
         raise InputError("a view of an input, or a second one of a tensor")
     count = prod(g.tensors[x].shape)
@@ -347,7 +358,7 @@ def random_network(seed: int) -> Graph:
 def _grow(g: Growing, maker: Callable[[Growing], None]) -> None:
     """Add one operator, or nothing where it does not fit what there is."""
     tensors, inputs, viewed = dict(g.tensors), list(g.inputs), set(g.viewed)
-    ranks = {len(x.shape) for x in g.tensors.values()}
+    ranks = {len(g.tensors[t].shape) for t in g.names()}
     try:
         if ranks >= ({2} if maker in (_dense, _softmax) else {4}):
             maker(g)

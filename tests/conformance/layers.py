@@ -13,6 +13,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from tinytailor.compiler.quantize.plan import VIEWS
+
 
 def integer_tensors(model: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What onnxruntime computes for the result of every QuantizeLinear."""
@@ -54,8 +56,11 @@ def layers(model: Any, integers: dict[str, np.ndarray]) -> Iterator[tuple[bytes,
                 collect(source)
 
         collect(target)
-        if not inputs:
-            continue  # the border of the graph
+        computing = (
+            {node.op_type for node in nodes} - VIEWS - {"QuantizeLinear", "DequantizeLinear"}
+        )
+        if not inputs or not computing:
+            continue  # the border of the graph, or the same numbers in another shape
         yield cut(model, nodes, inputs, target, constants, integers), inputs
 
 

@@ -88,7 +88,7 @@ def test_every_layer_is_within_one_step_of_onnxruntime_on_the_same_integers(quan
         differing, elements = differing + int(np.count_nonzero(gap)), elements + gap.size
         count += 1
     print(f"{name}: {differing} of {elements} elements of {count} layers differ by one step")
-    assert count >= 12
+    assert count >= 11
     assert differing <= elements // 1000
 
 

@@ -86,7 +86,7 @@ def run(graph: Graph) -> None:
     inputs = [rng.integers(-128, 128, (2, *shape[1:])).astype(np.int8) for shape in shapes]
     for name, array in zip(graph.outputs, execute(graph, *inputs), strict=True):
         assert array.shape[1:] == graph.tensors[name].shape[1:], (name, array.shape)
-        assert array.dtype == np.int8, (name, array.dtype)
+        assert array.dtype == graph.tensors[name].dtype, (name, array.dtype)
 
 
 def main(folder: Path, first: int, count: int, to_compile: int) -> None:

@@ -119,7 +119,19 @@ def prelu(model: Model) -> str:
     return model.quantized(model.node("PRelu", [model.input(SHAPE), slope]), 0.0237, -40)
 
 
+def summed(model: Model) -> str:
+    x = model.node("Dropout", [model.input(SHAPE)])
+    a = model.quantized(model.conv(x_scaled(model, x), (4, 4, 1, 1)), 0.0313, 5)
+    return model.quantized(model.node("Sum", [x, a]), 0.0437, 3)
+
+
+def x_scaled(model: Model, x: str) -> str:
+    model.scales[x] = 0.02
+    return x
+
+
 MODELS = (
+    summed,
     larger_of_two,
     prelu,
     pixel_attention,
@@ -140,9 +152,10 @@ MODELS = (
 )
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
 @pytest.mark.parametrize("build", MODELS, ids=lambda build: build.__name__)
-def test_outputs_are_within_one_step_of_onnxruntime(build, tmp_path: Path) -> None:
-    model = Model()
+def test_outputs_are_within_one_step_of_onnxruntime(build, dtype, tmp_path: Path) -> None:
+    model = Model(dtype=dtype)
     path = model.save(tmp_path / "model.onnx", build(model))
     count, largest, elements = differences(path, load_model(path))
     print(f"{build.__name__}: {count} of {elements} elements differ, at most by {largest}")

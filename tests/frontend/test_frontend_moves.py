@@ -202,9 +202,10 @@ MODELS = (
 )
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
 @pytest.mark.parametrize("build", MODELS, ids=lambda build: build.__name__)
-def test_moved_numbers_equal_those_of_onnxruntime(build, tmp_path: Path) -> None:
-    model = Model()
+def test_moved_numbers_equal_those_of_onnxruntime(build, dtype, tmp_path: Path) -> None:
+    model = Model(dtype=dtype)
     path = model.save(tmp_path / "model.onnx", build(model), opset=19)
     graph = load_model(path)
     count, largest, elements = differences(path, graph)

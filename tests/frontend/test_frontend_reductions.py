@@ -44,9 +44,10 @@ MODELS = (
 )
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
 @pytest.mark.parametrize("build", MODELS, ids=lambda build: build.__name__)
-def test_outputs_are_within_one_step_of_onnxruntime(build, tmp_path: Path) -> None:
-    model = Model()
+def test_outputs_are_within_one_step_of_onnxruntime(build, dtype, tmp_path: Path) -> None:
+    model = Model(dtype=dtype)
     path = model.save(tmp_path / "model.onnx", build(model))
     count, largest, elements = differences(path, load_model(path))
     print(f"{build.__name__}: {count} of {elements} elements differ, at most by {largest}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,9 @@ def onnx_layers(path: Path, graph: Graph, real: Reals, fused: bool) -> list[tupl
     outputs = [n.output[0] for n in nodes]
     model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in outputs)
     theirs: dict[tuple[float, int], list[np.ndarray]] = {}
-    for node, array in zip(nodes, run(model.SerializeToString(), outputs, real, fused), strict=True):
+    for node, array in zip(
+        nodes, run(model.SerializeToString(), outputs, real, fused), strict=True
+    ):
         offset = 128 if array.dtype == np.uint8 else 0
         scale, zero = (constants[name].reshape(-1)[0] for name in node.input[1:3])
         key = float(np.float32(scale)), int(zero) - offset
@@ -117,7 +120,9 @@ def onnx_layers(path: Path, graph: Graph, real: Reals, fused: bool) -> list[tupl
         fitting = theirs.get((float(np.float32(tensor.scale)), tensor.zero_point), [])
         source = operands[0].shape
         sized = [array for array in fitting if array.size == y.size]
-        others = [way for array in sized for way in placed(array, y, source)]
+        clamp = getattr(layer.op, "requant", None) or layer.op
+        low, high = getattr(clamp, "low", -128), getattr(clamp, "high", 127)  # a Relu behind it
+        others = [np.clip(way, low, high) for array in sized for way in placed(array, y, source)]
         if not others:
             continue
         found = [compared([y], [other]) for other in others]
@@ -133,7 +138,7 @@ def onnx_layers(path: Path, graph: Graph, real: Reals, fused: bool) -> list[tupl
 def placed(array: np.ndarray, y: np.ndarray, source: tuple[int, ...]) -> list[np.ndarray]:
     """The ways a tensor of the model may lie on the device, in the shape of ``y``, which was made
     of a tensor of shape ``source``."""
-    if array.ndim == 2 and len(bare(y.shape[1:])) > 1:
+    if array.ndim == 2 and len(array) == len(y) and len(bare(y.shape[1:])) > 1:
         return []  # a flattened map: its elements lie in another order
     ways = [array.reshape(y.shape), channels_last(array).reshape(y.shape)]
     if array.ndim == 2 and len(source) == 4 and np.prod(source) == array.size:
@@ -192,3 +197,32 @@ def as_steps(y: np.ndarray, tensor: Tensor) -> np.ndarray:
     if y.dtype == np.float32:
         return np.rint(y / np.float32(tensor.scale)).astype(int) + tensor.zero_point
     return y.astype(int) - (128 if y.dtype == np.uint8 else 0)
+
+
+def litert_layers(path: Path, graph: Graph, seed: int = 0) -> list[tuple[str, Gap]]:
+    """Each operator on what LiteRT computed before it, for one random input."""
+    from ai_edge_litert import interpreter
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it costs memory
+        session = interpreter.Interpreter(
+            str(path), experimental_preserve_all_tensors=True, num_threads=1
+        )
+    session.allocate_tensors()
+    rng, values = np.random.default_rng(seed), {}
+    for source, name in zip(session.get_input_details(), graph.inputs, strict=True):
+        steps = np.clip(np.rint(rng.normal(0, 40, source["shape"])), -128, 127).astype(np.int8)
+        session.set_tensor(source["index"], as_given(steps, source["dtype"], graph.tensors[name]))
+        values[name] = steps.reshape(graph.tensors[name].shape)
+    session.invoke()
+    details = [tensor for tensor in session.get_tensor_details() if tensor["dtype"] is np.int8]
+    theirs = {tensor["name"]: session.get_tensor(tensor["index"]) for tensor in details}
+    gaps = []
+    for layer in graph.nodes:
+        operands = tuple(values[name] for name in layer.inputs)
+        y = values[layer.output] = layer.op.reference(operands, layer.constants)
+        if layer.output in theirs:
+            values[layer.output] = theirs[layer.output].reshape(y.shape)
+            gap = compared([y], [values[layer.output]])
+            gaps.append((f"{type(layer.op).__name__} {layer.name}", gap))
+    return gaps

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A network of the zoo as the ONNX files people have: exported by torch, quantized by onnxruntime.
 
-    torch --export--> float.onnx --quant_pre_process--> folded --quantize_static--> QDQ, QOperator
+torch --export--> float.onnx --quant_pre_process--> folded --quantize_static--> QDQ, QOperator
 """
 
 from __future__ import annotations
@@ -83,7 +83,12 @@ def exported(name: str, path: Path, opset: int = 17, dynamo: bool = False) -> Pa
     names = [f"x{index}" for index in range(len(inputs))]
     with silent(), torch.no_grad():
         torch.onnx.export(
-            module, inputs, str(path), input_names=names, opset_version=opset, dynamo=dynamo,
+            module,
+            inputs,
+            str(path),
+            input_names=names,
+            opset_version=opset,
+            dynamo=dynamo,
             **({"external_data": False} if dynamo else {}),
         )
     return path
@@ -98,10 +103,13 @@ def quantized(name: str, source: Path, path: Path, form: Form) -> Path:
             source = prepared
         kinds = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
         quantization.quantize_static(
-            str(source), str(path), Samples(samples(name)),
+            str(source),
+            str(path),
+            Samples(samples(name)),
             quant_format=QuantFormat.QDQ if form.kind == "qdq" else QuantFormat.QOperator,
             per_channel=form.weights == "channel",
-            activation_type=kinds[form.activations], weight_type=QuantType.QInt8,
+            activation_type=kinds[form.activations],
+            weight_type=QuantType.QInt8,
             extra_options={"ActivationSymmetric": form.symmetric},
         )
     return path

@@ -143,33 +143,77 @@ class File:
         return self.add((count,), np.dtype(np.int32), unit, 0, data), data * unit
 
     def conv(
-        self, x: Tensor, channels: int, kernel: tuple[int, int] = (3, 3), stride: int = 1,
-        padding: str = "SAME", act: str = "RELU", dilation: int = 1,
+        self,
+        x: Tensor,
+        channels: int,
+        kernel: tuple[int, int] = (3, 3),
+        stride: int = 1,
+        padding: str = "SAME",
+        act: str = "RELU",
+        dilation: int = 1,
     ) -> Tensor:
         c = x.shape[3]
         w, real, scales = self.weights((channels, *kernel, c), 0, kernel[0] * kernel[1] * c)
         b, shift = self.bias(x, scales, channels)
-        y = window(x.real, kernel, stride, padding, dilation, lambda t: F.conv2d(
-            t, torch.tensor(real.transpose(0, 3, 1, 2)), torch.tensor(shift, dtype=torch.float32),
-            stride, dilation=dilation))
+        y = window(
+            x.real,
+            kernel,
+            stride,
+            padding,
+            dilation,
+            lambda t: F.conv2d(
+                t,
+                torch.tensor(real.transpose(0, 3, 1, 2)),
+                torch.tensor(shift, dtype=torch.float32),
+                stride,
+                dilation=dilation,
+            ),
+        )
         out = self.activation(np.clip(y, *LIMITS[act]))
-        self.operator("CONV_2D", [x.index, w, b], [out.index], "Conv2DOptions",
-                      **places(padding, stride, act, dilation))
+        self.operator(
+            "CONV_2D",
+            [x.index, w, b],
+            [out.index],
+            "Conv2DOptions",
+            **places(padding, stride, act, dilation),
+        )
         return out
 
     def depthwise(
-        self, x: Tensor, multiplier: int = 1, kernel: tuple[int, int] = (3, 3), stride: int = 1,
-        padding: str = "SAME", act: str = "RELU",
+        self,
+        x: Tensor,
+        multiplier: int = 1,
+        kernel: tuple[int, int] = (3, 3),
+        stride: int = 1,
+        padding: str = "SAME",
+        act: str = "RELU",
     ) -> Tensor:
         c = x.shape[3]
         w, real, scales = self.weights((1, *kernel, c * multiplier), 3, kernel[0] * kernel[1])
         b, shift = self.bias(x, scales, c * multiplier)
-        y = window(x.real, kernel, stride, padding, 1, lambda t: F.conv2d(
-            t, torch.tensor(real.transpose(3, 0, 1, 2)), torch.tensor(shift, dtype=torch.float32),
-            stride, groups=c))
+        y = window(
+            x.real,
+            kernel,
+            stride,
+            padding,
+            1,
+            lambda t: F.conv2d(
+                t,
+                torch.tensor(real.transpose(3, 0, 1, 2)),
+                torch.tensor(shift, dtype=torch.float32),
+                stride,
+                groups=c,
+            ),
+        )
         out = self.activation(np.clip(y, *LIMITS[act]))
-        self.operator("DEPTHWISE_CONV_2D", [x.index, w, b], [out.index], "DepthwiseConv2DOptions",
-                      depthMultiplier=multiplier, **places(padding, stride, act, 1))
+        self.operator(
+            "DEPTHWISE_CONV_2D",
+            [x.index, w, b],
+            [out.index],
+            "DepthwiseConv2DOptions",
+            depthMultiplier=multiplier,
+            **places(padding, stride, act, 1),
+        )
         return out
 
     def dense(self, x: Tensor, outputs: int, act: str = "NONE") -> Tensor:
@@ -177,8 +221,13 @@ class File:
         w, real, scales = self.weights((outputs, flat.shape[1]), 0, flat.shape[1])
         b, shift = self.bias(x, scales, outputs)
         out = self.activation(np.clip(flat @ real.T + shift, *LIMITS[act]).astype(np.float32))
-        self.operator("FULLY_CONNECTED", [x.index, w, b], [out.index], "FullyConnectedOptions",
-                      fusedActivationFunction=getattr(schema.ActivationFunctionType, act))
+        self.operator(
+            "FULLY_CONNECTED",
+            [x.index, w, b],
+            [out.index],
+            "FullyConnectedOptions",
+            fusedActivationFunction=getattr(schema.ActivationFunctionType, act),
+        )
         return out
 
     def pool(
@@ -187,9 +236,15 @@ class File:
         shape = window_shape(x.shape, kernel, stride, padding)
         real = np.resize(x.real, (BATCH, *shape)).astype(np.float32)  # its range is that of x
         out = self.activation(real, (x.scale, x.zero_point - self.offset))
-        self.operator(f"{kind}_POOL_2D", [x.index], [out.index], "Pool2DOptions",
-                      filterHeight=kernel[0], filterWidth=kernel[1],
-                      **{k: v for k, v in places(padding, stride, "NONE", 1).items() if "ilation" not in k})
+        self.operator(
+            f"{kind}_POOL_2D",
+            [x.index],
+            [out.index],
+            "Pool2DOptions",
+            filterHeight=kernel[0],
+            filterWidth=kernel[1],
+            **{k: v for k, v in places(padding, stride, "NONE", 1).items() if "ilation" not in k},
+        )
         return out
 
     @property
@@ -198,8 +253,13 @@ class File:
 
     def add_tensors(self, a: Tensor, b: Tensor, act: str = "NONE") -> Tensor:
         out = self.activation(np.clip(a.real + b.real, *LIMITS[act]))
-        self.operator("ADD", [a.index, b.index], [out.index], "AddOptions",
-                      fusedActivationFunction=getattr(schema.ActivationFunctionType, act))
+        self.operator(
+            "ADD",
+            [a.index, b.index],
+            [out.index],
+            "AddOptions",
+            fusedActivationFunction=getattr(schema.ActivationFunctionType, act),
+        )
         return out
 
     def multiply(self, a: Tensor, b: Tensor) -> Tensor:
@@ -214,19 +274,27 @@ class File:
         for part in parts:
             scaled.append(self.activation(part.real, (out.scale, out.zero_point - self.offset)))
             self.operator("QUANTIZE", [part.index], [scaled[-1].index])
-        self.operator("CONCATENATION", [p.index for p in scaled], [out.index],
-                      "ConcatenationOptions", axis=3)
+        self.operator(
+            "CONCATENATION", [p.index for p in scaled], [out.index], "ConcatenationOptions", axis=3
+        )
         return out
 
     def reshape(self, x: Tensor, *shape: int) -> Tensor:
         out = self.activation(x.real.reshape(BATCH, *shape), (x.scale, x.zero_point - self.offset))
-        self.operator("RESHAPE", [x.index, self.numbers([1, *shape])], [out.index],
-                      "ReshapeOptions", newShape=[1, *shape])
+        self.operator(
+            "RESHAPE",
+            [x.index, self.numbers([1, *shape])],
+            [out.index],
+            "ReshapeOptions",
+            newShape=[1, *shape],
+        )
         return out
 
     def mean(self, x: Tensor, keep: bool = False) -> Tensor:
         out = self.activation(x.real.mean((1, 2), keepdims=keep))
-        self.operator("MEAN", [x.index, self.numbers([1, 2])], [out.index], "ReducerOptions", keepDims=keep)
+        self.operator(
+            "MEAN", [x.index, self.numbers([1, 2])], [out.index], "ReducerOptions", keepDims=keep
+        )
         return out
 
     def unary(self, x: Tensor, kind: str) -> Tensor:
@@ -255,7 +323,14 @@ class File:
         return Tensor(index, x.real, 0.0, 0)
 
 
-VERSIONS = {"HARD_SWISH": 1, "DEPTHWISE_CONV_2D": 3, "CONV_2D": 3, "FULLY_CONNECTED": 4, "RESHAPE": 1, "QUANTIZE": 1}
+VERSIONS = {
+    "HARD_SWISH": 1,
+    "DEPTHWISE_CONV_2D": 3,
+    "CONV_2D": 3,
+    "FULLY_CONNECTED": 4,
+    "RESHAPE": 1,
+    "QUANTIZE": 1,
+}
 UNARY: dict[str, tuple[Callable[[np.ndarray], np.ndarray], tuple[float, int] | None]] = {
     "LOGISTIC": (lambda x: 1 / (1 + np.exp(-x)), (1 / 256, -128)),
     "TANH": (np.tanh, (1 / 128, 0)),
@@ -270,7 +345,11 @@ def same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
 
 
 def window(
-    x: np.ndarray, kernel: tuple[int, int], stride: int, padding: str, dilation: int,
+    x: np.ndarray,
+    kernel: tuple[int, int],
+    stride: int,
+    padding: str,
+    dilation: int,
     function: Callable[[torch.Tensor], torch.Tensor],
 ) -> np.ndarray:
     """``function`` of the padded NCHW batch, back as NHWC."""
@@ -292,7 +371,10 @@ def window_shape(
 
 def places(padding: str, stride: int, act: str, dilation: int) -> dict[str, int]:
     return {
-        "padding": getattr(schema.Padding, padding), "strideH": stride, "strideW": stride,
+        "padding": getattr(schema.Padding, padding),
+        "strideH": stride,
+        "strideW": stride,
         "fusedActivationFunction": getattr(schema.ActivationFunctionType, act),
-        "dilationHFactor": dilation, "dilationWFactor": dilation,
+        "dilationHFactor": dilation,
+        "dilationWFactor": dilation,
     }

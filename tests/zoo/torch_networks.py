@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +45,13 @@ def named(*layers: tuple[str, nn.Module]) -> nn.Sequential:
 
 
 def conv_bn(
-    i: int, o: int, k: int = 3, s: int = 1, groups: int = 1, act: nn.Module | None = None, d: int = 1
+    i: int,
+    o: int,
+    k: int = 3,
+    s: int = 1,
+    groups: int = 1,
+    act: nn.Module | None = None,
+    d: int = 1,
 ) -> nn.Sequential:
     layers: list[nn.Module] = [
         nn.Conv2d(i, o, k, s, d * (k // 2), d, groups, bias=False),
@@ -73,7 +80,7 @@ def anomaly_autoencoder() -> nn.Module:
     """MLPerf Tiny's anomaly detection: dense layers with batch norm, 640 to 8 to 640."""
     sizes = [640, 128, 128, 8, 128, 128]
     layers: list[nn.Module] = []
-    for i, o in zip(sizes, sizes[1:], strict=False):
+    for i, o in pairwise(sizes):
         layers += [nn.Linear(i, o), nn.BatchNorm1d(o), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(128, 640))
 
@@ -81,53 +88,83 @@ def anomaly_autoencoder() -> nn.Module:
 def ds_cnn() -> nn.Module:
     """Depthwise separable keyword spotting on a 49 x 10 spectrogram, NCHW."""
     layers: list[nn.Module] = [
-        nn.Sequential(nn.Conv2d(1, 24, (10, 4), 2, (5, 1), bias=False), nn.BatchNorm2d(24), nn.ReLU())
+        nn.Sequential(
+            nn.Conv2d(1, 24, (10, 4), 2, (5, 1), bias=False), nn.BatchNorm2d(24), nn.ReLU()
+        )
     ]
     for _ in range(2):
         layers += [conv_bn(24, 24, 3, 1, 24, nn.ReLU()), conv_bn(24, 24, 1, act=nn.ReLU())]
-    return nn.Sequential(*layers, nn.Dropout(0.2), nn.AvgPool2d((25, 5)), nn.Flatten(), nn.Linear(24, 12))
+    return nn.Sequential(
+        *layers, nn.Dropout(0.2), nn.AvgPool2d((25, 5)), nn.Flatten(), nn.Linear(24, 12)
+    )
 
 
 def tc_resnet() -> nn.Module:
     """TC-ResNet8: the spectrogram's coefficients as channels of a series, residual 9-tap blocks."""
 
     def block(i: int, o: int) -> nn.Module:
-        main = nn.Sequential(series_bn(i, o, 9, 2), nn.Conv1d(o, o, 9, 1, 4, bias=False), nn.BatchNorm1d(o))
+        main = nn.Sequential(
+            series_bn(i, o, 9, 2), nn.Conv1d(o, o, 9, 1, 4, bias=False), nn.BatchNorm1d(o)
+        )
         return Apply(
             lambda m, x: F.relu(m.main(x) + m.cut(x)), main=main, cut=series_bn(i, o, 1, 2)
         )
 
     return nn.Sequential(
-        nn.Conv1d(40, 16, 3, 1, 1, bias=False), block(16, 24), block(24, 32),
-        nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(32, 12),
+        nn.Conv1d(40, 16, 3, 1, 1, bias=False),
+        block(16, 24),
+        block(24, 32),
+        nn.AdaptiveAvgPool1d(1),
+        nn.Flatten(),
+        nn.Linear(32, 12),
     )
 
 
 def m5_raw_audio() -> nn.Module:
     """M5: one-dimensional convolutions and poolings on raw audio."""
     return nn.Sequential(
-        nn.Conv1d(1, 16, 80, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.MaxPool1d(4),
-        nn.Conv1d(16, 16, 3), nn.BatchNorm1d(16), nn.ReLU(), nn.MaxPool1d(4),
-        nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(16, 35), nn.LogSoftmax(1),
+        nn.Conv1d(1, 16, 80, 16),
+        nn.BatchNorm1d(16),
+        nn.ReLU(),
+        nn.MaxPool1d(4),
+        nn.Conv1d(16, 16, 3),
+        nn.BatchNorm1d(16),
+        nn.ReLU(),
+        nn.MaxPool1d(4),
+        nn.AdaptiveAvgPool1d(1),
+        nn.Flatten(),
+        nn.Linear(16, 35),
+        nn.LogSoftmax(1),
     )
 
 
 def gesture_cnn() -> nn.Module:
     """conv, pool, conv, pool, fc with dropout, on three axes of an accelerometer as a picture."""
     return named(
-        ("conv1", nn.Conv2d(1, 8, (4, 3), padding="same")), ("relu1", nn.ReLU()),
-        ("pool1", nn.MaxPool2d((3, 3))), ("drop1", nn.Dropout(0.1)),
-        ("conv2", nn.Conv2d(8, 16, (4, 1), padding="same")), ("relu2", nn.ReLU()),
-        ("pool2", nn.MaxPool2d((3, 1))), ("drop2", nn.Dropout(0.1)), ("flatten", nn.Flatten()),
-        ("fc1", nn.Linear(16 * 14, 16)), ("relu3", nn.ReLU()), ("fc2", nn.Linear(16, 4)),
+        ("conv1", nn.Conv2d(1, 8, (4, 3), padding="same")),
+        ("relu1", nn.ReLU()),
+        ("pool1", nn.MaxPool2d((3, 3))),
+        ("drop1", nn.Dropout(0.1)),
+        ("conv2", nn.Conv2d(8, 16, (4, 1), padding="same")),
+        ("relu2", nn.ReLU()),
+        ("pool2", nn.MaxPool2d((3, 1))),
+        ("drop2", nn.Dropout(0.1)),
+        ("flatten", nn.Flatten()),
+        ("fc1", nn.Linear(16 * 14, 16)),
+        ("relu3", nn.ReLU()),
+        ("fc2", nn.Linear(16, 4)),
         ("softmax", nn.Softmax(-1)),
     )
 
 
-def inverted(i: int, o: int, expand: int, k: int, s: int, act: Callable[[], nn.Module]) -> nn.Module:
+def inverted(
+    i: int, o: int, expand: int, k: int, s: int, act: Callable[[], nn.Module]
+) -> nn.Module:
     """The inverted residual block of MobileNetV2 and MCUNet."""
     m = i * expand
-    body = nn.Sequential(conv_bn(i, m, 1, act=act()), conv_bn(m, m, k, s, m, act()), conv_bn(m, o, 1))
+    body = nn.Sequential(
+        conv_bn(i, m, 1, act=act()), conv_bn(m, m, k, s, m, act()), conv_bn(m, o, 1)
+    )
     if s == 1 and i == o:
         return Apply(lambda self, x: x + self.body(x), body=body)
     return body
@@ -137,37 +174,54 @@ def mcunet() -> nn.Module:
     """Inverted residuals with kernels of 3, 5 and 7 and ReLU6, as MCUNet has them."""
     return nn.Sequential(
         conv_bn(3, 8, 3, 2, act=nn.ReLU6()),
-        inverted(8, 8, 1, 3, 1, nn.ReLU6), inverted(8, 12, 3, 7, 2, nn.ReLU6),
-        inverted(12, 12, 4, 5, 1, nn.ReLU6), inverted(12, 16, 5, 3, 2, nn.ReLU6),
+        inverted(8, 8, 1, 3, 1, nn.ReLU6),
+        inverted(8, 12, 3, 7, 2, nn.ReLU6),
+        inverted(12, 12, 4, 5, 1, nn.ReLU6),
+        inverted(12, 16, 5, 3, 2, nn.ReLU6),
         inverted(16, 16, 3, 3, 1, nn.ReLU6),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(16, 10),
     )
 
 
 def squeeze_excite(channels: int, gate: nn.Module) -> nn.Module:
     return Apply(
         lambda m, x: x * m.gate(m.up(F.relu(m.down(F.adaptive_avg_pool2d(x, 1))))),
-        down=nn.Conv2d(channels, channels // 4, 1), up=nn.Conv2d(channels // 4, channels, 1), gate=gate,
+        down=nn.Conv2d(channels, channels // 4, 1),
+        up=nn.Conv2d(channels // 4, channels, 1),
+        gate=gate,
     )
 
 
 def squeeze_excite_net() -> nn.Module:
     return nn.Sequential(
-        conv_bn(3, 16, 3, 2, act=nn.ReLU()), squeeze_excite(16, nn.Sigmoid()),
-        conv_bn(16, 16, 3, 1, act=nn.SiLU()), squeeze_excite(16, nn.Hardsigmoid()),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 5),
+        conv_bn(3, 16, 3, 2, act=nn.ReLU()),
+        squeeze_excite(16, nn.Sigmoid()),
+        conv_bn(16, 16, 3, 1, act=nn.SiLU()),
+        squeeze_excite(16, nn.Hardsigmoid()),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(16, 5),
     )
 
 
 def mobilenet_v3() -> nn.Module:
     """A MobileNetV3 block: hard swish, squeeze and excite, residual."""
     body = nn.Sequential(
-        conv_bn(8, 24, 1, act=nn.Hardswish()), conv_bn(24, 24, 5, 1, 24, nn.Hardswish()),
-        squeeze_excite(24, nn.Hardsigmoid()), conv_bn(24, 8, 1),
+        conv_bn(8, 24, 1, act=nn.Hardswish()),
+        conv_bn(24, 24, 5, 1, 24, nn.Hardswish()),
+        squeeze_excite(24, nn.Hardsigmoid()),
+        conv_bn(24, 8, 1),
     )
     return nn.Sequential(
-        conv_bn(3, 8, 3, 2, act=nn.Hardswish()), Apply(lambda m, x: x + m.body(x), body=body),
-        nn.AdaptiveAvgPool2d(1), nn.Conv2d(8, 16, 1), nn.Hardswish(), nn.Flatten(), nn.Linear(16, 4),
+        conv_bn(3, 8, 3, 2, act=nn.Hardswish()),
+        Apply(lambda m, x: x + m.body(x), body=body),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Conv2d(8, 16, 1),
+        nn.Hardswish(),
+        nn.Flatten(),
+        nn.Linear(16, 4),
     )
 
 
@@ -186,8 +240,12 @@ def shuffle_net() -> nn.Module:
         )
 
     return nn.Sequential(
-        conv_bn(3, 16, 3, 2, act=nn.ReLU()), Apply(unit, branch=branch()), Apply(unit, branch=branch()),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 6),
+        conv_bn(3, 16, 3, 2, act=nn.ReLU()),
+        Apply(unit, branch=branch()),
+        Apply(unit, branch=branch()),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(16, 6),
     )
 
 
@@ -201,16 +259,24 @@ def unet() -> nn.Module:
         return torch.sigmoid(m.out(m.join(torch.cat([up, a], 1))))
 
     return Apply(
-        forward, enter=conv_bn(1, 8, act=nn.ReLU()), down=conv_bn(8, 16, act=nn.ReLU()),
-        join=conv_bn(24, 8, act=nn.ReLU()), out=nn.Conv2d(8, 1, 1),
+        forward,
+        enter=conv_bn(1, 8, act=nn.ReLU()),
+        down=conv_bn(8, 16, act=nn.ReLU()),
+        join=conv_bn(24, 8, act=nn.ReLU()),
+        out=nn.Conv2d(8, 1, 1),
     )
 
 
 def transposed_decoder() -> nn.Module:
     """An autoencoder whose decoder is of transposed convolutions."""
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 12, 3, 2, 1), nn.ReLU(),
-        nn.ConvTranspose2d(12, 8, 2, 2), nn.ReLU(), nn.ConvTranspose2d(8, 1, 3, 2, 1, 1),
+        nn.Conv2d(1, 8, 3, 2, 1),
+        nn.ReLU(),
+        nn.Conv2d(8, 12, 3, 2, 1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(12, 8, 2, 2),
+        nn.ReLU(),
+        nn.ConvTranspose2d(8, 1, 3, 2, 1, 1),
     )
 
 
@@ -225,7 +291,10 @@ def temporal_conv() -> nn.Module:
 
         parts = {"cut": nn.Conv1d(i, o, 1)} if i != o else {}
         return Apply(
-            forward, first=nn.Conv1d(i, o, 3, dilation=d), second=nn.Conv1d(o, o, 3, dilation=d), **parts
+            forward,
+            first=nn.Conv1d(i, o, 3, dilation=d),
+            second=nn.Conv1d(o, o, 3, dilation=d),
+            **parts,
         )
 
     body = nn.Sequential(block(6, 12, 1), block(12, 12, 2), block(12, 12, 4))
@@ -241,7 +310,9 @@ def chomped_tcn() -> nn.Module:
         return m.fc(y.mean(2))
 
     return Apply(
-        forward, a=nn.Conv1d(4, 8, 3, padding=2), b=nn.Conv1d(8, 8, 3, padding=4, dilation=2),
+        forward,
+        a=nn.Conv1d(4, 8, 3, padding=2),
+        b=nn.Conv1d(8, 8, 3, padding=4, dilation=2),
         fc=nn.Linear(8, 3),
     )
 
@@ -258,23 +329,41 @@ def inception() -> nn.Module:
         return torch.cat([m.one(x), m.three(x), m.five(x), pooled], dim=1)
 
     first = Apply(
-        fire, squeeze=nn.Conv2d(8, 4, 1), one=nn.Conv2d(4, 8, 1), three=nn.Conv2d(4, 8, 3, padding=1)
+        fire,
+        squeeze=nn.Conv2d(8, 4, 1),
+        one=nn.Conv2d(4, 8, 1),
+        three=nn.Conv2d(4, 8, 3, padding=1),
     )
     second = Apply(
-        mixed, one=conv_bn(16, 4, 1, act=nn.ReLU()), three=conv_bn(16, 6, 3, act=nn.ReLU()),
-        five=conv_bn(16, 2, 5, act=nn.ReLU()), pool=conv_bn(16, 4, 1, act=nn.ReLU()),
+        mixed,
+        one=conv_bn(16, 4, 1, act=nn.ReLU()),
+        three=conv_bn(16, 6, 3, act=nn.ReLU()),
+        five=conv_bn(16, 2, 5, act=nn.ReLU()),
+        pool=conv_bn(16, 4, 1, act=nn.ReLU()),
     )
     return nn.Sequential(
-        nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=True), first, second,
-        nn.AvgPool2d(3, 2, 1), nn.Flatten(), nn.Linear(16 * 4, 7),
+        nn.Conv2d(3, 8, 3, 2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2, ceil_mode=True),
+        first,
+        second,
+        nn.AvgPool2d(3, 2, 1),
+        nn.Flatten(),
+        nn.Linear(16 * 4, 7),
     )
 
 
 def open_batch_norm() -> nn.Module:
-    """Batch norms that follow no layer: at the input, and before the convolution (pre-activation)."""
+    """Batch norms that follow no layer: at the input, and before the convolution."""
     return nn.Sequential(
-        nn.BatchNorm2d(2), nn.Conv2d(2, 8, 3, 1, 1), nn.ReLU(), nn.BatchNorm2d(8), nn.ReLU(),
-        nn.Conv2d(8, 8, 3, 2, 1), nn.Flatten(), nn.Linear(8 * 16, 3),
+        nn.BatchNorm2d(2),
+        nn.Conv2d(2, 8, 3, 1, 1),
+        nn.ReLU(),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, 2, 1),
+        nn.Flatten(),
+        nn.Linear(8 * 16, 3),
     )
 
 
@@ -283,12 +372,17 @@ def poolings() -> nn.Module:
 
     def head(m: Apply, x: Tensor) -> Tensor:
         y = m.body(x)
-        return m.fc(torch.cat([F.adaptive_max_pool2d(y, 1), y.mean((2, 3), keepdim=True)], 1).flatten(1))
+        return m.fc(
+            torch.cat([F.adaptive_max_pool2d(y, 1), y.mean((2, 3), keepdim=True)], 1).flatten(1)
+        )
 
     body = nn.Sequential(
-        conv_bn(1, 8, act=nn.ReLU()), nn.AvgPool2d(3, 2, 1, count_include_pad=True),
-        conv_bn(8, 8, act=nn.ReLU()), nn.AvgPool2d(3, 2, 1, count_include_pad=False),
-        nn.AvgPool2d(2, 1), nn.LeakyReLU(0.1),
+        conv_bn(1, 8, act=nn.ReLU()),
+        nn.AvgPool2d(3, 2, 1, count_include_pad=True),
+        conv_bn(8, 8, act=nn.ReLU()),
+        nn.AvgPool2d(3, 2, 1, count_include_pad=False),
+        nn.AvgPool2d(2, 1),
+        nn.LeakyReLU(0.1),
     )
     return Apply(head, body=body, fc=nn.Linear(16, 3))
 
@@ -302,8 +396,12 @@ def two_sensors() -> nn.Module:
         return m.classes(shared), torch.tanh(m.strength(shared))
 
     return Apply(
-        forward, left=series_bn(3, 8, 5), right=series_bn(3, 8, 3),
-        shared=nn.Linear(16, 12), classes=nn.Linear(12, 6), strength=nn.Linear(12, 1),
+        forward,
+        left=series_bn(3, 8, 5),
+        right=series_bn(3, 8, 3),
+        shared=nn.Linear(16, 12),
+        classes=nn.Linear(12, 6),
+        strength=nn.Linear(12, 1),
     )
 
 
@@ -316,16 +414,29 @@ def resnet() -> nn.Module:
         return Apply(lambda m, x: F.relu(m.main(x) + m.cut(x)), main=main, cut=cut)
 
     return nn.Sequential(
-        conv_bn(3, 8, act=nn.ReLU()), block(8, 8, 1), block(8, 16, 2), block(16, 32, 2),
-        nn.AvgPool2d(4), nn.Flatten(), nn.Linear(32, 10),
+        conv_bn(3, 8, act=nn.ReLU()),
+        block(8, 8, 1),
+        block(8, 16, 2),
+        block(16, 32, 2),
+        nn.AvgPool2d(4),
+        nn.Flatten(),
+        nn.Linear(32, 10),
     )
 
 
 def lenet() -> nn.Module:
     """Flatten of an NCHW map before a dense layer; tanh and average pooling."""
     return nn.Sequential(
-        nn.Conv2d(1, 6, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 8, 5), nn.Tanh(), nn.AvgPool2d(2),
-        nn.Flatten(), nn.Linear(8 * 16, 24), nn.Tanh(), nn.Linear(24, 10),
+        nn.Conv2d(1, 6, 5),
+        nn.Tanh(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(6, 8, 5),
+        nn.Tanh(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(8 * 16, 24),
+        nn.Tanh(),
+        nn.Linear(24, 10),
     )
 
 
@@ -333,7 +444,8 @@ def permuted() -> nn.Module:
     """A map is turned to NHWC before it is flattened for a dense layer."""
     return Apply(
         lambda m, x: m.fc(F.relu(m.conv(x)).permute(0, 2, 3, 1).flatten(1)),
-        conv=nn.Conv2d(2, 6, 3, 2), fc=nn.Linear(6 * 9, 4),
+        conv=nn.Conv2d(2, 6, 3, 2),
+        fc=nn.Linear(6 * 9, 4),
     )
 
 
@@ -342,23 +454,38 @@ def turned_series() -> nn.Module:
     body = nn.Sequential(series_bn(6, 12, 5, 2), series_bn(12, 12, 3, 1, 12), series_bn(12, 12, 1))
     return Apply(
         lambda m, x: torch.softmax(m.fc(m.body(x.transpose(1, 2)).amax(2)), -1),
-        body=body, fc=nn.Linear(12, 6),
+        body=body,
+        fc=nn.Linear(12, 6),
     )
 
 
 def har_picture() -> nn.Module:
     """Activity recognition with 2-D convolutions along time only: (N, 1, T, sensors)."""
     return nn.Sequential(
-        nn.Conv2d(1, 8, (5, 1), (2, 1), (2, 0)), nn.ReLU(), nn.Conv2d(8, 8, (5, 1), (2, 1)), nn.ReLU(),
-        nn.MaxPool2d((2, 1)), nn.Flatten(), nn.Linear(8 * 7 * 6, 6), nn.Sigmoid(),
+        nn.Conv2d(1, 8, (5, 1), (2, 1), (2, 0)),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, (5, 1), (2, 1)),
+        nn.ReLU(),
+        nn.MaxPool2d((2, 1)),
+        nn.Flatten(),
+        nn.Linear(8 * 7 * 6, 6),
+        nn.Sigmoid(),
     )
 
 
 def clipped() -> nn.Module:
     """Activation functions of other kinds: ELU, ReLU1, PReLU, SELU, GELU's cheap relatives."""
     return nn.Sequential(
-        nn.Conv2d(2, 8, 3, 1, 1), nn.ELU(), nn.Conv2d(8, 8, 3, 2, 1), nn.Hardtanh(-1.0, 1.0),
-        nn.Conv2d(8, 8, 1), nn.Softplus(), nn.Conv2d(8, 8, 1), nn.SiLU(), nn.Flatten(), nn.Linear(128, 3),
+        nn.Conv2d(2, 8, 3, 1, 1),
+        nn.ELU(),
+        nn.Conv2d(8, 8, 3, 2, 1),
+        nn.Hardtanh(-1.0, 1.0),
+        nn.Conv2d(8, 8, 1),
+        nn.Softplus(),
+        nn.Conv2d(8, 8, 1),
+        nn.SiLU(),
+        nn.Flatten(),
+        nn.Linear(128, 3),
     )
 
 
@@ -369,16 +496,20 @@ def mixer() -> nn.Module:
         y = x + m.tokens(x.transpose(1, 2)).transpose(1, 2)
         return m.fc(F.relu(m.channels(y)).mean(1))
 
-    return Apply(
-        forward, tokens=nn.Linear(10, 10), channels=nn.Linear(8, 12), fc=nn.Linear(12, 3)
-    )
+    return Apply(forward, tokens=nn.Linear(10, 10), channels=nn.Linear(8, 12), fc=nn.Linear(12, 3))
 
 
 def grouped() -> nn.Module:
     """Groups (not depthwise), depth multipliers, pixel shuffle."""
     return nn.Sequential(
-        nn.Conv2d(4, 8, 3, 1, 1, groups=4), nn.ReLU(), nn.Conv2d(8, 16, 3, 2, 1, groups=2), nn.ReLU(),
-        nn.PixelShuffle(2), nn.Conv2d(4, 4, 3, padding=1), nn.PixelUnshuffle(2), nn.Flatten(),
+        nn.Conv2d(4, 8, 3, 1, 1, groups=4),
+        nn.ReLU(),
+        nn.Conv2d(8, 16, 3, 2, 1, groups=2),
+        nn.ReLU(),
+        nn.PixelShuffle(2),
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.PixelUnshuffle(2),
+        nn.Flatten(),
         nn.Linear(16 * 16, 2),
     )
 
@@ -392,7 +523,9 @@ def turned_picture() -> nn.Module:
         return m.fc(F.max_pool2d(z, 2, 3).mean((2, 3))), z.permute(0, 2, 3, 1)
 
     return Apply(
-        forward, first=nn.Conv2d(3, 6, 3, 2), second=nn.Conv2d(6, 8, (2, 4), (1, 2), dilation=(2, 1)),
+        forward,
+        first=nn.Conv2d(3, 6, 3, 2),
+        second=nn.Conv2d(6, 8, (2, 4), (1, 2), dilation=(2, 1)),
         fc=nn.Linear(8, 4),
     )
 
@@ -423,8 +556,13 @@ def dense_block() -> nn.Module:
         return nn.Sequential(nn.BatchNorm2d(i), nn.ReLU(), nn.Conv2d(i, 4, 3, 1, 1, bias=False))
 
     return Apply(
-        forward, enter=nn.Conv2d(2, 8, 3, 2, 1), one=layer(8), two=layer(12), three=layer(16),
-        shrink=nn.Conv2d(20, 6, 1), fc=nn.Linear(6 * 16, 5),
+        forward,
+        enter=nn.Conv2d(2, 8, 3, 2, 1),
+        one=layer(8),
+        two=layer(12),
+        three=layer(16),
+        shrink=nn.Conv2d(20, 6, 1),
+        fc=nn.Linear(6 * 16, 5),
     )
 
 
@@ -435,11 +573,15 @@ def shared_weights() -> nn.Module:
         x, y = m.tower(a).flatten(1), m.tower(b).flatten(1)
         return torch.sigmoid(m.fc(torch.cat([x - y, x * y, x + y], 1)))
 
-    return Apply(forward, tower=nn.Sequential(conv_bn(1, 4, 3, 2, act=nn.ReLU()), nn.MaxPool2d(2)), fc=nn.Linear(48, 1))
+    return Apply(
+        forward,
+        tower=nn.Sequential(conv_bn(1, 4, 3, 2, act=nn.ReLU()), nn.MaxPool2d(2)),
+        fc=nn.Linear(48, 1),
+    )
 
 
 def split_heads() -> nn.Module:
-    """Channels cut in three unequal parts, each with its own kernel (MixConv), time concatenated."""
+    """Channels cut in three unequal parts, each with its own kernel (MixConv), joined in time."""
 
     def forward(m: Apply, x: Tensor) -> Tensor:
         a, b, c = torch.split(m.enter(x), [4, 6, 2], 1)
@@ -448,8 +590,11 @@ def split_heads() -> nn.Module:
         return m.fc(torch.cat([early, F.max_pool1d(late, 2, 1, 1)[:, :, :12]], 2).amax(2))
 
     return Apply(
-        forward, enter=series_bn(3, 12, 3), three=nn.Conv1d(4, 4, 3, 1, 1, groups=4),
-        five=nn.Conv1d(6, 6, 5, 1, 2, groups=6), fc=nn.Linear(12, 4),
+        forward,
+        enter=series_bn(3, 12, 3),
+        three=nn.Conv1d(4, 4, 3, 1, 1, groups=4),
+        five=nn.Conv1d(6, 6, 5, 1, 2, groups=6),
+        fc=nn.Linear(12, 4),
     )
 
 
