@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tinytailor.cli.options import CalibrationFile, Json, TargetName
+from tinytailor.cli.options import AllowFloat, CalibrationFile, Json, TargetName
 from tinytailor.cli.output import Result, command, steps
 from tinytailor.cli.report import Section, draw
 from tinytailor.targets.errors import InputError
@@ -31,10 +31,13 @@ def run(
     dump: Annotated[
         Path | None, typer.Option(help="Folder for the graph after each pass, as text.")
     ] = None,
+    allow_float: AllowFloat = False,
     as_json: Json = False,
 ) -> Result:
     """Compile a model into a project of plain C (or HLS C++) for a target."""
-    manifest = compile_file(model, target, out, name, calibration, dump, quiet=as_json)
+    manifest = compile_file(
+        model, target, out, name, calibration, dump, allow_float=allow_float, quiet=as_json
+    )
 
     def draw_all(console: Console) -> None:
         if why:
@@ -52,6 +55,7 @@ def compile_file(
     calibration: Path | None = None,
     dump: Path | None = None,
     *,
+    allow_float: bool = False,
     quiet: bool = False,
 ) -> dict[str, Any]:
     """The manifest of the new project; what needs no compiler is checked first."""
@@ -70,7 +74,7 @@ def compile_file(
     samples = None if calibration is None else load_arrays(calibration)
     with steps(STEPS[target.kind], quiet) as begin:
         begin(f"reading {model}" if samples is None else f"reading and quantizing {model}")
-        graph = load_model(model, samples)
+        graph = load_model(model, samples, allow_float=allow_float)
         return compile_model(
             graph, target, out, name, model_sha256=sha256_of(model), dump=dump, on_step=begin
         )
@@ -111,6 +115,8 @@ def show(console: Console, manifest: dict[str, Any], out: Path) -> None:
             f"flash {manifest['flash_bytes']} B, {manifest['macs'] / 1e6:.2f} MMAC, "
             f"{_time(manifest)} on the emulated board"
         )
+        for layer in manifest["float_layers"]:
+            console.print(f"warning: in float: {layer['name']} ({', '.join(layer['operators'])})")
         console.print(f"next: tinytailor verify {out}; tinytailor profile {out}")
     else:
         console.print(f"next: tinytailor verify {out} --on csim")

@@ -25,6 +25,10 @@ CalibrationFile = Annotated[
     Path | None,
     typer.Option("--calibration", help=".npz of real float inputs, to quantize a float model."),
 ]
+AllowFloat = Annotated[
+    bool,
+    typer.Option("--allow-float", help="Compute operators that have no integer form in float."),
+]
 InputName = Annotated[str | None, typer.Option(help="Array of the .npz that holds the inputs.")]
 SpaceName = Annotated[str, typer.Option("--space", help="Search space.")]
 DataName = Annotated[

@@ -83,7 +83,7 @@ def sections(report: dict[str, Any]) -> list[Section]:
     if report["kind"] == "mcu":
         from tinytailor.cli.arena import arena_section
 
-        return [_sizes(report), arena_section(report), *_device(report)]
+        return [_sizes(report), *_in_float(report), arena_section(report), *_device(report)]
     plain = [
         (key, str(value)) for key, value in report.items() if not isinstance(value, list | dict)
     ]
@@ -145,6 +145,12 @@ def _sizes(manifest: dict[str, Any]) -> Section:
         ("bit-exact", "yes" if manifest["bit_exact"] else "NO"),
     ]
     return Section(f"{manifest['name']} on {manifest['target']}", ("", "emitted project"), rows)
+
+
+def _in_float(manifest: dict[str, Any]) -> list[Section]:
+    """Layers without an integer form, if there are any."""
+    rows = [(f["name"], ", ".join(f["operators"])) for f in manifest.get("float_layers", ())]
+    return [Section("Computed in float", ("layer", "operators"), rows, text=True)] if rows else []
 
 
 def _device(manifest: dict[str, Any]) -> list[Section]:

@@ -33,15 +33,19 @@ def _silent(_: str) -> None:
 
 
 def load_model(
-    path: Path | str, calibration: Mapping[str, np.ndarray] | np.ndarray | None = None
+    path: Path | str,
+    calibration: Mapping[str, np.ndarray] | np.ndarray | None = None,
+    *,
+    allow_float: bool = False,
 ) -> Graph:
     """The integer graph of a .onnx or .tflite file; a float one is quantized with ``calibration``.
 
     ``calibration``: real inputs, float (N, *shape without its leading 1), by input name or alone.
+    ``allow_float``: operators without an integer form are computed in float, else refused.
     """
     from tinytailor.compiler.frontend import load_model as load
 
-    return load(Path(path), calibration=calibration)
+    return load(Path(path), calibration=calibration, allow_float=allow_float)
 
 
 def compile_model(

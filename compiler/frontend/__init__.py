@@ -59,9 +59,7 @@ def load_model(
     return graph_of(data, suffix, path, name or identifier(path.stem, "model"), allow_float)
 
 
-def graph_of(
-    data: bytes, suffix: str, path: Path, name: str, allow_float: bool = False
-) -> Graph:
+def graph_of(data: bytes, suffix: str, path: Path, name: str, allow_float: bool = False) -> Graph:
     """The graph ``name`` of a quantized model's bytes; errors and external data are of ``path``."""
     try:
         return walked(data, suffix, path, name, allow_float)

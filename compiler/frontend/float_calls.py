@@ -58,7 +58,7 @@ def deferred(walk: Walk, index: int, call: Call) -> Float | None:
     usable = (Activation, Constant, Expression, Float, Pointwise)
     if call.source is None or call.dtype != "float32" or call.operator in BORDERS:
         return None
-    if not values or not all(isinstance(value, usable) for value in values):
+    if not all(isinstance(value, usable) for value in values):
         return None
     before = next((value for value in values if isinstance(value, Float)), None)
     return Float(index, call.shape, before.origin if before else call.origin)
@@ -113,10 +113,10 @@ class Program:
 
         function, failure = attempt(build)
         if function is None:
-            raise Declined(f"in float neither: {failure}")
+            raise Declined(f"it has no form in float either: {failure}")
         program, failure = attempt(lambda: program_of(function))
         if program is None:
-            raise Declined(f"in float neither: {failure}")
+            raise Declined(f"it has no form in float either: {failure}")
         arrays = [array for _, array in self.constants]
         shapes = tuple(self.walk.tensors[name].shape for name in self.activations)
         op = FloatOp(
@@ -269,6 +269,6 @@ def quantized(real: Any, scale: float, zero_point: int) -> Any:
     from tvm import relax
 
     steps = relax.op.round(relax.op.divide(real, number(scale)))
-    return relax.op.astype(relax.op.clip(relax.op.add(steps, number(zero_point)), -128, 127), "int8")
-
-
+    return relax.op.astype(
+        relax.op.clip(relax.op.add(steps, number(zero_point)), -128, 127), "int8"
+    )

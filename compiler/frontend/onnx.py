@@ -85,7 +85,7 @@ IMPORTED = {
         "Reciprocal",
     ),
     *("Round", "Selu", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "ThresholdedRelu"),
-    *("ArgMax", "ArgMin", "ReduceMin", "ReduceSum"),
+    *("ArgMax", "ArgMin", "ReduceL1", "ReduceMin", "ReduceSum", "ReduceSumSquare"),
     "DepthToSpace",
     "SpaceToDepth",
 }

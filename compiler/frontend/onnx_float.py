@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinytailor.compiler.frontend.onnx_operators import Attributes, Conversion, numbers
+import numpy as np
+
+from tinytailor.compiler.frontend.onnx_operators import Attributes, Conversion, numbers, shape_of
 
 OPERATORS = frozenset(
     {
@@ -23,12 +25,10 @@ OPERATORS = frozenset(
         "LRN",
         "Mean",
         "MeanVarianceNormalization",
-        "ReduceL1",
         "ReduceL2",
         "ReduceLogSum",
         "ReduceLogSumExp",
         "ReduceProd",
-        "ReduceSumSquare",
         "RMSNormalization",
         "Sum",
     }
@@ -36,13 +36,18 @@ OPERATORS = frozenset(
 
 
 def cumulative_sum(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """A product with a triangle of ones."""
     from tvm import relax
 
+    shape = shape_of(inputs[0])
     (axis,) = numbers(inputs, 1, "axis") or (0,)
-    reverse = bool(attributes.get("reverse", 0))
-    x = relax.op.flip(inputs[0], axis) if reverse else inputs[0]
-    y = relax.op.cumsum(x, axis, exclusive=bool(attributes.get("exclusive", 0)))
-    return [relax.op.flip(y, axis) if reverse else y]
+    size = shape[axis % len(shape)]
+    taken = np.tri(size, k=-int(attributes.get("exclusive", 0)), dtype=np.float32)
+    matrix = relax.const(taken if attributes.get("reverse", 0) else taken.T)
+    swap = list(range(len(shape)))
+    swap[axis], swap[-1] = swap[-1], swap[axis]
+    y = relax.op.matmul(relax.op.permute_dims(inputs[0], swap), matrix)
+    return [relax.op.permute_dims(y, swap)]
 
 
 def einsum(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
@@ -51,4 +56,23 @@ def einsum(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     return [relax.op.einsum(relax.Tuple(inputs), attributes["equation"].decode())]
 
 
-CONVERSIONS: dict[str, Conversion] = {"CumSum": cumulative_sum, "Einsum": einsum}
+def layer_normalization(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """Its mean and deviation, further outputs, are for training."""
+    from tvm import relax
+
+    if attributes["tvm_custom"]["num_outputs"] > 1:
+        raise ValueError("its mean and deviation are outputs, which are not supported")
+    rank = len(shape_of(inputs[0]))
+    axes = list(range(attributes.get("axis", -1) % rank, rank))
+    x, scale = inputs[:2]
+    bias = inputs[2] if len(inputs) > 2 else None
+    if bias is None:
+        bias = relax.const(np.zeros(shape_of(scale), np.float32))
+    return [relax.op.nn.layer_norm(x, scale, bias, axes, attributes.get("epsilon", 1e-5))]
+
+
+CONVERSIONS: dict[str, Conversion] = {
+    "CumSum": cumulative_sum,
+    "Einsum": einsum,
+    "LayerNormalization": layer_normalization,
+}

@@ -48,7 +48,7 @@ def settled(walk: Walk, argument: Any) -> Value:
     found = tensor_of(walk, value, argument.index) if isinstance(argument, Ref) else None
     if found is None:
         return value
-    if not isinstance(value, FloatInput) and not quantized_later(walk, argument.index):
+    if isinstance(value, Pointwise) or (isinstance(value, Expression) and value.known):
         walk.ranged.add(argument.index)
     walk.values[argument.index] = found = replace(found, real=True)
     return found

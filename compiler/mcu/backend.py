@@ -82,6 +82,7 @@ def emit(
         "arena_optimal": network.plan.optimal,
         "arena": arena_records(network.plan),
         "constant_bytes": network.constant_bytes,
+        "float_layers": source.float_layers(graph),
         **measured,
     }
 

@@ -16,12 +16,14 @@ infinity or NaN.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tvm import ir, tirx
 from tvm_ffi import structural_map, structural_walk
+
+from tinytailor.compiler.mcu.tir_nodes import replace
 
 SMALLEST = 1.1754943508222875e-38  # positive and normal
 LARGEST = 3.0e38
@@ -208,25 +210,79 @@ def called(expression: Any) -> list[str]:
     return found
 
 
-def expanded(expression: Any) -> Any:
-    """``expression``, or a statement, with the steps of all functions in place of their calls."""
+class _Hoisted:
+    """The steps of all calls in one stored value, as stores into local arrays in front of it."""
 
-    def expand(node: Any) -> Any:
-        name = name_of(node)
-        if name is None:
-            return node
-        return inlined(name, [expanded(argument) for argument in node.args])
+    def __init__(self, arrays: Mapping[str, Any]) -> None:
+        self.arrays = arrays
+        self.stores: list[Any] = []
+        self.used = dict.fromkeys(arrays, 0)
 
-    return structural_map(expression, (ir.Call, expand))
+    def kept(self, value: Any) -> Any:
+        """``value`` in a place of its own."""
+        dtype = str(value.ty.dtype)
+        if dtype not in self.arrays:
+            return value
+        place = [_i(self.used[dtype])]
+        self.used[dtype] += 1
+        self.stores.append(tirx.BufferStore(self.arrays[dtype], value, place))
+        return self.arrays[dtype][place[0]]
+
+    def value(self, expression: Any, inside: Any = None) -> Any:
+        """``expression`` without calls. What is read under a condition, ``inside``, stays so."""
+
+        def change(node: Any) -> Any:
+            name = name_of(node)
+            if name is not None:
+                return self.call(name, [self.value(item, inside) for item in node.args], inside)
+            if not str(getattr(node.op, "name", "")).endswith(".if_then_else"):
+                return node
+            condition, yes, no = node.args
+            both = (condition, tirx.Not(condition))
+            under = [part if inside is None else tirx.all(inside, part) for part in both]
+            return tirx.if_then_else(condition, self.value(yes, under[0]), self.value(no, under[1]))
+
+        return structural_map(expression, (ir.Call, change))
+
+    def call(self, name: str, arguments: Sequence[Any], inside: Any) -> Any:
+        function, result = steps_of(name)
+        places = {}
+        for variable, argument in zip(function.parameters, arguments, strict=True):
+            guarded = argument if inside is None else tirx.if_then_else(inside, argument, _f(0.0))
+            places[variable] = self.kept(guarded)
+
+        def put(expression: Any) -> Any:
+            for variable, place in places.items():
+                expression = replace(expression, variable, place)
+            return self.value(expression)
+
+        for variable, bound in function.lets:
+            places[variable] = self.kept(put(bound))
+        return self.kept(put(result))
 
 
-def inlined(name: str, arguments: Sequence[Any]) -> Any:
-    function, value = steps_of(name)
-    value = expanded(value)
-    lets = [*zip(function.parameters, arguments, strict=True), *function.lets]
-    for variable, bound in reversed(lets):
-        value = tirx.Let(variable, expanded(bound), value)
-    return value
+STEPS = 1024  # more than the functions of one stored value have
+
+
+def expanded(function: tirx.PrimFunc) -> tirx.PrimFunc:
+    """``function``, of plain loops, with the steps of all functions in place of their calls."""
+    arrays = {
+        dtype: tirx.decl_buffer((STEPS,), dtype, name=f"steps_{dtype}", scope="local")
+        for dtype in ("float32", "int32")
+    }
+
+    def change(store: Any) -> Any:
+        hoisted = _Hoisted(arrays)
+        value = hoisted.value(store.value)
+        if not hoisted.stores:
+            return store
+        assert max(hoisted.used.values()) <= STEPS
+        last = tirx.BufferStore(store.buffer, value, store.indices)
+        return tirx.SeqStmt([*hoisted.stores, last])
+
+    body = structural_map(function.body, (tirx.BufferStore, change))
+    allocations = [tirx.AllocBuffer(array) for array in arrays.values()]
+    return function.with_body(tirx.SeqStmt([*allocations, body]))
 
 
 def steps_of(name: str) -> tuple[Steps, Any]:

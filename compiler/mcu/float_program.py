@@ -19,6 +19,7 @@ from tvm import ir, relax, s_tir, tirx
 from tvm_ffi import structural_map, structural_walk
 
 from tinytailor.compiler.mcu import float_math
+from tinytailor.compiler.mcu.tir import lower
 from tinytailor.targets.errors import InputError
 
 SIMPLE = ("if_then_else", "reinterpret", "likely")  # calls that C has an operator or a line for
@@ -140,9 +141,8 @@ def host_function(program: str) -> Run:
     """The same function on this machine: float inputs and constants to the output, flat."""
     function = scheduled(program)
     shapes = [tuple(int(n) for n in parameter.ty.shape) for parameter in function.params]
-    body = float_math.expanded(function.body)
-    module = tvm.IRModule({"main": function.with_body(body)})
-    compiled = tvm.compile(module, target="llvm")["main"]
+    plain = float_math.expanded(lower(function).without_attr("target"))
+    compiled = tvm.compile(tvm.IRModule({"main": plain}), target="llvm")["main"]
 
     def run(inputs: Sequence[np.ndarray], constants: Sequence[np.ndarray]) -> np.ndarray:
         arrays = [

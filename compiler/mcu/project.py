@@ -67,7 +67,7 @@ def write_sources(
         "constant_bytes": network.constant_bytes,
         "arena_bytes": network.plan.arena_bytes,
         "arena_table": arena_table(network.plan),
-        "macros": source.MACROS,
+        "macros": source.macros(graph),
         "helpers": source.helper_texts(network.kernels.values()),
         "layers": source.layer_texts(network),
         "calls": source.calls(network),

@@ -9,6 +9,7 @@ widens or fills contiguous elements becomes one call, faster and easier to read 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,7 +57,7 @@ class _Scope:
             if known.same_as(var):
                 return text
         taken = {text for _, text in self.names}
-        base = str(var.name)
+        base = re.sub(r"\W", "_", str(var.name))
         text, count = base, 1
         while text in taken:
             count += 1

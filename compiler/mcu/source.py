@@ -16,6 +16,7 @@ from tinytailor.compiler.mcu.comments import comment_text
 from tinytailor.compiler.mcu.kernel import POINTER_BYTES, Kernel, print_kernel
 from tinytailor.compiler.memory import MemoryPlan, plan, scratch_name
 from tinytailor.compiler.ops.base import HasKernel
+from tinytailor.compiler.ops.float_op import FloatOp
 from tinytailor.compiler.places import computing
 
 # Of every emitted C file.
@@ -34,6 +35,16 @@ MACROS = """\
 /* Hides where a pointer comes from: the code of a layer shall not depend on its constants or on
  * where in the arena it works. */
 #define TT_OPAQUE(p) __asm__("" : "+r"(p))
+"""
+
+# Of those with layers in float: they are verified with every product and sum rounded by itself.
+# gcc takes the pragma for one that it does not know.
+FLOAT_MACROS = """\
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off")
+#endif
 """
 
 Array = tuple[str, bytes]  # type and content of a constant array
@@ -220,6 +231,19 @@ def layer_texts(network: Network) -> list[str]:
     return texts
 
 
+def macros(graph: Graph) -> str:
+    return MACROS + (FLOAT_MACROS if float_layers(graph) else "")
+
+
+def float_layers(graph: Graph) -> list[dict[str, object]]:
+    """The layers that compute in float, with the operators of the model that they are."""
+    return [
+        {"name": node.name, "operators": list(node.op.operators)}
+        for node in graph.nodes
+        if isinstance(node.op, FloatOp)
+    ]
+
+
 def helper_texts(kernels: Iterable[Kernel]) -> list[str]:
     """The C helpers of all kernels, each once, in order of first definition."""
     texts: dict[str, str] = {}
@@ -244,6 +268,8 @@ def describe(graph: Graph, node: Node) -> str:
         if key in ("kernel", "stride", "padding", "dilation") and any(v > 1 for v in value)
     )
     name = comment_text(node.name)
+    operators = getattr(node.op, "operators", ())
+    details = comment_text(" ".join(operators)) if operators else details
     return f"{name}: {node.op.kind} {details + ', ' if details else ''}{inputs} -> {output}{work}"
 
 

@@ -125,7 +125,7 @@ class _Solution:
         weight = node.constants["weight"][~self.gone[node.output]].astype(np.int64)
         x = self.found[node.inputs[0]]
         within = tuple(range(1, weight.ndim))
-        unread = ~weight.any(axis=tuple(range(weight.ndim - 1)))
+        unread: np.ndarray = np.logical_not(weight.any(axis=tuple(range(weight.ndim - 1))))
         bordered = any(getattr(op, "padding", ()))
         foldable = x.constant
         if bordered:
