@@ -338,7 +338,7 @@ UNNAMED = set(OPERATORS) - NAMED
 
 
 def random_network(seed: int) -> Graph:
-    """The network of ``seed``: one to eight operators; whatever nothing reads is an output."""
+    """The network of ``seed``: one to six operators; whatever nothing reads is an output."""
     g = Growing(seed)
     g.input((1, g.integer(1, 10), g.integer(1, 9), g.integer(1, 12)))
     if g.rng.random() < 0.3:
@@ -347,7 +347,7 @@ def random_network(seed: int) -> Graph:
     if UNNAMED:
         makers.append((float(len(UNNAMED)), _by_example))
     chances = np.array([weight for weight, _ in makers])
-    wanted = g.integer(1, 8)
+    wanted = g.integer(1, 6)
     for _ in range(20 * wanted):
         if len(g.nodes) >= wanted:
             break
