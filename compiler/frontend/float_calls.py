@@ -108,25 +108,29 @@ class Program:
         root = self.walk.model.listing.calls[index]
         steps = self.ordered(index)
 
+        made: Any = None
+
         def build() -> Any:
             return self.function(steps, index, batched(root.shape), quantization)
 
-        function, failure = attempt(build)
-        if function is None:
-            raise Declined(f"it has no form in float either: {failure}")
-        program, failure = attempt(lambda: program_of(function))
-        if program is None:
-            raise Declined(f"it has no form in float either: {failure}")
-        arrays = [array for _, array in self.constants]
-        shapes = tuple(self.walk.tensors[name].shape for name in self.activations)
+        for make in (build, lambda: program_of(made)):
+            made, failure = attempt(make)
+            if made is None:
+                raise Declined(f"it has no form in float either: {failure}")
+        program, kept = made
+        tensors = list(self.activations)
+        inputs = [tensors[i] for i in kept if i < len(tensors)]
+        arrays = [self.constants[i - len(tensors)][1] for i in kept if i >= len(tensors)]
+        if not inputs:
+            raise Declined("it is computed from constants alone; fold them in the model")
         op = FloatOp(
             tuple(dict.fromkeys(self.operators)),
-            shapes,
+            tuple(self.walk.tensors[name].shape for name in inputs),
             batched(root.shape),
             tuple(array.shape for array in arrays),
             program,
         )
-        return op, list(self.activations), arrays
+        return op, inputs, arrays
 
     def ordered(self, index: int) -> list[int]:
         """The calls that must be computed, in the order of the model; their inputs are ready."""
@@ -156,6 +160,8 @@ class Program:
         """Note an int8 tensor, in the model's order, as a parameter of its own."""
         from tvm import relax
 
+        if index in self.made:
+            return
         placed = arranged(self.walk, value, row_major(value.shape))
         tensor = self.walk.as_shape(placed, batched(value.shape))
         if tensor.name not in self.activations:
