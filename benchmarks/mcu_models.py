@@ -177,12 +177,14 @@ def _layers(graph: Graph, path: Path, real: np.ndarray) -> dict[str, Any]:
 
     source = onnx.load(str(path)).graph.input[0].name
     gaps = [gap for _, gap in onnx_layers(path, graph, {source: real}, fused=False)]
+    if not gaps:  # not a file of QDQ form: it has no tensors to compare with
+        return {}
     total = {
         "elements": sum(gap.elements for gap in gaps),
         "differing": sum(gap.differing for gap in gaps),
         "largest": max(gap.largest for gap in gaps),
     }
-    return {"layers": total} if gaps else {}
+    return {"layers": total}
 
 
 def _litert(path: Path, real: np.ndarray, scale: float, zero_point: int) -> np.ndarray:
@@ -246,18 +248,25 @@ def main() -> None:
     options = parser.parse_args()
     baseline = json.loads(BASELINE.read_text())
     baseline["toolchain"] = cross_toolchain().version
-    compared, rows = baseline.setdefault("differences", {}), baseline["rows"]
+    baseline.setdefault("differences", {})
     for model in options.models.split(","):
+        compared, rows = baseline["differences"], baseline["rows"]
         compared[model] = differences(model, options.data)
         print(f"{model}: {compared[model]}", flush=True)
         for board in options.boards.split(","):
             rows[f"{model} {board}"] = row_of(model, board, options.data)
-    if options.write:
-        order = [f"{model} {board}" for model in MODELS for board in BOARDS]
-        baseline["rows"] = {key: rows[key] for key in order if key in rows}
-        baseline["differences"] = {m: compared[m] for m in MODELS if m in compared}
-        write(BASELINE, json.dumps(baseline, indent=1) + "\n")
-        write(PAGE, page(baseline))
+        if options.write:
+            keep(baseline)
+
+
+def keep(baseline: dict[str, Any]) -> None:
+    """Write the baseline in the order of the tables, and the page."""
+    rows, compared = baseline["rows"], baseline["differences"]
+    order = [f"{model} {board}" for model in MODELS for board in BOARDS]
+    baseline["rows"] = {key: rows[key] for key in order if key in rows}
+    baseline["differences"] = {m: compared[m] for m in MODELS if m in compared}
+    write(BASELINE, json.dumps(baseline, indent=1) + "\n")
+    write(PAGE, page(baseline))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ _EXACT = """
 Elements of the output that differ from LiteRT or onnxruntime on real inputs, where ours differ at
 all; a step is one integer. Single roundings inside a network can add up, so the largest difference
 at the output may be more than one step; "layers" compares each layer alone, on what onnxruntime
-computed before it (20 inputs). Float models (*) are quantized with 100 inputs first, and compared
+computed before it (20 inputs, files of QDQ form). Float models (*) are quantized with 100 inputs first, and compared
 with onnxruntime on the quantized file.
 
 | model | against | inputs | elements | differ | largest | layers: elements | differ | largest |

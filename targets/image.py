@@ -71,6 +71,16 @@ def load_image(elf: Path) -> LoadedImage:
         raise InputError(f"{elf}: not an ELF image: {error}.") from error
 
 
+def mapping_symbols(elf: Path) -> list[tuple[int, str]]:
+    """(address, "$t" or "$d") in order: where code and where constants begin in the image."""
+    with elf.open("rb") as file:
+        table = ELFFile(file).get_section_by_name(".symtab")
+        if not isinstance(table, SymbolTableSection):
+            return []
+        marks = [(s["st_value"] & ~1, s.name[:2]) for s in table.iter_symbols()]
+    return sorted(mark for mark in marks if mark[1] in ("$t", "$d"))
+
+
 def _static_range(image: ELFFile) -> tuple[int, int]:
     """The addresses that static data spans in RAM, gaps included; (0, 0) if there is none.
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import capstone  # type: ignore[import-untyped]
 
 from tinytailor.targets.errors import InputError, ToolError
-from tinytailor.targets.image import LoadedImage, load_image
+from tinytailor.targets.image import LoadedImage, load_image, mapping_symbols
 
 NOT_CONSTANT = "moves the stack pointer by what is not a constant"
 LONG = (0b11101, 0b11110, 0b11111)  # first bits of instructions of four bytes
@@ -82,6 +82,7 @@ class StackUse:
         self._elf = elf
         self._image = load_image(elf)
         self._starts, self._names, self._ends = _functions(self._image)
+        self._marks = mapping_symbols(elf)
         self._worst: dict[int, int] = {}
         self._conditional: set[int] = set()
 
@@ -129,8 +130,8 @@ class StackUse:
                 anywhere = -1
                 continue
             at, depth = todo.pop()
-            if deepest.get(at, -1) >= depth:
-                continue
+            if deepest.get(at, -1) >= depth or at not in bounds or self._is_data(at):
+                continue  # behind a call that does not return there may be constants or nothing
             deepest[at] = depth
             steps += 1
             if steps > MAX_STEPS:
@@ -160,11 +161,19 @@ class StackUse:
         return frame
 
     def _sweep(self, bounds: range) -> Iterator[int]:
-        """The addresses of instructions one after the other, data between them included."""
+        """The addresses of instructions one after the other."""
         at = bounds.start
         while at < bounds.stop:
+            if self._is_data(at):
+                at += 2
+                continue
             yield at
             at = self._decode(at).end
+
+    def _is_data(self, address: int) -> bool:
+        """Whether constants lie there, as the mapping symbols $t and $d of the image say."""
+        index = bisect_right(self._marks, (address, "~")) - 1
+        return index >= 0 and self._marks[index][1] == "$d"
 
     def _decode(self, address: int) -> _Step:
         code = self._read(address, 4)

@@ -268,8 +268,11 @@ def celu(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     return [relax.op.add(relax.op.maximum(inputs[0], zero), below)]
 
 
-def unchanged(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
-    """Dropout, which does nothing when it is not trained."""
+def dropout(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """Nothing, unless it is trained."""
+    training = numbers(inputs, 2, "training_mode")
+    if training is not None and np.any(training):
+        raise ValueError("it is in training mode; export the model for inference")
     return [inputs[0]]
 
 
@@ -277,7 +280,7 @@ CONVERSIONS: dict[str, Conversion] = {
     "BatchNormalization": batch_normalization,
     "Celu": celu,
     "DeformConv": deform_conv.opaque,
-    "Dropout": unchanged,
+    "Dropout": dropout,
     "Expand": expand,
     "Gather": gather,
     "Gemm": gemm,

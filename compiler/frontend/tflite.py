@@ -262,6 +262,14 @@ def named_converter(origins: dict[str, Origin], unsupported: list[Unsupported]) 
         def check_unsupported_ops(self) -> None:
             """Done before, with names: see ``listed``."""
 
+        def get_tensors(self, tensors_idx_list: Any) -> Any:
+            """One scale belongs to no axis: files with a single channel name that channel's."""
+            tensors = super().get_tensors(tensors_idx_list)
+            for tensor in tensors:
+                if tensor.qnn_params and prod(tensor.qnn_params["scale"].value.numpy().shape) == 1:
+                    tensor.qnn_params["axis"] = 0
+            return tensors
+
         def convert_op_to_relax(self) -> None:
             for index in range(self.subgraph.OperatorsLength()):
                 operator = self.subgraph.Operators(index)

@@ -125,9 +125,11 @@ class _Solution:
         weight = node.constants["weight"][~self.gone[node.output]].astype(np.int64)
         x = self.found[node.inputs[0]]
         within = tuple(range(1, weight.ndim))
-        unread = ~weight.any(axis=tuple(range(weight.ndim - 1)))
+        unread: np.ndarray = np.logical_not(weight.any(axis=tuple(range(weight.ndim - 1))))
         bordered = any(getattr(op, "padding", ()))
-        foldable = x.constant & (x.low == op.input_zero_point) if bordered else x.constant
+        foldable = x.constant
+        if bordered:
+            foldable = np.logical_and(foldable, x.low == op.input_zero_point)
         reason = f"the border of {node.name} reads another value" if bordered else ""
         reach = 128 * np.abs(weight).sum(axis=within)
         bias = np.abs(node.constants["bias"].astype(np.int64)[~self.gone[node.output]])
@@ -137,7 +139,7 @@ class _Solution:
 
 
 def _mixes(node: Node) -> bool:
-    """Whether each output channel is a weighted sum of the input's, with weights as plain arrays."""
+    """Whether each output channel is a sum over the input's, weighted by a plain array."""
     return isinstance(node.op, Conv2d | Dense) and len(node.inputs) == 1 and not packed(node)
 
 

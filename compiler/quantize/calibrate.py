@@ -117,6 +117,8 @@ class Observer:
         inputs = graph_inputs(model)
         self.file = file
         self.computed = [name for name in tensors if name not in inputs]
+        if not self.computed:  # only inputs are quantized: nothing has to run
+            return
         observed = onnx.ModelProto()
         observed.CopyFrom(model)
         del observed.graph.output[:]
@@ -135,6 +137,8 @@ class Observer:
 
     def values(self, sample: Sample) -> dict[str, np.ndarray]:
         """Every tensor, the inputs too, for one sample."""
+        if not self.computed:
+            return dict(sample)
         try:
             results = self.session.run(self.computed, dict(sample))
         except Exception as error:

@@ -26,7 +26,7 @@ from tinytailor.compiler.execute import execute
 from tinytailor.compiler.frontend import qoperator
 from tinytailor.compiler.frontend.onnx import IMPORTED, import_onnx
 from tinytailor.compiler.frontend.report import quiet
-from tinytailor.compiler.frontend.values import map_order, row_major
+from tinytailor.compiler.frontend.values import Activation, map_order, row_major
 from tinytailor.compiler.frontend.walk import Walk
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.quantize import quantize_onnx
@@ -128,7 +128,8 @@ def steps_apart(
         walk.model.listing.outputs, graph.outputs, expected, results, strict=True
     ):
         value, tensor = walk.argument(item), graph.tensors[name]
-        steps = real.astype(np.int64) - value.offset
+        offset = value.offset if isinstance(value, Activation) else 0
+        steps = real.astype(np.int64) - offset
         if real.dtype.kind == "f":
             steps = np.rint(real / np.float32(tensor.scale)).astype(np.int64) + tensor.zero_point
         gaps.append(np.abs(ours.astype(np.int64).ravel() - steps.ravel()[device_order(value)]))

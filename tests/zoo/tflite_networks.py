@@ -74,6 +74,13 @@ def squeeze_excite(f: File, x: Tensor) -> Tensor:
     return f.unary(f.dense(x, 3), "TANH")
 
 
+def one_channel(f: File, x: Tensor) -> Tensor:
+    """Layers of one channel, whose single scale the converter writes as that of the last axis."""
+    x = f.depthwise(x, 1, (5, 3), 2, act="NONE")
+    x = f.conv(x, 1, (3, 3), act="RELU6")
+    return f.unary(f.dense(f.depthwise(x, 4), 1), "LOGISTIC")
+
+
 Network = tuple[Callable[[File, Tensor], Tensor], tuple[int, ...]]
 NETWORKS: dict[str, Network] = {
     "person_detection": (person_detection, (48, 48, 1)),
@@ -82,6 +89,7 @@ NETWORKS: dict[str, Network] = {
     "mobilenet_v2": (mobilenet_v2, (24, 24, 3)),
     "activations": (activations, (15, 17, 2)),
     "resnet": (resnet, (12, 12, 3)),
+    "one_channel": (one_channel, (12, 10, 1)),
     "squeeze_excite": (squeeze_excite, (16, 16, 3)),
 }
 FORMS = ("per channel", "per tensor", "float border", "uint8")

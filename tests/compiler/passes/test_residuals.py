@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from graphs import assert_same_integers, inputs_of, kinds, reasons
@@ -10,14 +12,16 @@ from networks import Builder, residual_network
 
 from tinytailor.compiler import compile_model, execute, plan_memory, verify
 from tinytailor.compiler.ir import Tensor, check
+from tinytailor.compiler.mcu import kernel_image
 from tinytailor.compiler.mcu.host import run_on_host
 from tinytailor.compiler.mcu.project import write_sources
 from tinytailor.compiler.mcu.source import lower_graph
+from tinytailor.compiler.opkey import example_graph, make_key
 from tinytailor.compiler.ops import Add, Conv2d, DepthwiseConv2d, MaxPool2d
 from tinytailor.compiler.passes.residuals import fuse_residuals
 from tinytailor.compiler.quantization import Requant
 from tinytailor.compiler.serialize import load_graph, save_graph
-from tinytailor.targets import cross_toolchain, host_toolchain, load_target
+from tinytailor.targets import cross_toolchain, host_toolchain, load_target, run
 
 SAME = (1, 1, 1, 1)
 ONE, TWO, THREE = (Tensor("", (1,), "int8", s, z) for s, z in ((0.1, 3), (0.06, -9), (0.11, 20)))
@@ -86,3 +90,23 @@ def test_an_addition_that_stays_says_why():
     assert "has an addition already" in why["layer_j"]
     assert kinds(after).count("add") == 4
     assert_same_integers(b.graph(j), after)
+
+
+@pytest.mark.parametrize("board_name", ["nucleo-g0b1re", "nucleo-l4r5zi"])
+@pytest.mark.parametrize("kernel", [(3, 3), (1, 1)])
+def test_a_fused_addition_takes_fewer_instructions_than_both_apart(board_name, kernel, tmp_path):
+    board = load_target(board_name)
+    x = (1, 8, 8, 16)
+    y, op = (1, 8, 8, 12), Conv2d(12, kernel, padding=SAME if kernel == (3, 3) else (0, 0, 0, 0))
+    cases = ((op, (x,)), (Add(), (y, y)), (replace(op, add=Add()), (x, y)))
+    graphs = [
+        (f"k{i}", example_graph(make_key(case, shapes, str(board.core.isa))))
+        for i, (case, shapes) in enumerate(cases)
+    ]
+    image = kernel_image(graphs, board, cross_toolchain(), tmp_path)
+    rng = np.random.default_rng(0)
+    results = run(image.elf, board, [image.call(i, rng) for i in range(3)])
+    conv, add, fused = (sum(c.instructions for c in r.counts.values()) for r in results)
+    assert fused < conv + add
+    sizes = [kernel.code_bytes for kernel in image.kernels]
+    assert sizes[2] < sizes[0] + sizes[1] + 150

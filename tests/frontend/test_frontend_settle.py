@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real numbers that no QuantizeLinear follows directly: where that is exact they become tensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qdq_models import Model, differences
+
+from tinytailor.compiler.frontend import load_model
+from tinytailor.targets.errors import InputError
+
+
+def conv(model: Model, size: int = 8) -> str:
+    return model.conv(model.input((1, 3, size, size)), (4, 3, 3, 3))
+
+
+def maximum_before_quantization(model: Model) -> str:
+    """TensorRT's way: Q and DQ stand only before the layers."""
+    pooled = model.node("MaxPool", [model.node("Relu", [conv(model)])], kernel_shape=[2, 2])
+    return model.quantized(pooled, 0.05, -20)
+
+
+def border_and_join(model: Model) -> str:
+    """A border of zeros and the map beside itself, quantized afterwards."""
+    real = model.node("Relu", [conv(model)])
+    pads = model.constant("pads", np.array([0, 0, 1, 2, 0, 0, 1, 0], np.int64))
+    padded = model.node("Pad", [real, pads])
+    return model.quantized(model.node("Concat", [padded, padded], axis=1), 0.05, -20)
+
+
+def table_between(model: Model) -> str:
+    """Tanh without quantization before a pooling that is quantized: at most one step away."""
+    x = model.quantized(conv(model), 0.05, 4)
+    pooled = model.node("AveragePool", [model.node("Tanh", [x])], kernel_shape=[3, 3])
+    return model.quantized(pooled, 0.008, 1)
+
+
+EXACT = {"maximum": maximum_before_quantization, "border and join": border_and_join}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_what_is_moved_before_it_is_quantized_equals_onnxruntime(name: str, tmp_path: Path) -> None:
+    model = Model()
+    path = model.save(tmp_path / "model.onnx", EXACT[name](model))
+    count, largest, elements = differences(path, load_model(path), fused=False)
+    assert largest <= 1
+    assert count <= 0.001 * elements
+
+
+def test_a_table_needs_no_quantization_behind_it(tmp_path: Path) -> None:
+    model = Model()
+    path = model.save(tmp_path / "model.onnx", table_between(model))
+    graph = load_model(path)
+    (tanh,) = (node for node in graph.nodes if node.op.kind == "lookup")
+    assert graph.tensors[tanh.output].scale == pytest.approx(2 / 255, rel=0.01)
+    assert differences(path, graph, fused=False)[1] <= 1
+
+
+@pytest.mark.parametrize(("kind", "scale"), [("Softmax", 1 / 256), ("Sigmoid", 1 / 255)])
+def test_an_output_of_known_range_needs_no_quantization(kind, scale, tmp_path: Path) -> None:
+    model = Model()
+    x = model.quantized(model.gemm(model.input((1, 24)), (6, 24)), 0.1, 5)
+    path = model.save(tmp_path / "model.onnx", model.node(kind, [x]))
+    graph = load_model(path)
+    result = graph.tensors[graph.outputs[0]]
+    assert result.scale == pytest.approx(scale, rel=0.01)
+    assert result.zero_point == -128
+    assert differences(path, graph, fused=False)[1] <= 1
+
+
+def test_two_ranges_behind_one_move_are_refused(tmp_path: Path) -> None:
+    """The maximum is quantized in two ways: neither fits what it is taken from."""
+    model = Model()
+    pooled = model.node("MaxPool", [conv(model)], kernel_shape=[2, 2])
+    a, b = model.quantized(pooled, 0.05), model.quantized(pooled, 0.02)
+    path = model.save(tmp_path / "model.onnx", model.quantized(model.node("Add", [a, b]), 0.1))
+    with pytest.raises(InputError, match=r"MaxPool .*its input is not quantized"):
+        load_model(path)
+
+
+def test_an_input_that_is_computed_with_before_it_is_quantized_is_named(tmp_path: Path) -> None:
+    model = Model()
+    model.input((1, 3, 8, 8))
+    mean = model.constant("mean", np.float32([0.1, 0.2, 0.3]).reshape(1, 3, 1, 1))
+    x = model.quantized(model.node("Sub", ["x", mean]), 0.02)
+    path = model.save(tmp_path / "model.onnx", model.quantized(model.conv(x, (4, 3, 3, 3)), 0.05))
+    with pytest.raises(
+        InputError, match="input x is not quantized before it: do this step outside"
+    ):
+        load_model(path)
+
+
+def test_one_tensor_as_two_outputs_is_refused(tmp_path: Path) -> None:
+    import onnx
+
+    model = Model()
+    y = model.quantized(conv(model), 0.05, -128)
+    path = model.save(tmp_path / "model.onnx", y)
+    file = onnx.load(path)
+    file.graph.node.append(onnx.helper.make_node("Relu", [y], ["z"]))  # nothing is below 0
+    file.graph.output.append(onnx.helper.make_tensor_value_info("z", 1, None))
+    onnx.save(file, path)
+    with pytest.raises(InputError, match="two outputs are the same tensor"):
+        load_model(path)
