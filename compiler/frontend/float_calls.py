@@ -108,15 +108,14 @@ class Program:
         root = self.walk.model.listing.calls[index]
         steps = self.ordered(index)
 
-        made: Any = None
+        shape = batched(root.shape)
 
-        def build() -> Any:
-            return self.function(steps, index, batched(root.shape), quantization)
+        def build() -> tuple[str, list[int]]:
+            return program_of(self.function(steps, index, shape, quantization))
 
-        for make in (build, lambda: program_of(made)):
-            made, failure = attempt(make)
-            if made is None:
-                raise Declined(f"it has no form in float either: {failure}")
+        made, failure = attempt(build)
+        if made is None:
+            raise Declined(f"it has no form in float either: {failure}")
         program, kept = made
         tensors = list(self.activations)
         inputs = [tensors[i] for i in kept if i < len(tensors)]
@@ -126,7 +125,7 @@ class Program:
         op = FloatOp(
             tuple(dict.fromkeys(self.operators)),
             tuple(self.walk.tensors[name].shape for name in inputs),
-            batched(root.shape),
+            shape,
             tuple(array.shape for array in arrays),
             program,
         )
@@ -209,7 +208,7 @@ class Program:
 
     def literals(self, expression: Any) -> None:
         """Arrays that are arguments themselves become parameters, too."""
-        for item in getattr(expression, "args", None) or getattr(expression, "fields", ()):
+        for item in getattr(expression, "args", None) or getattr(expression, "fields", None) or ():
             if type(item).__name__ == "Tuple":
                 self.literals(item)
             elif type(item).__name__ == "GenericConst":
