@@ -4,14 +4,13 @@
 Those are rounded the same way by every compiler and core, with or without a floating-point unit,
 so a layer in float computes the same bits everywhere, and needs no <math.h>. Each function is a
 list of steps over its parameters, written once: ``expanded`` puts it into TIR for LLVM, and
-``definition`` prints it as a C function. No number leads to
-infinity or NaN.
+``definition`` prints it as a C function. No number leads to infinity or NaN.
 
     exp     2^k * p(r),  x = k ln 2 + r        within 2 units in the last place; saturates at e^88
     log     e ln 2 + p(m),  x = m * 2^e        the same; log of what is not positive is -87.3
     rsqrt   three Newton steps                 1e-7
     erf     Abramowitz and Stegun 7.1.26       5e-7 absolute
-    pow     exp(y log x), x >= 0; 0 where x is not positive
+    pow     exp(y log |x|) with the sign of whole powers
 """
 
 from __future__ import annotations
@@ -133,8 +132,16 @@ def _erf(f: Steps) -> Any:
 
 
 def _pow(f: Steps) -> Any:
+    """Of a negative number only whole powers are real; the others are 0 here."""
     x, y = f.parameters
-    return tirx.Select(x > _f(SMALLEST), tirx.exp(y * tirx.log(x)), _f(0.0))
+    size = f.let("size", tirx.abs(x))
+    nothing = tirx.Select(y > _f(0.0), _f(0.0), _f(LARGEST))
+    power = f.let("power", tirx.Select(size > _f(SMALLEST), tirx.exp(y * tirx.log(size)), nothing))
+    odd = f.let("odd", tirx.abs(y - _f(2.0) * tirx.trunc(y * _f(0.5))))
+    even = tirx.Select(odd.equal(_f(0.0)), power, _f(0.0))
+    signed = tirx.Select(odd.equal(_f(1.0)), _f(0.0) - power, even)
+    value = f.let("value", tirx.Select(x < _f(0.0), signed, power))
+    return tirx.Select(y.equal(_f(0.0)), _f(1.0), value)
 
 
 def _fabs(f: Steps) -> Any:
@@ -183,8 +190,8 @@ FUNCTIONS: dict[str, Function] = {
     "tanh": _tanh,
     "sigmoid": _sigmoid,
     "erf": _erf,
-    "pow": _pow,
     "trunc": _trunc,
+    "pow": _pow,
     "floor": _floor,
     "ceil": _ceil,
     "nearbyint": _nearbyint,

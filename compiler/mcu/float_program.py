@@ -153,7 +153,7 @@ def turns(schedule: s_tir.Schedule, block: Any) -> int:
 
 
 def with_products(function: tirx.PrimFunc) -> tirx.PrimFunc:
-    """Squares and cubes in place of powers, which are for positive numbers only."""
+    """Squares and cubes as the products they are."""
 
     def change(node: Any) -> Any:
         if float_math.name_of(node) != "pow":
