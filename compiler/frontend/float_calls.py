@@ -108,25 +108,28 @@ class Program:
         root = self.walk.model.listing.calls[index]
         steps = self.ordered(index)
 
-        def build() -> Any:
-            return self.function(steps, index, batched(root.shape), quantization)
+        shape = batched(root.shape)
 
-        function, failure = attempt(build)
-        if function is None:
+        def build() -> tuple[str, list[int]]:
+            return program_of(self.function(steps, index, shape, quantization))
+
+        made, failure = attempt(build)
+        if made is None:
             raise Declined(f"it has no form in float either: {failure}")
-        program, failure = attempt(lambda: program_of(function))
-        if program is None:
-            raise Declined(f"it has no form in float either: {failure}")
-        arrays = [array for _, array in self.constants]
-        shapes = tuple(self.walk.tensors[name].shape for name in self.activations)
+        program, kept = made
+        tensors = list(self.activations)
+        inputs = [tensors[i] for i in kept if i < len(tensors)]
+        arrays = [self.constants[i - len(tensors)][1] for i in kept if i >= len(tensors)]
+        if not inputs:
+            raise Declined("it is computed from constants alone; fold them in the model")
         op = FloatOp(
             tuple(dict.fromkeys(self.operators)),
-            shapes,
-            batched(root.shape),
+            tuple(self.walk.tensors[name].shape for name in inputs),
+            shape,
             tuple(array.shape for array in arrays),
             program,
         )
-        return op, list(self.activations), arrays
+        return op, inputs, arrays
 
     def ordered(self, index: int) -> list[int]:
         """The calls that must be computed, in the order of the model; their inputs are ready."""
@@ -156,6 +159,8 @@ class Program:
         """Note an int8 tensor, in the model's order, as a parameter of its own."""
         from tvm import relax
 
+        if index in self.made:
+            return
         placed = arranged(self.walk, value, row_major(value.shape))
         tensor = self.walk.as_shape(placed, batched(value.shape))
         if tensor.name not in self.activations:
@@ -203,7 +208,7 @@ class Program:
 
     def literals(self, expression: Any) -> None:
         """Arrays that are arguments themselves become parameters, too."""
-        for item in getattr(expression, "args", None) or getattr(expression, "fields", ()):
+        for item in getattr(expression, "args", None) or getattr(expression, "fields", None) or ():
             if type(item).__name__ == "Tuple":
                 self.literals(item)
             elif type(item).__name__ == "GenericConst":

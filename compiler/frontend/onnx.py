@@ -17,7 +17,11 @@ from tinytailor.compiler.frontend import (
 )
 from tinytailor.compiler.frontend.bindings import read
 from tinytailor.compiler.frontend.names import identifier
-from tinytailor.compiler.frontend.onnx_windows import resolve_auto_pad, resolve_output_shape
+from tinytailor.compiler.frontend.onnx_windows import (
+    check_windows,
+    resolve_auto_pad,
+    resolve_output_shape,
+)
 from tinytailor.compiler.frontend.report import (
     Origin,
     Unsupported,
@@ -112,7 +116,6 @@ QUANTIZE_FIRST = (
     "is a float model: give samples of its inputs with --calibration X.npz (in Python: "
     "load_model(path, calibration=...)), and it is quantized to int8"
 )
-WINDOWS = ("strides", "dilations", "kernel_shape", "pads", "output_padding", "output_shape")
 DAMAGED = "cannot be read as an ONNX model: it is damaged or not an ONNX file"
 
 
@@ -248,23 +251,6 @@ def widen_int4(graph: Any, file: str) -> None:
                 )
             array = numpy_helper.to_array(tensor).astype(narrow[tensor.data_type])
             tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
-
-
-def check_windows(graph: Any, file: str) -> None:
-    """Strides and kernels must be positive: TVM divides by them in native code."""
-    for node in graph.node:
-        for attribute in node.attribute:
-            low = 0 if attribute.name in ("pads", "output_padding") else 1
-            if attribute.name in WINDOWS:
-                values = list(attribute.ints)
-            elif attribute.name == "group":
-                values = [attribute.i]
-            else:
-                continue
-            if not all(low <= value <= 1 << 16 for value in values):
-                raise InputError(
-                    f"{file}: node {node.name or node.output[0]} has {attribute.name} {values}"
-                )
 
 
 def converted(

@@ -1,9 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Borders that ONNX leaves to be computed, as explicit pads."""
+"""Windows: their sizes checked, borders that ONNX leaves to be computed as explicit pads."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from tinytailor.targets.errors import InputError
+
+WINDOWS = ("strides", "dilations", "kernel_shape", "pads", "output_padding", "output_shape")
+
+
+def check_windows(graph: Any, file: str) -> None:
+    """Strides and kernels must be positive: TVM divides by them in native code."""
+    for node in graph.node:
+        for attribute in node.attribute:
+            low = 0 if attribute.name in ("pads", "output_padding") else 1
+            if attribute.name in WINDOWS:
+                values = list(attribute.ints)
+            elif attribute.name == "group":
+                values = [attribute.i]
+            else:
+                continue
+            if not all(low <= value <= 1 << 16 for value in values):
+                raise InputError(
+                    f"{file}: node {node.name or node.output[0]} has {attribute.name} {values}"
+                )
 
 
 def resolve_auto_pad(inputs: Any, attrs: dict[str, Any], window: Any) -> None:

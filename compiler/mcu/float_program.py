@@ -31,8 +31,11 @@ class NoProgramError(Exception):
     """TVM does not lower the calls to one function that C can be printed of."""
 
 
-def program_of(function: relax.Function) -> str:
-    """The JSON of the one TIR function that ``function`` is; NoProgramError says why not."""
+def program_of(function: relax.Function) -> tuple[str, list[int]]:
+    """The JSON of the one TIR function that ``function`` is, and which parameters it has kept.
+
+    NoProgramError says why there is none.
+    """
     builder = relax.BlockBuilder()
     whole = builder.add_func(function.with_attr("Primitive", True), _FUNCTION)
     variables = [relax.Var(f"a{i}", parameter.ty) for i, parameter in enumerate(function.params)]
@@ -43,7 +46,20 @@ def program_of(function: relax.Function) -> str:
     module = relax.transform.FuseTIR()(relax.transform.LegalizeOps()(builder.get()))
     (fused,) = (f for f in module.functions.values() if isinstance(f, tirx.PrimFunc))
     check(fused)
-    return str(ir.save_json(fused))
+    kept = read_parameters(fused)
+    parameters = [*(fused.params[i] for i in kept), fused.params[-1]]
+    return str(ir.save_json(tirx.PrimFunc(parameters, fused.body, attrs=fused.attrs))), kept
+
+
+def read_parameters(function: tirx.PrimFunc) -> list[int]:
+    """Those whose elements matter; of ones_like, say, only the shape does."""
+    read: list[Any] = []
+    structural_walk(function.body, (ir.TensorLoad, lambda load: read.append(load.source)))
+    return [
+        place
+        for place, parameter in enumerate(function.params[:-1])
+        if any(parameter.same_as(source) for source in read)
+    ]
 
 
 def check(function: tirx.PrimFunc) -> None:
@@ -64,7 +80,9 @@ def loaded(program: str) -> tirx.PrimFunc:
     try:
         function = ir.load_json(program)
     except Exception as error:
-        raise InputError(f"a float operator cannot be read ({error}); compile the model again")
+        raise InputError(
+            f"a float operator cannot be read ({error}); compile the model again"
+        ) from None
     if not isinstance(function, tirx.PrimFunc):
         raise InputError("a float operator holds no function; compile the model again")
     return function

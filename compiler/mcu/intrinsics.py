@@ -55,9 +55,10 @@ def matmul_block(p: int, q: int, depth: int) -> Intrinsic:
     function = f"tt_matmul_{p}x{q}x{depth}"
     name = f"tinytailor.{function}"
     if TensorIntrin.get(name, allow_missing=True) is None:
-        _register_tile(name, function, p, q, depth) if p > 1 else _register_row(
-            name, function, q, depth
-        )
+        if p > 1:
+            _register_tile(name, function, p, q, depth)
+        else:
+            register_row(name, function, q, depth, "int16")
     return Intrinsic(name, function, _matmul_text(function, p, q, padded_depth(depth) // GROUP))
 
 
@@ -99,12 +100,13 @@ def _register_tile(name: str, function: str, p: int, q: int, depth: int) -> None
     TensorIntrin.register(name, meaning, call)
 
 
-def _register_row(name: str, function: str, q: int, depth: int) -> None:
-    """A tile of one pixel: TVM drops loops of one turn, so the pattern must not have one."""
+def register_row(name: str, function: str, q: int, depth: int, dtype: str) -> None:
+    """A tile of one pixel, which is of ``dtype``: TVM drops loops of one turn, so the pattern must
+    not have one."""
 
     @T.prim_func(s_tir=True)
     def meaning(pa: T.handle, pb: T.handle, pc: T.handle):  # type: ignore[no-untyped-def]
-        A = T.match_buffer(pa, (1, depth), "int16", offset_factor=1)
+        A = T.match_buffer(pa, (1, depth), dtype, offset_factor=1)
         B = T.match_buffer(pb, (q, depth), "int8", offset_factor=1)
         C = T.match_buffer(pc, (1, q), "int32", offset_factor=1)
         with T.sblock("root"):
@@ -118,7 +120,7 @@ def _register_row(name: str, function: str, q: int, depth: int) -> None:
     @T.prim_func(s_tir=True)
     def call(pa: T.handle, pb: T.handle, pc: T.handle):  # type: ignore[no-untyped-def]
         sb = T.int32()
-        A = T.match_buffer(pa, (1, depth), "int16", offset_factor=1)
+        A = T.match_buffer(pa, (1, depth), dtype, offset_factor=1)
         B = T.match_buffer(pb, (q, depth), "int8", strides=[sb, 1], offset_factor=1)
         C = T.match_buffer(pc, (1, q), "int32", offset_factor=1)
         with T.sblock("root"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -93,13 +94,14 @@ def print_kernel(
     externs = {intrinsic.function: intrinsic.function for intrinsic in kernel.intrinsics}
     rendered = render(lowered, kernel.arguments, externs)
     helpers: dict[str, str] = {}
-    functions = [name for name in float_math.FUNCTIONS if name in rendered.helpers]
-    if functions:
-        rendered.helpers |= {"bits_of", "float_of"}
+    functions = {
+        f"tt_{name}": float_math.definition(name, partial(expression, helpers=rendered.helpers))
+        for name in float_math.FUNCTIONS
+        if name in rendered.helpers
+    }
     for name in sorted(rendered.helpers & HELPERS.keys()):
         helpers[f"tt_{name}"] = HELPERS[name]
-    for name in functions:
-        helpers[f"tt_{name}"] = float_math.definition(name, expression)
+    helpers |= functions
     for intrinsic in kernel.intrinsics:
         helpers[intrinsic.function] = intrinsic.text
     return Kernel(

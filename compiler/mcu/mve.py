@@ -20,7 +20,7 @@ import numpy as np
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
-from tinytailor.compiler.mcu.intrinsics import Intrinsic
+from tinytailor.compiler.mcu.intrinsics import Intrinsic, register_row
 from tinytailor.compiler.ops.geometry import Pair
 
 LANES = 16  # int8 in a vector
@@ -65,44 +65,8 @@ def dot_block(depth: int) -> Intrinsic:
     """Four channels of one pixel over ``depth`` products; weights as ``pack_dot_weights`` has."""
     function = f"tt_mve_dot_{depth}"
     name = f"tinytailor.{function}"
-    registered(name, lambda: _register_dot(name, function, depth))
+    registered(name, lambda: register_row(name, function, CHANNELS, depth, "int8"))
     return Intrinsic(name, function, _dot_text(function, depth))
-
-
-def _register_dot(name: str, function: str, depth: int) -> None:
-    @T.prim_func(s_tir=True)
-    def meaning(pa: T.handle, pb: T.handle, pc: T.handle):  # type: ignore[no-untyped-def]
-        A = T.match_buffer(pa, (1, depth), "int8", offset_factor=1)
-        B = T.match_buffer(pb, (CHANNELS, depth), "int8", offset_factor=1)
-        C = T.match_buffer(pc, (1, CHANNELS), "int32", offset_factor=1)
-        with T.sblock("root"):
-            T.reads(C[0, 0:CHANNELS], A[0, 0:depth], B[0:CHANNELS, 0:depth])
-            T.writes(C[0, 0:CHANNELS])
-            for j, k in T.grid(CHANNELS, depth):
-                with T.sblock("update"):
-                    vj, vk = T.axis.remap("SR", [j, k])
-                    C[0, vj] = C[0, vj] + T.Cast("int32", A[0, vk]) * T.Cast("int32", B[vj, vk])
-
-    @T.prim_func(s_tir=True)
-    def call(pa: T.handle, pb: T.handle, pc: T.handle):  # type: ignore[no-untyped-def]
-        sb = T.int32()
-        A = T.match_buffer(pa, (1, depth), "int8", offset_factor=1)
-        B = T.match_buffer(pb, (CHANNELS, depth), "int8", strides=[sb, 1], offset_factor=1)
-        C = T.match_buffer(pc, (1, CHANNELS), "int32", offset_factor=1)
-        with T.sblock("root"):
-            T.reads(C[0, 0:CHANNELS], A[0, 0:depth], B[0:CHANNELS, 0:depth])
-            T.writes(C[0, 0:CHANNELS])
-            T.evaluate(
-                T.call_extern(
-                    "int32",
-                    function,
-                    T.address_of(A[0, 0]),
-                    T.address_of(B[0, 0]),
-                    T.address_of(C[0, 0]),
-                )
-            )
-
-    TensorIntrin.register(name, meaning, call)
 
 
 def _dot_text(function: str, depth: int) -> str:

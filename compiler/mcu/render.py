@@ -74,9 +74,9 @@ def render(func: tirx.PrimFunc, parameters: Sequence[str], externs: Mapping[str,
     return scope.out
 
 
-def expression(node: Any, names: Sequence[tuple[Any, str]]) -> str:
-    """An expression over variables with these names."""
-    return _bare(node, _Scope(Rendered(), list(names), {}, sym.Analyzer()))
+def expression(node: Any, names: Sequence[tuple[Any, str]], helpers: set[str]) -> str:
+    """An expression over variables with these names; what it calls is added to ``helpers``."""
+    return _bare(node, _Scope(Rendered(helpers=helpers), list(names), {}, sym.Analyzer()))
 
 
 def ctype(dtype: str) -> str:
