@@ -312,6 +312,7 @@ def named_importer(
     from tvm import relax
     from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 
+    floats = imported >= onnx_float.OPERATORS
     conversions = {**onnx_operators.CONVERSIONS, **onnx_float.CONVERSIONS}
 
     class NamedImporter(ONNXGraphImporter):
@@ -357,6 +358,8 @@ def named_importer(
                     raise ValueError("its second output, the indices, is not supported")
                 resolve_auto_pad(inputs, attrs, attrs["kernel_shape"])
             conversion = conversions.get(node.op_type)
+            if floats and onnx_float.left_to_tvm(node.op_type, attrs):
+                conversion = None
             if conversion is not None:
                 parts = conversion(
                     [None if i is None else self.bb.normalize(i) for i in inputs], attrs

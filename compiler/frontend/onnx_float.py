@@ -30,9 +30,13 @@ OPERATORS = frozenset(
         "ReduceLogSumExp",
         "ReduceProd",
         "RMSNormalization",
-        "Sum",
     }
 )
+
+
+def left_to_tvm(operator: str, attributes: Attributes) -> bool:
+    """Whether only TVM's own conversion has this form of an operator that is imported anyway."""
+    return operator == "Resize" and attributes.get("mode", b"nearest") == b"linear"
 
 
 def cumulative_sum(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:

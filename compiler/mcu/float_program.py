@@ -19,6 +19,7 @@ from tvm import ir, relax, s_tir, tirx
 from tvm_ffi import structural_map, structural_walk
 
 from tinytailor.compiler.mcu import float_math
+from tinytailor.compiler.mcu.render import UnknownNodeError, render
 from tinytailor.compiler.mcu.tir import lower
 from tinytailor.targets.errors import InputError
 
@@ -45,10 +46,25 @@ def program_of(function: relax.Function) -> tuple[str, list[int]]:
         builder.emit_func_output(result)
     module = relax.transform.FuseTIR()(relax.transform.LegalizeOps()(builder.get()))
     (fused,) = (f for f in module.functions.values() if isinstance(f, tirx.PrimFunc))
+    narrow = tirx.transform.ForceNarrowIndexToInt32()
+    fused = narrow(tvm.IRModule({"main": fused}))["main"]
     check(fused)
     kept = read_parameters(fused)
     parameters = [*(fused.params[i] for i in kept), fused.params[-1]]
-    return str(ir.save_json(tirx.PrimFunc(parameters, fused.body, attrs=fused.attrs))), kept
+    program = str(ir.save_json(tirx.PrimFunc(parameters, fused.body, attrs=fused.attrs)))
+    check_printed(program, len(parameters))
+    return program, kept
+
+
+def check_printed(program: str, parameters: int) -> None:
+    """NoProgramError unless the back end has C for all of it."""
+    names = [f"p{i}" for i in range(parameters)]
+    try:
+        text = "\n".join(render(lower(scheduled(program)), names, {}).lines)
+    except (UnknownNodeError, KeyError) as error:
+        raise NoProgramError(f"it needs {error}, which has no form in C here") from None
+    if "int64_t" in text or "double" in text:
+        raise NoProgramError("it computes with numbers of 64 bits")
 
 
 def read_parameters(function: tirx.PrimFunc) -> list[int]:
@@ -63,7 +79,7 @@ def read_parameters(function: tirx.PrimFunc) -> list[int]:
 
 
 def check(function: tirx.PrimFunc) -> None:
-    """NoProgramError for calls that have no C form, and for types other than these."""
+    """NoProgramError for calls that have no C form, all of them in one sentence."""
     unknown: set[str] = set()
 
     def note(node: Any) -> None:

@@ -35,9 +35,10 @@ COMPILERS = {
     "arm": ("arm-none-eabi-gcc", "-O2", "-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16"),
 }
 COMPILERS["arm"] += ("-mfloat-abi=hard",)
+TOGETHER = ("GroupNormalization", "LRN", "LogSoftmax", "ReduceProd", "Resize", "Div")
 # Together they call every function there is, and reduce over one and over several axes.
 TRIED = {
-    **{name: CASES[name] for name in ("GroupNormalization", "LRN", "LogSoftmax", "ReduceProd")},
+    **{name: CASES[name] for name in TOGETHER},
     **{name: Case(build) for name, build in NETWORKS.items()},
 }
 

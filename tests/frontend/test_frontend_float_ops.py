@@ -33,7 +33,7 @@ def test_an_operator_in_float_agrees_with_onnxruntime(name, tmp_path, capsys):
     path = saved(CASES[name], tmp_path / "m.onnx")
     graph = load_model(path, allow_float=True)
     assert [node.op.operators for node in float_nodes(graph)] == [(name,)]
-    found = differences(path, graph)
+    found = differences(path, graph, fused=name != "Conv")  # it would quantize its weights
     with capsys.disabled():
         print(f" {name}: {found[0]} of {found[2]} differ by 1")
     assert found[1] <= 1
