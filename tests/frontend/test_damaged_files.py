@@ -22,7 +22,7 @@ from tinytailor.compiler import load_model
 
 COUNT = int(os.environ.get("TINYTAILOR_DAMAGED_FILES", "2100"))
 BATCH = 700
-COMPILED = 30  # of each batch
+COMPILED = 20  # of each batch
 WORKER = Path(__file__).parent / "fuzz_worker.py"
 
 
