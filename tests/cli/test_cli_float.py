@@ -12,7 +12,7 @@ from tiny_model import only_json
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "frontend"))
 
-from float_models import CASES
+from float_layer_models import CASES
 from qdq_models import Model
 
 

@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "frontend"))
 
-from float_models import CASES, NETWORKS, Case
+from float_layer_models import CASES, NETWORKS, Case
 from qdq_models import Model
 
 from tinytailor.compiler import compile_model, execute, verify

@@ -60,6 +60,12 @@ def test_imports_are_absolute_point_downward_and_keep_heavy_libraries_in_their_p
     assert [problem for path in SOURCES for problem in forbidden(path)] == []
 
 
+def test_modules_beside_the_tests_have_names_of_their_own():
+    """They are found by name, from all folders of tests in one process."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 @pytest.mark.parametrize(
     ("place", "line"),
     [

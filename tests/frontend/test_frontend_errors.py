@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from mutations import flipped
 from onnx import helper
 from qdq_models import Model
 
@@ -131,48 +132,6 @@ def small_onnx(path: Path) -> bytes:
     return model.save(path, model.quantized(model.gemm(flat, (3, 4)), 0.1)).read_bytes()
 
 
-def mutated(data: bytes, rng: np.random.Generator) -> bytes:
-    """Cut short, sprinkled with random bytes, or with one run of extreme values."""
-    broken = bytearray(data)
-    kind = rng.integers(3)
-    if kind == 0:
-        return bytes(broken[: rng.integers(len(data))])
-    if kind == 1:
-        for place in rng.integers(len(data), size=rng.integers(1, 8)):
-            broken[place] = rng.integers(256)
-        return bytes(broken)
-    start = int(rng.integers(len(data)))
-    for place in range(start, min(start + 4, len(data))):
-        broken[place] = int(rng.choice([0, 1, 0x7F, 0x80, 0xFF]))
-    return bytes(broken)
-
-
-def changed(proto: onnx.ModelProto, rng: np.random.Generator) -> bytes:
-    """A well-formed file that means nonsense: attributes, wiring, types and sizes at random."""
-    model = onnx.ModelProto()
-    model.CopyFrom(proto)
-    graph = model.graph
-    node = graph.node[rng.integers(len(graph.node))]
-    number = int(rng.choice([0, -1, 1, 3, 2**31, -(2**63)]))
-    kind = rng.integers(5)
-    if kind == 0:
-        name = str(rng.choice(["axis", "strides", "pads", "group", "dilations", "transB"]))
-        node.attribute.append(helper.make_attribute(name, number))
-    elif kind == 1:
-        node.op_type = str(rng.choice(["Conv", "Gemm", "Reshape", "Softmax", "Clip", "MaxPool"]))
-    elif kind == 2:
-        names = [out for other in graph.node for out in other.output] + ["x", ""]
-        node.input[rng.integers(len(node.input))] = str(rng.choice(names))
-    elif kind == 3:
-        constant = graph.initializer[rng.integers(len(graph.initializer))]
-        array = onnx.numpy_helper.to_array(constant).reshape(-1)
-        extreme = np.full_like(array, np.nan if array.dtype.kind == "f" else 1)
-        constant.CopyFrom(onnx.numpy_helper.from_array(extreme, constant.name))
-    else:
-        graph.input[0].type.tensor_type.shape.dim[rng.integers(4)].dim_value = number
-    return model.SerializeToString()
-
-
 def outcome(path: Path, data: bytes) -> str:
     path.write_bytes(data)
     try:
@@ -182,26 +141,16 @@ def outcome(path: Path, data: bytes) -> str:
     return "Graph"
 
 
-def test_damaged_onnx_files_end_in_a_graph_or_an_input_error(tmp_path: Path, capfd) -> None:
-    path = tmp_path / "model.onnx"
+@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+def test_damaged_files_print_nothing(kind: str, tmp_path: Path, data_folder, capfd) -> None:
+    """test_damaged_files.py tries far more of them, in processes of their own."""
+    path = tmp_path / f"model.{kind}"
+    if kind == "onnx":
+        data = small_onnx(path)
+    else:
+        data = (data_folder / "mlperf_tiny" / "models" / "kws_int8.tflite").read_bytes()
     rng = np.random.default_rng(0)
-    data = small_onnx(path)
-    proto = onnx.load_model_from_string(data)
-    results = [outcome(path, mutated(data, rng)) for _ in range(100)]
-    results += [outcome(path, changed(proto, rng)) for _ in range(100)]
-    assert set(results) == {"Graph", "InputError"}
-    printed = capfd.readouterr()
-    assert printed.out == ""
-    assert printed.err == ""
-
-
-def test_damaged_tflite_files_end_in_a_graph_or_an_input_error(
-    tmp_path, data_folder, capfd
-) -> None:
-    data = (data_folder / "mlperf_tiny" / "models" / "kws_int8.tflite").read_bytes()
-    path = tmp_path / "model.tflite"
-    rng = np.random.default_rng(0)
-    results = [outcome(path, mutated(data, rng)) for _ in range(80)]
+    results = [outcome(path, flipped(data, rng)) for _ in range(20)]
     assert set(results) == {"Graph", "InputError"}
     printed = capfd.readouterr()
     assert printed.out == ""

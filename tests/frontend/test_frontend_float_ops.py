@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from float_models import CASES, NETWORKS, Case, alone, numbers
+from float_layer_models import CASES, NETWORKS, Case, alone, numbers
 from mutations import changed_onnx
 from qdq_models import Model, differences
 
