@@ -37,6 +37,7 @@ _NUMBER = re.compile(r"#(-?(?:0x)?[0-9a-f]+)$")
 _LIST = re.compile(r"\{(.*)\}")
 _STORES = {"push", "vpush"}
 _LOADS = {"pop", "vpop"}
+_MULTIPLE = re.compile(r"v?(?:stm|ldm)(?:ia|db)?")
 _STORE_DOWN = {"stmdb", "vstmdb"}
 _LOAD_UP = {"ldm", "ldmia", "vldmia"}
 
@@ -221,6 +222,8 @@ class StackUse:
         elif name in ("ldr", "ldrd", "ldrb", "ldrh") and "[sp]," in operands:
             return -_immediate(operands)
         if not re.match(r"sp\b", operands) or name in ("cmp", "cmn", "tst"):
+            return 0
+        if _MULTIPLE.fullmatch(name) and operands.startswith("sp,"):  # the frame, in place
             return 0
         if name in ("sub", "subw", "add", "addw") and _NUMBER.search(operands):
             return _immediate(operands) * (1 if name.startswith("sub") else -1)

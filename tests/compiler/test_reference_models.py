@@ -76,3 +76,15 @@ def test_cost_of_a_reference_model_is_the_baseline(benchmark, data_folder, model
     if cross_toolchain().version != baseline["toolchain"]:
         pytest.skip(f"instructions: baseline is of {baseline['toolchain']}")
     assert {c: actual[c] for c in benchmark.COLUMNS} == expected
+
+
+@pytest.mark.parametrize("board", ["nucleo-l4r5zi", "nucleo-g0b1re"])
+def test_image_classification_compiles_with_the_compiler_from_pip(
+    data_folder, tmp_path, monkeypatch, board
+):
+    monkeypatch.setenv("TINYTAILOR_CC", "zig")
+    graph = load_model(data_folder / "mlperf_tiny" / "models" / "ic_resnet8_int8.tflite")
+    manifest = compile_model(graph, load_target(board), tmp_path / "ic", "ic", model_sha256="")
+    assert manifest["bit_exact"]
+    assert manifest["provenance"]["toolchain"].startswith("zig")
+    assert manifest["stack_bytes"] >= manifest["stack_seen_bytes"]

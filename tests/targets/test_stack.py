@@ -67,6 +67,16 @@ int all(int a, char *p)
     return early(a) + chooses(a, a) + (int)divides(a, a + 1) + passes(a);
 }
 
+NOINLINE int stores(int a)
+{
+    volatile int buffer[6];
+    buffer[a & 3] = a;
+#if __ARM_ARCH >= 7 /* several words into the frame, which stays where it is: clang does that */
+    __asm__ volatile("stm sp, {r1, r2}" : : : "memory");
+#endif
+    return buffer[a & 1] + leaf(a);
+}
+
 NOINLINE int recursive(int a) { return a < 2 ? 1 : recursive(a - 1) * recursive(a - 2) + leaf(a); }
 NOINLINE int sized(int n)
 {
@@ -77,7 +87,7 @@ NOINLINE int sized(int n)
 NOINLINE int pointer(int (*f)(int), int a) { return f(a) + 1; }
 NOINLINE int hands_over(int (*f)(int), int a) { return f(a); }
 """
-ENTRIES = ("all", "recursive", "sized", "pointer", "hands_over")
+ENTRIES = ("all", "stores", "recursive", "sized", "pointer", "hands_over")
 
 
 def build(folder: Path, board_name: str, compiler: str) -> Path:
@@ -128,6 +138,7 @@ def test_the_deepest_path_counts_whatever_the_compiler(board, compiler, tmp_path
     deepest = 4 * 900 + 64  # the buffers of early and large
     assert deepest < use.of("all") < deepest + 400
     assert use.of("chooses") >= use.of("frame")
+    assert 4 * 6 <= use.of("stores") < 100
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "zig"])
