@@ -17,11 +17,7 @@ from tinytailor.compiler.frontend import (
 )
 from tinytailor.compiler.frontend.bindings import read
 from tinytailor.compiler.frontend.names import identifier
-from tinytailor.compiler.frontend.onnx_windows import (
-    check_windows,
-    resolve_auto_pad,
-    resolve_output_shape,
-)
+from tinytailor.compiler.frontend.onnx_windows import check_windows, resolve_windows
 from tinytailor.compiler.frontend.report import (
     Origin,
     Unsupported,
@@ -326,7 +322,7 @@ def named_importer(
                 result = self.convert_one(node, inputs, attrs, version)
             except Exception as error:
                 unsupported.append(Unsupported(origin, f"the importer says: {first_line(error)}"))
-                result = opaque(node, inputs)
+                result = opaque(node, inputs, types, imported)
             if isinstance(result, list | relax.Tuple):
                 return relax.Tuple([self.named(part, label, origin) for part in result])
             return self.named(result, label, origin)
@@ -342,21 +338,12 @@ def named_importer(
 
         def convert_one(self, node: Any, inputs: Any, attrs: Any, version: int) -> Any:
             if not supported(node, imported) or node.domain == OWN_DOMAIN:
-                return opaque(node, inputs)
+                return opaque(node, inputs, types, imported)
             needed = inputs if node.op_type == "Concat" else inputs[:1]
             missing = not needed or any(item is None for item in needed)
             if node.op_type != "Constant" and missing:
                 raise ValueError("an input is missing")
-            if node.op_type == "Clip":
-                return relax.op.clip(inputs[0], *clip_bounds(inputs, attrs))
-            if node.op_type == "Conv":
-                resolve_auto_pad(inputs, attrs, inputs[1].ty.shape.values[2:])
-            if node.op_type == "ConvTranspose":
-                resolve_output_shape(inputs, attrs)
-            if node.op_type in ("AveragePool", "MaxPool"):
-                if len(node.output) > 1:
-                    raise ValueError("its second output, the indices, is not supported")
-                resolve_auto_pad(inputs, attrs, attrs["kernel_shape"])
+            resolve_windows(node, inputs, attrs)
             conversion = conversions.get(node.op_type)
             if floats and onnx_float.left_to_tvm(node.op_type, attrs):
                 conversion = None
@@ -367,28 +354,19 @@ def named_importer(
                 return parts if len(parts) > 1 else parts[0]
             return super()._convert_operator(node.op_type, inputs, attrs, version)
 
-    def opaque(node: Any, inputs: Any) -> Any:
-        """One call in the place of a node that TVM does not know."""
-        known = [item for item in inputs if item is not None]
-        if node.domain == OWN_DOMAIN and supported(node, imported):
-            out_type = known[0].ty  # its map has the shape of its input
-        else:
-            shape, dtype = types[node.output[0]]  # KeyError: nothing behind it can be checked
-            out_type = relax.TensorType(shape=shape, dtype=dtype)
-        return relax.op.call_dps_packed(full_name(node), relax.Tuple(known), out_type)
-
     return NamedImporter({}, "float32")
 
 
-def clip_bounds(inputs: Any, attrs: Mapping[str, Any]) -> tuple[float, float]:
-    """Bounds as inputs (opset 11 on) or attributes; a missing one is infinite."""
-    bounds = []
-    for index, (name, missing) in enumerate((("min", float("-inf")), ("max", float("inf")))):
-        bound = inputs[1 + index] if len(inputs) > 1 + index else None
-        if bound is None:
-            bounds.append(float(attrs.get(name, missing)))
-        elif hasattr(bound, "value"):
-            bounds.append(float(bound.value.numpy().reshape(-1)[0]))
-        else:
-            raise ValueError(f"its {name} is computed by the model, expected a constant")
-    return bounds[0], bounds[1]
+def opaque(
+    node: Any, inputs: Any, types: Mapping[str, tuple[Shape, str]], imported: AbstractSet[str]
+) -> Any:
+    """One call in the place of a node that TVM does not know."""
+    from tvm import relax
+
+    known = [item for item in inputs if item is not None]
+    if node.domain == OWN_DOMAIN and supported(node, imported):
+        out_type = known[0].ty  # its map has the shape of its input
+    else:
+        shape, dtype = types[node.output[0]]  # KeyError: nothing behind it can be checked
+        out_type = relax.TensorType(shape=shape, dtype=dtype)
+    return relax.op.call_dps_packed(full_name(node), relax.Tuple(known), out_type)

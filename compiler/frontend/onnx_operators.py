@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """ONNX operators that are written in our own terms instead of TVM's.
 
-Each function gets the importer's block builder, the node's inputs and attributes and returns Relax
-expressions, one for each output. Whatever must be constant is read here; ValueError says what is
-not as it should be.
+Each function gets the node's inputs and attributes and returns Relax expressions, one for each
+output. Whatever must be constant is read here; ValueError says what is not as it should be.
 """
 
 from __future__ import annotations
@@ -257,6 +256,17 @@ def prelu(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     return [relax.op.call_dps_packed(extremum.PRELU, relax.Tuple([x, slope]), x.ty)]
 
 
+def clip(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """Bounds as inputs (opset 11 on) or attributes; a missing one is infinite."""
+    from tvm import relax
+
+    bounds = []
+    for index, (name, missing) in enumerate((("min", float("-inf")), ("max", float("inf")))):
+        found = numbers(inputs, 1 + index, name)
+        bounds.append(float(attributes.get(name, missing) if found is None else found[0]))
+    return [relax.op.clip(inputs[0], *bounds)]
+
+
 def celu(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     """max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)"""
     from tvm import relax
@@ -279,6 +289,7 @@ def dropout(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
 CONVERSIONS: dict[str, Conversion] = {
     "BatchNormalization": batch_normalization,
     "Celu": celu,
+    "Clip": clip,
     "DeformConv": deform_conv.opaque,
     "Dropout": dropout,
     "Expand": expand,

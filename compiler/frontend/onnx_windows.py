@@ -27,6 +27,18 @@ def check_windows(graph: Any, file: str) -> None:
                 )
 
 
+def resolve_windows(node: Any, inputs: Any, attrs: dict[str, Any]) -> None:
+    """What a convolution or pooling leaves open, as pads in ``attrs``."""
+    if node.op_type == "Conv":
+        resolve_auto_pad(inputs, attrs, inputs[1].ty.shape.values[2:])
+    elif node.op_type == "ConvTranspose":
+        resolve_output_shape(inputs, attrs)
+    elif node.op_type in ("AveragePool", "MaxPool"):
+        if len(node.output) > 1:
+            raise ValueError("its second output, the indices, is not supported")
+        resolve_auto_pad(inputs, attrs, attrs["kernel_shape"])
+
+
 def resolve_auto_pad(inputs: Any, attrs: dict[str, Any], window: Any) -> None:
     """SAME_UPPER and SAME_LOWER as pads: TVM would emit a kernel that pads real numbers."""
     mode = attrs.get("auto_pad", b"NOTSET")

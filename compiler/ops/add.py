@@ -94,18 +94,10 @@ class Add:
         bias = self.bias + (0 if self.wide else self.zero_point << self.shift)
         return np.array([self.left, self.right, bias], np.int32)
 
-    def expression(self, a: Any, b: Any, factors: Any = None) -> Any:
-        """The sum of two elements as TIR; ``factors`` is a tensor of these three, else immediates
-        take their place."""
+    def expression(self, a: Any, b: Any, factors: Any) -> Any:
+        """The sum of two elements as TIR; ``factors`` is a tensor of these three."""
         from tinytailor.compiler.mcu import tir
 
-        if factors is None:
-            left, right = (
-                tir.int32(x) * tir.const(scale) for x, scale in ((a, self.left), (b, self.right))
-            )
-            value = (left + right + tir.const(self.bias)) >> tir.const(self.shift)
-            value = tir.clamp(value + tir.const(self.zero_point), self.low, self.high)
-            return value.astype("int8")
         first = tir.int32(a) * factors[0] + factors[2]
         value = (tir.int32(b) * factors[1] + first) >> tir.const(self.shift)
         if self.wide:
