@@ -40,10 +40,11 @@ _PUBLISHED = """
 ## Others
 
 Keyword spotting (kws) and image classification (ic) of MLPerf Tiny on a Cortex-M4 (NUCLEO-L4R5ZI,
-120 MHz). Instructions and bytes of TFLM and microTVM are from a study made before this compiler, on an
-emulated core with GCC 12.2: TFLM of August 2026 with CMSIS-NN 99f736a, and the C of the microTVM
+120 MHz). Instructions and bytes of TFLM and microTVM are from a study made before this compiler, on
+an emulated core with GCC 12.2: TFLM of August 2026 with CMSIS-NN 99f736a, and the C of the microTVM
 submissions; their code includes about 8 KB of a test frame with printf. No script here repeats it.
-Times are those of the submissions, measured on the board; ours are modelled, so the two are no race.
+Times are those of the submissions, measured on the board; ours
+are modelled, so the two are no race.
 
 | | kws arena | kws code | kws instructions | kws ms | ic arena | ic instructions | ic ms | source |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |
