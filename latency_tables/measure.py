@@ -28,7 +28,7 @@ import numpy as np
 from tinytailor.compiler.opkey import OpKey, example_graph
 from tinytailor.latency_tables.library import library_functions
 from tinytailor.latency_tables.origin import make_header, require_same_origin
-from tinytailor.latency_tables.records import Measurement, Work
+from tinytailor.latency_tables.records import Measurement, Work, today
 from tinytailor.latency_tables.table import Failure, LatencyTable, describe, writing
 from tinytailor.targets import Board, Toolchain
 from tinytailor.targets.errors import InputError, TinytailorError, ToolError
@@ -189,11 +189,9 @@ def _measure_together(
         cycles = [work.core_cycles for work in counts]
         yield Measurement(
             key=key,
-            instructions=mean.instructions,
-            core_cycles=mean.core_cycles,
-            flash_loads=mean.flash_loads,
-            flash_bytes=mean.flash_bytes,
             cycles=mean.operator_cycles(board.latency, kernel.constant_bytes),
+            measured=False,
+            counts=mean,
             scratch_bytes=kernel.scratch_bytes,
             constant_bytes=kernel.constant_bytes,
             code_bytes=kernel.code_bytes,
@@ -206,6 +204,7 @@ def _measure_together(
             stack_bytes=stacks[i],
             repeats=len(runs),
             spread_cycles=max(cycles) - min(cycles),
+            date=today(),
         )
 
 
