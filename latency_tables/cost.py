@@ -121,7 +121,7 @@ def _code_bytes(rows: Sequence[Measurement]) -> int:
 
 
 def _node_cost(name: str, row: Measurement, board: Board) -> NodeCost:
-    cycles = row.work.operator_cycles(board.latency, row.constant_bytes)
+    cycles = row.cycles_under(board.latency)
     return NodeCost(name, cycles, cycles / board.clock_hz * 1e3, row)
 
 

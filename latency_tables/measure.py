@@ -25,15 +25,14 @@ from tinytailor.latency_tables.batches import batches
 from tinytailor.latency_tables.library import library_functions
 from tinytailor.latency_tables.origin import compiler_digest, make_header, require_same_origin
 from tinytailor.latency_tables.pool import Pool, results
-from tinytailor.latency_tables.records import Measurement, Work
-from tinytailor.latency_tables.table import Failure, LatencyTable, describe, writing
+from tinytailor.latency_tables.records import Measurement, Work, today
+from tinytailor.latency_tables.table import Entry, Failure, LatencyTable, describe, writing
 from tinytailor.targets import Board, Toolchain, cross_toolchain, default_runner
 from tinytailor.targets.errors import InputError, ToolError
 
 REPEATS = 2  # with different inputs; equal counts show that no branch depends on data
 KERNEL = "kernel_"
 SHOWN = 8
-Entry = Measurement | Failure
 Progress = Callable[[int, int], None]
 
 
@@ -112,6 +111,8 @@ def measure(
             table.append(entries)
             done += len(entries)
             report(done, len(wanted))
+        if new:
+            table.sort()  # whatever order the workers were done in
     failures = [table.failures[key] for key in wanted if key in table.failures]
     if failures:
         raise IncompleteError(table, failures)
@@ -180,11 +181,9 @@ def _measure_together(
         cycles = [work.core_cycles for work in counts]
         yield Measurement(
             key=key,
-            instructions=mean.instructions,
-            core_cycles=mean.core_cycles,
-            flash_loads=mean.flash_loads,
-            flash_bytes=mean.flash_bytes,
             cycles=mean.operator_cycles(board.latency, kernel.constant_bytes),
+            measured=False,
+            counts=mean,
             scratch_bytes=kernel.scratch_bytes,
             constant_bytes=kernel.constant_bytes,
             code_bytes=kernel.code_bytes,
@@ -197,6 +196,7 @@ def _measure_together(
             stack_bytes=stacks[i],
             repeats=len(runs),
             spread_cycles=max(cycles) - min(cycles),
+            date=today(),
         )
 
 

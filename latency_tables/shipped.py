@@ -62,8 +62,16 @@ def begin(
             headers.append(table.header)
     if rows:
         header = _header(headers, board, toolchain, runner)
+        model = board.latency
         with writing(path):
-            _write(path, header, [_modelled(rows[key], board) for key in sorted(rows)])
+            _write(
+                path,
+                header,
+                [
+                    dataclasses.replace(rows[key], cycles=rows[key].cycles_under(model))
+                    for key in sorted(rows)
+                ],
+            )
     return "; ".join(said)
 
 
@@ -131,9 +139,3 @@ def disagreement(
                     "with this version of the tool"
                 )
     return ""
-
-
-def _modelled(row: Measurement, board: Board) -> Measurement:
-    """The row under the board's latency model of now."""
-    cycles = row.work.operator_cycles(board.latency, row.constant_bytes)
-    return dataclasses.replace(row, cycles=cycles)
