@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import tinytailor.compiler
+import tinytailor.targets
 from tinytailor.latency_tables.glue import measure_glue
 from tinytailor.latency_tables.records import Glue, Header
 from tinytailor.latency_tables.table import LatencyTable
@@ -82,16 +83,19 @@ def latency_model(board: Board) -> dict[str, Any]:
 
 @cache
 def compiler_digest() -> str:
-    """A digest of the sources that decide the code of a microcontroller's kernels."""
-    folder = Path(tinytailor.compiler.__file__).parent
-    files = sorted(
-        path
-        for part in (".", "ops", "mcu", "mcu/templates")
-        for path in (folder / part).glob("*")
-        if path.is_file()
-    )
+    """A digest of the sources that decide the code of kernels and what is counted of it."""
+    compiler = Path(tinytailor.compiler.__file__).parent
+    targets = Path(tinytailor.targets.__file__).parent
+    folders = {
+        compiler: (".", "ops", "mcu", "mcu/templates"),
+        targets: ("cycles", "emulator", "runtime"),
+    }
+    files = [targets / name for name in ("firmware.py", "instructions.py", "stack.py")]
+    for package, parts in folders.items():
+        for part in parts:
+            files += [path for path in (package / part).iterdir() if path.is_file()]
     digest = hashlib.sha256()
-    for path in files:
-        digest.update(f"{path.relative_to(folder)}\0".encode())
+    for path in sorted(files):
+        digest.update(f"{path.parent.name}/{path.name}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

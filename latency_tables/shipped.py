@@ -10,10 +10,10 @@ the rows is measured anew, and all of them are taken if every count of the sampl
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tinytailor.compiler.opkey import OpKey
@@ -24,6 +24,8 @@ from tinytailor.latency_tables.table import Failure, LatencyTable, describe, wri
 from tinytailor.targets import Board, Toolchain
 
 FOLDER = Path(__file__).parent / "tables"
+BOARDS = ("nucleo-f446re", "nucleo-g0b1re", "nucleo-h743zi", "nucleo-l552ze-q")
+SPACES = ("timeseries:100x6x4",)
 SAMPLE = 6
 # What may differ if a sample agrees; the date, the glue and the board model are made anew.
 _CHECKED = frozenset({"compiler", "tool_version"})
@@ -62,16 +64,9 @@ def begin(
             headers.append(table.header)
     if rows:
         header = _header(headers, board, toolchain, runner)
-        model = board.latency
+        cycles = {key: row.cycles_under(board.latency) for key, row in rows.items()}
         with writing(path):
-            _write(
-                path,
-                header,
-                [
-                    dataclasses.replace(rows[key], cycles=rows[key].cycles_under(model))
-                    for key in sorted(rows)
-                ],
-            )
+            _write(path, header, [replace(rows[key], cycles=cycles[key]) for key in sorted(rows)])
     return "; ".join(said)
 
 
