@@ -10,7 +10,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tinytailor.targets.board import Board, LatencyModel, MemoryRegion, load_board
+from tinytailor.targets.board import (
+    Board,
+    Device,
+    LatencyModel,
+    MemoryRegion,
+    load_board,
+    port_source,
+)
 from tinytailor.targets.core import CORES, Core, Isa
 from tinytailor.targets.emulator import Buffer, Call, CallResult, Counts, run
 from tinytailor.targets.errors import InputError
@@ -35,6 +42,7 @@ __all__ = [
     "CallResult",
     "Core",
     "Counts",
+    "Device",
     "Fpga",
     "ImageSizes",
     "Isa",
@@ -49,6 +57,7 @@ __all__ = [
     "image_sizes",
     "linked_for",
     "load_target",
+    "port_source",
     "run",
     "run_on",
     "target_names",
