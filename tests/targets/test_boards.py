@@ -163,7 +163,8 @@ flash_command = ["openocd", "-f", "mine.cfg", "-c", "program {image} exit"]
 def test_a_board_file_says_how_the_real_board_is_reached(mine: Path) -> None:
     mine.write_text(GOOD + DEVICE)
     board = load_target(str(mine))
-    assert isinstance(board, Board) and board.device is not None
+    assert isinstance(board, Board)
+    assert board.device is not None
     assert (board.device.port, board.device.baud) == ("stm32l5", 115_200)
     assert board.device.flash_command is not None
     assert board.device.flash_command[-1] == "program {image} exit"
@@ -173,11 +174,15 @@ def test_a_board_file_says_how_the_real_board_is_reached(mine: Path) -> None:
     ("old", "new", "message"),
     [
         ('port = "stm32l5"', "", 'key "device.port" is missing; expected a text'),
-        ('"stm32l5"', '"../stm32l5"', "expected the name of a port, of small letters"),
+        (
+            '"stm32l5"',
+            '"../stm32l5"',
+            "key .* is .*; expected the name of a port, of small letters",
+        ),
         ("115_200", "0", 'key "device.baud" is 0; expected a whole number of at least 1'),
         ("115_200", '"fast"', "key \"device.baud\" is 'fast'; expected a whole number"),
         ('"stm32l552zetxq"', "7", 'key "device.pyocd_target" is 7; expected a text'),
-        ("{image}", "my.bin", 'key "device.flash_command" has no {image}'),
+        ("{image}", "my.bin", 'key "device.flash_command" has no {image}; write'),
         ('"openocd"', "1", 'key "device.flash_command" is .*; expected a list of texts'),
         ("baud", "speed = 1\nbaud", 'unknown key "device.speed"; known here are "device.port"'),
     ],
