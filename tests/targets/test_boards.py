@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tinytailor.targets import CORES, Board, Isa, load_target, target_names
+from tinytailor.targets import CORES, Board, Isa, load_target, port_source, target_names
 from tinytailor.targets.errors import InputError
 
 GOOD = """\
@@ -149,6 +149,64 @@ def test_a_wrong_value_is_named_with_what_was_expected(
     mine.write_text(GOOD.replace(old, new))
     with pytest.raises(InputError, match=rf"mine\.toml: (.*)?{message}"):
         load_target(str(mine))
+
+
+DEVICE = """
+[device]
+port = "stm32l5"
+baud = 115_200
+pyocd_target = "stm32l552zetxq"
+flash_command = ["openocd", "-f", "mine.cfg", "-c", "program {image} exit"]
+"""
+
+
+def test_a_board_file_says_how_the_real_board_is_reached(mine: Path) -> None:
+    mine.write_text(GOOD + DEVICE)
+    board = load_target(str(mine))
+    assert isinstance(board, Board)
+    assert board.device is not None
+    assert (board.device.port, board.device.baud) == ("stm32l5", 115_200)
+    assert board.device.flash_command is not None
+    assert board.device.flash_command[-1] == "program {image} exit"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('port = "stm32l5"', "", 'key "device.port" is missing; expected a text'),
+        (
+            '"stm32l5"',
+            '"../stm32l5"',
+            "key .* is .*; expected the name of a port, of small letters",
+        ),
+        ("115_200", "0", 'key "device.baud" is 0; expected a whole number of at least 1'),
+        ("115_200", '"fast"', "key \"device.baud\" is 'fast'; expected a whole number"),
+        ('"stm32l552zetxq"', "7", 'key "device.pyocd_target" is 7; expected a text'),
+        ("{image}", "my.bin", 'key "device.flash_command" has no {image}; write'),
+        ('"openocd"', "1", 'key "device.flash_command" is .*; expected a list of texts'),
+        ("baud", "speed = 1\nbaud", 'unknown key "device.speed"; known here are "device.port"'),
+    ],
+)
+def test_a_wrong_fact_of_the_real_board_is_named(
+    mine: Path, old: str, new: str, message: str
+) -> None:
+    assert DEVICE.count(old) == 1
+    mine.write_text(GOOD + DEVICE.replace(old, new))
+    with pytest.raises(InputError, match=rf"mine\.toml: {message}"):
+        load_target(str(mine))
+
+
+def test_a_port_that_nobody_wrote_and_a_board_without_one_are_named(mine: Path) -> None:
+    mine.write_text(GOOD)
+    board = load_target(str(mine))
+    assert isinstance(board, Board)
+    with pytest.raises(InputError, match=r"mine: its file has no \[device\] table"):
+        port_source(board)
+    mine.write_text(GOOD + DEVICE.replace('stm32l5"', 'pdp11"'))
+    board = load_target(str(mine))
+    assert isinstance(board, Board)
+    with pytest.raises(InputError, match="mine: there is no firmware port 'pdp11'; known are"):
+        port_source(board)
 
 
 def test_the_wheel_is_told_of_every_file_that_is_not_python(repository: Path) -> None:
