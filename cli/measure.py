@@ -47,7 +47,8 @@ def run(
     """Measure every operator of a space on the emulated target into a latency table.
 
     The operators depend on the shape of the data: give --data, or the shape with the space, as in
-    --space timeseries:100x6x4 (steps x channels x classes).
+    --space timeseries:100x6x4 (steps x channels x classes) or image:32x32x3x10 (height x width x
+    channels x classes).
 
     Interrupt it at any time: the same command goes on where it stopped.
     """
@@ -127,31 +128,19 @@ def load_board(name: str) -> Board:
 def space_keys(space: str, data: str | None, board: Board) -> tuple[OpKey, ...]:
     """Every operator that some network of the space needs for this shape of data."""
     from tinytailor.nas.data import load
-    from tinytailor.nas.spaces import build_space
+    from tinytailor.nas.spaces import build_space, parse_space, space_kind
 
-    name, _, text = space.partition(":")
-    if text:
-        shape = parse_shape(space, text)
-    elif data:
-        dataset = load(data, seed=0)  # the shape does not depend on the seed
-        shape = dataset.time, dataset.sensors, dataset.classes
-    else:
+    isa = str(board.core.isa)
+    if ":" in space:
+        return parse_space(space).keys(isa)
+    kind = space_kind(space)
+    if not data:
         raise InputError(
             f"--space {space} alone does not say which operators are needed; add --data D, or the "
-            f"shape of the data as {name}:STEPSxCHANNELSxCLASSES"
+            f"shape of the data as {space}:{kind.syntax}"
         )
-    return build_space(name, *shape).keys(str(board.core.isa))
-
-
-def parse_shape(space: str, text: str) -> tuple[int, int, int]:
-    """ "100x6x4" as steps, channels and classes."""
-    parts = text.split("x")
-    if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise InputError(
-            f"--space {space}: the shape {text!r} is not STEPSxCHANNELSxCLASSES, such as 100x6x4"
-        )
-    steps, channels, classes = map(int, parts)
-    return steps, channels, classes
+    dataset = load(data, seed=0)  # the shape does not depend on the seed
+    return build_space(space, *dataset.shape, dataset.classes).keys(isa)
 
 
 def default_table(board: Board, space: str) -> Path:
