@@ -25,7 +25,7 @@ from tinytailor.targets import Board, Toolchain
 
 FOLDER = Path(__file__).parent / "tables"
 BOARDS = ("nucleo-f446re", "nucleo-g0b1re", "nucleo-h743zi", "nucleo-l552ze-q")
-SPACES = ("timeseries:100x6x4",)
+SPACES = ("image:32x32x3x10", "timeseries:100x6x4")
 SAMPLE = 6
 # What may differ if a sample agrees; the date, the glue and the board model are made anew.
 _CHECKED = frozenset({"compiler", "tool_version"})
