@@ -90,7 +90,7 @@ def draw_header(console: Console, table: LatencyTable, dates: list[str]) -> None
     console.print(
         f"{header.target}: {header.core}, {header.isa}, {header.clock_hz / 1e6:g} MHz, on the "
         f"{header.runner}\n"
-        f"{header.toolchain} {header.toolchain_version}: {' '.join(header.toolchain_flags)}\n"
+        f"{header.toolchain_version}: {' '.join(header.toolchain_flags)}\n"
         f"tinytailor {header.tool_version}, code generator {header.compiler}, begun "
         f"{header.created}{span}\n"
         f"{len(table)} rows, {len(table.failures)} failures"

@@ -6,8 +6,9 @@
                    a factor of 2^REACH over all sizes, in log2). Rows with fewer than FEWEST such
                    neighbours cannot be judged.
     not monotone   one size larger, all else equal, and cheaper by more than TOLERANCE. Kernels work
-                   in blocks of 2, 4 and 16, so a size that divides better may well be cheaper: only
-                   a larger row that is no better aligned (greatest common divisor with 16) counts.
+                   in blocks of 2, 4 and 16, so a size that divides better may well be cheaper: a
+                   larger row that is better aligned (greatest common divisor with 16) counts only
+                   if it has twice the work or more (AMENDS).
     missing        a key that was asked for has no row
     failure        a key could not be measured
     foreign        measured with another compiler, tool chain or board description than this tool's
@@ -32,7 +33,7 @@ OUTLIER = 4.0
 NEAREST, FEWEST = 8, 3
 REACH = 3.0
 TOLERANCE = 0.1
-ALIGNMENT = 16
+ALIGNMENT, AMENDS = 16, 2.0
 CHUNK = 1024  # rows whose distances are in memory at a time
 
 
@@ -131,7 +132,7 @@ def _outlier(item: Point, ratio: float) -> Finding:
 
 def _not_monotone(name: str, smaller: Point, larger: Point) -> Iterator[Finding]:
     a, b = size_of(smaller, name), size_of(larger, name)
-    better = gcd(b, ALIGNMENT) > gcd(a, ALIGNMENT)
+    better = gcd(b, ALIGNMENT) > gcd(a, ALIGNMENT) and larger.units < AMENDS * smaller.units
     if better or larger.cycles >= (1 - TOLERANCE) * smaller.cycles:
         return
     message = (

@@ -81,7 +81,9 @@ def steps(family: list[Point]) -> Iterator[tuple[str, Point, Point]]:
 
     Square maps are compared with square ones: "map" is their height and width.
     """
-    axes = [(name, (axis,), family) for axis, name in enumerate(family[0].names)]
+    axes: list[tuple[str, tuple[int, ...], list[Point]]] = [
+        (name, (axis,), family) for axis, name in enumerate(family[0].names)
+    ]
     if family[0].names[: len(MAP)] == MAP:
         axes.append(("map", (1, 2), [item for item in family if item.sizes[1] == item.sizes[2]]))
     for name, moving, items in axes:
