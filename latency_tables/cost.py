@@ -127,10 +127,10 @@ def _node_cost(name: str, row: Measurement, board: Board) -> NodeCost:
 
 def provenance(table: LatencyTable, board: Board) -> dict[str, str]:
     """Where the numbers of a Cost come from, in words for a report."""
-    calibrated = board.latency.source if board.latency.calibrated else "uncalibrated constants"
     return {
         "latency": f"sum of operators measured alone on the emulated {table.header.core} "
-        f"({len(table)} rows, {table.header.toolchain_version}), board model: {calibrated}",
+        f"({len(table)} rows, {table.header.toolchain_version}); "
+        f"board constants: {board.latency.trust}",
         "arena": "exact: the plan of the emitted C",
         "ram": "arena exact, stack: worst case of each operator's call graph",
         "flash": "constants exact, code measured per operator",
