@@ -62,7 +62,7 @@ def _placeholder(graph: Graph, isa: str) -> source.Network:
         node: replace(
             kernel,
             symbol=symbols[node],
-            code=f"{symbols[node]}_code" if kernel.constants else symbols[node],
+            code=f"{symbols[node]}_code" if kernel.has_record else symbols[node],
             constants={
                 role: np.frombuffer(rng.bytes(array.nbytes), array.dtype).reshape(array.shape)
                 for role, array in kernel.constants.items()
