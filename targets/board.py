@@ -49,7 +49,11 @@ class MemoryRegion:
 
 @dataclass(frozen=True, slots=True)
 class LatencyModel:
-    """Fitted constants; ``source`` says on what, ``calibrated`` whether on this board."""
+    """Fitted constants; ``source`` says on what, ``calibrated`` whether on this board.
+
+    ``error_percent`` is the mean error to expect of one operator's time, None if nobody knows: of
+    the fit, on measurements it had not seen, or of constants carried over from another board.
+    """
 
     core: float
     flash_load: float
@@ -59,6 +63,15 @@ class LatencyModel:
     per_operator: float
     source: str
     calibrated: bool
+    error_percent: float | None = None
+
+    @property
+    def trust(self) -> str:
+        """What every report says beside a modelled time."""
+        error = self.error_percent
+        if self.calibrated:
+            return "fitted on measurements" + (f", mean error {error:g} % on them" if error else "")
+        return "uncalibrated, error " + (f"about {error:g} %" if error else "unknown")
 
     def cycles(
         self, core_cycles: int, flash_loads: int, flash_bytes: int, weight_bytes: int
@@ -227,7 +240,11 @@ def _latency(table: TomlTable) -> LatencyModel:
         per_operator=table.number("per_operator", minimum=0, default=0.0),
         source=table.text("source"),
         calibrated=table.flag("calibrated", default=True),
+        error_percent=(
+            table.number("error_percent", minimum=0) if "error_percent" in table.values else None
+        ),
     )
+    table.read.append("error_percent")
     table.finish()
     if model.flash_byte_beyond_cache > 0 and model.cache_bytes is None:
         raise InputError(
