@@ -16,7 +16,7 @@ import tinytailor.targets
 from tinytailor.latency_tables.glue import measure_glue
 from tinytailor.latency_tables.records import Glue, Header
 from tinytailor.latency_tables.table import LatencyTable
-from tinytailor.targets import Board, Toolchain, cross_flags
+from tinytailor.targets import Board, Toolchain, cross_flags, default_runner, serial_port
 from tinytailor.targets.errors import InputError
 
 
@@ -26,9 +26,14 @@ def make_header(board: Board, toolchain: Toolchain, runner: str) -> Header:
         board,
         toolchain,
         runner,
-        measure_glue(board, toolchain, runner),
+        measure_glue(board, toolchain, counting(runner, board)),
         now(),
     )
+
+
+def counting(runner: str, board: Board) -> str:
+    """What counts instructions where ``runner`` is a board, which does not."""
+    return runner if serial_port(runner) is None else default_runner(board)
 
 
 def now() -> str:
@@ -82,7 +87,7 @@ def header_for(
         toolchain_version=toolchain.version,
         toolchain_flags=tuple(cross_flags(board, toolchain)),
         tool_version=version("tinytailor"),
-        runner=runner,
+        runner=runner.partition(":")[0],  # whatever port the board is at today
         compiler=compiler_digest(),
         latency_model=latency_model(board),
         created=created,

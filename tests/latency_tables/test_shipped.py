@@ -77,7 +77,7 @@ def test_the_board_model_of_now_is_applied_to_shipped_counts(place, rows, tmp_pa
     ("field", "value", "said"),
     [
         ("toolchain_version", "gcc 1.0", "toolchain_version was gcc 1.0, is arm-none"),
-        ("toolchain_flags", ("-O3",), "toolchain_flags was ('-O3',), is ('-mcpu=cortex-m4'"),
+        ("toolchain_flags", ("-O3",), "toolchain_flags was ['-O3'], is ['-mcpu=cortex-m4'"),
         ("clock_hz", 1, "clock_hz was 1, is 180000000"),
     ],
 )
