@@ -55,9 +55,7 @@ _SATURATES = re.compile(r"([su]sat|u?q(add|sub|asx|sax|dadd|dsub))")
 _FIELDS = re.compile(r"([su]bfx|bf[ic]|rev|rbit|pkh|[su]xta)")
 _READS_EARLY = re.compile(r"([su]bfx|rev|rbit)")
 _SIMD = re.compile(r"([su]xt|[su]h?(add|sub|asx|sax)(8|16)?$|sel$|clz$)")
-_SIMPLE = frozenset(
-    ("add", "addw", "sub", "subw", "mov", "movw", "lsl", "lsr", "asr", "ror", "adr")
-)
+_SIMPLE = frozenset(("add", "addw", "sub", "subw", "mov", "movw", "lsl", "lsr", "asr", "ror", "adr"))
 _SLOW = frozenset(("mrs", "msr", "dmb", "dsb", "isb", "svc", "vmrs", "vmsr"))
 _DIVISIONS = {"sdiv": DIVIDING, "udiv": DIVIDING, "vdiv": 16, "vsqrt": 14}
 _SEVERAL = (
@@ -144,10 +142,8 @@ def _is_product(one: Instruction) -> bool:
 def _second_never(one: Instruction) -> bool:
     """Bit fields, SIMD and saturating arithmetic."""
     groups = (_FIELDS, _SATURATES, _SIMD)
-    return (
-        not _is_product(one)
-        and any(group.match(one.name) for group in groups)
-        and not (one.name in _SIMPLE)
+    return not _is_product(one) and any(group.match(one.name) for group in groups) and not (
+        one.name in _SIMPLE
     )
 
 
