@@ -26,6 +26,11 @@ def _kernel_sizes(key: OpKey) -> tuple[int, int, Mapping[int, int]]:
     return kernel.scratch_bytes, kernel.constant_bytes, kernel.overlap
 
 
+def kernel_bytes(key: OpKey) -> tuple[int, int]:
+    """Bytes of scratch memory and of constants of an operator."""
+    return _kernel_sizes(key)[:2]
+
+
 def plan_memory(graph: Graph, isa: str) -> MemoryPlan:
     """The arena plan of the C that ``graph`` compiles to, to the byte."""
     sizes = {n.name: _kernel_sizes(key_of(n, graph, isa)) for n in computing(graph)}

@@ -17,6 +17,7 @@ from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.opkey import key_of
 from tinytailor.compiler.passes import optimize
 from tinytailor.compiler.places import computing
+from tinytailor.latency_tables.estimate import EstimatedTable, Estimates
 from tinytailor.latency_tables.glue import aligned
 from tinytailor.latency_tables.records import Measurement
 from tinytailor.latency_tables.table import LatencyTable
@@ -47,6 +48,7 @@ class Cost:
     glue_cycles: float
     per_node: tuple[NodeCost, ...]
     provenance: dict[str, str]
+    estimates: Estimates | None = None  # None: every operator was measured
 
     def to_json(self) -> dict[str, Any]:
         numbers = (
@@ -62,14 +64,19 @@ class Cost:
         layers = [
             {"name": n.name, "cycles": n.cycles, "latency_ms": n.latency_ms} for n in self.per_node
         ]
-        return {**{name: getattr(self, name) for name in numbers}, "layers": layers}
+        estimated = None if self.estimates is None else self.estimates.to_json()
+        values = {name: getattr(self, name) for name in numbers}
+        return {**values, "estimated": estimated, "layers": layers}
 
 
-def network_cost(graph: Graph, table: LatencyTable, board: Board, *, weights: bool = True) -> Cost:
+def network_cost(
+    graph: Graph, table: LatencyTable | EstimatedTable, board: Board, *, weights: bool = True
+) -> Cost:
     """The cost of ``graph`` as it is compiled for ``board``.
 
     ``weights=False`` if its constants are placeholders: then what only their values decide, such as
-    channels that could go, is left as it is. InputError names the command if the table lacks a row.
+    channels that could go, is left as it is. InputError names the command if the table lacks a row;
+    an EstimatedTable estimates it, and the cost says so.
     """
     header, isa = table.header, str(board.core.isa)
     if (header.target, header.core, header.clock_hz) != (
@@ -83,7 +90,9 @@ def network_cost(graph: Graph, table: LatencyTable, board: Board, *, weights: bo
         )
     graph, _ = optimize(graph, weights=weights)
     running = computing(graph)
-    rows = [table[key_of(node, graph, isa)] for node in running]
+    keys = [key_of(node, graph, isa) for node in running]
+    rows = [table[key] for key in keys]
+    estimates = table.estimates(keys) if isinstance(table, EstimatedTable) else None
     glue = header.glue
     glue_work = glue.base + glue.per_node.times(len(rows))
     glue_cycles = glue_work.glue_cycles(board.latency)
@@ -109,7 +118,8 @@ def network_cost(graph: Graph, table: LatencyTable, board: Board, *, weights: bo
         + code,
         glue_cycles=glue_cycles,
         per_node=nodes,
-        provenance=provenance(table, board),
+        provenance=provenance(table, board, estimates),
+        estimates=estimates,
     )
 
 
@@ -125,13 +135,17 @@ def _node_cost(name: str, row: Measurement, board: Board) -> NodeCost:
     return NodeCost(name, cycles, cycles / board.clock_hz * 1e3, row)
 
 
-def provenance(table: LatencyTable, board: Board) -> dict[str, str]:
+def provenance(
+    table: LatencyTable | EstimatedTable, board: Board, estimates: Estimates | None = None
+) -> dict[str, str]:
     """Where the numbers of a Cost come from, in words for a report."""
+    guessed = "" if estimates is None else f"; {estimates.text}"
     calibrated = board.latency.source if board.latency.calibrated else "uncalibrated constants"
     return {
         "latency": f"sum of operators measured alone on the emulated {table.header.core} "
-        f"({len(table)} rows, {table.header.toolchain_version}), board model: {calibrated}",
+        f"({len(table)} rows, {table.header.toolchain_version}), board model: {calibrated}{guessed}",
         "arena": "exact: the plan of the emitted C",
         "ram": "arena exact, stack: worst case of each operator's call graph",
-        "flash": "constants exact, code measured per operator",
+        "flash": "constants exact, code measured per operator"
+        + ("" if estimates is None else ", where estimated the largest of its kind"),
     }
