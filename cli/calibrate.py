@@ -83,28 +83,31 @@ def run(
 
 
 def _points(measured: Path, board: Board, table: Path | None, workers: int) -> tuple[Point, ...]:
-    from tinytailor.latency_tables.measured import read_measured
+    from tinytailor.latency_tables.measured import is_table, read_measured
     from tinytailor.latency_tables.points import keys_of, make_points
 
     keys = keys_of(read_measured(measured, board), board)
     wanted = tuple(sorted({key for operators in keys.values() for key in operators}))
-    return make_points(keys, counted(wanted, board, table, workers), board)
+    own = measured if table is None and is_table(measured) else table
+    return make_points(keys, counted(wanted, board, own, workers), board)
 
 
 def counted(keys: tuple[OpKey, ...], board: Board, path: Path | None, workers: int) -> LatencyTable:
-    """An emulated table with ``keys``: that at ``path``, completed, or a passing one."""
+    """A table with the counts of ``keys``: that at ``path``, completed, or a passing one."""
     from tinytailor.latency_tables import LatencyTable
-    from tinytailor.latency_tables.points import require_emulated
+    from tinytailor.latency_tables.points import require_counts_of
 
-    if path is None:
-        with tempfile.TemporaryDirectory(prefix="tinytailor-calibrate-") as folder:
-            return measure_keys(keys, board, Path(folder) / "table.jsonl", workers=workers)
-    if path.exists():
+    if path is not None and path.exists():
         table = LatencyTable.load(path)
-        require_emulated(table, board)
-        if all(key in table for key in keys):
+        require_counts_of(board, table)
+        if all(key in table and table[key].counts is not None for key in keys):
             return table  # needs no cross compiler
-    return measure_keys(keys, board, path, workers=workers)
+        if any(row.measured for row in table.rows.values()):
+            path = None  # what was measured on a board is not mixed with what is emulated now
+    if path is not None:
+        return measure_keys(keys, board, path, workers=workers).table
+    with tempfile.TemporaryDirectory(prefix="tinytailor-calibrate-") as folder:
+        return measure_keys(keys, board, Path(folder) / "table.jsonl", workers=workers).table
 
 
 def _without_outliers(

@@ -29,6 +29,8 @@ def latency_section(model: LatencyModel) -> str:
             lines.append(f"{name} = {value!r}")
     if model.cache_bytes is not None:
         lines.append(f"cache_bytes = {list(model.cache_bytes)}")
+    if model.error_percent is not None:
+        lines.append(f"error_percent = {model.error_percent!r}")
     lines.append(f"calibrated = {'true' if model.calibrated else 'false'}")
     lines.append(f"source = {json.dumps(model.source, ensure_ascii=False)}")
     return "\n".join(lines) + "\n"

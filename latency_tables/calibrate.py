@@ -241,6 +241,7 @@ class Calibration:
             per_operator=value("per_operator"),
             source=source,
             calibrated=True,
+            error_percent=round(100 * self.error.mean, 2),
         )
 
 

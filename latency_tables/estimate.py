@@ -31,7 +31,7 @@ import numpy as np
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.compiler.sizes import kernel_bytes
 from tinytailor.latency_tables.fit import Array, Errors, cross_validated, fit
-from tinytailor.latency_tables.records import Header, Measurement
+from tinytailor.latency_tables.records import Header, Measurement, Work
 from tinytailor.latency_tables.table import Failure, LatencyTable, describe
 from tinytailor.targets.errors import InputError
 
@@ -172,6 +172,10 @@ class EstimatedTable:
         return {}
 
     @cached_property
+    def _counted(self) -> list[Measurement]:
+        return [row for row in self.table.rows.values() if row.counts is not None]
+
+    @cached_property
     def _fits(self) -> dict[str, Fit | str]:
         return {}
 
@@ -179,7 +183,7 @@ class EstimatedTable:
         """The fit for keys like this; InputError if the table's rows do not give one."""
         name = family(key)
         if name not in self._fits:
-            self._fits[name] = _fit(name, list(self.table.rows.values()), self.seed)
+            self._fits[name] = _fit(name, self._counted, self.seed)
         found = self._fits[name]
         if isinstance(found, str):
             raise InputError(
@@ -207,16 +211,18 @@ def _fit(name: str, rows: Sequence[Measurement], seed: int) -> Fit | str:
     own = [row for row in rows if family(row.key) == name]
     if not own:
         return f"no {name} was measured"
+    if len(rows) < FEWEST_OF_KIND:
+        return f"{len(rows)} rows are too few for a fit"
     tried: list[Fit] = []
     if len(own) >= FEWEST_ROWS:
         tried.append(_fit_rows(name, own, None, seed))
     elif len(own) >= FEWEST_OF_KIND:
         tried.append(_fit_rows(name, own, SMALL, seed))
-    if len(tried) == 0 or len(own) < FEWEST_ROWS <= len(rows):
+    if not tried or len(own) < FEWEST_ROWS <= len(rows):
         tried.append(_fit_rows(name, rows, None, seed))
     best = min(tried, key=lambda fit: fit.errors["core_cycles"].mean)
     error = best.errors["core_cycles"].mean
-    if len(rows) < FEWEST_OF_KIND or error > WORST_MEAN_ERROR:
+    if error > WORST_MEAN_ERROR:
         return f"the {len(own)} rows of {name} give a fit that is wrong by {100 * error:.0f} %"
     return best
 
@@ -235,8 +241,8 @@ def _fit_rows(
     for target in TARGETS:
         values = np.array([getattr(row, target) for row in rows], float)
         some = values > 0  # what reads nothing from flash has no relative error
-        coefficients[target], found = np.zeros(matrix.shape[1]), np.zeros(len(rows))
-        if some[mine].any():
+        coefficients[target], found = np.zeros(matrix.shape[1]), np.where(some, -1.0, 0.0)
+        if some.sum() >= FEWEST_OF_KIND and some[mine].any():
             rng = np.random.default_rng(seed)
             found[some] = cross_validated(matrix[some], values[some], rng)
             coefficients[target] = fit(matrix[some], values[some])
@@ -268,8 +274,9 @@ def _estimate(key: OpKey, found: Fit) -> Measurement:
     return dataclasses.replace(
         found.bounds,
         key=key,
-        **counts,
         cycles=float(counts["core_cycles"]),
+        measured=False,
+        counts=Work(**counts),
         scratch_bytes=scratch,
         constant_bytes=constants,
         repeats=0,

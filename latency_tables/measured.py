@@ -31,7 +31,6 @@ from tinytailor.targets.errors import InputError
 WHAT, TIME = ("key", "project"), ("cycles", "latency_ms")
 REMARKS = ("name", "target", "repeats", "spread_cycles")
 FIELDS = (*WHAT, *TIME, *REMARKS)
-EMULATOR = "emulator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +49,9 @@ class Measured:
 
 def read_measured(path: Path, board: Board) -> tuple[Measured, ...]:
     """The measurements in a file; InputError names the line that cannot be used."""
-    try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not text in UTF-8") from None
-    if path.suffix.lower() != ".csv" and FORMAT in text.partition("\n")[0]:
+    if is_table(path):
         return _of_table(LatencyTable.load(path), board)
+    text = _text(path)
     lines = _csv_lines(path, text) if path.suffix.lower() == ".csv" else _json_lines(path, text)
     found: dict[OpKey | Path, Measured] = {}
     for where, values in lines:
@@ -71,6 +65,20 @@ def read_measured(path: Path, board: Board) -> tuple[Measured, ...]:
     if not found:
         raise InputError(f"{path} holds no measurement: expected lines like {EXAMPLE}")
     return tuple(found.values())
+
+
+def is_table(path: Path) -> bool:
+    """Whether the file is a latency table, and not lines of a person."""
+    return FORMAT in _text(path).partition("\n")[0]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not text in UTF-8") from None
 
 
 EXAMPLE = '{"key": {…}, "cycles": 81234}'
@@ -93,25 +101,23 @@ def write_plan(keys: Sequence[OpKey], path: Path) -> None:
 
 def _of_table(table: LatencyTable, board: Board) -> tuple[Measured, ...]:
     header = table.header
-    if header.runner == EMULATOR:
-        raise InputError(
-            f"{table.path} was made by the emulator, so its cycles are modelled, not measured; "
-            "give it as --table, and what was measured on the board as --measured"
-        )
     if (header.target, header.isa) != (board.name, str(board.core.isa)):
         raise InputError(
             f"{table.path} was measured on {header.target} ({header.core}), not on {board.name} "
             f"({board.core.name})"
         )
-    scale = board.clock_hz / header.clock_hz
-    if scale != 1:
+    if header.clock_hz != board.clock_hz:
         raise InputError(
             f"{table.path} was measured at {header.clock_hz} Hz, the board file of {board.name} "
             f"says {board.clock_hz} Hz; flash waits differ, so constants hold for one clock only"
         )
-    return tuple(
-        Measured(str(table.path), key, table[key].cycles, "cycles") for key in sorted(table)
-    )
+    keys = [key for key in sorted(table) if table[key].measured]
+    if not keys:
+        raise InputError(
+            f"{table.path} was made by the {header.runner}, so its cycles are modelled, not "
+            "measured; give it as --table, and what was measured on the board as --measured"
+        )
+    return tuple(Measured(str(table.path), key, table[key].cycles, "cycles") for key in keys)
 
 
 def _json_lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

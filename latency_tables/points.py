@@ -50,7 +50,7 @@ def make_points(
     keys: dict[Measured, tuple[OpKey, ...]], table: LatencyTable, board: Board
 ) -> tuple[Point, ...]:
     """A point for each measurement, with the counts of ``table``; InputError if it lacks a row."""
-    require_emulated(table, board)
+    require_counts_of(board, table)
     glue = table.header.glue
     points = []
     for entry, operators in keys.items():
@@ -67,7 +67,7 @@ def part_of(row: Measurement) -> Part:
     return Part(row.key.kind, row.work, row.constant_bytes)
 
 
-def require_emulated(table: LatencyTable, board: Board) -> None:
+def require_counts_of(board: Board, table: LatencyTable) -> None:
     """InputError if the counts of ``table`` are not those of this board's core."""
     header = table.header
     if (header.target, header.core) != (board.name, board.core.name):
