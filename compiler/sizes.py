@@ -41,6 +41,11 @@ def example_kernels(graph: Graph, isa: str) -> dict[str, Kernel]:
     return {node.name: example_kernel(key_of(node, graph, isa)) for node in computing(graph)}
 
 
+def kernel_bytes(key: OpKey) -> tuple[int, int]:
+    """Bytes of scratch memory and of constants of an operator."""
+    return _kernel_sizes(key)[:2]
+
+
 def plan_memory(graph: Graph, isa: str) -> MemoryPlan:
     """The arena plan of the C that ``graph`` compiles to, to the byte."""
     return plan_of(graph, example_kernels(graph, isa))
