@@ -167,7 +167,7 @@ class Header(_Record):
     toolchain_flags: tuple[str, ...]
     tool_version: str
     runner: str
-    compiler: str  # digest of the sources that generate kernels
+    compiler: str  # digest of the sources that generate kernels and count their cycles
     latency_model: dict[str, Any]
     created: str
     glue: Glue

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinytailor.compiler import narrow_weights
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import ConstantShapes, example_requant
+from tinytailor.compiler.ops.base import ConstantShapes, example_requant, requant_attributes
 from tinytailor.compiler.quantization import Requant
 from tinytailor.targets.errors import InputError
 
@@ -49,7 +49,7 @@ class Dense:
     def key_attributes(self) -> dict[str, Any]:
         return {
             "out_features": self.out_features,
-            "shifted": self.requant.shift > 0,
+            **requant_attributes(self.requant),
             "weight_bits": self.weight_bits,
         }
 
