@@ -40,16 +40,30 @@ def require_same_origin(
     table: LatencyTable, board: Board, toolchain: Toolchain, runner: str
 ) -> None:
     """InputError naming what differs if rows measured now do not belong into ``table``."""
+    differing = differences(table, board, toolchain, runner)
+    if differing:
+        raise InputError(
+            f"{table.path} was measured with something else: {in_words(differing)}; name another "
+            "file (--out of measure, --table of search), or measure anew with `tinytailor measure "
+            "--no-resume`"
+        )
+
+
+def differences(
+    table: LatencyTable, board: Board, toolchain: Toolchain, runner: str
+) -> dict[str, tuple[Any, Any]]:
+    """Field of the origin -> what it was for ``table``, what it is now: nothing if it is equal."""
     old = table.header.origin()
     new = header_for(board, toolchain, runner, table.header.glue, table.header.created).origin()
-    differing = [name for name in old if old[name] != new[name]]
-    if differing:
-        short = [name for name in differing if not isinstance(old[name], list | tuple | dict)]
-        pairs = "; ".join(f"{name} was {old[name]}, is {new[name]}" for name in short or differing)
-        raise InputError(
-            f"{table.path} was measured with something else: {pairs}; name another file (--out of "
-            "measure, --table of search), or measure anew with `tinytailor measure --no-resume`"
-        )
+    return {name: (old[name], new[name]) for name in old if old[name] != new[name]}
+
+
+def in_words(differing: dict[str, tuple[Any, Any]]) -> str:
+    """ "core was a, is b; …"; of long values only the names, where there are short ones."""
+    long = (list, tuple, dict)
+    short = [name for name, (old, _) in differing.items() if not isinstance(old, long)]
+    pairs = ((name, *differing[name]) for name in short or differing)
+    return "; ".join(f"{name} was {old}, is {new}" for name, old, new in pairs)
 
 
 def header_for(
