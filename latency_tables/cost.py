@@ -23,7 +23,7 @@ from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.opkey import key_of
 from tinytailor.compiler.passes import optimize
 from tinytailor.compiler.places import computing
-from tinytailor.latency_tables.glue import aligned
+from tinytailor.latency_tables.glue import aligned, in_words
 from tinytailor.latency_tables.records import Measurement
 from tinytailor.latency_tables.table import LatencyTable
 from tinytailor.targets import Board, Toolchain
@@ -155,7 +155,7 @@ def _summed_memory(
     # The function that calls the layers keeps up to two registers more in some networks.
     stack = glue.stack_bytes + max((row.stack_bytes for row in rows), default=0) + 8
     library = {name: size for row in rows for name, size in row.library.items()}
-    code = _code_bytes(rows) + sum(library.values())
+    code = _code_bytes(rows) + sum(map(in_words, library.values()))
     fixed = glue.image_bytes + glue.node_bytes * len(rows)
     return _Memory(
         arena,
@@ -171,9 +171,9 @@ def _summed_memory(
 
 def _code_bytes(rows: Sequence[Measurement]) -> int:
     """Layers of one key share their code if constants are all that tells them apart."""
-    shared = {row.key: row.code_bytes for row in rows if row.entry_bytes}
-    alone = sum(row.code_bytes for row in rows if not row.entry_bytes)
-    return sum(shared.values()) + alone + sum(row.entry_bytes for row in rows)
+    shared = {row.key: in_words(row.code_bytes) for row in rows if row.entry_bytes}
+    alone = sum(in_words(row.code_bytes) for row in rows if not row.entry_bytes)
+    return sum(shared.values()) + alone + sum(in_words(row.entry_bytes) for row in rows)
 
 
 def _node_cost(name: str, row: Measurement, board: Board) -> NodeCost:
