@@ -177,13 +177,13 @@ def _code_bytes(rows: Sequence[Measurement]) -> int:
 
 
 def _node_cost(name: str, row: Measurement, board: Board) -> NodeCost:
-    cycles = row.work.operator_cycles(board.latency, row.constant_bytes)
+    cycles = row.cycles_under(board.latency)
     return NodeCost(name, cycles, cycles / board.clock_hz * 1e3, row)
 
 
 def _latency_provenance(table: LatencyTable, board: Board) -> dict[str, str]:
-    calibrated = board.latency.source if board.latency.calibrated else "uncalibrated constants"
     return {
         "latency": f"sum of operators measured alone on the emulated {table.header.core} "
-        f"({len(table)} rows, {table.header.toolchain_version}), board model: {calibrated}",
+        f"({len(table)} rows, {table.header.toolchain_version}); "
+        f"board constants: {board.latency.trust}",
     }

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Thumb instructions as the cycle models see them, decoded by capstone."""
+"""Thumb instructions as the cycle models see them, decoded by capstone, vectors by ``helium``."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache, lru_cache
@@ -29,7 +30,7 @@ class Kind(Enum):
 
 
 class Transfer(Enum):
-    """How an instruction can go elsewhere: b/cbz, bl, bx and writes of pc, pop, ldr, tbb."""
+    """How an instruction can go elsewhere: b/cbz, bl, bx and writes of pc, pop, ldr, tbb, le."""
 
     IMMEDIATE = auto()
     CALL = auto()
@@ -37,11 +38,27 @@ class Transfer(Enum):
     POP = auto()
     LOAD = auto()
     TABLE = auto()
+    LOOP_END = auto()
 
 
-@dataclass(frozen=True, slots=True)
+class Pipe(Enum):
+    """Where a vector instruction works for its two beats."""
+
+    LOAD_STORE = auto()
+    INTEGER = auto()
+    MULTIPLY = auto()
+    CONTROL = auto()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Instruction:
-    """One instruction. Registers are capstone's numbers; ``words`` are those it moves."""
+    """One instruction. Registers are capstone's numbers; ``words`` are those it moves.
+
+    ``shifted`` registers pass a shifter on their way in, ``accumulated`` ones are added to a
+    product. ``rotated`` says that it has a constant of eight bits that are shifted. ``offset`` is
+    the constant distance from the base of a single access, None where there is none. ``pipe`` is
+    where a vector instruction works.
+    """
 
     name: str
     size: int
@@ -53,6 +70,11 @@ class Instruction:
     writes: frozenset[int] = _NOTHING
     loaded: frozenset[int] = _NOTHING
     address: frozenset[int] = _NOTHING
+    shifted: frozenset[int] = _NOTHING
+    accumulated: frozenset[int] = _NOTHING
+    rotated: bool = False
+    offset: int | None = None
+    pipe: Pipe | None = None
 
 
 _LOADS = frozenset(
@@ -67,6 +89,12 @@ _STORES = frozenset(
 )
 _LOAD_MULTIPLES = frozenset(("ldm", "ldmdb", "pop", "vldmia", "vldmdb", "vpop"))
 _STORE_MULTIPLES = frozenset(("stm", "stmdb", "push", "vstmia", "vstmdb", "vpush"))
+# Multiplications that add, by what is added: the last register, or both of the result.
+_ADD_LAST = re.compile(r"(ml[as]|sml[as]d|sml[as]dx|smla[bt][bt]|smlaw[bt]|smml[as]r?|usada8)$")
+_ADD_BOTH = re.compile(r"([su]mlal|smlal[bt][bt]|sml[as]ldx?|umaal)$")
+_ADD_FIRST = re.compile(r"(vml[as]|vnml[as]|vfn?m[as])$")
+# Here the last register is taken apart or shifted, and capstone may forget to name it as read.
+_EXTRACTING = re.compile(r"(pkh(bt|tb)|[su]sat(16)?|[su]xta(b|h|b16)|bfi)$")
 _TRANSFERS = {
     "b": Transfer.IMMEDIATE,
     "cbz": Transfer.IMMEDIATE,
@@ -145,9 +173,44 @@ def _describe(found: Any, name: str) -> Instruction:
         implicit_base = name in ("pop", "push", "vpop", "vpush")
         words = _words(registers if implicit_base else registers[1:])
         transfer = Transfer.POP if to_pc or arm.ARM_REG_PC in registers[1:] else None
+    accumulated = _accumulated(name, registers)
+    shifted = frozenset(o.reg for o in found.operands if o.type == arm.ARM_OP_REG and o.shift.type)
+    if _EXTRACTING.match(name):
+        reads |= frozenset(registers[1:])
+        shifted |= frozenset(registers[-1:])
+    plain = len(memory) == 1 and not memory[0].index and not found.writeback
     return Instruction(
-        name, found.size, kind, words, is_float, transfer, reads, writes, loaded, address
+        name=name,
+        size=found.size,
+        kind=kind,
+        words=words,
+        is_float=is_float,
+        transfer=transfer,
+        reads=reads | accumulated,
+        writes=writes,
+        loaded=loaded,
+        address=address,
+        shifted=shifted,
+        accumulated=accumulated,
+        rotated=any(o.type == arm.ARM_OP_IMM and _is_rotated(o.imm) for o in found.operands),
+        offset=memory[0].disp if plain and kind in (Kind.LOAD, Kind.STORE) else None,
     )
+
+
+def _accumulated(name: str, registers: list[int]) -> frozenset[int]:
+    if _ADD_LAST.match(name):
+        return frozenset(registers[3:])
+    if _ADD_BOTH.match(name):
+        return frozenset(registers[:2])
+    return frozenset(registers[:1]) if _ADD_FIRST.match(name) else _NOTHING
+
+
+def _is_rotated(constant: int) -> bool:
+    """Whether a constant of an arithmetic instruction is neither small nor a repeated byte."""
+    constant &= 0xFFFFFFFF
+    low, high = constant & 0xFF, constant >> 8 & 0xFF
+    repeated = (low * 0x00010001, high * 0x01000100, low * 0x01010101)
+    return constant > 0xFFF and constant not in repeated
 
 
 def _words(registers: list[int]) -> int:

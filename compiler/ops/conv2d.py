@@ -86,7 +86,7 @@ class Conv2d:
             "dilation": list(self.dilation),
             **requant_attributes(self.requant),
             **({"add": self.add.key_attributes()} if self.add else {}),
-            **({"weight_bits": self.weight_bits} if self.weight_bits < 8 else {}),
+            "weight_bits": self.weight_bits,
         }
 
     @classmethod
@@ -100,7 +100,7 @@ class Conv2d:
             input_zero_point=EXAMPLE_ZERO_POINT,
             requant=example_requant(attributes),
             add=Add.from_key(attributes["add"]) if "add" in attributes else None,
-            weight_bits=int(attributes.get("weight_bits", 8)),
+            weight_bits=int(attributes["weight_bits"]),
         )
 
     def reference(

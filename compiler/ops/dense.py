@@ -47,12 +47,15 @@ class Dense:
         }
 
     def key_attributes(self) -> dict[str, Any]:
-        narrow = {"weight_bits": self.weight_bits} if self.weight_bits < 8 else {}
-        return {"out_features": self.out_features, **requant_attributes(self.requant), **narrow}
+        return {
+            "out_features": self.out_features,
+            **requant_attributes(self.requant),
+            "weight_bits": self.weight_bits,
+        }
 
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> Dense:
-        bits = int(attributes.get("weight_bits", 8))
+        bits = int(attributes["weight_bits"])
         return cls(int(attributes["out_features"]), example_requant(attributes), bits)
 
     def reference(

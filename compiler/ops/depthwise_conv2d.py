@@ -75,7 +75,7 @@ class DepthwiseConv2d:
             "padding": list(self.padding),
             "dilation": list(self.dilation),
             **requant_attributes(self.requant),
-            **({"weight_bits": self.weight_bits} if self.weight_bits < 8 else {}),
+            "weight_bits": self.weight_bits,
         }
 
     @classmethod
@@ -87,7 +87,7 @@ class DepthwiseConv2d:
             pair(attributes["dilation"]),
             input_zero_point=EXAMPLE_ZERO_POINT,
             requant=example_requant(attributes),
-            weight_bits=int(attributes.get("weight_bits", 8)),
+            weight_bits=int(attributes["weight_bits"]),
         )
 
     def reference(

@@ -100,7 +100,7 @@ def test_a_cost_says_where_its_numbers_come_from(priced):
     board, graph, table, _ = priced
     provenance = network_cost(graph, table, board).to_json()["provenance"]
     assert "emulated" in provenance["latency"]
-    assert board.latency.source in provenance["latency"] or "uncalibrated" in provenance["latency"]
+    assert board.latency.trust in provenance["latency"]
 
 
 def test_a_missing_operator_is_an_error_never_zero(priced, tmp_path):
