@@ -58,5 +58,5 @@ def plan_of(graph: Graph, kernels: Mapping[str, Kernel]) -> MemoryPlan:
 
 
 def constant_bytes(graph: Graph, isa: str) -> int:
-    """Bytes of constants in flash, as packed by the kernels."""
-    return sum(kernel.constant_bytes for kernel in example_kernels(graph, isa).values())
+    """Bytes of constants in flash, as packed by the kernels, with the gaps between them."""
+    return sum(kernel.placed_bytes for kernel in example_kernels(graph, isa).values())
