@@ -125,7 +125,7 @@ def _cost(report: dict[str, Any]) -> Section:
         f"Cost on {report['target']}",
         ("", "predicted from the table", "emitted project", "budget", ""),
         [
-            row("latency (emulated, modelled)", "latency_ms", "{:.3f} ms".format, "latency_ms"),
+            row(_latency_title(profile), "latency_ms", "{:.3f} ms".format, "latency_ms"),
             row("arena", "arena_bytes", "{:d} B".format),
             row("RAM (arena, buffers, stack)", "ram_bytes", "{:d} B".format, "ram_bytes"),
             row("flash (code, constants)", "flash_bytes", "{:d} B".format, "flash_bytes"),
@@ -135,7 +135,7 @@ def _cost(report: dict[str, Any]) -> Section:
 
 def _sizes(manifest: dict[str, Any]) -> Section:
     rows = [
-        ("latency (emulated, modelled)", _or_none(manifest["latency_ms"], "{:.3f} ms")),
+        (_latency_title(manifest), _or_none(manifest["latency_ms"], "{:.3f} ms")),
         ("cycles", _or_none(manifest["cycles"], "{:.0f}")),
         ("instructions", str(manifest["instructions"])),
         ("arena", f"{manifest['arena_bytes']} B"),
@@ -155,7 +155,6 @@ def _in_float(manifest: dict[str, Any]) -> list[Section]:
 
 def _device(manifest: dict[str, Any]) -> list[Section]:
     provenance = manifest["provenance"]
-    fitted = "fitted on a real board" if provenance["board_calibrated"] else "uncalibrated"
     return [
         Section("Layers", LAYER_COLUMNS, layer_rows(manifest["layers"])),
         Section(
@@ -164,11 +163,19 @@ def _device(manifest: dict[str, Any]) -> list[Section]:
             [
                 ("instructions", provenance["instructions"]),
                 ("latency", provenance["latency"]),
-                ("board constants", f"{provenance['board_model']} ({fitted})"),
+                ("board constants", f"{provenance['board_trust']}; {provenance['board_model']}"),
                 ("C compiler", f"{provenance['toolchain']} {provenance['flags']}"),
             ],
         ),
     ]
+
+
+def _latency_title(manifest: dict[str, Any]) -> str:
+    """The name of the row of the time; what it can be trusted for stands under the layers."""
+    provenance = manifest["provenance"]
+    if manifest["latency_ms"] is None or provenance["board_calibrated"]:
+        return "latency (emulated, modelled)"
+    return "latency (emulated, modelled, uncalibrated)"
 
 
 def _or_none(value: float | None, text: str) -> str:

@@ -48,7 +48,7 @@ def _record(target: Board | Fpga) -> dict[str, Any]:
 def latency_text(board: Board) -> str:
     if board.latency_model is None:
         return "no cycle model"
-    return "fitted on measurements" if board.latency.calibrated else "uncalibrated"
+    return board.latency.trust
 
 
 def kib(size: int) -> str:

@@ -41,8 +41,8 @@ def aligned(size: int) -> int:
     return -(-size // 8) * 8
 
 
-def measure_glue(board: Board, toolchain: Toolchain) -> Glue:
-    short, long = (_measure(_chain(n), board, toolchain) for n in (SHORT, LONG))
+def measure_glue(board: Board, toolchain: Toolchain, runner: str) -> Glue:
+    short, long = (_measure(_chain(n), board, toolchain, runner) for n in (SHORT, LONG))
     per_node = (long.work - short.work).over(LONG - SHORT)
     node_bytes = max(0, round((long.flash_bytes - short.flash_bytes) / (LONG - SHORT)))
     return Glue(
@@ -67,14 +67,14 @@ def _chain(length: int) -> Graph:
     return check(Graph("glue", *ends, {tensor.name: tensor for tensor in tensors}, nodes))
 
 
-def _measure(graph: Graph, board: Board, toolchain: Toolchain) -> _Rest:
+def _measure(graph: Graph, board: Board, toolchain: Toolchain, runner: str) -> _Rest:
     from tinytailor.compiler.mcu import project, source  # loads TVM
 
     network = source.lower_graph(graph, board.core.isa, graph.name)
     with tempfile.TemporaryDirectory(prefix="tinytailor-glue-") as name:
         folder = Path(name)
         project.write_sources(network, board, toolchain, folder, "")
-        image = project.build(folder, graph.name, board, toolchain, folder, "emulator")
+        image = project.build(folder, graph.name, board, toolchain, folder, runner)
         x = np.zeros(SHAPE, np.int8)
         results, _ = project.invoke(image, graph, graph.name, board, [x], count=True)
         stack = worst_stack(image.elf, f"{graph.name}_invoke")

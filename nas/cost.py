@@ -93,11 +93,11 @@ def require_keys(space: Space, table: LatencyTable, isa: str) -> None:
     missing = [key for key in keys if key not in table]
     if missing:
         raise InputError(
-            f"{table.path} lacks {len(missing)} of the {len(keys)} operators of space {space.name} "
-            f"for {space.time}x{space.sensors} and {space.classes} classes, first: "
-            f"{missing[0].kind} {missing[0].input_shapes} {missing[0].attributes}; "
+            f"{table.path} lacks {len(missing)} of the {len(keys)} operators of space "
+            f"{space.spec}, first: {missing[0].kind} {missing[0].input_shapes} "
+            f"{missing[0].attributes}; "
             "measure them with: tinytailor measure "
-            f"--target {table.header.target} --space {space.name} --out {table.path} --data DATA"
+            f"--target {table.header.target} --space {space.spec} --out {table.path}"
         )
 
 
@@ -116,13 +116,10 @@ def limits(budget: Budget) -> tuple[float | None, float | None, float | None]:
 
 
 def alive_bytes(topology: Topology) -> tuple[int, ...]:
-    """Bytes of int8 tensors in the arena while each layer runs, its output included.
-
-    The network's input, the only one of a single channel, belongs to the caller.
-    """
+    """Bytes of int8 tensors in the arena while each layer runs, its output included."""
     shapes = topology.shapes()
     size = {name: int(np.prod(shape)) for name, shape in shapes.items()}
-    if topology.input_shape[3] == 1:
+    if topology.first:
         size[INPUT] = 0
     last = {source: i for i, layer in enumerate(topology.layers) for source in layer.sources}
     made = {INPUT: -1, **{layer.name: i for i, layer in enumerate(topology.layers)}}

@@ -193,10 +193,16 @@ def measure(
 def _latency_provenance(board: Board) -> dict[str, Any]:
     if board.latency_model is None:
         none = f"none: no cycle model of {board.core.name}"
-        return {"latency": none, "board_model": none, "board_calibrated": False}
+        return {
+            "latency": none,
+            "board_model": none,
+            "board_trust": none,
+            "board_calibrated": False,
+        }
     return {
         "latency": "modelled: core cycle table and board constants on the emulated run",
         "board_model": board.latency.source,
+        "board_trust": board.latency.trust,
         "board_calibrated": board.latency.calibrated,
     }
 

@@ -74,7 +74,7 @@ def kernel_image(
         kernels.append(source.lower_node(graph, graph.nodes[0], board.core.isa, symbol))
     parts = [_HEAD, source.MACROS, *source.helper_texts(kernels)]
     for kernel in kernels:
-        if kernel.constants:
+        if kernel.has_record:
             parts.append(source.code_text(kernel))
         parts.append(source.layer_text(kernel, kernel.symbol, {}, "__attribute__((noinline))"))
     text = folder / "kernels.c"
@@ -91,7 +91,7 @@ def kernel_image(
             kernel.scratch_bytes,
             kernel.constant_bytes,
             sizes[kernel.code][1],
-            sizes[kernel.symbol][1] if kernel.constants else 0,
+            sizes[kernel.symbol][1] if kernel.has_record else 0,
         )
         for kernel, (_, graph) in zip(kernels, graphs, strict=True)
     ]

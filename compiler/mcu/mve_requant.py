@@ -51,7 +51,7 @@ def _register_requant(name: str, function: str, lanes: int, q: Requant) -> None:
             for j in T.serial(lanes):
                 with T.sblock("update"):
                     vj = T.axis.spatial(lanes, j)
-                    Y[0, vj] = tir.requantize(A[0, vj] + B[vj], M[vj], q)
+                    Y[0, vj] = tir.requantize_fixed(A[0, vj] + B[vj], M[vj], q)
 
     @T.prim_func(s_tir=True)
     def call(  # type: ignore[no-untyped-def]
@@ -196,7 +196,9 @@ def _register_requant_add(name: str, function: str, lanes: int, q: Requant, add:
                     vj = T.axis.spatial(lanes, j)
                     T.reads(*order(A[0, vj], B[vj], M[vj], R[0, vj]))
                     T.writes(Y[0, vj])
-                    Y[0, vj] = add.immediate(tir.requantize(A[0, vj] + B[vj], M[vj], q), R[0, vj])
+                    Y[0, vj] = add.immediate(
+                        tir.requantize_fixed(A[0, vj] + B[vj], M[vj], q), R[0, vj]
+                    )
 
     @T.prim_func(s_tir=True)
     def call(  # type: ignore[no-untyped-def]

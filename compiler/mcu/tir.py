@@ -20,6 +20,9 @@ from tinytailor.compiler.mcu.intrinsics import Intrinsic
 from tinytailor.compiler.ops.geometry import Padding
 from tinytailor.compiler.quantization import Requant
 
+PARAMETER = "tt_parameter"
+INT8 = (-128, 127)
+
 # In this order; s_tir passes first turn blocks into loops, tirx passes then simplify the loops.
 _BLOCK_PASSES = (
     "CanonicalizeLoop",
@@ -39,8 +42,24 @@ def int32(value: Any) -> Any:
     return value.astype("int32")
 
 
+def parameter(name: str, value: int) -> Any:
+    """An int32 that the code reads from the layer's constants under ``name``.
+
+    What quantization decides (zero points, clamps, factors) must not be in the instructions: then
+    all layers of a key have one code, of one size and time, and an image holds it once.
+    """
+    return tirx.call_pure_extern("int32", PARAMETER, name, const(value))
+
+
 def clamp(value: Any, low: int, high: int) -> Any:
     return tirx.max(tirx.min(value, const(high)), const(low))
+
+
+def clamped(value: Any, low: int, high: int, of: str = "") -> Any:
+    """The clamp of an activation; that of int8 is an instruction, another takes parameters."""
+    if (low, high) == INT8:
+        return clamp(value, low, high)
+    return tirx.max(tirx.min(value, parameter(f"{of}high", high)), parameter(f"{of}low", low))
 
 
 def requantize(acc: Any, multiplier: Any, q: Requant) -> Any:
@@ -49,16 +68,22 @@ def requantize(acc: Any, multiplier: Any, q: Requant) -> Any:
 
 
 def requantized(acc: Any, multiplier: Any, q: Requant) -> Any:
-    """The same as int32.
+    """The same as int32, with the product and the zero point in one SMMLAR."""
+    # C has no left shift of negatives
+    shifted = acc * parameter("scale", 1 << q.shift) if q.shift else acc
+    zero_point = parameter("zero_point", q.zero_point)
+    value = tirx.call_pure_extern("int32", "tt_requantize", shifted, multiplier, zero_point)
+    return clamped(value, q.low, q.high)
 
-    The opaque intrinsic survives simplification, so that it maps to one SMMULR.
-    """
+
+def requantize_fixed(acc: Any, multiplier: Any, q: Requant) -> Any:
+    """``requantize`` with immediates, the meaning of blocks that take them as arguments."""
     no, yes = const(0, "bool"), const(1, "bool")
-    shifted = acc * const(1 << q.shift) if q.shift else acc  # C has no left shift of negatives
+    shifted = acc * const(1 << q.shift) if q.shift else acc
     product = tirx.q_multiply_shift_per_axis(
         shifted, multiplier, const(0), const(1), const(31), no, yes
     )
-    return clamp(product + const(q.zero_point), q.low, q.high)
+    return clamp(product + const(q.zero_point), q.low, q.high).astype("int8")
 
 
 def inside(row: Any, column: Any, height: int, width: int) -> Any:
@@ -66,8 +91,16 @@ def inside(row: Any, column: Any, height: int, width: int) -> Any:
     return tirx.all(row >= 0, row < height, column >= 0, column < width)
 
 
-def padded(x: Any, padding: Padding, fill: int, dtype: str = "int8") -> Any:
-    """x[0, h, w, c] as ``dtype`` with a border, as a function of padded coordinates."""
+def border(zero_point: int, dtype: str) -> Any:
+    """What lies around a map."""
+    return parameter("input_zero_point", zero_point).astype(dtype)
+
+
+def padded(x: Any, padding: Padding, fill: Any, dtype: str = "int8") -> Any:
+    """x[0, h, w, c] as ``dtype`` with a border, as a function of padded coordinates.
+
+    ``fill``: an expression of that type.
+    """
     top, left, bottom, right = padding
     height, width = (int(d) for d in x.shape[1:3])
 
@@ -84,7 +117,7 @@ def padded(x: Any, padding: Padding, fill: int, dtype: str = "int8") -> Any:
         value = x[0, h - top, w - left, c].astype(dtype)
         if not inside:
             return value
-        return tirx.if_then_else(tirx.all(*inside), value, const(fill, dtype))
+        return tirx.if_then_else(tirx.all(*inside), value, fill)
 
     return at
 

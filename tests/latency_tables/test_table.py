@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import pytest
 
-from tinytailor.compiler.opkey import OpKey
+from tinytailor.compiler.opkey import OpKey, make_key
 from tinytailor.compiler.ops import Dense
 from tinytailor.latency_tables.records import Glue, Header, Measurement, Work
 from tinytailor.latency_tables.table import Failure, LatencyTable, writing
@@ -33,13 +32,24 @@ HEADER = Header(
 
 
 def key(features: int) -> OpKey:
-    attributes = json.dumps(Dense(features).key_attributes(), sort_keys=True, separators=(",", ":"))
-    return OpKey(Dense.kind, ((1, 8),), attributes, "dsp")
+    return make_key(Dense(features), ((1, 8),), "dsp")
 
 
 def row(features: int) -> Measurement:
     return Measurement(
-        key(features), 100, 150, 20, 64, 196.5, 0, 96, 200, 12, {"memset": 162}, 48, 2, 0
+        key=key(features),
+        cycles=196.5,
+        measured=False,
+        counts=Work(100, 150, 20, 64),
+        scratch_bytes=0,
+        constant_bytes=96,
+        code_bytes=200,
+        entry_bytes=12,
+        library={"memset": 162},
+        stack_bytes=48,
+        repeats=2,
+        spread_cycles=0,
+        date="2026-01-02",
     )
 
 
@@ -96,9 +106,9 @@ def edit(path, number, change):
 @pytest.mark.parametrize(
     ("number", "change", "message"),
     [
-        (2, lambda line: line.replace('cycles": 150', 'cycles": 15'), "line 2: the line was edit"),
+        (2, lambda line: line.replace('cycles":150', 'cycles":15'), "line 2: the line was edit"),
         (1, lambda line: line.replace("180000000", "18000000"), "line 1: the line was edited"),
-        (1, lambda line: line.replace('"version": 2', '"version": 7'), "format version 7"),
+        (1, lambda line: line.replace('version":3', 'version":2'), "version 2, this tool reads 3"),
         (1, lambda line: line.replace("latency-table", "laundry-list"), "is not a latency table"),
         (3, lambda line: line[:30] + "\n", "line 3: not JSON"),
         (3, lambda line: "[1, 2]\n", "line 3: expected an object"),
@@ -145,10 +155,18 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("core_cycles", -1), ("core_cycles", 1.5), ("core_cycles", True), ("cycles", float("inf"))],
+    [
+        ("repeats", -1),
+        ("repeats", 1.5),
+        ("repeats", True),
+        ("cycles", float("inf")),
+        ("measured", 1),
+        ("counts", 7),
+        ("counts", {"instructions": 1}),
+    ],
 )
 def test_a_record_refuses_numbers_that_are_no_counts(name, value):
-    with pytest.raises(InputError, match=name):
+    with pytest.raises(InputError, match=rf"{name}|fields missing: \['core_cycles'"):
         Measurement.from_json({**row(1).to_json(), name: value})
 
 
