@@ -65,7 +65,8 @@ _SHORT = frozenset(("mov", "sxtb", "sxth", "uxtb", "uxth"))
 
 
 def _after(cycles: int) -> Latency:
-    return max(1, cycles - 1), cycles, cycles, cycles, cycles + _GATHER
+    store = 1 if cycles == 2 else cycles  # products are forwarded, narrowed vectors are not
+    return store, cycles, cycles, cycles, cycles + _GATHER
 
 
 @lru_cache(maxsize=1 << 16)
