@@ -88,7 +88,8 @@ def step(one: Instruction) -> Step:
         return _float(one)
     two = _TWO.match(one.name) or one.shifted or one.rotated
     results = tuple((register, _after(2 if two else 1)) for register in sorted(one.writes))
-    return Step(_reads(one, Use.NORMAL), results, cycles=_SLOW.get(one.name, 1))
+    units = (("branch", 1),) if one.transfer is not None else ()
+    return Step(_reads(one, Use.NORMAL), results, units, _SLOW.get(one.name, 1))
 
 
 def _reads(one: Instruction, use: Use) -> tuple[tuple[int, Use], ...]:
@@ -140,7 +141,7 @@ def leaving(branch: Instruction, stayed: int, went: Sequence[int]) -> int:
 
 MODEL = PipelineModel(
     name="m55",
-    units={"load_store": 1, "integer": 1, "multiply": 1, "control": 1},
+    units={"load_store": 1, "integer": 1, "multiply": 1, "control": 1, "branch": 1},
     step=step,
     pairs=pairs,
     leaving=leaving,
