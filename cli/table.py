@@ -208,7 +208,7 @@ def foreign(table: LatencyTable, target: str | None) -> list[Finding]:
 
     try:
         board = load_board(target or table.header.target)
-        differing = differences(table, board, cross_toolchain())
+        differing = differences(table, board, cross_toolchain(), table.header.runner)
     except TinytailorError as error:
         return [Finding("foreign", None, f"cannot be compared with this tool: {error}", {})]
     if not differing:
