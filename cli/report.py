@@ -122,9 +122,16 @@ def _cost(report: dict[str, Any]) -> Section:
             verdict,
         )
 
+    estimated = predicted.get("estimated")
     return Section(
-        f"Cost on {report['target']}",
-        ("", "predicted from the table", "emitted project", "budget", ""),
+        f"Cost on {report['target']}" + (f"; prediction {estimated['text']}" if estimated else ""),
+        (
+            "",
+            "estimated" if estimated else "predicted from the table",
+            "emitted project",
+            "budget",
+            "",
+        ),
         [
             row(_latency_title(profile), "latency_ms", "{:.3f} ms".format, "latency_ms"),
             row("arena", "arena_bytes", "{:d} B".format),
