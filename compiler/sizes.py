@@ -41,6 +41,12 @@ def example_kernels(graph: Graph, isa: str) -> dict[str, Kernel]:
     return {node.name: example_kernel(key_of(node, graph, isa)) for node in computing(graph)}
 
 
+def kernel_bytes(key: OpKey) -> tuple[int, int]:
+    """Bytes of scratch memory and of constants of an operator."""
+    kernel = example_kernel(key)
+    return kernel.scratch_bytes, kernel.constant_bytes
+
+
 def plan_memory(graph: Graph, isa: str) -> MemoryPlan:
     """The arena plan of the C that ``graph`` compiles to, to the byte."""
     return plan_of(graph, example_kernels(graph, isa))
@@ -53,5 +59,5 @@ def plan_of(graph: Graph, kernels: Mapping[str, Kernel]) -> MemoryPlan:
 
 
 def constant_bytes(graph: Graph, isa: str) -> int:
-    """Bytes of constants in flash, as packed by the kernels."""
-    return sum(kernel.constant_bytes for kernel in example_kernels(graph, isa).values())
+    """Bytes of constants in flash, as packed by the kernels, with the gaps between them."""
+    return sum(kernel.placed_bytes for kernel in example_kernels(graph, isa).values())

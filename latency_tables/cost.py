@@ -23,8 +23,9 @@ from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.opkey import key_of
 from tinytailor.compiler.passes import optimize
 from tinytailor.compiler.places import computing
-from tinytailor.latency_tables.glue import aligned
-from tinytailor.latency_tables.records import Measurement
+from tinytailor.latency_tables.estimate import EstimatedTable, Estimates
+from tinytailor.latency_tables.glue import aligned, in_words
+from tinytailor.latency_tables.records import Glue, Measurement
 from tinytailor.latency_tables.table import LatencyTable
 from tinytailor.targets import Board, Toolchain
 from tinytailor.targets.errors import InputError
@@ -55,6 +56,7 @@ class Cost:
     glue_cycles: float
     per_node: tuple[NodeCost, ...]
     provenance: dict[str, str]
+    estimates: Estimates | None = None  # None: every operator was measured
 
     def to_json(self) -> dict[str, Any]:
         numbers = (
@@ -70,7 +72,9 @@ class Cost:
         layers = [
             {"name": n.name, "cycles": n.cycles, "latency_ms": n.latency_ms} for n in self.per_node
         ]
-        return {**{name: getattr(self, name) for name in numbers}, "layers": layers}
+        estimated = None if self.estimates is None else self.estimates.to_json()
+        values = {name: getattr(self, name) for name in numbers}
+        return {**values, "estimated": estimated, "layers": layers}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class _Memory:
 
 def network_cost(
     graph: Graph,
-    table: LatencyTable,
+    table: LatencyTable | EstimatedTable,
     board: Board,
     *,
     weights: bool = True,
@@ -92,7 +96,8 @@ def network_cost(
     """The cost of ``graph`` as it is compiled for ``board``; RAM and flash exact with a toolchain.
 
     ``weights=False`` if its constants are placeholders: then what only their values decide, such as
-    channels that could go, is left as it is. InputError names the command if the table lacks a row.
+    channels that could go, is left as it is. InputError names the command if the table lacks a row;
+    an EstimatedTable estimates it, and the cost says so.
     """
     header, isa = table.header, str(board.core.isa)
     if (header.target, header.core, header.clock_hz) != (
@@ -106,7 +111,9 @@ def network_cost(
         )
     graph, _ = optimize(graph, weights=weights)
     running = computing(graph)
-    rows = [table[key_of(node, graph, isa)] for node in running]
+    keys = [key_of(node, graph, isa) for node in running]
+    rows = [table[key] for key in keys]
+    estimates = table.estimates(keys) if isinstance(table, EstimatedTable) else None
     glue = header.glue
     glue_work = glue.base + glue.per_node.times(len(rows))
     glue_cycles = glue_work.glue_cycles(board.latency)
@@ -115,7 +122,7 @@ def network_cost(
     )
     cycles = glue_cycles + sum(node.cycles for node in nodes)
     if toolchain is None:
-        memory = _summed_memory(graph, rows, table, isa)
+        memory = _summed_memory(graph, rows, table.header.glue, isa, estimates)
     else:
         memory = _linked_memory(graph, board, toolchain, weights)
     return Cost(
@@ -127,7 +134,8 @@ def network_cost(
         flash_bytes=memory.flash_bytes,
         glue_cycles=glue_cycles,
         per_node=nodes,
-        provenance=_latency_provenance(table, board) | memory.provenance,
+        provenance=_latency_provenance(table, board, estimates) | memory.provenance,
+        estimates=estimates,
     )
 
 
@@ -147,33 +155,33 @@ def _linked_memory(graph: Graph, board: Board, toolchain: Toolchain, weights: bo
 
 
 def _summed_memory(
-    graph: Graph, rows: Sequence[Measurement], table: LatencyTable, isa: str
+    graph: Graph, rows: Sequence[Measurement], glue: Glue, isa: str, estimates: Estimates | None
 ) -> _Memory:
-    glue = table.header.glue
     arena = plan_memory(graph, isa).arena_bytes
     border = sum(aligned(graph.tensors[name].bytes) for name in (*graph.inputs, *graph.outputs))
     # The function that calls the layers keeps up to two registers more in some networks.
     stack = glue.stack_bytes + max((row.stack_bytes for row in rows), default=0) + 8
     library = {name: size for row in rows for name, size in row.library.items()}
-    code = _code_bytes(rows) + sum(library.values())
+    code = _code_bytes(rows) + sum(map(in_words, library.values()))
     fixed = glue.image_bytes + glue.node_bytes * len(rows)
+    guessed = "" if estimates is None else "; where estimated, the largest of its kind"
     return _Memory(
         arena,
         arena + border + glue.static_bytes + stack,
         fixed + constant_bytes(graph, isa) + code,
         {
             "arena": ARENA,
-            "ram": "arena exact, stack: worst case of each operator's call graph",
-            "flash": "constants exact, code measured per operator",
+            "ram": "arena exact, stack: worst case of each operator's call graph" + guessed,
+            "flash": "constants exact, code measured per operator" + guessed,
         },
     )
 
 
 def _code_bytes(rows: Sequence[Measurement]) -> int:
     """Layers of one key share their code if constants are all that tells them apart."""
-    shared = {row.key: row.code_bytes for row in rows if row.entry_bytes}
-    alone = sum(row.code_bytes for row in rows if not row.entry_bytes)
-    return sum(shared.values()) + alone + sum(row.entry_bytes for row in rows)
+    shared = {row.key: in_words(row.code_bytes) for row in rows if row.entry_bytes}
+    alone = sum(in_words(row.code_bytes) for row in rows if not row.entry_bytes)
+    return sum(shared.values()) + alone + sum(in_words(row.entry_bytes) for row in rows)
 
 
 def _node_cost(name: str, row: Measurement, board: Board) -> NodeCost:
@@ -181,9 +189,12 @@ def _node_cost(name: str, row: Measurement, board: Board) -> NodeCost:
     return NodeCost(name, cycles, cycles / board.clock_hz * 1e3, row)
 
 
-def _latency_provenance(table: LatencyTable, board: Board) -> dict[str, str]:
+def _latency_provenance(
+    table: LatencyTable | EstimatedTable, board: Board, estimates: Estimates | None
+) -> dict[str, str]:
+    guessed = "" if estimates is None else f"{estimates.text}; "
     return {
         "latency": f"sum of operators measured alone on the emulated {table.header.core} "
-        f"({len(table)} rows, {table.header.toolchain_version}); "
+        f"({len(table)} rows, {table.header.toolchain_version}); {guessed}"
         f"board constants: {board.latency.trust}",
     }

@@ -113,7 +113,7 @@ class Connection:
         once = any(b.data is not None and not b.constant for b in call.buffers)
         runs = 1 if once else max(1, min(repeats, MOST_REPEATS))
         cycles, stack = self._call(number, call, index, runs, placed.offsets)
-        self._check_untouched(number, call, placed, content)
+        self._check_untouched(number, call, placed, bytes(content))
         outputs = tuple(
             self._read(offset, buffer.size)
             for offset, buffer in zip(placed.offsets, call.buffers, strict=True)
