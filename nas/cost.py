@@ -22,6 +22,7 @@ import numpy as np
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables import Budget, LatencyTable
 from tinytailor.latency_tables.cost import Cost, network_cost
+from tinytailor.latency_tables.estimate import EstimatedTable
 from tinytailor.nas.graphs import placeholder_graph
 from tinytailor.nas.spaces import Space
 from tinytailor.nas.topology import INPUT, Topology
@@ -61,16 +62,16 @@ class Costs(Protocol):
 
 
 class TableCosts:
-    """Prices from a measured latency table; networks that were priced are remembered."""
+    """Prices from a latency table; networks that were priced are remembered."""
 
-    def __init__(self, table: LatencyTable, board: Board) -> None:
+    def __init__(self, table: LatencyTable | EstimatedTable, board: Board) -> None:
         self.table, self.board = table, board
         self.isa = str(board.core.isa)
         self._networks: dict[Topology, Cost] = {}
 
     def operator(self, key: OpKey) -> OperatorCost:
         row = self.table[key]
-        cycles = row.work.operator_cycles(self.board.latency, row.constant_bytes)
+        cycles = row.cycles_under(self.board.latency)
         milliseconds = cycles / self.board.clock_hz * 1e3
         flash = row.constant_bytes + row.code_bytes + row.entry_bytes
         return OperatorCost(milliseconds, row.scratch_bytes, flash)
@@ -87,17 +88,17 @@ class TableCosts:
         return NetworkCost(cost.latency_ms, cost.ram_bytes, cost.flash_bytes)
 
 
-def require_keys(space: Space, table: LatencyTable, isa: str) -> None:
+def require_keys(space: Space, table: LatencyTable | EstimatedTable, isa: str) -> None:
     """InputError naming the command if the table lacks operators of the space."""
     keys = space.keys(isa)
     missing = [key for key in keys if key not in table]
     if missing:
         raise InputError(
-            f"{table.path} lacks {len(missing)} of the {len(keys)} operators of space {space.name} "
-            f"for {space.time}x{space.sensors} and {space.classes} classes, first: "
-            f"{missing[0].kind} {missing[0].input_shapes} {missing[0].attributes}; "
+            f"{table.path} lacks {len(missing)} of the {len(keys)} operators of space "
+            f"{space.spec}, first: {missing[0].kind} {missing[0].input_shapes} "
+            f"{missing[0].attributes}; "
             "measure them with: tinytailor measure "
-            f"--target {table.header.target} --space {space.name} --out {table.path} --data DATA"
+            f"--target {table.header.target} --space {space.spec} --out {table.path}"
         )
 
 
@@ -116,13 +117,10 @@ def limits(budget: Budget) -> tuple[float | None, float | None, float | None]:
 
 
 def alive_bytes(topology: Topology) -> tuple[int, ...]:
-    """Bytes of int8 tensors in the arena while each layer runs, its output included.
-
-    The network's input, the only one of a single channel, belongs to the caller.
-    """
+    """Bytes of int8 tensors in the arena while each layer runs, its output included."""
     shapes = topology.shapes()
     size = {name: int(np.prod(shape)) for name, shape in shapes.items()}
-    if topology.input_shape[3] == 1:
+    if topology.first:
         size[INPUT] = 0
     last = {source: i for i, layer in enumerate(topology.layers) for source in layer.sources}
     made = {INPUT: -1, **{layer.name: i for i, layer in enumerate(topology.layers)}}

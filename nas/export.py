@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A quantized network as a standard ONNX file: opset 17, Q/DQ pairs, NCHW input (1, 1, T, C).
+"""A quantized network as a standard ONNX file: opset 17, Q/DQ pairs, NCHW input.
 
     input  -Q-DQ-+-> Conv -> Relu -Q-DQ-> ... -> GlobalAveragePool -Q-DQ-> Flatten -Q-DQ-> logits
                  |
@@ -46,12 +46,12 @@ def onnx_model(
     last = network.topology.layers[-1].name
     writer.node("Flatten", [f"{last}_dq"], "flatten_raw", axis=1)
     writer.pair("flatten_raw", "flatten", network.output, output=OUTPUT)
-    _, time, sensors, _ = network.topology.input_shape
+    _, height, width, channels = network.topology.input_shape
     classes = network.topology.shapes()[last][3]
     graph = helper.make_graph(
         writer.nodes,
         name,
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 1, time, sensors])],
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, channels, height, width])],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [1, classes])],
         writer.constants,
     )
@@ -115,7 +115,7 @@ class _Writer:
             strides=layer.stride,
             pads=padding,
             dilations=(1, 1),
-            group=1,
+            group=layer.channels if layer.depthwise else 1,
         )
         if layer.relu:
             self.node("Relu", [output], raw)

@@ -4,7 +4,8 @@
     bn(conv(x)) = gamma * (W*x - mean) / sqrt(var + eps) + beta = (g W)*x + (beta - g mean),
     g = gamma / sqrt(var + eps)
 
-torch tensors are NCHW: (N, channels, time, sensors). The head has a bias and no batch norm.
+torch tensors are NCHW: (N, channels, H, W), of a series (N, 1, T, C). A layer without batch norm,
+as the last one, has a bias.
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tinytailor.nas.topology import INPUT, AddLayer, ConvLayer, Topology, same_padding
+from tinytailor.nas.topology import (
+    INPUT,
+    AddLayer,
+    ConvLayer,
+    PoolLayer,
+    Topology,
+    same_padding,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +38,9 @@ class Folded:
 
 
 def as_input(x: np.ndarray) -> Tensor:
-    """Series (N, T, C) to (N, 1, T, C)."""
-    return torch.from_numpy(np.ascontiguousarray(x[:, None])).float()
+    """Series (N, T, C) to (N, 1, T, C), images (N, H, W, C) to (N, C, H, W)."""
+    x = x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
+    return torch.from_numpy(np.ascontiguousarray(x)).float()
 
 
 def new_weight(shape: tuple[int, ...], generator: torch.Generator) -> nn.Parameter:
@@ -41,30 +50,28 @@ def new_weight(shape: tuple[int, ...], generator: torch.Generator) -> nn.Paramet
 
 
 def same_conv(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]) -> Tensor:
-    """Convolution with the SAME padding of ``topology.same_padding``, zeros outside."""
+    """Convolution with the SAME padding of ``topology.same_padding``, zeros outside.
+
+    Its groups follow from the channels of ``x`` and ``weight``: all in one, or each on its own.
+    """
     kernel = (int(weight.shape[2]), int(weight.shape[3]))
     shape = (1, int(x.shape[2]), int(x.shape[3]), int(x.shape[1]))
     top, left, bottom, right = same_padding(shape, kernel, stride)
-    return functional.conv2d(functional.pad(x, (left, right, top, bottom)), weight, bias, stride)
+    padded = functional.pad(x, (left, right, top, bottom))
+    groups = int(x.shape[1]) // int(weight.shape[1])
+    return functional.conv2d(padded, weight, bias, stride, groups=groups)
 
 
 class ConvBlock(nn.Module):
-    """Convolution and batch norm, or convolution and bias where ``norm`` is false; no ReLU."""
+    """Convolution and batch norm, or convolution and bias where the layer has no norm; no ReLU."""
 
-    def __init__(
-        self,
-        in_channels: int,
-        layer: ConvLayer,
-        generator: torch.Generator,
-        *,
-        norm: bool,
-    ) -> None:
+    def __init__(self, in_channels: int, layer: ConvLayer, generator: torch.Generator) -> None:
         super().__init__()
         self.stride = layer.stride
-        shape = (layer.channels, in_channels, *layer.kernel)
+        shape = (layer.channels, 1 if layer.depthwise else in_channels, *layer.kernel)
         self.weight = new_weight(shape, generator)
-        self.bias = None if norm else nn.Parameter(torch.zeros(layer.channels))
-        self.norm = nn.BatchNorm2d(layer.channels) if norm else None
+        self.bias = None if layer.norm else nn.Parameter(torch.zeros(layer.channels))
+        self.norm = nn.BatchNorm2d(layer.channels) if layer.norm else None
 
     def forward(self, x: Tensor) -> Tensor:
         y = same_conv(x, self.weight, self.bias, self.stride)
@@ -83,7 +90,7 @@ class ConvBlock(nn.Module):
 
 
 class FloatNetwork(nn.Module):
-    """The topology with float weights: (N, 1, T, C) to logits (N, classes)."""
+    """The topology with float weights: (N, C, H, W) to logits (N, classes)."""
 
     def __init__(self, topology: Topology, generator: torch.Generator) -> None:
         super().__init__()
@@ -91,9 +98,7 @@ class FloatNetwork(nn.Module):
         shapes = topology.shapes()
         self.blocks = nn.ModuleDict(
             {
-                module_name(layer.name): ConvBlock(
-                    shapes[layer.source][3], layer, generator, norm=layer.relu
-                )
+                module_name(layer.name): ConvBlock(shapes[layer.source][3], layer, generator)
                 for layer in topology.convs
             }
         )
@@ -108,7 +113,7 @@ class FloatNetwork(nn.Module):
             y = self.block(layer.name)(value)
             return functional.relu(y) if layer.relu else y
 
-        return walk(self.topology, x, conv, lambda _, a, b: a + b)[self.topology.layers[-1].name]
+        return logits(self.topology, walk(self.topology, x, conv, lambda _, a, b: a + b))
 
     def folded(self) -> dict[str, Folded]:
         return {layer.name: self.block(layer.name).folded() for layer in self.topology.convs}
@@ -119,8 +124,8 @@ def walk(
     x: Tensor,
     conv: Callable[[ConvLayer, Tensor], Tensor],
     add: Callable[[AddLayer, Tensor, Tensor], Tensor],
-    pool: Callable[[Tensor], Tensor] = lambda value: value.mean(dim=(2, 3)),
-) -> Mapping[str, Tensor]:
+    pool: Callable[[PoolLayer, Tensor], Tensor] = lambda _, value: value.mean((2, 3), keepdim=True),
+) -> dict[str, Tensor]:
     """Every tensor of the network by name, each layer computed by the function of its kind."""
     values = {INPUT: x}
     for layer in topology.layers:
@@ -129,8 +134,13 @@ def walk(
         elif isinstance(layer, AddLayer):
             values[layer.name] = add(layer, values[layer.left], values[layer.right])
         else:
-            values[layer.name] = pool(values[layer.source])
+            values[layer.name] = pool(layer, values[layer.source])
     return values
+
+
+def logits(topology: Topology, values: Mapping[str, Tensor]) -> Tensor:
+    """(N, classes) of what ``walk`` returned."""
+    return values[topology.layers[-1].name].flatten(1)
 
 
 def module_name(layer: str) -> str:

@@ -7,7 +7,7 @@ exists with probability p, reads i channels with probability v_i and writes o wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,25 +19,40 @@ FIXED = (1,)  # the widths of a side whose number of channels is given or does n
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """``layer`` at its widest over maps of (time, sensors), and the widths it reads and writes."""
+    """``layer`` at its widest over maps of (H, W), and the widths it reads and writes.
+
+    One that reads the network's input (``first``) reads nothing in the arena. Where it writes the
+    width that it reads, the widths are ``outputs`` and ``inputs`` is FIXED; a convolution that is
+    not depthwise is ``square`` then.
+    """
 
     layer: Layer
     shape: tuple[int, int]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    first: bool = False
+    square: bool = False
+
+    @property
+    def one_width(self) -> bool:
+        """Whether what it reads is as wide as what it writes."""
+        return self.square or not isinstance(self.layer, ConvLayer) or self.layer.depthwise
+
+    @property
+    def most_inputs(self) -> int:
+        return (self.outputs if self.one_width else self.inputs)[-1]
 
     def topology(self, channels_in: int, channels_out: int) -> Topology:
         """The operator alone at these widths."""
         layer = self.layer
         if isinstance(layer, ConvLayer):
-            layer = ConvLayer(
-                layer.name, INPUT, channels_out, layer.kernel, layer.stride, layer.relu
-            )
+            layer = replace(layer, source=INPUT, channels=channels_out)
         elif isinstance(layer, AddLayer):
-            layer, channels_in = AddLayer(layer.name, INPUT, INPUT), channels_out
+            layer = AddLayer(layer.name, INPUT, INPUT)
         else:
-            layer, channels_in = PoolLayer(layer.name, INPUT), channels_out
-        return Topology((1, *self.shape, channels_in), (layer,))
+            layer = PoolLayer(layer.name, INPUT)
+        channels = channels_out if self.one_width else channels_in
+        return Topology((1, *self.shape, channels), (layer,), self.first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +73,9 @@ def place(
     probe = slot.topology(slot.inputs[0], slot.outputs[0])
     pixels_out = probe.shapes()[slot.layer.name]
     mean_out = mean_width(leaving, slot.outputs)
-    if slot.inputs == FIXED and isinstance(slot.layer, ConvLayer):
+    if slot.first:
         read = torch.zeros(())  # the network's input belongs to the caller
-    elif isinstance(slot.layer, ConvLayer):
+    elif not slot.one_width:
         read = slot.shape[0] * slot.shape[1] * mean_width(entering, slot.inputs)
     else:
         read = len(slot.layer.sources) * slot.shape[0] * slot.shape[1] * mean_out

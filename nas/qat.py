@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tinytailor.nas.network import Folded, module_name, same_conv, walk
+from tinytailor.nas.network import Folded, logits, module_name, same_conv, walk
 from tinytailor.nas.quantizers import (
     Affine,
     QuantizedConv,
@@ -23,16 +23,16 @@ from tinytailor.nas.quantizers import (
     Quantizer,
     dequantize,
 )
-from tinytailor.nas.topology import INPUT, AddLayer, ConvLayer, Topology
+from tinytailor.nas.topology import INPUT, AddLayer, ConvLayer, PoolLayer, Topology
 
 COVERAGE = 0.9995  # of the calibration values are inside a tensor's range
-MOST_CALIBRATION_SERIES = 512
+MOST_CALIBRATION_SAMPLES = 512
 
 
 def calibrate(
     topology: Topology, folded: Mapping[str, Folded], x: Tensor, quantizer: Quantizer
 ) -> dict[str, Affine]:
-    """The quantization of every tensor from the values it takes on ``x`` (N, 1, T, C)."""
+    """The quantization of every tensor from the values it takes on ``x`` (N, C, H, W)."""
 
     def conv(layer: ConvLayer, value: Tensor) -> Tensor:
         part = folded[layer.name]
@@ -40,19 +40,20 @@ def calibrate(
         return functional.relu(y) if layer.relu else y
 
     with torch.no_grad():
-        values = walk(topology, x[:MOST_CALIBRATION_SERIES], conv, lambda _, a, b: a + b)
+        values = walk(topology, x[:MOST_CALIBRATION_SAMPLES], conv, lambda _, a, b: a + b)
     activations = {}
     for name, value in values.items():
         flat = value.numpy().ravel()
         low, high = np.quantile(flat, [1 - COVERAGE, COVERAGE])
         activations[name] = quantizer.activation(float(low), float(high))
-    logits, pool = topology.layers[-2].name, topology.layers[-1].name
-    activations[pool] = activations[logits]
+    for layer in topology.layers:
+        if isinstance(layer, PoolLayer):
+            activations[layer.name] = activations[layer.source]
     return activations
 
 
 class QatNetwork(nn.Module):
-    """(N, 1, T, C) float to logits (N, classes) float, through the integers of ``quantizer``."""
+    """(N, C, H, W) float to logits (N, classes) float, through the integers of ``quantizer``."""
 
     def __init__(
         self,
@@ -94,14 +95,16 @@ class QatNetwork(nn.Module):
         def add(layer: AddLayer, a: Tensor, b: Tensor) -> Tensor:
             return fake(a + b, self.activations[layer.name])
 
-        pool = self.topology.layers[-1].name
-        values = walk(self.topology, fake(x, self.activations[INPUT]), conv, add)
-        return fake(values[pool], self.activations[pool])
+        def pool(layer: PoolLayer, value: Tensor) -> Tensor:
+            return fake(value.mean((2, 3), keepdim=True), self.activations[layer.name])
+
+        values = walk(self.topology, fake(x, self.activations[INPUT]), conv, add, pool)
+        return logits(self.topology, values)
 
     def _compute(self, x: Tensor) -> Tensor:
         network = self.quantized()
-        logits = network.run(network.quantize_input(x[:, 0].numpy()))
-        return torch.from_numpy(dequantize(logits, network.output))
+        integers = network.run(network.quantize_input(x.permute(0, 2, 3, 1).numpy()))
+        return torch.from_numpy(dequantize(integers, network.output))
 
     def quantized(self) -> QuantizedNetwork:
         """The integers of the present weights."""

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from tinytailor.latency_tables import Budget, LatencyTable
+from tinytailor.latency_tables.estimate import EstimatedTable
 from tinytailor.nas.cost import Parts, TableCosts, excess, fit_parts, require_keys
 from tinytailor.nas.data import Dataset, load
 from tinytailor.nas.export import export_onnx
@@ -33,12 +34,14 @@ from tinytailor.nas.qat import QatNetwork, calibrate
 from tinytailor.nas.quantizers import QUANTIZERS, QuantizedNetwork
 from tinytailor.nas.search import ALGORITHMS, Problem
 from tinytailor.nas.search.feasible import feasible_network
-from tinytailor.nas.spaces import Architecture, Space, build_space
+from tinytailor.nas.spaces import SPACES, Architecture, Space, build_space
 from tinytailor.nas.study import FinishedTrial, best_trial, run_study
 from tinytailor.nas.topology import Topology
 from tinytailor.nas.train import Training, fit, score
 from tinytailor.targets import Board, load_target
 from tinytailor.targets.errors import InputError
+
+IMAGE_SHIFT = 0.125  # 4 pixels of 32, as is usual for CIFAR-10
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class SearchSettings:
     valid_fraction: float = 0.25
     seed: int = 0
     threads: int = 1
+    allow_estimates: bool = False  # of operators that the table lacks
 
     @property
     def budget(self) -> Budget:
@@ -114,7 +118,7 @@ def search(
     with threads(settings.threads):
         on_progress(Progress("prepare", 0, 1, "data, table and budget"))
         dataset = load(settings.data, settings.seed, settings.valid_fraction)
-        space = build_space(settings.space, dataset.time, dataset.sensors, dataset.classes)
+        space = build_space(settings.space, *dataset.shape, dataset.classes)
         costs = table_costs(settings, space)
         parts = fit_parts(space, costs, settings.seed)
         fits = feasible_network(space, parts, settings.budget, settings.seed)
@@ -137,11 +141,14 @@ def search(
 
 def check_settings(settings: SearchSettings) -> None:
     """InputError for unknown names and counts below 1."""
-    for name, known in (("algorithm", ALGORITHMS), ("quantizer", QUANTIZERS)):
-        if getattr(settings, name) not in known:
-            raise InputError(
-                f"no {name} is called {getattr(settings, name)!r}; known: {', '.join(known)}"
-            )
+    names: tuple[tuple[str, str, Iterable[str]], ...] = (
+        ("search space", settings.space, SPACES),
+        ("algorithm", settings.algorithm, ALGORITHMS),
+        ("quantizer", settings.quantizer, QUANTIZERS),
+    )
+    for what, name, known in names:
+        if name not in known:
+            raise InputError(f"no {what} is called {name!r}; known: {', '.join(known)}")
     counts = ("trials", "search_epochs", "trial_epochs", "epochs", "quantized_epochs", "batch")
     for name in (*counts, "threads"):
         if getattr(settings, name) < 1:
@@ -160,7 +167,8 @@ def table_costs(settings: SearchSettings, space: Space) -> TableCosts:
             f"target {settings.target} is not a microcontroller; "
             "search needs one with a latency table"
         )
-    table = LatencyTable.load(settings.table)
+    measured = LatencyTable.load(settings.table)
+    table = EstimatedTable(measured) if settings.allow_estimates else measured
     require_keys(space, table, str(board.core.isa))
     return TableCosts(table, board)
 
@@ -215,11 +223,19 @@ def _study(
         problem,
         ALGORITHMS[settings.algorithm],
         trials=settings.trials,
-        training=Training(epochs=settings.trial_epochs, batch=settings.batch),
+        training=replace(
+            base_training(dataset), epochs=settings.trial_epochs, batch=settings.batch
+        ),
         seed=settings.seed,
         folder=folder,
         on_step=report,
     )
+
+
+def base_training(dataset: Dataset) -> Training:
+    """How samples of this kind are augmented: images move along both sides, and further."""
+    images = len(dataset.shape) == 3
+    return Training(shift=IMAGE_SHIFT, shift_axes=(2, 3)) if images else Training()
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +254,7 @@ def train_final(
     folder: Path,
     on_progress: OnProgress,
 ) -> Trained:
-    """Float training on all training series, then quantization-aware training; both resumable."""
+    """Float training on all training samples, then quantization-aware training; both resumable."""
     series, labels = dataset.all_train()
     x, y = as_input(series), torch.from_numpy(labels)
     x_test, y_test = as_input(dataset.x_test), torch.from_numpy(dataset.y_test)
@@ -250,7 +266,7 @@ def train_final(
 
     generator = torch.Generator().manual_seed(2_000_003 * (settings.seed + 1))
     network = FloatNetwork(topology, generator)
-    training = Training(epochs=settings.epochs, batch=settings.batch)
+    training = replace(base_training(dataset), epochs=settings.epochs, batch=settings.batch)
     float_losses = fit(
         network, x, y, training, generator, checkpoint=folder / "float.pt", on_epoch=report("train")
     )
@@ -258,9 +274,7 @@ def train_final(
     folded = network.folded()
     activations = calibrate(topology, folded, x, quantizer)
     integer = QatNetwork(topology, folded, activations, quantizer)
-    fine = Training(
-        epochs=settings.quantized_epochs, learning_rate=1e-3, weight_decay=0.0, batch=settings.batch
-    )
+    fine = replace(training, epochs=settings.quantized_epochs, learning_rate=1e-3, weight_decay=0.0)
     generator.manual_seed(3_000_017 * (settings.seed + 1))
     losses = fit(
         integer,
@@ -300,7 +314,7 @@ def _finish(
     }
     metadata = {key: json.dumps(value) for key, value in preprocessing.items()}
     export_onnx(network, folder / "model.onnx", dataset.name, metadata)
-    write_test_series(network, dataset, folder / "test.npz")
+    write_test_part(network, dataset, folder / "test.npz")
     cost = costs.whole(network.topology)
     assert excess(costs.network(network.topology), settings.budget) == 0
     clock.lap("export")
@@ -319,8 +333,8 @@ def _finish(
     )
 
 
-def write_test_series(network: QuantizedNetwork, dataset: Dataset, path: Path) -> None:
-    """The test part as the device reads it: input int8 (N, T, C, 1), output int8 logits, labels."""
+def write_test_part(network: QuantizedNetwork, dataset: Dataset, path: Path) -> None:
+    """The test part as the device reads it: input int8 (N, H, W, C), output int8 logits, labels."""
     x = network.quantize_input(dataset.x_test)
     y, label = network.run(x), dataset.y_test
     write_atomically(path, lambda file: np.savez(file, input=x, output=y, label=label))

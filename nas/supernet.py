@@ -37,16 +37,14 @@ class Supernet(nn.Module):
         )
         self.blocks = nn.ModuleDict(
             {
-                module_name(name): ConvBlock(
-                    slot.inputs[-1], slot.layer, generator, norm=slot.layer.relu
-                )
+                module_name(name): ConvBlock(slot.most_inputs, slot.layer, generator)
                 for name, slot in slots.items()
                 if isinstance(slot.layer, ConvLayer)
             }
         )
 
     def forward(self, x: Tensor, probabilities: Probabilities) -> Tensor:
-        """(N, 1, T, C) to logits (N, classes)."""
+        """(N, C, H, W) to logits (N, classes)."""
         raise NotImplementedError
 
     def placements(self, probabilities: Probabilities) -> list[Placement]:

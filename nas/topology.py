@@ -2,8 +2,8 @@
 """A network without its weights: the list that every view of a found network is made from.
 
 The torch module, the exact integer graph, the ONNX file and the costs all walk these layers, so
-what is searched, trained, priced and exported cannot differ. Tensors are (1, T, sensors, channels):
-H is time, W is the sensors, the input has one channel. The last layer's output is the logits.
+what is searched, trained, priced and exported cannot differ. Tensors are (1, H, W, channels); of a
+series H is time and W the sensors. The last layer's output (1, 1, 1, classes) is the logits.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.opkey import OpKey, make_key
-from tinytailor.compiler.ops import Add, AveragePool2d, Conv2d, Operator
+from tinytailor.compiler.ops import Add, AveragePool2d, Conv2d, DepthwiseConv2d, Operator
 
 INPUT = "input"
 Pair = tuple[int, int]
@@ -21,7 +21,11 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class ConvLayer:
-    """A convolution with SAME padding (as TensorFlow pads), batch norm in training, then ReLU."""
+    """A convolution with SAME padding (as TensorFlow pads), then ReLU where ``relu``.
+
+    With ``norm`` it is trained with batch norm, else with a bias. A ``depthwise`` one has one
+    filter a channel, and as many channels as it reads.
+    """
 
     name: str
     source: str
@@ -29,6 +33,8 @@ class ConvLayer:
     kernel: Pair
     stride: Pair = (1, 1)
     relu: bool = True
+    norm: bool = True
+    depthwise: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -36,6 +42,8 @@ class ConvLayer:
 
     def operator(self, shape: Shape) -> Operator:
         padding = same_padding(shape, self.kernel, self.stride)
+        if self.depthwise:
+            return DepthwiseConv2d(self.kernel, self.stride, padding)
         return Conv2d(self.channels, self.kernel, self.stride, padding)
 
 
@@ -57,7 +65,7 @@ class AddLayer:
 
 @dataclass(frozen=True, slots=True)
 class PoolLayer:
-    """The mean over time and sensors."""
+    """The mean over the map: one value a channel, quantized as what it reads."""
 
     name: str
     source: str
@@ -75,10 +83,15 @@ Layer = ConvLayer | AddLayer | PoolLayer
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """``layers`` in execution order over ``input`` of shape (1, time, sensors, channels)."""
+    """``layers`` in execution order over ``input`` of shape (1, H, W, channels).
+
+    The input of a network belongs to its caller; that of a part further on (``first`` is false) is
+    a tensor in the arena.
+    """
 
     input_shape: Shape
     layers: tuple[Layer, ...]
+    first: bool = True
 
     @property
     def convs(self) -> tuple[ConvLayer, ...]:

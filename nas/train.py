@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training a network on a small set of series, resumable after any epoch.
+"""Training a network on a small set of series or images, resumable after any epoch.
 
 AdamW with a one-cycle rate (linear warm-up, cosine to zero), cross entropy over classes (dim 1)
-with label smoothing, light augmentation (amplitude, jitter, a shift in time with repeated borders).
+with label smoothing, light augmentation (amplitude, jitter, a shift with repeated borders: in time,
+or along both sides of an image; never mirrored, which changes what digits and signs mean).
 All chance comes from one generator whose state is part of the checkpoint, so a run that was killed
 and resumed ends with the same weights as one that was not.
 """
@@ -25,7 +26,10 @@ from tinytailor.targets.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How to train: ``shift`` is a fraction of the series, ``scale`` and ``jitter`` of one std."""
+    """How to train: ``shift`` is a fraction of the length, ``scale`` and ``jitter`` of one std.
+
+    ``shift_axes`` are those of (N, C, H, W); the sensors of a series, along W, have no order.
+    """
 
     epochs: int = 120
     learning_rate: float = 1e-2
@@ -35,6 +39,7 @@ class Training:
     scale: float = 0.1
     jitter: float = 0.05
     shift: float = 0.05
+    shift_axes: tuple[int, ...] = (2,)
     warmup: float = 0.1
 
 
@@ -125,15 +130,18 @@ def endless_batches(count: int, size: int, generator: torch.Generator) -> Iterat
 
 
 def augment(x: Tensor, training: Training, generator: torch.Generator) -> Tensor:
-    """A copy of (N, 1, T, C): every series with its own gain and shift, every value with noise."""
-    count, _, time, sensors = x.shape
+    """A copy of (N, C, H, W): every sample with its own gain and shift, every value with noise."""
+    count = len(x)
     gain = 1 + training.scale * torch.randn((count, 1, 1, 1), generator=generator)
     noise = training.jitter * torch.randn(x.shape, generator=generator)
-    reach = int(training.shift * time)
-    offset = torch.randint(-reach, reach + 1, (count, 1), generator=generator)
-    index = (torch.arange(time) + offset).clamp(0, time - 1)
-    moved = x.gather(2, index[:, None, :, None].expand(count, 1, time, sensors))
-    return moved * gain + noise
+    for axis in training.shift_axes:
+        length = x.shape[axis]
+        reach = int(training.shift * length)
+        offset = torch.randint(-reach, reach + 1, (count, 1), generator=generator)
+        index = (torch.arange(length) + offset).clamp(0, length - 1)
+        along = [count if a == 0 else length if a == axis else 1 for a in range(4)]
+        x = x.gather(axis, index.reshape(along).expand(x.shape))
+    return x * gain + noise
 
 
 def _save(

@@ -23,7 +23,14 @@ from tinytailor.targets.emulator import Buffer, Call, CallResult, Counts, run
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.fpga import Fpga, load_fpga
 from tinytailor.targets.image import ImageSizes, image_sizes
-from tinytailor.targets.runners import RUNNERS, default_runner, linked_for, run_on
+from tinytailor.targets.runners import (
+    RUNNERS,
+    build_for,
+    default_runner,
+    linked_for,
+    run_on,
+    serial_port,
+)
 from tinytailor.targets.toml_table import read_toml
 from tinytailor.targets.toolchain import (
     Toolchain,
@@ -49,6 +56,7 @@ __all__ = [
     "LatencyModel",
     "MemoryRegion",
     "Toolchain",
+    "build_for",
     "build_image",
     "cross_flags",
     "cross_toolchain",
@@ -60,6 +68,7 @@ __all__ = [
     "port_source",
     "run",
     "run_on",
+    "serial_port",
     "target_names",
 ]
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From raw arrays to a Dataset: check, split off validation, standardise per channel.
 
+A sample is a series (T, C) or an image (H, W, C); the last axis is always the channels.
 Mean and standard deviation come from the training part without the validation part and are stored;
 a channel that never changes keeps its unit (standard deviation 1).
 """
@@ -16,7 +17,8 @@ from tinytailor.targets.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """What a source read: x (N, T, C), y (N,) labels of any type, ``place`` for messages."""
+    """What a source read: x (N, T, C) or (N, H, W, C), y (N,) labels of any type, ``place`` for
+    messages."""
 
     name: str
     place: str
@@ -32,9 +34,9 @@ class Raw:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """Standardised series x_* (N, T, C) float32 with labels y_* (N,) int64 in 0..classes-1.
+    """Standardised x_* (N, T, C) or (N, H, W, C) float32, labels y_* (N,) int64 in 0..classes-1.
 
-    A raw series is standardised by (raw - mean) / std, both (C,) float32.
+    A raw sample is standardised by (raw - mean) / std, both (C,) float32.
     """
 
     name: str
@@ -50,12 +52,9 @@ class Dataset:
     std: np.ndarray
 
     @property
-    def time(self) -> int:
-        return int(self.x_train.shape[1])
-
-    @property
-    def sensors(self) -> int:
-        return int(self.x_train.shape[2])
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample: (T, C) or (H, W, C)."""
+        return tuple(map(int, self.x_train.shape[1:]))
 
     def all_train(self) -> tuple[np.ndarray, np.ndarray]:
         """Training and validation part together, for the final training."""
@@ -75,8 +74,9 @@ def prepare(raw: Raw, seed: int, valid_fraction: float) -> Dataset:
         held = _held_out(raw, y_train, len(names), seed, valid_fraction)
         x_valid, y_valid = x_train[held], y_train[held]
         x_train, y_train = x_train[~held], y_train[~held]
-    mean = x_train.mean(axis=(0, 1), dtype=np.float64)
-    std = x_train.std(axis=(0, 1), dtype=np.float64)
+    all_but_channels = tuple(range(x_train.ndim - 1))
+    mean = x_train.mean(axis=all_but_channels, dtype=np.float64)
+    std = x_train.std(axis=all_but_channels, dtype=np.float64)
     std[std < 1e-8 * np.maximum(np.abs(mean), 1e-30)] = 1.0
     mean32, std32 = mean.astype(np.float32), std.astype(np.float32)
 
@@ -106,21 +106,25 @@ def _parts(raw: Raw) -> list[tuple[str, np.ndarray, np.ndarray]]:
 
 
 def _check_part(raw: Raw, part: str, x: np.ndarray, y: np.ndarray) -> None:
-    check_series(raw.place, f"x ({part} part)", x)
+    check_samples(raw.place, f"x ({part} part)", x)
     check_labels(raw.place, f"y ({part} part)", y, len(x))
     if x.shape[1:] != raw.x_train.shape[1:]:
         raise InputError(
-            f"{raw.place}: the {part} part has series of shape {x.shape[1:]} (time, channels), "
+            f"{raw.place}: the {part} part has samples of shape {x.shape[1:]}, "
             f"the train part {raw.x_train.shape[1:]}; they must be equal"
         )
 
 
-def check_series(place: str, array: str, x: np.ndarray) -> None:
-    """InputError unless ``x`` is a non-empty, finite, numeric (N, T, C)."""
-    if x.ndim != 3:
+AXES = {3: "series, time, channel", 4: "image, row, column, channel"}
+
+
+def check_samples(place: str, array: str, x: np.ndarray) -> None:
+    """InputError unless ``x`` is a non-empty, finite, numeric (N, T, C) or (N, H, W, C)."""
+    if x.ndim not in AXES:
         raise InputError(
             f"{place}: array {array} has rank {x.ndim} (shape {x.shape}), expected rank 3: "
-            "(series, time, channels); a single channel still needs its axis"
+            "(series, time, channels), or 4: (images, height, width, channels); a single channel "
+            "still needs its axis"
         )
     if 0 in x.shape:
         raise InputError(f"{place}: array {array} is empty, its shape is {x.shape}")
@@ -130,7 +134,7 @@ def check_series(place: str, array: str, x: np.ndarray) -> None:
     if not finite.all():
         first = tuple(int(i) for i in np.argwhere(~finite)[0])
         raise InputError(
-            f"{place}: array {array} holds {x[first]} at [series, time, channel] = {list(first)} "
+            f"{place}: array {array} holds {x[first]} at [{AXES[x.ndim]}] = {list(first)} "
             f"and is not finite in {int((~finite).sum())} places; expected finite numbers, "
             "fill or drop them first"
         )
@@ -139,7 +143,7 @@ def check_series(place: str, array: str, x: np.ndarray) -> None:
 def check_labels(place: str, array: str, y: np.ndarray, count: int) -> None:
     if y.ndim != 1 or len(y) != count:
         raise InputError(
-            f"{place}: array {array} has shape {y.shape}, expected ({count},): one label a series"
+            f"{place}: array {array} has shape {y.shape}, expected ({count},): one label a sample"
         )
     if not (np.issubdtype(y.dtype, np.integer) or y.dtype.kind in "US"):
         raise InputError(f"{place}: array {array} has type {y.dtype}, expected integers or strings")

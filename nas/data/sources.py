@@ -13,7 +13,7 @@ import numpy as np
 from tinytailor.nas.data.dataset import (
     Raw,
     check_labels,
-    check_series,
+    check_samples,
     stratified_split,
     subject_split,
 )
@@ -62,7 +62,7 @@ def from_npz(name: str, seed: int) -> Raw:
             f"{name} has no array {' and no array '.join(missing)}; it has: {', '.join(arrays)}"
         )
     x, y = arrays["x"], arrays["y"]
-    check_series(name, "x", x)
+    check_samples(name, "x", x)
     check_labels(name, "y", y, len(x))
     subjects = _column(name, "subject", arrays, len(x))
     split = _column(name, "split", arrays, len(x))

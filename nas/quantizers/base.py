@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Protocol, cast
 
 import numpy as np
@@ -19,12 +20,13 @@ from torch import Tensor
 
 from tinytailor.compiler import ir
 from tinytailor.compiler.execute import execute
-from tinytailor.compiler.ops import Add, AveragePool2d, Conv2d, Operator
+from tinytailor.compiler.ops import Add, AveragePool2d, Conv2d, DepthwiseConv2d, Operator
 from tinytailor.compiler.quantization import Requant, effective_scale, multipliers
 from tinytailor.nas.graphs import build_graph
 from tinytailor.nas.topology import INPUT, AddLayer, ConvLayer, Layer, PoolLayer, Topology
 
 LOW, HIGH = -128, 127
+MOST_WINDOWS = 2**28  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,10 @@ class Affine:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QuantizedConv:
-    """weight int8 (O, kh, kw, I), bias int32 (O,) without zero-point terms, weight_scale (O,)."""
+    """weight int8 (O, kh, kw, I), bias int32 (O,) without zero-point terms, weight_scale (O,).
+
+    A depthwise convolution has I = 1.
+    """
 
     weight: np.ndarray
     bias: np.ndarray
@@ -82,7 +87,7 @@ def dequantize(q: np.ndarray, quantization: Affine) -> np.ndarray:
 class QuantizedNetwork:
     """A topology, the quantization of every tensor by name, and the integers of every convolution.
 
-    The pool's output is quantized like its input: the mean of integers is the integer of the mean.
+    A pool's output is quantized like its input: the mean of integers is the integer of the mean.
     """
 
     topology: Topology
@@ -110,9 +115,11 @@ class QuantizedNetwork:
             pool = cast(AveragePool2d, op)
             zero_point = self.activations[layer.source].zero_point if pool.ties_even else 0
             return replace(pool, input_zero_point=zero_point), {}
-        return self._fill_conv(layer, cast(Conv2d, op))
+        return self._fill_conv(layer, cast(Conv2d | DepthwiseConv2d, op))
 
-    def _fill_conv(self, layer: ConvLayer, op: Conv2d) -> tuple[Operator, Mapping[str, np.ndarray]]:
+    def _fill_conv(
+        self, layer: ConvLayer, op: Conv2d | DepthwiseConv2d
+    ) -> tuple[Operator, Mapping[str, np.ndarray]]:
         source, target = self.activations[layer.source], self.activations[layer.name]
         conv = self.convs[layer.name]
         scale = effective_scale(source.scale, conv.weight_scale, target.scale)
@@ -121,26 +128,35 @@ class QuantizedNetwork:
         requant = Requant(target.zero_point, shift, low, HIGH)
         total = conv.weight.astype(np.int64).sum(axis=(1, 2, 3))
         bias = (conv.bias - source.zero_point * total).astype(np.int32)
-        whole = Conv2d(
-            op.out_channels,
-            op.kernel,
-            op.stride,
-            op.padding,
-            op.dilation,
-            source.zero_point,
-            requant,
-        )
-        return whole, {"weight": conv.weight, "bias": bias, "multiplier": multiplier}
+        weight = conv.weight
+        if layer.depthwise:
+            weight = np.ascontiguousarray(weight[..., 0].transpose(1, 2, 0))
+        whole = replace(op, input_zero_point=source.zero_point, requant=requant)
+        return whole, {"weight": weight, "bias": bias, "multiplier": multiplier}
 
     def _tensor(self, name: str) -> ir.Tensor:
         quantization = self.activations[name]
         return ir.Tensor(name, (), "int8", quantization.scale, quantization.zero_point)
 
     def quantize_input(self, x: np.ndarray) -> np.ndarray:
-        """Standardised series (N, T, C) float32 to the device's input (N, T, C, 1) int8."""
-        return quantize(x, self.input)[..., None]
+        """Standardised series (N, T, C) or images (N, H, W, C) float32 to the device's input int8.
+
+        That is (N, T, C, 1) or (N, H, W, C).
+        """
+        return quantize(x if x.ndim == 4 else x[..., None], self.input)
 
     def run(self, x: np.ndarray) -> np.ndarray:
-        """Logits (N, classes) int8 of int8 inputs (N, T, C, 1)."""
-        (logits,) = execute(self.graph(), x)
-        return logits
+        """Logits (N, classes) int8 of int8 inputs (N, H, W, C)."""
+        graph = self.graph()
+        rows = self._rows_at_once()
+        parts = [execute(graph, x[i : i + rows])[0] for i in range(0, len(x), rows)]
+        return np.concatenate(parts)
+
+    def _rows_at_once(self) -> int:
+        """So many that no layer's windows, int64 in the reference, take more than MOST_WINDOWS."""
+        shapes = self.topology.shapes()
+        windows = [
+            prod(layer.kernel) * prod(shapes[layer.name][:3]) * shapes[layer.source][3]
+            for layer in self.topology.convs
+        ]
+        return max(1, MOST_WINDOWS // (8 * max(windows)))

@@ -25,7 +25,7 @@ def feasible_network(space: Space, parts: Parts, budget: Budget, seed: int) -> A
     found = least_costs(space, parts)
     lines = [
         f"{NAMES[k]} {amount(k, limit)} cannot be met: the smallest achievable with space "
-        f"{space.name} for {space.time}x{space.sensors} is {amount(k, found.least[k])}"
+        f"{space.spec} is {amount(k, found.least[k])}"
         for k, limit in enumerate(limits(budget))
         if limit is not None and found.least[k] > limit
     ]
@@ -41,7 +41,7 @@ def feasible_network(space: Space, parts: Parts, budget: Budget, seed: int) -> A
     closest = min(costs, key=lambda cost: excess(cost, budget))
     wanted = describe(limits(budget))
     raise BudgetError(
-        f"no network of space {space.name} was found within {wanted} together, though each limit "
+        f"no network of space {space.spec} was found within {wanted} together, though each limit "
         f"alone can be met; the closest has {describe(amounts(closest))}; nothing was trained"
     )
 

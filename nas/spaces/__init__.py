@@ -3,40 +3,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tinytailor.nas.spaces.base import (
     Architecture,
     Decision,
     Option,
     Space,
+    SpaceKind,
     Stage,
     architecture,
     neighbours,
 )
-from tinytailor.nas.spaces.timeseries import TimeSeriesSpace
+from tinytailor.nas.spaces.image import IMAGE, ImageSpace
+from tinytailor.nas.spaces.timeseries import TIMESERIES, TimeSeriesSpace
 from tinytailor.targets.errors import InputError
 
-SPACES: dict[str, Callable[[int, int, int], Space]] = {
-    "timeseries": TimeSeriesSpace,
+SPACES: dict[str, SpaceKind] = {
+    "timeseries": TIMESERIES,
+    "image": IMAGE,
 }
 
 __all__ = [
     "SPACES",
     "Architecture",
     "Decision",
+    "ImageSpace",
     "Option",
     "Space",
+    "SpaceKind",
     "Stage",
     "TimeSeriesSpace",
     "architecture",
     "build_space",
     "neighbours",
+    "parse_space",
+    "space_kind",
 ]
 
 
-def build_space(name: str, time: int, sensors: int, classes: int) -> Space:
-    """The space ``name`` for series of ``time`` samples of ``sensors`` sensors in ``classes``."""
+def space_kind(name: str) -> SpaceKind:
     if name not in SPACES:
         raise InputError(f"no search space is called {name!r}; known: {', '.join(SPACES)}")
-    return SPACES[name](time, sensors, classes)
+    return SPACES[name]
+
+
+def build_space(name: str, *shape: int) -> Space:
+    """The space ``name`` for data whose samples have ``shape[:-1]``, in ``shape[-1]`` classes."""
+    kind = space_kind(name)
+    if len(shape) != len(kind.axes):
+        fitting = [other for other, k in SPACES.items() if len(k.axes) == len(shape)]
+        raise InputError(
+            f"space {name} is for samples of {'x'.join(kind.axes[:-1])}, the data has samples of "
+            f"{'x'.join(map(str, shape[:-1]))}; a space for them is: {', '.join(fitting) or 'none'}"
+        )
+    return kind.make(*shape)
+
+
+def parse_space(text: str) -> Space:
+    """The space written with its shape, such as ``timeseries:100x6x4`` or ``image:32x32x3x10``."""
+    name, _, numbers = text.partition(":")
+    kind = space_kind(name)
+    parts = numbers.split("x")
+    # isdecimal alone admits digits of other scripts, and a sign or a space must not slip through.
+    whole = all(part.isascii() and part.isdecimal() and int(part) > 0 for part in parts)
+    if len(parts) != len(kind.axes) or not whole:
+        example = "x".join(map(str, kind.example))
+        raise InputError(
+            f"--space {text}: the shape {numbers!r} is not {kind.syntax}, such as {example}"
+        )
+    return kind.make(*map(int, parts))

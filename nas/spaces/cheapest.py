@@ -30,7 +30,9 @@ class Cheapest:
 def cheapest(space: Space, parts: Parts) -> tuple[Architecture, Architecture, Architecture]:
     """The networks of least latency, of least RAM and of least flash, by ``parts``."""
     joins: tuple[Callable[[float, float], float], ...] = (_plus, max, _plus)
-    chains: list[dict[int, tuple[float, dict[str, Option]]]] = [{1: (0.0, {})} for _ in joins]
+    chains: list[dict[int, tuple[float, dict[str, Option]]]] = [
+        {space.input_shape[2]: (0.0, {})} for _ in joins
+    ]
     for index, stage in enumerate(space.stages):
         following: list[dict[int, tuple[float, dict[str, Option]]]] = [{} for _ in joins]
         for choice in stage.choices():

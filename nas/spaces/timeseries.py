@@ -27,12 +27,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
-from tinytailor.compiler.opkey import OpKey
-from tinytailor.nas.graphs import compiled_keys
-from tinytailor.nas.spaces.base import Architecture, Decision, Option, Stage, architecture, sample
-from tinytailor.nas.topology import INPUT, AddLayer, ConvLayer, Layer, PoolLayer, Topology
+from tinytailor.nas.spaces.base import Chain, Decision, InputShape, Option, SpaceKind, Stage
+from tinytailor.nas.topology import AddLayer, ConvLayer, Layer, PoolLayer
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,7 +43,7 @@ LEAST_SENSORS = 5
 
 
 @dataclass(frozen=True)
-class TimeSeriesSpace:
+class TimeSeriesSpace(Chain):
     """The space for (T, S) = (``time``, ``sensors``) and ``classes`` classes."""
 
     time: int
@@ -66,6 +62,14 @@ class TimeSeriesSpace:
                 f"space timeseries needs at least 2 samples, 1 sensor and 2 classes, got "
                 f"{self.time} x {self.sensors} and {self.classes} classes"
             )
+
+    @property
+    def input_shape(self) -> InputShape:
+        return (self.time, self.sensors, 1)
+
+    @property
+    def spec(self) -> str:
+        return f"{self.name}:{self.time}x{self.sensors}x{self.classes}"
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
@@ -118,7 +122,7 @@ class TimeSeriesSpace:
     ) -> tuple[tuple[Layer, ...], int]:
         name = self.stages[index].name
         if name == "head":
-            head = ConvLayer("head", source, self.classes, (1, 1), relu=False)
+            head = ConvLayer("head", source, self.classes, (1, 1), relu=False, norm=False)
             return (head, PoolLayer("pool", "head")), self.classes
         if name.startswith("time"):
             channels = cast(int, choice[f"{name}.channels"])
@@ -159,50 +163,13 @@ class TimeSeriesSpace:
         halve = self.reduces(int(self.stages[index].name[6:])) and self.stage_shapes[index][1] > 1
         return (1, 2) if halve else (1, 1)
 
-    def topology(self, arch: Architecture) -> Topology:
-        if (arch.space, arch.time, arch.sensors, arch.classes) != (
-            self.name,
-            self.time,
-            self.sensors,
-            self.classes,
-        ):
-            raise InputError(
-                f"architecture of {arch.space} {arch.time}x{arch.sensors} is not of {self}"
-            )
-        choice = dict(architecture(self, dict(arch.choices)).choices)
-        layers: list[Layer] = []
-        channels, source = 1, INPUT
-        for index in range(len(self.stages)):
-            added, channels = self.stage_layers(index, channels, choice, source)
-            layers.extend(added)
-            source = layers[-1].name
-        return Topology((1, self.time, self.sensors, 1), tuple(layers))
-
-    def keys(self, isa: str) -> tuple[OpKey, ...]:
-        keys: set[OpKey] = set()
-        for index, stage in enumerate(self.stages):
-            for choice in stage.choices():
-                for channels in stage.in_channels:
-                    topology = self.stage_topology(index, channels, choice)
-                    keys.update(topology.keys(isa), compiled_keys(topology, isa))
-        return tuple(sorted(keys))
-
-    def stage_topology(
-        self, index: int, in_channels: int, choice: Mapping[str, Option]
-    ) -> Topology:
-        layers, _ = self.stage_layers(index, in_channels, choice, INPUT)
-        return Topology((1, *self.stage_shapes[index], in_channels), layers)
-
-    def sample(self, rng: np.random.Generator) -> Architecture:
-        return sample(self, rng)
-
-    def smallest(self) -> Architecture:
-        return architecture(self, {d.name: d.options[0] for d in self.decisions})
-
     def supernet(self, generator: torch.Generator) -> TimeSeriesSupernet:
         from tinytailor.nas.spaces.timeseries_supernet import TimeSeriesSupernet
 
         return TimeSeriesSupernet(self, generator)
+
+
+TIMESERIES = SpaceKind(("STEPS", "CHANNELS", "CLASSES"), (100, 6, 4), TimeSeriesSpace)
 
 
 def halvings(size: int, least: int) -> int:

@@ -69,13 +69,13 @@ def make_slots(space: TimeSeriesSpace) -> dict[str, Slot]:
             for kernel in cast(tuple[int, ...], stage.decisions[0].options):
                 name, widths = f"{stage.name}.k{kernel}", space.time_channels
                 layer = ConvLayer(name, INPUT, widths[-1], (kernel, 1), (2, 1))
-                slots.append(Slot(layer, shape, stage.in_channels, widths))
+                slots.append(Slot(layer, shape, stage.in_channels, widths, index == 0))
         elif stage.name.startswith("fusion"):
             slots.extend(_fusion_slots(space, index))
     classes = (space.classes,)
     slots.append(
         Slot(
-            ConvLayer("head", INPUT, space.classes, (1, 1), relu=False),
+            ConvLayer("head", INPUT, space.classes, (1, 1), relu=False, norm=False),
             shape,
             space.stages[-1].in_channels,
             classes,

@@ -16,7 +16,7 @@ from target_programs import COUNTED_LOOP, PROGRAMS
 
 from tinytailor.targets import Board, Buffer, Call, Counts, run
 from tinytailor.targets.cycles import MODELS
-from tinytailor.targets.cycles.table import TableModel, cost, taken
+from tinytailor.targets.cycles.table import cost, taken
 from tinytailor.targets.image import load_image
 from tinytailor.targets.instructions import decode
 

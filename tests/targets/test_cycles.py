@@ -10,7 +10,7 @@ import pytest
 from target_programs import toolchain_or_skip
 
 from tinytailor.targets.cycles import MODELS, cycle_model
-from tinytailor.targets.cycles.table import TableModel, cost, taken
+from tinytailor.targets.cycles.table import cost, taken
 from tinytailor.targets.errors import InputError, ToolError
 from tinytailor.targets.instructions import Instruction, Transfer, decode, instruction_sizes
 
