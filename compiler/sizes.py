@@ -43,7 +43,8 @@ def example_kernels(graph: Graph, isa: str) -> dict[str, Kernel]:
 
 def kernel_bytes(key: OpKey) -> tuple[int, int]:
     """Bytes of scratch memory and of constants of an operator."""
-    return _kernel_sizes(key)[:2]
+    kernel = example_kernel(key)
+    return kernel.scratch_bytes, kernel.constant_bytes
 
 
 def plan_memory(graph: Graph, isa: str) -> MemoryPlan:
@@ -58,5 +59,5 @@ def plan_of(graph: Graph, kernels: Mapping[str, Kernel]) -> MemoryPlan:
 
 
 def constant_bytes(graph: Graph, isa: str) -> int:
-    """Bytes of constants in flash, as packed by the kernels."""
-    return sum(kernel.constant_bytes for kernel in example_kernels(graph, isa).values())
+    """Bytes of constants in flash, as packed by the kernels, with the gaps between them."""
+    return sum(kernel.placed_bytes for kernel in example_kernels(graph, isa).values())
