@@ -16,6 +16,7 @@ from tinytailor.cli import (
     quantize,
     report,
     search,
+    table,
     targets,
     verify,
 )
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command("targets")(targets.run)
 app.command("ops")(ops.run)
 app.command("measure")(measure.run)
+app.add_typer(table.app, name="table")
 app.command("calibrate")(calibrate.run)
 app.command("search")(search.run)
 app.command("quantize")(quantize.run)

@@ -36,7 +36,7 @@ def run(
     ] = True,
     on: Annotated[
         str | None,
-        typer.Option("--on", help="emulator or qemu; by default the one that has the core."),
+        typer.Option("--on", help="emulator, qemu or serial:PORT; by default what has the core."),
     ] = None,
     workers: Workers = 1,
     backend: Annotated[
@@ -110,7 +110,9 @@ def _summary(done: Measured, keys: list[OpKey]) -> tuple[str, ...]:
 
 def where(runner: str, board: Board) -> str:
     """In words, for a sentence."""
-    return f"the emulated {board.name}" if runner == "emulator" else f"{board.name} in {runner}"
+    if runner.startswith("serial"):
+        return f"the {board.name} at a serial port"
+    return f"the emulated {board.name}" if runner == "emulator" else f"{board.name} in QEMU"
 
 
 def load_board(name: str) -> Board:
@@ -165,10 +167,11 @@ def measure_keys(
     """
     from tinytailor.latency_tables import shipped
     from tinytailor.latency_tables.measure import IncompleteError, Plan, measure
-    from tinytailor.targets import cross_toolchain, default_runner
+    from tinytailor.targets import cross_toolchain, default_runner, serial_port
 
     toolchain, runner = cross_toolchain(), runner or default_runner(board)
-    said = shipped.begin(path, keys, board, toolchain, runner) if resume else ""
+    counted = serial_port(runner) is None  # nothing is shipped that was measured on a board
+    said = shipped.begin(path, keys, board, toolchain, runner) if resume and counted else ""
     if said:
         note(said)
     plan = Plan((), ())

@@ -83,7 +83,8 @@ def sections(report: dict[str, Any]) -> list[Section]:
     if report["kind"] == "mcu":
         from tinytailor.cli.arena import arena_section
 
-        return [_sizes(report), *_in_float(report), arena_section(report), *_device(report)]
+        first = [*_measured(report), _sizes(report), *_in_float(report)]
+        return [*first, arena_section(report), *_device(report)]
     plain = [
         (key, str(value)) for key, value in report.items() if not isinstance(value, list | dict)
     ]
@@ -152,6 +153,25 @@ def _sizes(manifest: dict[str, Any]) -> Section:
         ("bit-exact", "yes" if manifest["bit_exact"] else "NO"),
     ]
     return Section(f"{manifest['name']} on {manifest['target']}", ("", "emitted project"), rows)
+
+
+def _measured(manifest: dict[str, Any]) -> list[Section]:
+    """What a board at a serial port took, if there was one; cycles of QEMU are no time."""
+    found = manifest.get("measured")
+    if found is None:
+        return []
+    if found["simulated"]:
+        rows = [("latency", "none: QEMU's cycles are no time")]
+    else:
+        low, high = found["latency_ms_least"], found["latency_ms_most"]
+        rows = [
+            ("latency, median", f"{found['latency_ms']:.3f} ms (from {low:.3f} to {high:.3f})"),
+            ("cycles, median", f"{found['cycles']} at {found['clock_hz'] / 1e6:g} MHz"),
+            ("counted by", f"{found['counter']}, {found['repeats']} runs"),
+        ]
+    rows.append(("outputs bit-exact", "yes" if found["bit_exact"] else "NO"))
+    did = "Run" if found["simulated"] else "Measured"
+    return [Section(f"{did} on {found['on']}", ("", ""), rows)]
 
 
 def _in_float(manifest: dict[str, Any]) -> list[Section]:

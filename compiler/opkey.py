@@ -64,7 +64,7 @@ class OpKey:
             key = cls(
                 kind=_text(record["kind"]),
                 input_shapes=tuple(tuple(map(_size, shape)) for shape in record["input_shapes"]),
-                attributes=_canonical(dict(record["attributes"])),
+                attributes=_canonical(_names(record["attributes"])),
                 isa=_text(record["isa"]),
                 dtypes=tuple(map(_text, record["dtypes"])),
             )
@@ -91,6 +91,12 @@ class OpKey:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not text")
+    return value
+
+
+def _names(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is not an object")
     return value
 
 

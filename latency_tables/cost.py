@@ -24,7 +24,7 @@ from tinytailor.compiler.opkey import key_of
 from tinytailor.compiler.passes import optimize
 from tinytailor.compiler.places import computing
 from tinytailor.latency_tables.estimate import EstimatedTable, Estimates
-from tinytailor.latency_tables.glue import aligned
+from tinytailor.latency_tables.glue import aligned, in_words
 from tinytailor.latency_tables.records import Glue, Measurement
 from tinytailor.latency_tables.table import LatencyTable
 from tinytailor.targets import Board, Toolchain
@@ -162,7 +162,7 @@ def _summed_memory(
     # The function that calls the layers keeps up to two registers more in some networks.
     stack = glue.stack_bytes + max((row.stack_bytes for row in rows), default=0) + 8
     library = {name: size for row in rows for name, size in row.library.items()}
-    code = _code_bytes(rows) + sum(library.values())
+    code = _code_bytes(rows) + sum(map(in_words, library.values()))
     fixed = glue.image_bytes + glue.node_bytes * len(rows)
     guessed = "" if estimates is None else "; where estimated, the largest of its kind"
     return _Memory(
@@ -179,9 +179,9 @@ def _summed_memory(
 
 def _code_bytes(rows: Sequence[Measurement]) -> int:
     """Layers of one key share their code if constants are all that tells them apart."""
-    shared = {row.key: row.code_bytes for row in rows if row.entry_bytes}
-    alone = sum(row.code_bytes for row in rows if not row.entry_bytes)
-    return sum(shared.values()) + alone + sum(row.entry_bytes for row in rows)
+    shared = {row.key: in_words(row.code_bytes) for row in rows if row.entry_bytes}
+    alone = sum(in_words(row.code_bytes) for row in rows if not row.entry_bytes)
+    return sum(shared.values()) + alone + sum(in_words(row.entry_bytes) for row in rows)
 
 
 def _node_cost(name: str, row: Measurement, board: Board) -> NodeCost:
@@ -193,8 +193,14 @@ def _latency_provenance(
     table: LatencyTable | EstimatedTable, board: Board, estimates: Estimates | None
 ) -> dict[str, str]:
     guessed = "" if estimates is None else f"{estimates.text}; "
+    on_board = table.header.runner == "serial"
+    where = (
+        f"a {table.header.target}, glue modelled"
+        if on_board
+        else f"the emulated {table.header.core}"
+    )
     return {
-        "latency": f"sum of operators measured alone on the emulated {table.header.core} "
+        "latency": f"sum of operators measured alone on {where} "
         f"({len(table)} rows, {table.header.toolchain_version}); {guessed}"
         f"board constants: {board.latency.trust}",
     }

@@ -41,6 +41,11 @@ def aligned(size: int) -> int:
     return -(-size // 8) * 8
 
 
+def in_words(size: int) -> int:
+    """Up to a multiple of 4, as functions and constants are aligned."""
+    return -(-size // 4) * 4
+
+
 def measure_glue(board: Board, toolchain: Toolchain, runner: str) -> Glue:
     short, long = (_measure(_chain(n), board, toolchain, runner) for n in (SHORT, LONG))
     per_node = (long.work - short.work).over(LONG - SHORT)
@@ -81,12 +86,13 @@ def _measure(graph: Graph, board: Board, toolchain: Toolchain, runner: str) -> _
     functions = {
         name for kernel in network.kernels.values() for name in (kernel.symbol, kernel.code)
     }
-    code = sum(image.sizes.symbols[function][1] for function in functions)
-    library = sum(library_functions(image.sizes, board, own=f"{graph.name}_").values())
+    code = sum(in_words(image.sizes.symbols[function][1]) for function in functions)
+    library = library_functions(image.sizes, board, own=f"{graph.name}_").values()
+    constants = sum(kernel.placed_bytes for kernel in network.kernels.values())
     border = sum(aligned(graph.tensors[name].bytes) for name in (*graph.inputs, *graph.outputs))
     return _Rest(
         Work.of(results[0].counts[""]),
-        image.sizes.flash_bytes - code - network.constant_bytes - library,
+        image.sizes.flash_bytes - code - constants - sum(map(in_words, library)),
         max(0, image.sizes.ram_static_bytes - network.plan.arena_bytes - border),
         stack,
     )

@@ -3,6 +3,8 @@
 
     keys -> batches -> one image each (compiler.mcu.kernel_image) -> targets.run_on -> rows
 
+On a board at a serial port (on_device.py) the same rows are counted first, and its cycles added.
+
 A finished batch is on disk before the next is waited for, so a run that is killed goes on where it
 stopped: keys that have a row are skipped. A configuration that cannot be built or run is written
 as an error, never as a number, and all errors are raised together at the end.
@@ -10,28 +12,24 @@ as an error, never as a number, and all errors are raised together at the end.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from tinytailor.compiler.opkey import OpKey, example_graph
 from tinytailor.latency_tables.batches import batches
+from tinytailor.latency_tables.inputs import KERNEL, REPEATS, inputs_of
 from tinytailor.latency_tables.library import library_functions
+from tinytailor.latency_tables.on_device import FIRMWARE_KERNELS, measured
 from tinytailor.latency_tables.origin import compiler_digest, make_header, require_same_origin
 from tinytailor.latency_tables.pool import Pool, results
 from tinytailor.latency_tables.records import Measurement, Work, today
 from tinytailor.latency_tables.table import Entry, Failure, LatencyTable, describe, writing
-from tinytailor.targets import Board, Toolchain, cross_toolchain, default_runner
+from tinytailor.targets import Board, Toolchain, cross_toolchain, default_runner, serial_port
 from tinytailor.targets.errors import InputError, ToolError
 
-REPEATS = 2  # with different inputs; equal counts show that no branch depends on data
-KERNEL = "kernel_"
 SHOWN = 8
 Progress = Callable[[int, int], None]
 
@@ -80,6 +78,8 @@ def measure(
     IncompleteError at the end if some keys could not be measured; the others are in the table then.
     """
     pool, runner = Pool(workers, backend), runner or default_runner(board)
+    if serial_port(runner) is not None and pool != Pool():
+        raise InputError(f"{runner} is one board; leave out --workers and --backend")
     wanted = sorted(set(keys))
     foreign = [key for key in wanted if key.isa != str(board.core.isa)]
     if foreign:
@@ -107,7 +107,8 @@ def measure(
                 runner=runner,
                 digest=compiler_digest(),
             )
-        for entries in results(work, batches(new, board, pool.workers), pool):
+        most = None if serial_port(runner) is None else FIRMWARE_KERNELS
+        for entries in results(work, batches(new, board, pool.workers, most), pool):
             table.append(entries)
             done += len(entries)
             report(done, len(wanted))
@@ -140,6 +141,12 @@ def measure_batch(
     keys: Sequence[OpKey], board: Board, toolchain: Toolchain, runner: str
 ) -> list[Entry]:
     """A Measurement or a Failure for each key; a batch that fails is tried again in halves."""
+    port = serial_port(runner)
+    if port is not None:
+        entries = measure_batch(keys, board, toolchain, default_runner(board))
+        rows = [entry for entry in entries if isinstance(entry, Measurement)]
+        failures = [entry for entry in entries if isinstance(entry, Failure)]
+        return [*failures, *(measured(rows, board, toolchain, port) if rows else ())]
     try:
         return list(_measure_together(keys, board, toolchain, runner))
     except Exception as error:  # of a compiler, too: it is of this key, and others can go on
@@ -163,9 +170,9 @@ def _measure_together(
     linked = linked_for(runner, board)
     graphs = [(f"{KERNEL}{i}", example_graph(key)) for i, key in enumerate(keys)]
     with tempfile.TemporaryDirectory(prefix="tinytailor-measure-") as folder:
-        image = kernel_image(graphs, linked, toolchain, Path(folder))
+        image = kernel_image(graphs, board, toolchain, Path(folder), runner)
         calls = [
-            image.call(i, np.random.default_rng([seed_of(key), repeat]))
+            image.call(i, inputs_of(key, repeat))
             for i, key in enumerate(keys)
             for repeat in range(REPEATS)
         ]
@@ -198,9 +205,3 @@ def _measure_together(
             spread_cycles=max(cycles) - min(cycles),
             date=today(),
         )
-
-
-def seed_of(key: OpKey) -> int:
-    """The same inputs for the same key, whatever it is measured together with."""
-    text = json.dumps(key.to_json(), sort_keys=True)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

@@ -16,7 +16,7 @@ import tinytailor.targets
 from tinytailor.latency_tables.glue import measure_glue
 from tinytailor.latency_tables.records import Glue, Header
 from tinytailor.latency_tables.table import LatencyTable
-from tinytailor.targets import Board, Toolchain, cross_flags
+from tinytailor.targets import Board, Toolchain, cross_flags, default_runner, serial_port
 from tinytailor.targets.errors import InputError
 
 
@@ -26,9 +26,14 @@ def make_header(board: Board, toolchain: Toolchain, runner: str) -> Header:
         board,
         toolchain,
         runner,
-        measure_glue(board, toolchain, runner),
+        measure_glue(board, toolchain, counting(runner, board)),
         now(),
     )
+
+
+def counting(runner: str, board: Board) -> str:
+    """What counts instructions where ``runner`` is a board, which does not."""
+    return runner if serial_port(runner) is None else default_runner(board)
 
 
 def now() -> str:
@@ -40,16 +45,33 @@ def require_same_origin(
     table: LatencyTable, board: Board, toolchain: Toolchain, runner: str
 ) -> None:
     """InputError naming what differs if rows measured now do not belong into ``table``."""
-    old = table.header.origin()
-    new = header_for(board, toolchain, runner, table.header.glue, table.header.created).origin()
-    differing = [name for name in old if old[name] != new[name]]
+    differing = differences(table, board, toolchain, runner)
     if differing:
-        short = [name for name in differing if not isinstance(old[name], list | tuple | dict)]
-        pairs = "; ".join(f"{name} was {old[name]}, is {new[name]}" for name in short or differing)
         raise InputError(
-            f"{table.path} was measured with something else: {pairs}; name another file (--out of "
-            "measure, --table of search), or measure anew with `tinytailor measure --no-resume`"
+            f"{table.path} was measured with something else: {in_words(differing)}; name another "
+            "file (--out of measure, --table of search), or measure anew with `tinytailor measure "
+            "--no-resume`"
         )
+
+
+def differences(
+    table: LatencyTable, board: Board, toolchain: Toolchain, runner: str | None = None
+) -> dict[str, tuple[Any, Any]]:
+    """Field of the origin -> what it was for ``table``, what it is now: nothing if it is equal.
+
+    The runner is the table's unless given.
+    """
+    old = table.header.origin()
+    new = header_for(board, toolchain, runner or table.header.runner, table.header.glue).origin()
+    return {name: (old[name], new[name]) for name in old if old[name] != new[name]}
+
+
+def in_words(differing: dict[str, tuple[Any, Any]]) -> str:
+    """ "core was a, is b; …"; of long values only the names, where there are short ones."""
+    long = (list, tuple, dict)
+    short = [name for name, (old, _) in differing.items() if not isinstance(old, long)]
+    pairs = ((name, *differing[name]) for name in short or differing)
+    return "; ".join(f"{name} was {old}, is {new}" for name, old, new in pairs)
 
 
 def header_for(
@@ -65,7 +87,7 @@ def header_for(
         toolchain_version=toolchain.version,
         toolchain_flags=tuple(cross_flags(board, toolchain)),
         tool_version=version("tinytailor"),
-        runner=runner,
+        runner=runner.partition(":")[0],  # whatever port the board is at today
         compiler=compiler_digest(),
         latency_model=latency_model(board),
         created=created,

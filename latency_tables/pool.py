@@ -27,7 +27,6 @@ from typing import Any, TypeVar
 from tinytailor.targets.errors import InputError, ToolError
 
 BACKENDS = ("loky", "dask", "ray")
-IDLE_SECONDS = 10  # after which a process that has nothing left to do ends
 WATCH_SECONDS = 0.2
 _PACKAGES = {"dask": ("distributed", "dask[distributed]"), "ray": ("ray", "ray")}
 Batch = TypeVar("Batch")
@@ -86,12 +85,8 @@ def results(
 def _connected(backend: str, workers: int, stack: contextlib.ExitStack) -> dict[str, Any]:
     """Arguments of joblib.parallel_config; what has to be closed afterwards is put on ``stack``."""
     if backend == "loky":
-        return {
-            "backend": "loky",
-            "initializer": start_worker,
-            "initargs": (os.getpid(),),
-            "idle_worker_timeout": IDLE_SECONDS,
-        }
+        stack.callback(_end_workers)
+        return {"backend": "loky", "initializer": start_worker, "initargs": (os.getpid(),)}
     module, package = _PACKAGES[backend]
     try:
         library = importlib.import_module(module)
@@ -110,6 +105,13 @@ def _connected(backend: str, workers: int, stack: contextlib.ExitStack) -> dict[
         library.init(**({} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers}))
         stack.callback(library.shutdown)
     return {"backend": backend}
+
+
+def _end_workers() -> None:
+    """joblib would keep them for the next time, with all that they have loaded."""
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor(reuse=True).shutdown(wait=True)
 
 
 def start_worker(parent: int) -> None:

@@ -18,14 +18,14 @@ from pathlib import Path
 
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables.measure import measure_batch
-from tinytailor.latency_tables.origin import header_for, make_header, now
+from tinytailor.latency_tables.origin import differences, header_for, in_words, make_header, now
 from tinytailor.latency_tables.records import Header, Measurement
 from tinytailor.latency_tables.table import Failure, LatencyTable, describe, writing
 from tinytailor.targets import Board, Toolchain
 
 FOLDER = Path(__file__).parent / "tables"
 BOARDS = ("nucleo-f446re", "nucleo-g0b1re", "nucleo-h743zi", "nucleo-l552ze-q")
-SPACES = ("timeseries:100x6x4",)
+SPACES = ("image:32x32x3x10", "timeseries:100x6x4")
 SAMPLE = 6
 # What may differ if a sample agrees; the date, the glue and the board model are made anew.
 _CHECKED = frozenset({"compiler", "tool_version"})
@@ -57,7 +57,7 @@ def begin(
         found = [row for key, row in table.rows.items() if key in wanted - rows.keys()]
         if not found:
             continue
-        why = _why_not(table.header, found, board, toolchain, runner)
+        why = _why_not(table, found, board, toolchain, runner)
         said.append(why or f"{len(found)} rows come from the shipped table {one.stem}")
         if not why:
             rows.update((row.key, row) for row in found)
@@ -90,26 +90,19 @@ def _write(path: Path, header: Header, rows: Sequence[Measurement]) -> None:
 
 
 def _why_not(
-    old: Header, rows: Sequence[Measurement], board: Board, toolchain: Toolchain, runner: str
+    table: LatencyTable,
+    rows: Sequence[Measurement],
+    board: Board,
+    toolchain: Toolchain,
+    runner: str,
 ) -> str:
-    """Why rows of a table with header ``old`` do not hold here; empty if they do."""
-    before = old.origin()
-    here = header_for(board, toolchain, runner, old.glue).origin()
-    differing = [name for name in before if before[name] != here[name]]
-    strict = sorted(set(differing) - _CHECKED, key=lambda name: name != "toolchain_version")
-    if strict:
-        return (
-            f"the shipped table for {board.name} is not used: its {strict[0]} is "
-            f"{_text(before[strict[0]])}, here it is {_text(here[strict[0]])}"
-        )
-    if not differing:
-        return ""
-    other = disagreement(sample(rows, SAMPLE), board, toolchain, runner)
+    """Why ``rows`` of a shipped table do not hold here; empty if they do."""
+    differing = differences(table, board, toolchain, runner)
+    strict = {name: pair for name, pair in differing.items() if name not in _CHECKED}
+    other = in_words(strict)
+    if differing and not strict:
+        other = disagreement(sample(rows, SAMPLE), board, toolchain, runner)
     return other and f"the shipped table for {board.name} is not used: {other}"
-
-
-def _text(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def sample(rows: Sequence[Measurement], count: int, seed: int = 0) -> list[Measurement]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The latency table: what operator configurations cost on one target, in one file.
 
-The file is JSON lines in UTF-8, object names sorted, the fields of a line apart by a comma and a
-tab. The first line is the header, each further line one operator configuration:
+The file is JSON lines in UTF-8, the fields of a line apart by a comma and a tab, the names in them
+sorted. The first line is the header, each further line one operator configuration:
 
     {"check":"5b0c…",\\t"format":"tinytailor-latency-table",\\t"header":{…},\\t"version":3}
     {"check":"91fe…",\\t"key":{…},\\t"row":{"cycles":81234.5,"counts":{…},…}}

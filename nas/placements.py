@@ -21,8 +21,9 @@ FIXED = (1,)  # the widths of a side whose number of channels is given or does n
 class Slot:
     """``layer`` at its widest over maps of (H, W), and the widths it reads and writes.
 
-    One that reads the network's input (``first``) reads nothing in the arena. A depthwise one
-    writes the widths it reads: its ``inputs`` are FIXED.
+    One that reads the network's input (``first``) reads nothing in the arena. Where it writes the
+    width that it reads, the widths are ``outputs`` and ``inputs`` is FIXED; a convolution that is
+    not depthwise is ``square`` then.
     """
 
     layer: Layer
@@ -30,11 +31,16 @@ class Slot:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     first: bool = False
+    square: bool = False
 
     @property
     def one_width(self) -> bool:
         """Whether what it reads is as wide as what it writes."""
-        return not isinstance(self.layer, ConvLayer) or self.layer.depthwise
+        return self.square or not isinstance(self.layer, ConvLayer) or self.layer.depthwise
+
+    @property
+    def most_inputs(self) -> int:
+        return (self.outputs if self.one_width else self.inputs)[-1]
 
     def topology(self, channels_in: int, channels_out: int) -> Topology:
         """The operator alone at these widths."""

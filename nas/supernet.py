@@ -37,7 +37,7 @@ class Supernet(nn.Module):
         )
         self.blocks = nn.ModuleDict(
             {
-                module_name(name): ConvBlock(slot.inputs[-1], slot.layer, generator)
+                module_name(name): ConvBlock(slot.most_inputs, slot.layer, generator)
                 for name, slot in slots.items()
                 if isinstance(slot.layer, ConvLayer)
             }

@@ -103,9 +103,10 @@ class Sources:
 class Device:
     """How the real board is reached.
 
-    ``port`` names the board-specific part of the firmware in ``targets/runtime/board/ports``,
-    ``baud`` its serial speed. An image is written with pyocd, which knows the chip as
-    ``pyocd_target``, or by ``flash_command``, whose ``{image}`` becomes the path of the image.
+    ``port`` names the board-specific part of the firmware in ``targets/runtime/board/ports``, or
+    is a user's own file that ends in .c; ``baud`` is its serial speed. An image is written with
+    pyocd, which knows the chip as ``pyocd_target``, or by ``flash_command``, whose ``{image}``
+    becomes the path of the image.
     """
 
     port: str
@@ -148,7 +149,11 @@ def port_source(board: Board) -> Path:
             "board; add one with the keys port and baud."
         )
     path = PORTS / f"{board.device.port}.c"
-    if not path.is_file():
+    if board.device.port.endswith(".c"):
+        path = Path(board.device.port)
+        if not path.is_file():
+            raise InputError(f"{board.name}: its firmware port {path} is not there.")
+    elif not path.is_file():
         known = ", ".join(sorted(file.stem for file in PORTS.glob("*.c"))) or "none"
         raise InputError(
             f"{board.name}: there is no firmware port {board.device.port!r}; known are {known}."

@@ -7,7 +7,7 @@
     cortex-m4     dsp   single       Cortex-M4          m4
     cortex-m7     dsp   single       Cortex-M7          m7
     cortex-m33    dsp   single       Cortex-M33         m33
-    cortex-m55    mve   half, single QEMU only          none: nor has its vector unit
+    cortex-m55    mve   half, single QEMU only          m55
 
 M0 and M0+ execute the same instruction set (ARMv6-M), so the emulated M0 stands for both.
 """
@@ -105,7 +105,7 @@ _CORES = (
             "-mcpu=cortex_m55+dsp+mve_fp+fp_armv8d16+fullfp16+lob",
         ),
         emulated_as=None,
-        cycle_model=None,
+        cycle_model="m55",
     ),
 )
 

@@ -4,78 +4,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from enum import Enum, auto
 from functools import cache, lru_cache
 from typing import Any
 
-import capstone  # type: ignore[import-untyped]
+import capstone
 from capstone import arm
 
+from tinytailor.targets.decoded import NOTHING, Instruction, Kind, Pipe, Transfer
 from tinytailor.targets.errors import ToolError
+from tinytailor.targets.helium import decode_helium
 
-_NOTHING: frozenset[int] = frozenset()
-
-
-class Kind(Enum):
-    """How an instruction uses memory."""
-
-    OTHER = auto()
-    LOAD = auto()
-    STORE = auto()
-    LOAD_DOUBLE = auto()
-    STORE_DOUBLE = auto()
-    LOAD_MULTIPLE = auto()
-    STORE_MULTIPLE = auto()
-
-
-class Transfer(Enum):
-    """How an instruction can go elsewhere: b/cbz, bl, bx and writes of pc, pop, ldr, tbb, le."""
-
-    IMMEDIATE = auto()
-    CALL = auto()
-    REGISTER = auto()
-    POP = auto()
-    LOAD = auto()
-    TABLE = auto()
-    LOOP_END = auto()
-
-
-class Pipe(Enum):
-    """Where a vector instruction works for its two beats."""
-
-    LOAD_STORE = auto()
-    INTEGER = auto()
-    MULTIPLY = auto()
-    CONTROL = auto()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Instruction:
-    """One instruction. Registers are capstone's numbers; ``words`` are those it moves.
-
-    ``shifted`` registers pass a shifter on their way in, ``accumulated`` ones are added to a
-    product. ``rotated`` says that it has a constant of eight bits that are shifted. ``offset`` is
-    the constant distance from the base of a single access, None where there is none. ``pipe`` is
-    where a vector instruction works.
-    """
-
-    name: str
-    size: int
-    kind: Kind = Kind.OTHER
-    words: int = 0
-    is_float: bool = False
-    transfer: Transfer | None = None
-    reads: frozenset[int] = _NOTHING
-    writes: frozenset[int] = _NOTHING
-    loaded: frozenset[int] = _NOTHING
-    address: frozenset[int] = _NOTHING
-    shifted: frozenset[int] = _NOTHING
-    accumulated: frozenset[int] = _NOTHING
-    rotated: bool = False
-    offset: int | None = None
-    pipe: Pipe | None = None
-
+__all__ = ["Instruction", "Kind", "Pipe", "Transfer", "decode", "instruction_sizes"]
 
 _LOADS = frozenset(
     f"{name}{width}"
@@ -141,6 +80,9 @@ def _disassemblers() -> tuple[capstone.Cs, ...]:
 
 @lru_cache(maxsize=1 << 16)
 def _decode_one(code: bytes) -> Instruction:
+    vector = decode_helium(code)
+    if vector is not None:
+        return vector
     for engine in _disassemblers():
         for found in engine.disasm(code, 0x1000, count=1):
             return _describe(found, engine.insn_name(found.id))
@@ -156,7 +98,7 @@ def _describe(found: Any, name: str) -> Instruction:
     address = frozenset(r for m in memory for r in (m.base, m.index) if r)
     to_pc = arm.ARM_REG_PC in writes
     is_float = name.startswith("v")
-    kind, words, loaded = Kind.OTHER, 0, _NOTHING
+    kind, words, loaded = Kind.OTHER, 0, NOTHING
     transfer = _TRANSFERS.get(name, Transfer.REGISTER if to_pc else None)
     if name in _LOADS:
         kind, words = Kind.LOAD, _words(registers[:1])
@@ -202,7 +144,7 @@ def _accumulated(name: str, registers: list[int]) -> frozenset[int]:
         return frozenset(registers[3:])
     if _ADD_BOTH.match(name):
         return frozenset(registers[:2])
-    return frozenset(registers[:1]) if _ADD_FIRST.match(name) else _NOTHING
+    return frozenset(registers[:1]) if _ADD_FIRST.match(name) else NOTHING
 
 
 def _is_rotated(constant: int) -> bool:

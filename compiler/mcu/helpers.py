@@ -16,7 +16,8 @@ TT_INLINE int32_t tt_requantize(int32_t acc, int32_t multiplier, int32_t zero_po
     __asm__("smmlar %0, %1, %2, %3" : "=r"(high) : "r"(acc), "r"(multiplier), "r"(zero_point));
     return high;
 #else
-    return (int32_t)(((int64_t)acc * multiplier + ((int64_t)1 << 31)) >> 32) + zero_point;
+    const int64_t start = zero_point * ((int64_t)1 << 32) + ((int64_t)1 << 31);
+    return (int32_t)((start + (int64_t)acc * multiplier) >> 32);
 #endif
 }
 """

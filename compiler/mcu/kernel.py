@@ -20,6 +20,7 @@ from tinytailor.compiler.mcu.helpers import HELPERS
 
 POINTER_BYTES = 4
 PARAMETER_BYTES = 4
+WORD = 4  # constants start at a multiple of this
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,11 @@ class Kernel:
         """In flash: the arrays, a pointer to each, and a word for each parameter."""
         arrays = sum(array.nbytes + POINTER_BYTES for array in self.constants.values())
         return arrays + PARAMETER_BYTES * len(self.parameters)
+
+    @property
+    def placed_bytes(self) -> int:
+        """The same with the gaps behind arrays that end within a word."""
+        return self.constant_bytes + sum(-array.nbytes % WORD for array in self.constants.values())
 
     def same_code(self, other: Kernel) -> bool:
         """Whether the code of one does the work of the other, given its constants."""

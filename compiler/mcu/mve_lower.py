@@ -102,8 +102,8 @@ def _conv2d_computation(
     r = te.placeholder((oh, ow, oc), "int8", name="r")
 
     def stored(h: Any, v: Any, o: Any) -> Any:
-        value = tir.requantize_fixed(acc[h, v, o] + b[o], m[o], op.requant)
-        return op.add.immediate(value, r[h, v, o]) if op.add else value
+        value = tir.requantize(acc[h, v, o] + b[o], m[o], op.requant)
+        return op.add.expression(value, r[h, v, o]) if op.add else value
 
     y = te.compute((oh, ow, oc), stored, name="y")
     return tir.schedule_of((x, *((r,) if op.add else ()), w, b, m, y))
@@ -194,6 +194,6 @@ def _window_computation(
 
     def output(h: Any, v: Any, g: Any, c: Any) -> Any:
         channel = g * lanes + c
-        return tir.requantize_fixed(acc[h, v, g, c] + b[channel], m[channel], op.requant)
+        return tir.requantize(acc[h, v, g, c] + b[channel], m[channel], op.requant)
 
     return tir.schedule_of((x, w, b, m, te.compute(size, output, name="y")))

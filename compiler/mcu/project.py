@@ -129,8 +129,16 @@ def invoke(
     count: bool,
 ) -> tuple[list[CallResult], list[np.ndarray]]:
     """Run the network on the image's runner for batches of its inputs: results and outputs."""
+    calls = invocations(graph, name, inputs)
+    regions = {symbol: node for node, symbol in source.layer_symbols(graph, name).items()}
+    results = run_on(image.runner, image.elf, board, calls, regions=regions, count=count)
+    return results, stacked(graph, results)
+
+
+def invocations(graph: Graph, name: str, inputs: Sequence[np.ndarray]) -> list[Call]:
+    """One call of the network for each row of its inputs."""
     sizes = [graph.tensors[t].bytes for t in graph.outputs]
-    calls = [
+    return [
         Call(
             f"{name}_invoke",
             (
@@ -140,11 +148,13 @@ def invoke(
         )
         for i in range(len(inputs[0]))
     ]
-    regions = {symbol: node for node, symbol in source.layer_symbols(graph, name).items()}
-    results = run_on(image.runner, image.elf, board, calls, regions=regions, count=count)
+
+
+def stacked(graph: Graph, results: Sequence[CallResult]) -> list[np.ndarray]:
+    """The outputs of all calls, one batch a graph output."""
     outputs = []
     for k, tensor in enumerate(graph.outputs):
         dtype = graph.tensors[tensor].dtype
         rows = [np.frombuffer(result.outputs[k], dtype) for result in results]
         outputs.append(np.stack(rows).reshape(-1, *graph.tensors[tensor].shape[1:]))
-    return results, outputs
+    return outputs

@@ -19,7 +19,7 @@ from tvm.ir.prim.expr import IntImm
 from tvm_ffi import structural_equal, structural_walk
 
 from tinytailor.compiler.mcu import render_float
-from tinytailor.compiler.mcu.tir import PARAMETER
+from tinytailor.compiler.mcu.tir import PARAMETER, REQUANTIZE
 from tinytailor.compiler.mcu.tir_nodes import conjunction, innermost, replace, uses, with_body
 
 REGISTER_BYTES = 64
@@ -27,7 +27,6 @@ SCRATCH_ALIGNMENT = 8
 BULK_ELEMENTS = 4  # shorter loops stay loops
 _BYTES = {"bool": 4, "int8": 1, "uint8": 1, "int16": 2, "int32": 4, "uint32": 4, "int64": 8}
 _BYTES["float32"] = 4
-HELPER_CALLS = {"tt_requantize"}
 
 
 class UnknownNodeError(Exception):
@@ -369,10 +368,6 @@ def _call(node: Any, scope: _Scope) -> tuple[str, int]:
     if name.endswith(".if_then_else"):
         condition, inside, outside = node.args
         return _ternary(condition, inside, outside, scope)
-    if name.endswith(".q_multiply_shift_per_axis"):
-        scope.out.helpers.add("requantize")
-        acc, multiplier = (_bare(arg, scope) for arg in node.args[:2])
-        return f"tt_requantize({acc}, {multiplier}, 0)", _ATOM
     if name.endswith(".address_of"):
         load = node.args[0]
         return _address(load.source, load.indices[0], scope), _UNARY
@@ -381,10 +376,9 @@ def _call(node: Any, scope: _Scope) -> tuple[str, int]:
         if scope.out.parameters.setdefault(role, value) != value:
             raise UnknownNodeError(f"two values for the parameter {role}")
         return role, _ATOM
-    if name.endswith(".call_pure_extern") and str(node.args[0].value) in HELPER_CALLS:
-        helper = str(node.args[0].value)
-        scope.out.helpers.add(helper.removeprefix("tt_"))
-        return f"{helper}({', '.join(_bare(arg, scope) for arg in node.args[1:])})", _ATOM
+    if name.endswith(".call_pure_extern") and str(node.args[0].value) == REQUANTIZE:
+        scope.out.helpers.add("requantize")
+        return f"{REQUANTIZE}({', '.join(_bare(arg, scope) for arg in node.args[1:])})", _ATOM
     if name.endswith(".call_extern"):
         function = str(node.args[0].value)
         scope.out.helpers.add(scope.externs[function])

@@ -12,15 +12,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import tvm
-from tvm import s_tir, te, tirx
+from tvm import ir, s_tir, te, tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as script
+from tvm_ffi import structural_map
 
 from tinytailor.compiler.mcu.intrinsics import Intrinsic
 from tinytailor.compiler.ops.geometry import Padding
 from tinytailor.compiler.quantization import Requant
 
-PARAMETER = "tt_parameter"
+PARAMETER, REQUANTIZE = "tt_parameter", "tt_requantize"
 INT8 = (-128, 127)
 
 # In this order; s_tir passes first turn blocks into loops, tirx passes then simplify the loops.
@@ -51,39 +52,59 @@ def parameter(name: str, value: int) -> Any:
     return tirx.call_pure_extern("int32", PARAMETER, name, const(value))
 
 
+def resolved(func: tirx.PrimFunc) -> tirx.PrimFunc:
+    """``func`` with parameters as numbers and helpers as expressions, for who has no C: LLVM."""
+
+    def replacement(node: Any) -> Any:
+        if not str(getattr(node.op, "name", "")).endswith(".call_pure_extern"):
+            return node
+        name, *arguments = node.args
+        if str(name.value) == PARAMETER:
+            return arguments[1]
+        if str(name.value) == REQUANTIZE:
+            acc, multiplier, zero_point = arguments
+            no, yes = const(0, "bool"), const(1, "bool")
+            scalars = (const(0), const(1), const(31), no, yes)
+            return tirx.q_multiply_shift_per_axis(acc, multiplier, *scalars) + zero_point
+        return node
+
+    return func.with_body(structural_map(func.body, (ir.Call, replacement)))
+
+
 def clamp(value: Any, low: int, high: int) -> Any:
     return tirx.max(tirx.min(value, const(high)), const(low))
+
+
+def bounds(low: int, high: int, of: str = "") -> tuple[Any, Any]:
+    """The bounds of a clamp, as a block takes them: parameters, if they are not those of int8."""
+    if (low, high) == INT8:
+        return const(low), const(high)
+    return parameter(f"{of}low", low), parameter(f"{of}high", high)
 
 
 def clamped(value: Any, low: int, high: int, of: str = "") -> Any:
     """The clamp of an activation; that of int8 is an instruction, another takes parameters."""
     if (low, high) == INT8:
         return clamp(value, low, high)
-    return tirx.max(tirx.min(value, parameter(f"{of}high", high)), parameter(f"{of}low", low))
+    least, most = bounds(low, high, of)
+    return tirx.max(tirx.min(value, most), least)
 
 
-def requantize(acc: Any, multiplier: Any, q: Requant) -> Any:
-    """``Requant.apply`` as an expression: int32 accumulator and multiplier to int8."""
-    return requantized(acc, multiplier, q).astype("int8")
+def requantize(acc: Any, multiplier: Any, q: Requant, of: str = "") -> Any:
+    """``Requant.apply`` as an expression: int32 accumulator and multiplier to int8.
+
+    ``of`` begins the names of its parameters, where a kernel has several.
+    """
+    return requantized(acc, multiplier, q, of).astype("int8")
 
 
-def requantized(acc: Any, multiplier: Any, q: Requant) -> Any:
+def requantized(acc: Any, multiplier: Any, q: Requant, of: str = "") -> Any:
     """The same as int32, with the product and the zero point in one SMMLAR."""
     # C has no left shift of negatives
-    shifted = acc * parameter("scale", 1 << q.shift) if q.shift else acc
-    zero_point = parameter("zero_point", q.zero_point)
-    value = tirx.call_pure_extern("int32", "tt_requantize", shifted, multiplier, zero_point)
-    return clamped(value, q.low, q.high)
-
-
-def requantize_fixed(acc: Any, multiplier: Any, q: Requant) -> Any:
-    """``requantize`` with immediates, the meaning of blocks that take them as arguments."""
-    no, yes = const(0, "bool"), const(1, "bool")
-    shifted = acc * const(1 << q.shift) if q.shift else acc
-    product = tirx.q_multiply_shift_per_axis(
-        shifted, multiplier, const(0), const(1), const(31), no, yes
-    )
-    return clamp(product + const(q.zero_point), q.low, q.high).astype("int8")
+    shifted = acc * parameter(f"{of}scale", 1 << q.shift) if q.shift else acc
+    zero_point = parameter(f"{of}zero_point", q.zero_point)
+    value = tirx.call_pure_extern("int32", REQUANTIZE, shifted, multiplier, zero_point)
+    return clamped(value, q.low, q.high, of)
 
 
 def inside(row: Any, column: Any, height: int, width: int) -> Any:

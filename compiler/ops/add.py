@@ -105,16 +105,6 @@ class Add:
             value = value + tir.parameter("sum_zero_point", self.zero_point)
         return tir.clamped(value, self.low, self.high, "sum_").astype("int8")
 
-    def immediate(self, a: Any, b: Any) -> Any:
-        """The sum as TIR for blocks that take the factors as arguments."""
-        from tinytailor.compiler.mcu import tir
-
-        left, right = (
-            tir.int32(x) * tir.const(factor) for x, factor in ((a, self.left), (b, self.right))
-        )
-        value = (left + right + tir.const(self.bias)) >> tir.const(self.shift)
-        return tir.clamp(value + tir.const(self.zero_point), self.low, self.high).astype("int8")
-
     def lower(
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
     ) -> TirKernel:

@@ -171,7 +171,7 @@ class SquareDeformDW:
             total = offset[h, v] + roles["offset_bias"][0]
             to_pixels = Requant(shift=self.offset_shift, low=0, high=MAX_DILATION)
             multiplier = roles["offset_multiplier"][0]
-            return tir.int32(tir.requantize_fixed(total, multiplier, to_pixels))
+            return tir.int32(tir.requantize(total, multiplier, to_pixels, "offset_"))
 
         def tap(h: Any, v: Any, i: Any, j: Any, c: Any) -> Any:
             row, column = h + (i - 1) * d[h, v], v + (j - 1) * d[h, v]

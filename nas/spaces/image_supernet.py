@@ -130,7 +130,10 @@ def _block_slots(block: Block) -> Iterator[Slot]:
             )
             yield Slot(depthwise, block.shape, FIXED, widths)
         project = ConvLayer(f"{name}.project{path}", INPUT, most, (1, 1), relu=False)
-        yield Slot(project, block.inner, widths, block.leaving)
+        if block.repeated and path == "0":  # to the channels that it reads, all the way
+            yield Slot(project, block.inner, FIXED, block.leaving, square=True)
+        else:
+            yield Slot(project, block.inner, widths, block.leaving)
     if block.repeated:
         yield Slot(AddLayer(f"{name}.add", INPUT, INPUT), block.inner, FIXED, block.leaving)
 
@@ -169,6 +172,6 @@ def _place_block(
             slot = slots[f"{name}.depthwise{path}.k{k}"]
             yield place(slot, keep * presence * weight, one, widths, others)
         project = slots[f"{name}.project{path}"]
-        yield place(project, keep * presence, widths, leaving, waiting)
+        yield place(project, keep * presence, one if project.square else widths, leaving, waiting)
     if block.repeated:
         yield place(slots[f"{name}.add"], keep, one, leaving)

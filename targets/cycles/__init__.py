@@ -4,8 +4,8 @@
     table models     m0plus m3 m4 m33    cycles by instruction, as manuals print them
     pipeline models  m7 m55              when each instruction can issue, in order
 
-``model`` says what a model is given and what it cannot know. Flash wait states, caches and buses are
-not here but in a board's latency constants.
+``model`` says what a model is given and what it cannot know. Flash wait states, caches and buses
+are not here but in a board's latency constants.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tinytailor.targets.cycles import m0plus, m3, m4, m7, m33
+from tinytailor.targets.cycles import m0plus, m3, m4, m7, m33, m55
 from tinytailor.targets.cycles.model import CycleModel
 from tinytailor.targets.errors import InputError
 
@@ -25,6 +25,7 @@ _MODELS: tuple[CycleModel, ...] = (
     m4.MODEL,
     m7.MODEL,
     m33.MODEL,
+    m55.MODEL,
 )
 MODELS: Mapping[str, CycleModel] = MappingProxyType({model.name: model for model in _MODELS})
 

@@ -7,7 +7,7 @@ With the fast multiplier of one cycle, a pipeline of two stages and zero wait st
 from __future__ import annotations
 
 from tinytailor.targets.cycles.table import TableModel
-from tinytailor.targets.instructions import Transfer
+from tinytailor.targets.decoded import Transfer
 
 MODEL = TableModel(
     name="m0plus",

@@ -18,9 +18,9 @@
     saturating arithmetic                  1          1        2       2           3
 
 Early means: issued first in its cycle, with operands there for the first of the two stages that
-calculate. Sources: the scheduling model that Arm contributed to LLVM (ARMScheduleM7.td), and two sets
-of measurements on STM32H7: quinapalus.com/cm7cycles.html and "pipeline cycle test" of
-github.com/jnk0le/random. Where they differ, the measurements stand.
+calculate. Sources: the scheduling model that Arm contributed to LLVM (ARMScheduleM7.td), and the
+measurements on STM32H7 in "pipeline cycle test" of github.com/jnk0le/random, which stand where the
+two differ; the method and others are at quinapalus.com/cm7cycles.html.
 
 A branch is taken to be predicted where it goes most often, 8 cycles each time it goes elsewhere
 (6 where the flags are set three cycles earlier, which compiled loops do not do), and nothing
@@ -36,7 +36,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from tinytailor.targets.cycles.pipeline import Latency, PipelineModel, Step, Use
-from tinytailor.targets.instructions import Instruction, Kind, Transfer
+from tinytailor.targets.decoded import Instruction, Kind, Transfer
 
 MISPREDICTED = 8
 DIVIDING = 7
@@ -147,7 +147,7 @@ def _second_never(one: Instruction) -> bool:
     return (
         not _is_product(one)
         and any(group.match(one.name) for group in groups)
-        and not (one.name in _SIMPLE)
+        and one.name not in _SIMPLE
     )
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from tinytailor.targets.instructions import Instruction
+from tinytailor.targets.decoded import Instruction
 
 
 class CycleModel(Protocol):

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from tinytailor.targets.instructions import Instruction
+from tinytailor.targets.decoded import Instruction
 
 
 class Use(IntEnum):

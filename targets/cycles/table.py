@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models that are a table of cycles by instruction, as the manuals of single-issue cores print them.
+"""Models that are a table of cycles by instruction, as manuals of single-issue cores print them.
 
     straight   = sum over instructions of   cost(instruction, the one before it)
     departures = times taken * taken(instruction)
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tinytailor.targets.instructions import Instruction, Kind, Transfer
+from tinytailor.targets.decoded import Instruction, Kind, Transfer
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,9 +181,9 @@ static int32_t region_at(const struct graph *g, uint32_t address)
     return low < g->n_entries && g->entries[low] == address ? g->entry_regions[low] : NONE;
 }
 
-static void count_read(struct graph *g, uint32_t bytes)
+static void count_read(struct graph *g, uint32_t reads, uint32_t bytes)
 {
-    g->reads[2 * g->region] += 1;
+    g->reads[2 * g->region] += reads;
     g->reads[2 * g->region + 1] += bytes;
 }
 

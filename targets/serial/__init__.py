@@ -13,16 +13,19 @@ from tinytailor.targets.serial.device import REPEATS, Connection, open_device
 from tinytailor.targets.serial.firmware import Firmware, build_firmware, read_firmware
 from tinytailor.targets.serial.flashing import flash
 from tinytailor.targets.serial.link import Timing
-from tinytailor.targets.serial.run import run
+from tinytailor.targets.serial.protocol import Hello
+from tinytailor.targets.serial.run import ready, run
 
 __all__ = [
     "REPEATS",
     "Connection",
     "Firmware",
+    "Hello",
     "Timing",
     "build_firmware",
     "flash",
     "open_device",
     "read_firmware",
+    "ready",
     "run",
 ]

@@ -113,7 +113,7 @@ class Connection:
         once = any(b.data is not None and not b.constant for b in call.buffers)
         runs = 1 if once else max(1, min(repeats, MOST_REPEATS))
         cycles, stack = self._call(number, call, index, runs, placed.offsets)
-        self._check_untouched(number, call, placed, content)
+        self._check_untouched(number, call, placed, bytes(content))
         outputs = tuple(
             self._read(offset, buffer.size)
             for offset, buffer in zip(placed.offsets, call.buffers, strict=True)
@@ -139,7 +139,7 @@ class Connection:
         self, number: int, call: Call, index: int, runs: int, offsets: Sequence[int]
     ) -> tuple[tuple[int, ...], int]:
         # SysTick overflows after 2^24 cycles; the device gives up after so many of them.
-        limit = int(self.link.timing.call_s * self.hello.clock_hz) // _TICK_CYCLES + 1
+        limit = int(self.link.timing.call_s * self.hello.clock_hz) // _TICK_CYCLES + 2
         data = index.to_bytes(2, "little") + bytes([runs, len(offsets)])
         data += b"".join(word.to_bytes(4, "little") for word in (limit, *offsets))
         reply = self.link.request(Request.CALL, data)

@@ -76,9 +76,9 @@ def test_the_board_model_of_now_is_applied_to_shipped_counts(place, rows, tmp_pa
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("toolchain_version", "gcc 1.0", "its toolchain_version is gcc 1.0, here it is arm-none"),
-        ("toolchain_flags", ("-O3",), "its toolchain_flags is -O3, here it is -mcpu=cortex-m4"),
-        ("clock_hz", 1, "its clock_hz is 1, here it is 180000000"),
+        ("toolchain_version", "gcc 1.0", "toolchain_version was gcc 1.0, is arm-none"),
+        ("toolchain_flags", ("-O3",), "toolchain_flags was ['-O3'], is ['-mcpu=cortex-m4'"),
+        ("clock_hz", 1, "clock_hz was 1, is 180000000"),
     ],
 )
 def test_rows_of_another_compiler_or_clock_are_not_taken(place, rows, tmp_path, field, value, said):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tinytailor.compiler import execute, key_of, load_model
-from tinytailor.compiler.ops import Conv2d
+from tinytailor.compiler.ops import Conv2d, DepthwiseConv2d
 from tinytailor.nas.export import export_onnx
 from tinytailor.nas.network import FloatNetwork, as_input, same_conv
 from tinytailor.nas.qat import QatNetwork, calibrate
@@ -24,23 +24,38 @@ from tinytailor.nas.quantizers import (
     dequantize,
     quantize,
 )
-from tinytailor.nas.spaces import architecture, build_space
+from tinytailor.nas.spaces import Option, architecture, build_space
 
 ALL = pytest.mark.parametrize("quantizer", QUANTIZERS.values(), ids=QUANTIZERS)
-SHAPES = [(30, 5, 3), (100, 6, 4), (25, 12, 9), (40, 1, 2)]
+SHAPES = [(30, 5, 3), (100, 6, 4), (25, 12, 9), (40, 1, 2), (10, 18, 3, 4)]
+EVEN = (12, 16, 3, 4)  # its last map has 8 * 6 pixels, whose mean can be an exact half
+SPACE_OF_RANK = {3: "timeseries", 4: "image"}
+KINDS = pytest.mark.parametrize("shape", [SHAPES[0], EVEN], ids=["series", "images"])
+PARTS: dict[str, dict[str, Option]] = {
+    "timeseries": {"fusion0.residual": 1, "fusion0.branches": (3, 7), "fusion1.keep": 1},
+    "image": {
+        "stage0.repeat1.keep": 1,
+        "stage0.repeat1.hidden": 0,
+        "stage0.repeat2.keep": 1,
+        "stage0.repeat2.hidden": 32,
+    },
+}
 
 
 def trained(
-    quantizer: Quantizer, shape: tuple[int, int, int] = (30, 5, 3), seed: int = 0
+    quantizer: Quantizer, shape: tuple[int, ...] = (30, 5, 3), seed: int = 0
 ) -> tuple[QatNetwork, np.ndarray]:
-    """A network with sums of two branches and residuals, uneven batch norm, and series for it."""
-    space = build_space("timeseries", *shape)
+    """A network with uneven batch norm and samples for it.
+
+    Of series: with sums of two branches and residuals; of images: with blocks of either form.
+    """
+    space = build_space(SPACE_OF_RANK[len(shape)], *shape)
     rng = np.random.default_rng(seed)
     choice = dict(space.sample(rng).choices)
-    choice.update({"fusion0.residual": 1, "fusion0.branches": (3, 7), "fusion1.keep": 1})
+    choice.update(PARTS[space.name])
     generator = torch.Generator().manual_seed(seed)
     network = FloatNetwork(space.topology(architecture(space, choice)), generator)
-    x = rng.normal(0.0, 1.0, (24, *shape[:2])).astype(np.float32)
+    x = rng.normal(0.0, 1.0, (24, *shape[:-1])).astype(np.float32)
     with torch.no_grad():
         for name, value in network.named_parameters():
             if "norm" in name:
@@ -71,9 +86,9 @@ def test_folding_the_batch_norm_changes_nothing() -> None:
 
 
 @ALL
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", [*SHAPES, EVEN], ids=str)
 def test_evaluation_is_the_integer_graph_element_for_element(
-    quantizer: Quantizer, shape: tuple[int, int, int]
+    quantizer: Quantizer, shape: tuple[int, ...]
 ) -> None:
     network, x = trained(quantizer, shape)
     integers = network.quantized()
@@ -84,11 +99,12 @@ def test_evaluation_is_the_integer_graph_element_for_element(
 
 
 @ALL
+@KINDS
 def test_simulated_training_differs_from_the_integers_by_one_step_at_most(
-    quantizer: Quantizer,
+    quantizer: Quantizer, shape: tuple[int, ...]
 ) -> None:
     for seed in range(4):
-        network, x = trained(quantizer, seed=seed)
+        network, x = trained(quantizer, shape, seed)
         step = network.quantized().output.scale
         with torch.no_grad():
             simulated = network.train()(as_input(x))
@@ -97,16 +113,19 @@ def test_simulated_training_differs_from_the_integers_by_one_step_at_most(
 
 
 @ALL
-def test_integers_are_in_range_and_no_multiplier_needs_a_shift(quantizer: Quantizer) -> None:
-    network, _ = trained(quantizer)
+@KINDS
+def test_integers_are_in_range_and_no_multiplier_needs_a_shift(
+    quantizer: Quantizer, shape: tuple[int, ...]
+) -> None:
+    network, _ = trained(quantizer, shape)
     graph = network.quantized().graph()
-    convs = [node for node in graph.nodes if isinstance(node.op, Conv2d)]
+    convs = [node for node in graph.nodes if isinstance(node.op, Conv2d | DepthwiseConv2d)]
     assert len(convs) == len(network.topology.convs)
     for node in convs:
         assert np.abs(node.constants["weight"].astype(int)).max() <= 127
         assert node.op.requant.shift == 0
         assert (node.constants["multiplier"] > 0).all()
-    assert network.quantized().output == network.activations["head"]
+    assert network.quantized().output == network.activations[network.topology.convs[-1].name]
 
 
 @ALL
@@ -121,8 +140,9 @@ def test_zero_is_exact_and_ranges_are_covered(quantizer: Quantizer) -> None:
 
 
 @ALL
-def test_gradients_pass_through_the_rounding(quantizer: Quantizer) -> None:
-    network, x = trained(quantizer)
+@KINDS
+def test_gradients_pass_through_the_rounding(quantizer: Quantizer, shape: tuple[int, ...]) -> None:
+    network, x = trained(quantizer, shape)
     network.train()(as_input(x)).square().sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
@@ -160,7 +180,7 @@ def exported(network: QuantizedNetwork, path: Path) -> Path:
 @ALL
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_the_onnx_file_runs_in_onnxruntime_within_one_step(
-    quantizer: Quantizer, shape: tuple[int, int, int], tmp_path: Path
+    quantizer: Quantizer, shape: tuple[int, ...], tmp_path: Path
 ) -> None:
     network, x = trained(quantizer, shape)
     integers = network.quantized()
@@ -170,7 +190,7 @@ def test_the_onnx_file_runs_in_onnxruntime_within_one_step(
     options.intra_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
-    theirs = np.concatenate([session.run(None, {"input": s[None, None]})[0] for s in x])
+    theirs = np.concatenate([session.run(None, {"input": s[None]})[0] for s in as_input(x).numpy()])
     ours = integers.run(integers.quantize_input(x)).astype(int)
     steps = np.abs(quantize(theirs, integers.output).astype(int) - ours)
     assert steps.max() <= 1
@@ -178,9 +198,9 @@ def test_the_onnx_file_runs_in_onnxruntime_within_one_step(
 
 
 @ALL
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", [*SHAPES, EVEN], ids=str)
 def test_the_imported_file_computes_the_integers_of_training_bit_for_bit(
-    quantizer: Quantizer, shape: tuple[int, int, int], tmp_path: Path
+    quantizer: Quantizer, shape: tuple[int, ...], tmp_path: Path
 ) -> None:
     network, x = trained(quantizer, shape)
     integers = network.quantized()
@@ -189,20 +209,21 @@ def test_the_imported_file_computes_the_integers_of_training_bit_for_bit(
     (logits,) = execute(graph, q)
     np.testing.assert_array_equal(logits, integers.run(q))
     (source,) = (graph.tensors[name] for name in graph.inputs)
-    assert source.shape == (1, *shape[:2], 1)
+    assert source.shape == integers.topology.input_shape
     assert source.scale == pytest.approx(integers.input.scale, rel=1e-7)
     assert source.zero_point == integers.input.zero_point
 
 
 @ALL
+@KINDS
 def test_the_imported_file_needs_only_operators_that_the_space_lists(
-    quantizer: Quantizer, tmp_path: Path
+    quantizer: Quantizer, shape: tuple[int, ...], tmp_path: Path
 ) -> None:
-    network, _ = trained(quantizer)
+    network, _ = trained(quantizer, shape)
     graph = load_model(exported(network.quantized(), tmp_path / "model.onnx"))
     used = {key_of(n, graph, "dsp") for n in graph.nodes if n.op.kind != "reshape"}
     assert used == set(network.topology.keys("dsp"))
-    assert used <= set(build_space("timeseries", 30, 5, 3).keys("dsp"))
+    assert used <= set(build_space(SPACE_OF_RANK[len(shape)], *shape).keys("dsp"))
 
 
 @ALL

@@ -15,7 +15,7 @@ from tinytailor.latency_tables import Budget
 from tinytailor.nas.cost import Parts, amounts, fit_parts
 from tinytailor.nas.expected import ExpectedCost, expected_cost, penalty, price_slots, smooth_max
 from tinytailor.nas.network import FloatNetwork, module_name
-from tinytailor.nas.spaces import TimeSeriesSpace, build_space
+from tinytailor.nas.spaces import Space, TimeSeriesSpace, build_space
 from tinytailor.nas.supernet import Supernet
 from tinytailor.nas.train import cross_entropy, endless_batches
 
@@ -24,7 +24,7 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def random_supernet(space: TimeSeriesSpace, seed: int = 0) -> Supernet:
+def random_supernet(space: Space, seed: int = 0) -> Supernet:
     """With uneven decisions and batch-norm statistics that are not the initial ones."""
     generator = seeded(seed)
     supernet = space.supernet(generator)
