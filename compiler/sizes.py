@@ -43,7 +43,8 @@ def example_kernels(graph: Graph, isa: str) -> dict[str, Kernel]:
 
 def kernel_bytes(key: OpKey) -> tuple[int, int]:
     """Bytes of scratch memory and of constants of an operator."""
-    return _kernel_sizes(key)[:2]
+    kernel = example_kernel(key)
+    return kernel.scratch_bytes, kernel.constant_bytes
 
 
 def plan_memory(graph: Graph, isa: str) -> MemoryPlan:
