@@ -113,7 +113,7 @@ def _decoded(path: Path, arrays: Mapping[str, np.ndarray], part: str, count: int
     except ImportError:
         raise ToolError(
             f"{path} holds JPEG images, and the package pillow is not installed; "
-            "run: pip install pillow"
+            "run: pip install tinytailor[data]"
         ) from None
     data, offset = arrays[f"jpeg_{part}"].tobytes(), arrays[f"offset_{part}"]
     y = arrays[f"y_{part}"].astype(np.int64)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where data come from, images of known sets apart. Each function takes the part of the specification after the colon."""
+"""Where data come from; known sets of images are in images.py.
+
+Each function takes the part of the specification after the colon.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,10 @@ def from_aeon(name: str, seed: int) -> Raw:
 
 
 def from_npz(name: str, seed: int) -> Raw:
-    """Series or images x, labels y and optionally split (train, valid, test) or subject, else a seeded split."""
+    """Samples x, labels y and optionally split (train, valid, test) or subject.
+
+    Without either of the two, a seeded split.
+    """
     arrays = read_npz(Path(name))
     missing = [key for key in ("x", "y") if key not in arrays]
     if missing:
