@@ -104,7 +104,7 @@ def passes_section(passes: list[dict[str, Any]]) -> Section:
 def _time(manifest: dict[str, Any]) -> str:
     if manifest["latency_ms"] is None:
         return f"{manifest['instructions']} instructions (no cycle model)"
-    return f"{manifest['latency_ms']:.3f} ms"
+    return f"{manifest['latency_ms']:.3f} ms (modelled; {manifest['provenance']['board_trust']})"
 
 
 def show(console: Console, manifest: dict[str, Any], out: Path) -> None:

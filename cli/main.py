@@ -8,8 +8,19 @@ from typing import Annotated
 
 import typer
 
+from tinytailor.cli import (
+    calibrate,
+    measure,
+    ops,
+    profile,
+    quantize,
+    report,
+    search,
+    table,
+    targets,
+    verify,
+)
 from tinytailor.cli import compile as compile_file
-from tinytailor.cli import measure, ops, profile, quantize, report, search, targets, verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +33,8 @@ app = typer.Typer(
 app.command("targets")(targets.run)
 app.command("ops")(ops.run)
 app.command("measure")(measure.run)
+app.add_typer(table.app, name="table")
+app.command("calibrate")(calibrate.run)
 app.command("search")(search.run)
 app.command("quantize")(quantize.run)
 app.command("compile")(compile_file.run)

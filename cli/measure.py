@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,11 +13,12 @@ from rich.table import Table
 
 from tinytailor.cli.options import Json, OptionalDataName, SpaceName, TargetName, Workers
 from tinytailor.cli.output import Result, command, note, stages
-from tinytailor.targets.errors import InputError
+from tinytailor.targets.errors import InputError, ToolError
 
 if TYPE_CHECKING:
     from tinytailor.compiler.opkey import OpKey
-    from tinytailor.latency_tables import LatencyTable
+    from tinytailor.latency_tables import Failure, LatencyTable
+    from tinytailor.latency_tables.measure import Plan
     from tinytailor.targets import Board
 
 
@@ -32,7 +34,14 @@ def run(
     resume: Annotated[
         bool, typer.Option(help="Keep the rows of an existing table, measure only what it lacks.")
     ] = True,
+    on: Annotated[
+        str | None,
+        typer.Option("--on", help="emulator, qemu or serial:PORT; by default what has the core."),
+    ] = None,
     workers: Workers = 1,
+    backend: Annotated[
+        str, typer.Option(help="Where workers run: loky (this machine), dask or ray (a cluster).")
+    ] = "loky",
     as_json: Json = False,
 ) -> Result:
     """Measure every operator of a space on the emulated target into a latency table.
@@ -43,30 +52,67 @@ def run(
 
     Interrupt it at any time: the same command goes on where it stopped.
     """
+    from tinytailor.latency_tables.table import describe
+
     board = load_board(target)
     keys = space_keys(space, data, board)
     space = space.partition(":")[0]
     path = out or default_table(board, space)
-    table = measure_keys(keys, board, path, resume=resume, workers=workers)
-    rows = [table[key] for key in keys]
+    done = measure_keys(
+        keys, board, path, resume=resume, workers=workers, backend=backend, runner=on, strict=False
+    )
     values = {
         "table": str(path),
         "target": board.name,
         "space": space,
-        "rows": len(table),
+        "rows": len(done.table),
         "needed": len(keys),
-        "header": table.header.to_json(),
+        "known": len(done.plan.known),
+        "new": len(done.plan.new) - len(done.failures),
+        "failed": [{"key": one.key.to_json(), "message": one.message} for one in done.failures],
+        "shipped": done.shipped,
+        "header": done.table.header.to_json(),
     }
 
     def show(console: Console) -> None:
-        summary = Table("operator", "rows", "cycles from", "to", box=None)
-        for kind in sorted({row.key.kind for row in rows}):
-            cycles = [row.cycles for row in rows if row.key.kind == kind]
-            summary.add_row(kind, str(len(cycles)), f"{min(cycles):.0f}", f"{max(cycles):.0f}")
+        summary = Table("operator", "rows", "new", "failed", "cycles from", "to", box=None)
+        for kind in sorted({key.kind for key in keys}):
+            summary.add_row(kind, *_summary(done, [key for key in keys if key.kind == kind]))
         console.print(summary)
-        console.print(f"{len(keys)} operators of {space} on the emulated {board.name}: {path}")
+        console.print(
+            f"{len(keys)} operators of {space} on {where(done.table.header.runner, board)}: {path}"
+        )
+        for one in done.failures:
+            console.print(f"failed: {describe(one.key)}: {one.message}")
 
-    return Result(values, show)
+    return Result(values, show, ToolError.exit_code if done.failures else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A table after measuring, what had to be measured, what failed, and what was shipped."""
+
+    table: LatencyTable
+    plan: Plan
+    failures: tuple[Failure, ...]
+    shipped: str
+
+
+def _summary(done: Measured, keys: list[OpKey]) -> tuple[str, ...]:
+    """Rows, new ones, failures, and the range of cycles, of operators of one kind."""
+    rows = [done.table[key] for key in keys if key in done.table]
+    new = set(done.plan.new)
+    cycles = [row.cycles for row in rows]
+    ends = (f"{min(cycles):.0f}", f"{max(cycles):.0f}") if cycles else ("", "")
+    fresh = sum(row.key in new for row in rows)
+    return str(len(rows)), str(fresh), str(len(keys) - len(rows)), *ends
+
+
+def where(runner: str, board: Board) -> str:
+    """In words, for a sentence."""
+    if runner.startswith("serial"):
+        return f"the {board.name} at a serial port"
+    return f"the emulated {board.name}" if runner == "emulator" else f"{board.name} in QEMU"
 
 
 def load_board(name: str) -> Board:
@@ -104,21 +150,57 @@ def default_table(board: Board, space: str) -> Path:
 
 
 def measure_keys(
-    keys: tuple[OpKey, ...], board: Board, path: Path, *, resume: bool = True, workers: int = 1
-) -> LatencyTable:
-    """The table with all of ``keys``, and a bar on stderr while it measures."""
-    from tinytailor.latency_tables.measure import measure
-    from tinytailor.targets import cross_toolchain
+    keys: tuple[OpKey, ...],
+    board: Board,
+    path: Path,
+    *,
+    resume: bool = True,
+    workers: int = 1,
+    backend: str = "loky",
+    runner: str | None = None,
+    strict: bool = True,
+) -> Measured:
+    """The table with all of ``keys``, and a bar on stderr while it measures.
 
-    toolchain = cross_toolchain()
-    note(f"measuring on the emulated {board.name} with {toolchain.version}: {path}")
-    with stages() as at:
-        return measure(
-            keys,
-            board,
-            toolchain,
-            path,
-            resume=resume,
-            workers=workers,
-            on_progress=lambda done, total: at("operators measured", done, total, ""),
+    A new table begins with the rows of shipped ones. Unless ``strict``, operators that could not be
+    measured are part of the result, and not an error.
+    """
+    from tinytailor.latency_tables import shipped
+    from tinytailor.latency_tables.measure import IncompleteError, Plan, measure
+    from tinytailor.targets import cross_toolchain, default_runner, serial_port
+
+    toolchain, runner = cross_toolchain(), runner or default_runner(board)
+    counted = serial_port(runner) is None  # nothing is shipped that was measured on a board
+    said = shipped.begin(path, keys, board, toolchain, runner) if resume and counted else ""
+    if said:
+        note(said)
+    plan = Plan((), ())
+
+    def start(found: Plan) -> None:
+        nonlocal plan
+        plan = found
+        note(
+            f"{path}: {len(found.known)} of {len(keys)} operators are there, {len(found.new)} are "
+            f"measured now on {where(runner, board)} with {toolchain.version}"
         )
+
+    failures: tuple[Failure, ...] = ()
+    with stages() as at:
+        try:
+            table = measure(
+                keys,
+                board,
+                toolchain,
+                path,
+                resume=resume,
+                workers=workers,
+                backend=backend,
+                runner=runner,
+                on_start=start,
+                on_progress=lambda done, total: at("operators measured", done, total, ""),
+            )
+        except IncompleteError as error:
+            if strict:
+                raise
+            table, failures = error.table, error.failures
+    return Measured(table, plan, failures, said)

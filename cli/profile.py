@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tinytailor profile: what each layer of a compiled project costs on the emulated board."""
+"""tinytailor profile: what a compiled project costs, layer by layer emulated, whole on a board."""
 
 from __future__ import annotations
 
@@ -16,13 +16,20 @@ from tinytailor.cli.report import draw, sections
 def run(
     project: ProjectFolder,
     on: Annotated[
-        str | None, typer.Option(help="Where to run: emulator or qemu. [default: emulator]")
+        str | None,
+        typer.Option(
+            help="Where to run: emulator, qemu, or serial:PORT, a board such as "
+            "serial:/dev/ttyACM0. [default: emulator]"
+        ),
     ] = None,
     inputs: InputsFile = None,
     input_name: InputName = None,
     as_json: Json = False,
 ) -> Result:
-    """Run a compiled project on the emulated board: cycles, time and memory per layer."""
+    """Run a compiled project on the emulated board: cycles, time and memory per layer.
+
+    On serial:PORT the whole network is measured on the real board as well.
+    """
     from tinytailor.cli.inputs import load_inputs
     from tinytailor.compiler import profile
     from tinytailor.compiler.project import read_manifest

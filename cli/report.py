@@ -83,7 +83,8 @@ def sections(report: dict[str, Any]) -> list[Section]:
     if report["kind"] == "mcu":
         from tinytailor.cli.arena import arena_section
 
-        return [_sizes(report), *_in_float(report), arena_section(report), *_device(report)]
+        first = [*_measured(report), _sizes(report), *_in_float(report)]
+        return [*first, arena_section(report), *_device(report)]
     plain = [
         (key, str(value)) for key, value in report.items() if not isinstance(value, list | dict)
     ]
@@ -121,11 +122,18 @@ def _cost(report: dict[str, Any]) -> Section:
             verdict,
         )
 
+    estimated = predicted.get("estimated")
     return Section(
-        f"Cost on {report['target']}",
-        ("", "predicted from the table", "emitted project", "budget", ""),
+        f"Cost on {report['target']}" + (f"; prediction {estimated['text']}" if estimated else ""),
+        (
+            "",
+            "estimated" if estimated else "predicted from the table",
+            "emitted project",
+            "budget",
+            "",
+        ),
         [
-            row("latency (emulated, modelled)", "latency_ms", "{:.3f} ms".format, "latency_ms"),
+            row(_latency_title(profile), "latency_ms", "{:.3f} ms".format, "latency_ms"),
             row("arena", "arena_bytes", "{:d} B".format),
             row("RAM (arena, buffers, stack)", "ram_bytes", "{:d} B".format, "ram_bytes"),
             row("flash (code, constants)", "flash_bytes", "{:d} B".format, "flash_bytes"),
@@ -135,7 +143,7 @@ def _cost(report: dict[str, Any]) -> Section:
 
 def _sizes(manifest: dict[str, Any]) -> Section:
     rows = [
-        ("latency (emulated, modelled)", _or_none(manifest["latency_ms"], "{:.3f} ms")),
+        (_latency_title(manifest), _or_none(manifest["latency_ms"], "{:.3f} ms")),
         ("cycles", _or_none(manifest["cycles"], "{:.0f}")),
         ("instructions", str(manifest["instructions"])),
         ("arena", f"{manifest['arena_bytes']} B"),
@@ -147,6 +155,25 @@ def _sizes(manifest: dict[str, Any]) -> Section:
     return Section(f"{manifest['name']} on {manifest['target']}", ("", "emitted project"), rows)
 
 
+def _measured(manifest: dict[str, Any]) -> list[Section]:
+    """What a board at a serial port took, if there was one; cycles of QEMU are no time."""
+    found = manifest.get("measured")
+    if found is None:
+        return []
+    if found["simulated"]:
+        rows = [("latency", "none: QEMU's cycles are no time")]
+    else:
+        low, high = found["latency_ms_least"], found["latency_ms_most"]
+        rows = [
+            ("latency, median", f"{found['latency_ms']:.3f} ms (from {low:.3f} to {high:.3f})"),
+            ("cycles, median", f"{found['cycles']} at {found['clock_hz'] / 1e6:g} MHz"),
+            ("counted by", f"{found['counter']}, {found['repeats']} runs"),
+        ]
+    rows.append(("outputs bit-exact", "yes" if found["bit_exact"] else "NO"))
+    did = "Run" if found["simulated"] else "Measured"
+    return [Section(f"{did} on {found['on']}", ("", ""), rows)]
+
+
 def _in_float(manifest: dict[str, Any]) -> list[Section]:
     """Layers without an integer form, if there are any."""
     rows = [(f["name"], ", ".join(f["operators"])) for f in manifest.get("float_layers", ())]
@@ -155,7 +182,6 @@ def _in_float(manifest: dict[str, Any]) -> list[Section]:
 
 def _device(manifest: dict[str, Any]) -> list[Section]:
     provenance = manifest["provenance"]
-    fitted = "fitted on a real board" if provenance["board_calibrated"] else "uncalibrated"
     return [
         Section("Layers", LAYER_COLUMNS, layer_rows(manifest["layers"])),
         Section(
@@ -164,11 +190,19 @@ def _device(manifest: dict[str, Any]) -> list[Section]:
             [
                 ("instructions", provenance["instructions"]),
                 ("latency", provenance["latency"]),
-                ("board constants", f"{provenance['board_model']} ({fitted})"),
+                ("board constants", f"{provenance['board_trust']}; {provenance['board_model']}"),
                 ("C compiler", f"{provenance['toolchain']} {provenance['flags']}"),
             ],
         ),
     ]
+
+
+def _latency_title(manifest: dict[str, Any]) -> str:
+    """The name of the row of the time; what it can be trusted for stands under the layers."""
+    provenance = manifest["provenance"]
+    if manifest["latency_ms"] is None or provenance["board_calibrated"]:
+        return "latency (emulated, modelled)"
+    return "latency (emulated, modelled, uncalibrated)"
 
 
 def _or_none(value: float | None, text: str) -> str:

@@ -45,6 +45,12 @@ def run(
             help="Latency table, by default tables/TARGET-SPACE.jsonl; what it lacks is measured."
         ),
     ] = None,
+    allow_estimates: Annotated[
+        bool,
+        typer.Option(
+            "--allow-estimates", help="Estimate operators that the table lacks; reports say so."
+        ),
+    ] = False,
     name: Annotated[str, typer.Option(help="Prefix of the C functions.")] = "model",
     trials: Annotated[int | None, typer.Option(help="Networks to propose and compare.")] = None,
     search_epochs: Annotated[int | None, typer.Option(help="Epochs of each search.")] = None,
@@ -79,12 +85,14 @@ def run(
         space=space,
         algorithm=algorithm,
         seed=seed,
+        allow_estimates=allow_estimates,
         **budget_limits(board, latency, ram, flash),
         **{option: value for option, value in effort.items() if value is not None},
     )
     check_settings(settings)
     # Measuring comes first: a search needs every price, and both can be interrupted freely.
-    measure_keys(space_keys(space, data, board), board, Path(settings.table), workers=workers)
+    if not allow_estimates:
+        measure_keys(space_keys(space, data, board), board, Path(settings.table), workers=workers)
     report = finish(settings, search_with_bars(settings), name)
     return Result(report, lambda console: draw(console, sections(report)), exit_code(report))
 

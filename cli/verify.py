@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 def run(
     project: ProjectFolder,
     on: Annotated[
-        str | None, typer.Option(help="host, emulator, qemu; csim for FPGAs. [default: emulator]")
+        str | None,
+        typer.Option(
+            help="host, emulator, qemu, or serial:PORT for a board; csim for FPGAs. "
+            "[default: emulator]"
+        ),
     ] = None,
     inputs: InputsFile = None,
     input_name: InputName = None,

@@ -22,7 +22,7 @@ from tinytailor.compiler.project import (
     write_manifest,
 )
 from tinytailor.compiler.serialize import load_graph, save_graph
-from tinytailor.targets import RUNNERS, Board, Fpga, default_runner, load_target
+from tinytailor.targets import RUNNERS, Board, Fpga, default_runner, load_target, serial_port
 from tinytailor.targets.errors import InputError
 
 Progress = Callable[[str], None]
@@ -128,7 +128,8 @@ def verify(
 ) -> dict[str, Any]:
     """Run the project as it lies in ``folder`` and compare with the integer graph, bit for bit.
 
-    ``on``: host, emulator, qemu, or csim; without, the emulator if it has the core, else qemu.
+    ``on``: host, emulator, qemu, serial:PORT, or csim; without, the emulator if it has the core,
+    else qemu.
     ``inputs``: int8 batches (N, *shape[1:]), one per graph input; seeded random ones without.
     Returns bit_exact, samples, elements, differing_elements, and the arrays under ``outputs``.
     """
@@ -177,19 +178,29 @@ def _batches(
 def profile(
     folder: Path, on: str | None = None, inputs: np.ndarray | Sequence[np.ndarray] | None = None
 ) -> dict[str, Any]:
-    """Build and run the project as it lies in ``folder``; the manifest with fresh measurements."""
+    """Build and run the project as it lies in ``folder``; the manifest with fresh measurements.
+
+    ``on`` "serial:PORT": what the layers cost is emulated as without it, and under ``measured`` is
+    what the whole network took on the board at that port.
+    """
     manifest, graph, target = load_project(folder)
     if not isinstance(target, Board):
         raise InputError(f"{folder}: profiling needs a microcontroller project; see its manifest")
-    on = on or default_runner(target)
+    port = serial_port(on)
+    on = default_runner(target) if on is None or port is not None else on
     if on not in RUNNERS:
-        raise InputError(f"profile runs on {' or '.join(RUNNERS)}, not on {on!r}")
+        known = ", ".join((*RUNNERS, "serial:PORT"))
+        raise InputError(f"profile runs on one of {known}, not on {on!r}")
     from tinytailor.compiler.mcu import backend
+    from tinytailor.compiler.mcu.on_board import measure_on_board
     from tinytailor.targets import cross_toolchain
 
     batches = [array[:1] for array in _batches(graph, inputs, count=1)]
     toolchain = cross_toolchain()
     codes = {layer["name"]: layer["code"] for layer in manifest["layers"]}
     name = manifest["name"]
+    if port is not None:
+        there = measure_on_board(folder, graph, name, target, toolchain, port, batches)
+        manifest = {**manifest, "measured": there}
     measured = backend.measure(folder, graph, name, target, toolchain, batches, codes, on)
     return {**manifest, **measured}

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpKey: everything that decides the code of one operator, and so what a latency table knows it by.
 
+    operator kind, shapes of the inputs, attributes that change the code (bits of weights among
+    them), instruction set, types of the inputs and of the output
+
 Two operators with equal keys are compiled to the same code up to immediates and constant data.
 """
 
@@ -8,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -23,12 +26,28 @@ from tinytailor.targets.errors import InputError
 
 @dataclass(frozen=True, slots=True, order=True)
 class OpKey:
-    """``attributes`` is canonical JSON text, so keys hash, compare and sort."""
+    """``attributes`` is canonical JSON text, so keys hash, compare and sort.
+
+    ``dtypes``: of the inputs, then of the output. Bits of weights are an attribute. Make keys with
+    `make_key`, `key_of` or `from_json`, which see to the canonical form.
+    """
 
     kind: str
     input_shapes: tuple[Shape, ...]
     attributes: str
     isa: str
+    dtypes: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The canonical JSON text: one key has one text, and no two keys share one."""
+        rest = {
+            "dtypes": self.dtypes,
+            "input_shapes": self.input_shapes,
+            "isa": self.isa,
+            "kind": self.kind,
+        }
+        return f'{{"attributes":{self.attributes},{_dumps(rest)[1:]}'
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -36,18 +55,30 @@ class OpKey:
             "input_shapes": [list(shape) for shape in self.input_shapes],
             "attributes": json.loads(self.attributes),
             "isa": self.isa,
+            "dtypes": list(self.dtypes),
         }
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> OpKey:
         try:
-            shapes = tuple(tuple(int(d) for d in shape) for shape in record["input_shapes"])
-            key = cls(record["kind"], shapes, _canonical(record["attributes"]), record["isa"])
+            key = cls(
+                kind=_text(record["kind"]),
+                input_shapes=tuple(tuple(map(_size, shape)) for shape in record["input_shapes"]),
+                attributes=_canonical(_names(record["attributes"])),
+                isa=_text(record["isa"]),
+                dtypes=tuple(map(_text, record["dtypes"])),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"not an operator key: {record!r} ({error})") from error
         if key.kind not in OPERATORS:
             raise InputError(
                 f"operator key of unknown kind {key.kind!r}, known: {', '.join(OPERATORS)}"
+            )
+        unknown = sorted(record.keys() - {field.name for field in fields(cls)})
+        if unknown or len(key.dtypes) != len(key.input_shapes) + 1:
+            raise InputError(
+                f"not an operator key: {record!r} (unknown fields {unknown}, or not one of dtypes "
+                "for each input and for the output)"
             )
         return key
 
@@ -57,16 +88,54 @@ class OpKey:
         return OPERATORS[self.kind].from_key(json.loads(self.attributes))
 
 
-def _canonical(attributes: Mapping[str, Any]) -> str:
-    return json.dumps(attributes, sort_keys=True, separators=(",", ":"))
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value
+
+
+def _names(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is not an object")
+    return value
+
+
+def _size(value: Any) -> int:
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{value!r} is not a size")
+    return value
+
+
+def _canonical(values: Mapping[str, Any]) -> str:
+    """One text for equal values: names sorted, no blanks; a name that is no text is refused."""
+    _require_text_names(values)
+    return _dumps(values)
+
+
+def _dumps(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _require_text_names(values: Any) -> None:
+    """JSON would write the names 1 and "1" as the same text."""
+    if isinstance(values, dict):
+        for name, value in values.items():
+            _text(name)
+            _require_text_names(value)
+    elif isinstance(values, list | tuple):
+        for value in values:
+            _require_text_names(value)
 
 
 def make_key(op: Operator, input_shapes: tuple[Shape, ...], isa: str) -> OpKey:
-    return OpKey(op.kind, tuple(input_shapes), _canonical(op.key_attributes()), str(isa))
+    """The key of ``op`` between int8 inputs of these shapes and what it makes of them."""
+    types = (*("int8" for _ in input_shapes), output_dtype(op))
+    return OpKey(op.kind, tuple(input_shapes), _canonical(op.key_attributes()), str(isa), types)
 
 
 def key_of(node: Node, graph: Graph, isa: str) -> OpKey:
-    return make_key(node.op, graph.input_shapes(node), isa)
+    types = tuple(graph.tensors[name].dtype for name in (*node.inputs, node.output))
+    return replace(make_key(node.op, graph.input_shapes(node), isa), dtypes=types)
 
 
 def example_constants(op: Operator, shapes: tuple[Shape, ...], seed: int) -> dict[str, np.ndarray]:
@@ -98,8 +167,12 @@ def example_constants(op: Operator, shapes: tuple[Shape, ...], seed: int) -> dic
 def example_graph(key: OpKey, seed: int = 0) -> Graph:
     """A graph of the one operator ``key`` stands for, with seeded random constants."""
     op = key.operator()
-    inputs = tuple(Tensor(f"x{i}", shape) for i, shape in enumerate(key.input_shapes))
-    output = Tensor("y", op.output_shape(*key.input_shapes), output_dtype(op))
+    *read, written = key.dtypes
+    inputs = tuple(
+        Tensor(f"x{i}", shape, dtype)
+        for i, (shape, dtype) in enumerate(zip(key.input_shapes, read, strict=True))
+    )
+    output = Tensor("y", op.output_shape(*key.input_shapes), written)
     node = Node(
         key.kind,
         op,

@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a network costs on a board: exact memory, and the sum of what its operators cost.
+"""What a network costs on a board: the sum of what its operators cost, and its memory.
 
 cycles = glue(base + n * per_node) + sum over nodes of the board model of the node's counts
-RAM    = arena + input + output + static data + stack,   arena exact (compiler.plan_memory)
+arena  = the planner's (compiler.plan_memory), always exact
+
+RAM and flash come in two levels, and ``provenance`` names the level. With a toolchain the network's
+program is compiled and linked, and they are the image's to the byte, in about a second. Without,
+for the thousands of networks of a search, they are sums over the table, a few dozen bytes off:
+
+RAM    = arena + input + output + static data + stack
 flash  = image of an empty network + n * node + constants + code of each key + shared functions
 """
 
@@ -17,11 +23,14 @@ from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.opkey import key_of
 from tinytailor.compiler.passes import optimize
 from tinytailor.compiler.places import computing
-from tinytailor.latency_tables.glue import aligned
-from tinytailor.latency_tables.records import Measurement
+from tinytailor.latency_tables.estimate import EstimatedTable, Estimates
+from tinytailor.latency_tables.glue import aligned, in_words
+from tinytailor.latency_tables.records import Glue, Measurement
 from tinytailor.latency_tables.table import LatencyTable
-from tinytailor.targets import Board
+from tinytailor.targets import Board, Toolchain
 from tinytailor.targets.errors import InputError
+
+ARENA = "exact: the plan of the emitted C"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,7 @@ class Cost:
     glue_cycles: float
     per_node: tuple[NodeCost, ...]
     provenance: dict[str, str]
+    estimates: Estimates | None = None  # None: every operator was measured
 
     def to_json(self) -> dict[str, Any]:
         numbers = (
@@ -62,14 +72,32 @@ class Cost:
         layers = [
             {"name": n.name, "cycles": n.cycles, "latency_ms": n.latency_ms} for n in self.per_node
         ]
-        return {**{name: getattr(self, name) for name in numbers}, "layers": layers}
+        estimated = None if self.estimates is None else self.estimates.to_json()
+        values = {name: getattr(self, name) for name in numbers}
+        return {**values, "estimated": estimated, "layers": layers}
 
 
-def network_cost(graph: Graph, table: LatencyTable, board: Board, *, weights: bool = True) -> Cost:
-    """The cost of ``graph`` as it is compiled for ``board``.
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    arena_bytes: int
+    ram_bytes: int
+    flash_bytes: int
+    provenance: dict[str, str]
+
+
+def network_cost(
+    graph: Graph,
+    table: LatencyTable | EstimatedTable,
+    board: Board,
+    *,
+    weights: bool = True,
+    toolchain: Toolchain | None = None,
+) -> Cost:
+    """The cost of ``graph`` as it is compiled for ``board``; RAM and flash exact with a toolchain.
 
     ``weights=False`` if its constants are placeholders: then what only their values decide, such as
-    channels that could go, is left as it is. InputError names the command if the table lacks a row.
+    channels that could go, is left as it is. InputError names the command if the table lacks a row;
+    an EstimatedTable estimates it, and the cost says so.
     """
     header, isa = table.header, str(board.core.isa)
     if (header.target, header.core, header.clock_hz) != (
@@ -83,7 +111,9 @@ def network_cost(graph: Graph, table: LatencyTable, board: Board, *, weights: bo
         )
     graph, _ = optimize(graph, weights=weights)
     running = computing(graph)
-    rows = [table[key_of(node, graph, isa)] for node in running]
+    keys = [key_of(node, graph, isa) for node in running]
+    rows = [table[key] for key in keys]
+    estimates = table.estimates(keys) if isinstance(table, EstimatedTable) else None
     glue = header.glue
     glue_work = glue.base + glue.per_node.times(len(rows))
     glue_cycles = glue_work.glue_cycles(board.latency)
@@ -91,47 +121,86 @@ def network_cost(graph: Graph, table: LatencyTable, board: Board, *, weights: bo
         _node_cost(node.name, row, board) for node, row in zip(running, rows, strict=True)
     )
     cycles = glue_cycles + sum(node.cycles for node in nodes)
+    if toolchain is None:
+        memory = _summed_memory(graph, rows, table.header.glue, isa, estimates)
+    else:
+        memory = _linked_memory(graph, board, toolchain, weights)
+    return Cost(
+        latency_ms=cycles / board.clock_hz * 1e3,
+        cycles=cycles,
+        instructions=glue_work.instructions + sum(row.instructions for row in rows),
+        arena_bytes=memory.arena_bytes,
+        ram_bytes=memory.ram_bytes,
+        flash_bytes=memory.flash_bytes,
+        glue_cycles=glue_cycles,
+        per_node=nodes,
+        provenance=_latency_provenance(table, board, estimates) | memory.provenance,
+        estimates=estimates,
+    )
+
+
+def _linked_memory(graph: Graph, board: Board, toolchain: Toolchain, weights: bool) -> _Memory:
+    from tinytailor.compiler.image_memory import image_memory  # loads what prints code
+
+    image = image_memory(graph, board, toolchain, weights=weights)
+    program = f"exact: the program compiled and linked by {toolchain.version}"
+    if not weights:
+        program += ", before it has weights"
+    how = {
+        "arena": ARENA,
+        "ram": f"{program}, and the worst case of its call graph",
+        "flash": program,
+    }
+    return _Memory(image.arena_bytes, image.ram_bytes, image.flash_bytes, how)
+
+
+def _summed_memory(
+    graph: Graph, rows: Sequence[Measurement], glue: Glue, isa: str, estimates: Estimates | None
+) -> _Memory:
     arena = plan_memory(graph, isa).arena_bytes
     border = sum(aligned(graph.tensors[name].bytes) for name in (*graph.inputs, *graph.outputs))
     # The function that calls the layers keeps up to two registers more in some networks.
     stack = glue.stack_bytes + max((row.stack_bytes for row in rows), default=0) + 8
     library = {name: size for row in rows for name, size in row.library.items()}
-    code = _code_bytes(rows) + sum(library.values())
-    return Cost(
-        latency_ms=cycles / board.clock_hz * 1e3,
-        cycles=cycles,
-        instructions=glue_work.instructions + sum(row.instructions for row in rows),
-        arena_bytes=arena,
-        ram_bytes=arena + border + glue.static_bytes + stack,
-        flash_bytes=glue.image_bytes
-        + glue.node_bytes * len(rows)
-        + constant_bytes(graph, isa)
-        + code,
-        glue_cycles=glue_cycles,
-        per_node=nodes,
-        provenance=provenance(table, board),
+    code = _code_bytes(rows) + sum(map(in_words, library.values()))
+    fixed = glue.image_bytes + glue.node_bytes * len(rows)
+    guessed = "" if estimates is None else "; where estimated, the largest of its kind"
+    return _Memory(
+        arena,
+        arena + border + glue.static_bytes + stack,
+        fixed + constant_bytes(graph, isa) + code,
+        {
+            "arena": ARENA,
+            "ram": "arena exact, stack: worst case of each operator's call graph" + guessed,
+            "flash": "constants exact, code measured per operator" + guessed,
+        },
     )
 
 
 def _code_bytes(rows: Sequence[Measurement]) -> int:
     """Layers of one key share their code if constants are all that tells them apart."""
-    shared = {row.key: row.code_bytes for row in rows if row.entry_bytes}
-    alone = sum(row.code_bytes for row in rows if not row.entry_bytes)
-    return sum(shared.values()) + alone + sum(row.entry_bytes for row in rows)
+    shared = {row.key: in_words(row.code_bytes) for row in rows if row.entry_bytes}
+    alone = sum(in_words(row.code_bytes) for row in rows if not row.entry_bytes)
+    return sum(shared.values()) + alone + sum(in_words(row.entry_bytes) for row in rows)
 
 
 def _node_cost(name: str, row: Measurement, board: Board) -> NodeCost:
-    cycles = row.work.operator_cycles(board.latency, row.constant_bytes)
+    cycles = row.cycles_under(board.latency)
     return NodeCost(name, cycles, cycles / board.clock_hz * 1e3, row)
 
 
-def provenance(table: LatencyTable, board: Board) -> dict[str, str]:
-    """Where the numbers of a Cost come from, in words for a report."""
-    calibrated = board.latency.source if board.latency.calibrated else "uncalibrated constants"
+def _latency_provenance(
+    table: LatencyTable | EstimatedTable, board: Board, estimates: Estimates | None
+) -> dict[str, str]:
+    guessed = "" if estimates is None else f"{estimates.text}; "
+    on_board = table.header.runner == "serial"
+    where = (
+        f"a {table.header.target}, glue modelled"
+        if on_board
+        else f"the emulated {table.header.core}"
+    )
     return {
-        "latency": f"sum of operators measured alone on the emulated {table.header.core} "
-        f"({len(table)} rows, {table.header.toolchain_version}), board model: {calibrated}",
-        "arena": "exact: the plan of the emitted C",
-        "ram": "arena exact, stack: worst case of each operator's call graph",
-        "flash": "constants exact, code measured per operator",
+        "latency": f"sum of operators measured alone on {where} "
+        f"({len(table)} rows, {table.header.toolchain_version}); {guessed}"
+        f"board constants: {board.latency.trust}",
     }

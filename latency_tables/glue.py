@@ -41,8 +41,13 @@ def aligned(size: int) -> int:
     return -(-size // 8) * 8
 
 
-def measure_glue(board: Board, toolchain: Toolchain) -> Glue:
-    short, long = (_measure(_chain(n), board, toolchain) for n in (SHORT, LONG))
+def in_words(size: int) -> int:
+    """Up to a multiple of 4, as functions and constants are aligned."""
+    return -(-size // 4) * 4
+
+
+def measure_glue(board: Board, toolchain: Toolchain, runner: str) -> Glue:
+    short, long = (_measure(_chain(n), board, toolchain, runner) for n in (SHORT, LONG))
     per_node = (long.work - short.work).over(LONG - SHORT)
     node_bytes = max(0, round((long.flash_bytes - short.flash_bytes) / (LONG - SHORT)))
     return Glue(
@@ -67,26 +72,27 @@ def _chain(length: int) -> Graph:
     return check(Graph("glue", *ends, {tensor.name: tensor for tensor in tensors}, nodes))
 
 
-def _measure(graph: Graph, board: Board, toolchain: Toolchain) -> _Rest:
+def _measure(graph: Graph, board: Board, toolchain: Toolchain, runner: str) -> _Rest:
     from tinytailor.compiler.mcu import project, source  # loads TVM
 
     network = source.lower_graph(graph, board.core.isa, graph.name)
     with tempfile.TemporaryDirectory(prefix="tinytailor-glue-") as name:
         folder = Path(name)
         project.write_sources(network, board, toolchain, folder, "")
-        image = project.build(folder, graph.name, board, toolchain, folder, "emulator")
+        image = project.build(folder, graph.name, board, toolchain, folder, runner)
         x = np.zeros(SHAPE, np.int8)
         results, _ = project.invoke(image, graph, graph.name, board, [x], count=True)
         stack = worst_stack(image.elf, f"{graph.name}_invoke")
     functions = {
         name for kernel in network.kernels.values() for name in (kernel.symbol, kernel.code)
     }
-    code = sum(image.sizes.symbols[function][1] for function in functions)
-    library = sum(library_functions(image.sizes, board, own=f"{graph.name}_").values())
+    code = sum(in_words(image.sizes.symbols[function][1]) for function in functions)
+    library = library_functions(image.sizes, board, own=f"{graph.name}_").values()
+    constants = sum(kernel.placed_bytes for kernel in network.kernels.values())
     border = sum(aligned(graph.tensors[name].bytes) for name in (*graph.inputs, *graph.outputs))
     return _Rest(
         Work.of(results[0].counts[""]),
-        image.sizes.flash_bytes - code - network.constant_bytes - library,
+        image.sizes.flash_bytes - code - constants - sum(map(in_words, library)),
         max(0, image.sizes.ram_static_bytes - network.plan.arena_bytes - border),
         stack,
     )

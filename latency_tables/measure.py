@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measuring: operator configurations, many in one image, run one by one on the emulated board.
 
-    keys -> batches -> one image each (compiler.mcu.kernel_image) -> targets.run -> rows
+    keys -> batches -> one image each (compiler.mcu.kernel_image) -> targets.run_on -> rows
+
+On a board at a serial port (on_device.py) the same rows are counted first, and its cycles added.
 
 A finished batch is on disk before the next is waited for, so a run that is killed goes on where it
 stopped: keys that have a row are skipped. A configuration that cannot be built or run is written
@@ -10,34 +12,49 @@ as an error, never as a number, and all errors are raised together at the end.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import signal
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from tinytailor.compiler.opkey import OpKey, example_graph
+from tinytailor.latency_tables.batches import batches
+from tinytailor.latency_tables.inputs import KERNEL, REPEATS, inputs_of
 from tinytailor.latency_tables.library import library_functions
-from tinytailor.latency_tables.origin import make_header, require_same_origin
-from tinytailor.latency_tables.records import Measurement, Work
-from tinytailor.latency_tables.table import Failure, LatencyTable, describe, writing
-from tinytailor.targets import Board, Toolchain
-from tinytailor.targets.errors import InputError, TinytailorError, ToolError
+from tinytailor.latency_tables.on_device import FIRMWARE_KERNELS, measured
+from tinytailor.latency_tables.origin import compiler_digest, make_header, require_same_origin
+from tinytailor.latency_tables.pool import Pool, results
+from tinytailor.latency_tables.records import Measurement, Work, today
+from tinytailor.latency_tables.table import Entry, Failure, LatencyTable, describe, writing
+from tinytailor.targets import Board, Toolchain, cross_toolchain, default_runner, serial_port
+from tinytailor.targets.errors import InputError, ToolError
 
-REPEATS = 2  # with different inputs; equal counts show that no branch depends on data
-BATCH_KERNELS = 12
-KERNEL = "kernel_"
-Entry = Measurement | Failure
+SHOWN = 8
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a table is asked for: the keys it has a row of, and those that are measured now."""
+
+    known: tuple[OpKey, ...]
+    new: tuple[OpKey, ...]
+
+
+class IncompleteError(ToolError):
+    """Some operators could not be measured; all others are in ``table``."""
+
+    def __init__(self, table: LatencyTable, failures: Sequence[Failure]) -> None:
+        self.table = table
+        self.failures = tuple(failures)
+        shown = [f"  {describe(one.key)}: {one.message}" for one in failures[:SHOWN]]
+        more = [f"  and {len(failures) - SHOWN} more"] if len(failures) > SHOWN else []
+        head = (
+            f"{len(failures)} operators could not be measured on {table.header.target}; "
+            f"the others are in {table.path}:"
+        )
+        super().__init__("\n".join([head, *shown, *more]))
 
 
 def measure(
@@ -48,14 +65,21 @@ def measure(
     *,
     resume: bool = True,
     workers: int = 1,
+    backend: str = "loky",
+    runner: str | None = None,
+    on_start: Callable[[Plan], None] | None = None,
     on_progress: Progress | None = None,
 ) -> LatencyTable:
     """The table at ``path`` with a row for each of ``keys``, measuring those it lacks.
 
-    ``resume=False`` starts a new table in place of the old. ``on_progress(done, total)`` counts
-    keys. Raises InputError if the table at ``path`` was measured with something else, ToolError at
-    the end if some keys could not be measured; the others are in the table then.
+    ``resume=False`` starts a new table in place of the old. ``runner`` is targets.default_runner
+    unless given. ``on_start`` hears what is measured before it begins, ``on_progress(done, total)``
+    counts keys. Raises InputError if the table at ``path`` was measured with something else,
+    IncompleteError at the end if some keys could not be measured; the others are in the table then.
     """
+    pool, runner = Pool(workers, backend), runner or default_runner(board)
+    if serial_port(runner) is not None and pool != Pool():
+        raise InputError(f"{runner} is one board; leave out --workers and --backend")
     wanted = sorted(set(keys))
     foreign = [key for key in wanted if key.isa != str(board.core.isa)]
     if foreign:
@@ -65,135 +89,108 @@ def measure(
     with writing(path):
         if resume and path.exists():
             table = LatencyTable.load(path)
-            require_same_origin(table, board, toolchain)
+            require_same_origin(table, board, toolchain, runner)
         else:
-            table = LatencyTable.create(path, make_header(board, toolchain))
-        missing = [key for key in wanted if key not in table]
+            table = LatencyTable.create(path, make_header(board, toolchain, runner))
+        new = tuple(key for key in wanted if key not in table)
+        if on_start is not None:
+            on_start(Plan(tuple(key for key in wanted if key in table), new))
         report = on_progress or (lambda done, total: None)
-        done = len(wanted) - len(missing)
+        done = len(wanted) - len(new)
         report(done, len(wanted))
-        for entries in _run(_batches(missing, board), board, toolchain, workers):
+        work = partial(measure_batch, board=board, toolchain=toolchain, runner=runner)
+        if not pool.here:
+            work = partial(
+                _elsewhere,
+                board=board,
+                toolchain=toolchain,
+                runner=runner,
+                digest=compiler_digest(),
+            )
+        most = None if serial_port(runner) is None else FIRMWARE_KERNELS
+        for entries in results(work, batches(new, board, pool.workers, most), pool):
             table.append(entries)
             done += len(entries)
             report(done, len(wanted))
-    _raise_failures([table.failures[key] for key in wanted if key in table.failures], table)
+        if new:
+            table.sort()  # whatever order the workers were done in
+    failures = [table.failures[key] for key in wanted if key in table.failures]
+    if failures:
+        raise IncompleteError(table, failures)
     return table
 
 
-def _raise_failures(failures: Sequence[Failure], table: LatencyTable) -> None:
-    if failures:
-        shown = [f"  {describe(failure.key)}: {failure.message}" for failure in failures[:8]]
-        more = [f"  and {len(failures) - 8} more"] if len(failures) > 8 else []
-        raise ToolError(
-            "\n".join(
-                [
-                    f"{len(failures)} operators could not be measured on {table.header.target}; "
-                    f"the others are in {table.path}:",
-                    *shown,
-                    *more,
-                ]
+def _elsewhere(
+    keys: Sequence[OpKey], board: Board, toolchain: Toolchain, runner: str, digest: str
+) -> list[Entry]:
+    """A batch on a machine that may be another one, if the same code comes out of it there."""
+    local = cross_toolchain("zig" if toolchain.name == "zig" else "gcc")
+    for what, here, there in (
+        ("the cross compiler", local.version, toolchain.version),
+        ("the code generator", compiler_digest(), digest),
+    ):
+        if here != there:
+            raise ToolError(
+                f"{what} of a worker is {here}, and the table is measured with {there}; install "
+                "the same on all machines"
             )
-        )
+    return measure_batch(keys, board, local, runner)
 
 
-def _batches(keys: Sequence[OpKey], board: Board) -> list[list[OpKey]]:
-    """Keys in groups whose constants take at most half of the flash; a large one is alone."""
-    batches: list[list[OpKey]] = []
-    room = 0
-    for key in keys:
-        size = sum(node.constant_bytes for node in example_graph(key).nodes)
-        if not batches or size > room or len(batches[-1]) == BATCH_KERNELS:
-            batches.append([])
-            room = board.flash.bytes // 2
-        batches[-1].append(key)
-        room -= size
-    return batches
-
-
-def _run(
-    batches: Sequence[Sequence[OpKey]], board: Board, toolchain: Toolchain, workers: int
-) -> Iterator[list[Entry]]:
-    """The entries of each batch, as they are finished."""
-    if workers <= 1 or len(batches) <= 1:
-        for batch in batches:
-            yield measure_batch(batch, board, toolchain)
-        return
-    executor = ProcessPoolExecutor(
-        min(workers, len(batches)), get_context("spawn"), _start_worker, (os.getpid(),)
-    )
-    futures = [executor.submit(measure_batch, batch, board, toolchain) for batch in batches]
-    waiting = set(futures)
+def measure_batch(
+    keys: Sequence[OpKey], board: Board, toolchain: Toolchain, runner: str
+) -> list[Entry]:
+    """A Measurement or a Failure for each key; a batch that fails is tried again in halves."""
+    port = serial_port(runner)
+    if port is not None:
+        entries = measure_batch(keys, board, toolchain, default_runner(board))
+        rows = [entry for entry in entries if isinstance(entry, Measurement)]
+        failures = [entry for entry in entries if isinstance(entry, Failure)]
+        return [*failures, *(measured(rows, board, toolchain, port) if rows else ())]
     try:
-        for future in as_completed(futures):
-            waiting.discard(future)
-            yield future.result()
-    except BrokenProcessPool:
-        raise ToolError(
-            "a measuring process was killed (out of memory?); run the same command again to go on, "
-            "with fewer --workers"
-        ) from None
-    except KeyboardInterrupt:
-        # The batches that run take seconds; they are let finish, and kept.
-        executor.shutdown(cancel_futures=True)
-        yield from (future.result() for future in waiting if not future.cancelled())
-        raise
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def _start_worker(parent: int) -> None:
-    """Leave Ctrl-C to the parent, and end when the parent does, however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def measure_batch(keys: Sequence[OpKey], board: Board, toolchain: Toolchain) -> list[Entry]:
-    """A Measurement or a Failure for each key; a batch that fails is tried again key by key."""
-    try:
-        return list(_measure_together(keys, board, toolchain))
-    except TinytailorError as error:
+        return list(_measure_together(keys, board, toolchain, runner))
+    except Exception as error:  # of a compiler, too: it is of this key, and others can go on
         if len(keys) == 1:
-            return [Failure(keys[0], str(error))]
-        return [entry for key in keys for entry in measure_batch([key], board, toolchain)]
+            return [Failure(keys[0], str(error) or type(error).__name__)]
+    half = len(keys) // 2
+    return [
+        entry
+        for part in (keys[:half], keys[half:])
+        for entry in measure_batch(part, board, toolchain, runner)
+    ]
 
 
 def _measure_together(
-    keys: Sequence[OpKey], board: Board, toolchain: Toolchain
+    keys: Sequence[OpKey], board: Board, toolchain: Toolchain, runner: str
 ) -> Iterator[Measurement]:
     from tinytailor.compiler.mcu import kernel_image  # loads TVM
-    from tinytailor.targets import image_sizes, run
+    from tinytailor.targets import image_sizes, linked_for, run_on
     from tinytailor.targets.stack import StackUse
 
+    linked = linked_for(runner, board)
     graphs = [(f"{KERNEL}{i}", example_graph(key)) for i, key in enumerate(keys)]
     with tempfile.TemporaryDirectory(prefix="tinytailor-measure-") as folder:
-        image = kernel_image(graphs, board, toolchain, Path(folder))
+        image = kernel_image(graphs, board, toolchain, Path(folder), runner)
         calls = [
-            image.call(i, np.random.default_rng([seed_of(key), repeat]))
+            image.call(i, inputs_of(key, repeat))
             for i, key in enumerate(keys)
             for repeat in range(REPEATS)
         ]
-        library = library_functions(image_sizes(image.elf), board, own=KERNEL)
+        library = library_functions(image_sizes(image.elf), linked, own=KERNEL)
         use = StackUse(image.elf)
         stacks = [use.of(kernel.symbol) for kernel in image.kernels]
-        results = run(image.elf, board, calls, regions={name: name for name in library})
+        regions = {name: name for name in library}
+        done = run_on(runner, image.elf, board, calls, regions=regions)
     for i, (key, kernel) in enumerate(zip(keys, image.kernels, strict=True)):
-        runs = results[i * REPEATS : (i + 1) * REPEATS]
+        runs = done[i * REPEATS : (i + 1) * REPEATS]
         counts = [Work.total(result.counts.values()) for result in runs]
         mean = Work.mean(counts)
         cycles = [work.core_cycles for work in counts]
         yield Measurement(
             key=key,
-            instructions=mean.instructions,
-            core_cycles=mean.core_cycles,
-            flash_loads=mean.flash_loads,
-            flash_bytes=mean.flash_bytes,
             cycles=mean.operator_cycles(board.latency, kernel.constant_bytes),
+            measured=False,
+            counts=mean,
             scratch_bytes=kernel.scratch_bytes,
             constant_bytes=kernel.constant_bytes,
             code_bytes=kernel.code_bytes,
@@ -206,10 +203,5 @@ def _measure_together(
             stack_bytes=stacks[i],
             repeats=len(runs),
             spread_cycles=max(cycles) - min(cycles),
+            date=today(),
         )
-
-
-def seed_of(key: OpKey) -> int:
-    """The same inputs for the same key, whatever it is measured together with."""
-    text = json.dumps(key.to_json(), sort_keys=True)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

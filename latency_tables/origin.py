@@ -12,40 +12,72 @@ from pathlib import Path
 from typing import Any
 
 import tinytailor.compiler
+import tinytailor.targets
 from tinytailor.latency_tables.glue import measure_glue
 from tinytailor.latency_tables.records import Glue, Header
 from tinytailor.latency_tables.table import LatencyTable
-from tinytailor.targets import Board, Toolchain, cross_flags
+from tinytailor.targets import Board, Toolchain, cross_flags, default_runner, serial_port
 from tinytailor.targets.errors import InputError
 
-RUNNER = "emulator"
 
-
-def make_header(board: Board, toolchain: Toolchain) -> Header:
+def make_header(board: Board, toolchain: Toolchain, runner: str) -> Header:
     """The header of a new table; measures the glue of an invoke."""
-    return _header(
+    return header_for(
         board,
         toolchain,
-        measure_glue(board, toolchain),
-        datetime.now(UTC).isoformat("T", "seconds"),
+        runner,
+        measure_glue(board, toolchain, counting(runner, board)),
+        now(),
     )
 
 
-def require_same_origin(table: LatencyTable, board: Board, toolchain: Toolchain) -> None:
+def counting(runner: str, board: Board) -> str:
+    """What counts instructions where ``runner`` is a board, which does not."""
+    return runner if serial_port(runner) is None else default_runner(board)
+
+
+def now() -> str:
+    """Date and time in UTC."""
+    return datetime.now(UTC).isoformat("T", "seconds")
+
+
+def require_same_origin(
+    table: LatencyTable, board: Board, toolchain: Toolchain, runner: str
+) -> None:
     """InputError naming what differs if rows measured now do not belong into ``table``."""
-    old = table.header.origin()
-    new = _header(board, toolchain, table.header.glue, table.header.created).origin()
-    differing = [name for name in old if old[name] != new[name]]
+    differing = differences(table, board, toolchain, runner)
     if differing:
-        short = [name for name in differing if not isinstance(old[name], list | tuple | dict)]
-        pairs = "; ".join(f"{name} was {old[name]}, is {new[name]}" for name in short or differing)
         raise InputError(
-            f"{table.path} was measured with something else: {pairs}; name another file (--out of "
-            "measure, --table of search), or measure anew with `tinytailor measure --no-resume`"
+            f"{table.path} was measured with something else: {in_words(differing)}; name another "
+            "file (--out of measure, --table of search), or measure anew with `tinytailor measure "
+            "--no-resume`"
         )
 
 
-def _header(board: Board, toolchain: Toolchain, glue: Glue, created: str) -> Header:
+def differences(
+    table: LatencyTable, board: Board, toolchain: Toolchain, runner: str | None = None
+) -> dict[str, tuple[Any, Any]]:
+    """Field of the origin -> what it was for ``table``, what it is now: nothing if it is equal.
+
+    The runner is the table's unless given.
+    """
+    old = table.header.origin()
+    new = header_for(board, toolchain, runner or table.header.runner, table.header.glue).origin()
+    return {name: (old[name], new[name]) for name in old if old[name] != new[name]}
+
+
+def in_words(differing: dict[str, tuple[Any, Any]]) -> str:
+    """ "core was a, is b; …"; of long values only the names, where there are short ones."""
+    long = (list, tuple, dict)
+    short = [name for name, (old, _) in differing.items() if not isinstance(old, long)]
+    pairs = ((name, *differing[name]) for name in short or differing)
+    return "; ".join(f"{name} was {old}, is {new}" for name, old, new in pairs)
+
+
+def header_for(
+    board: Board, toolchain: Toolchain, runner: str, glue: Glue, created: str = ""
+) -> Header:
+    """The header of a table that is measured now, with a glue that is known."""
     return Header(
         target=board.name,
         core=board.core.name,
@@ -55,7 +87,7 @@ def _header(board: Board, toolchain: Toolchain, glue: Glue, created: str) -> Hea
         toolchain_version=toolchain.version,
         toolchain_flags=tuple(cross_flags(board, toolchain)),
         tool_version=version("tinytailor"),
-        runner=RUNNER,
+        runner=runner.partition(":")[0],  # whatever port the board is at today
         compiler=compiler_digest(),
         latency_model=latency_model(board),
         created=created,
@@ -73,16 +105,19 @@ def latency_model(board: Board) -> dict[str, Any]:
 
 @cache
 def compiler_digest() -> str:
-    """A digest of the sources that decide the code of a microcontroller's kernels."""
-    folder = Path(tinytailor.compiler.__file__).parent
-    files = sorted(
-        path
-        for part in (".", "ops", "mcu", "mcu/templates")
-        for path in (folder / part).glob("*")
-        if path.is_file()
-    )
+    """A digest of the sources that decide the code of kernels and what is counted of it."""
+    compiler = Path(tinytailor.compiler.__file__).parent
+    targets = Path(tinytailor.targets.__file__).parent
+    folders = {
+        compiler: (".", "ops", "mcu", "mcu/templates"),
+        targets: ("cycles", "emulator", "runtime"),
+    }
+    files = [targets / name for name in ("firmware.py", "instructions.py", "stack.py")]
+    for package, parts in folders.items():
+        for part in parts:
+            files += [path for path in (package / part).iterdir() if path.is_file()]
     digest = hashlib.sha256()
-    for path in files:
-        digest.update(f"{path.relative_to(folder)}\0".encode())
+    for path in sorted(files):
+        digest.update(f"{path.parent.name}/{path.name}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

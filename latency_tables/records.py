@@ -11,6 +11,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self, cast, get_type_hints
 
@@ -57,6 +58,8 @@ def _plain(value: Any) -> Any:
 def _typed(name: str, hint: Any, value: Any) -> Any:
     """``value`` as the field's type, or InputError: no number passes for another kind."""
     if hint is OpKey or (isinstance(hint, type) and issubclass(hint, _Record)):
+        if isinstance(value, hint):
+            return value
         if not isinstance(value, dict):
             raise InputError(f"field {name} must be an object, got {value!r}")
         return hint.from_json(value)
@@ -64,6 +67,10 @@ def _typed(name: str, hint: Any, value: Any) -> Any:
         if not math.isfinite(value) or value < 0:
             raise InputError(f"field {name} must be finite and at least 0, got {value}")
         return float(value)
+    if hint == Work | None:
+        return None if value is None else _typed(name, Work, value)
+    if hint is bool and isinstance(value, bool):
+        return value
     if hint is int and isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     if hint is str and isinstance(value, str):
@@ -160,7 +167,7 @@ class Header(_Record):
     toolchain_flags: tuple[str, ...]
     tool_version: str
     runner: str
-    compiler: str  # digest of the sources that generate kernels
+    compiler: str  # digest of the sources that generate kernels and count their cycles
     latency_model: dict[str, Any]
     created: str
     glue: Glue
@@ -177,20 +184,22 @@ class Header(_Record):
 class Measurement(_Record):
     """One operator configuration, alone in an image, run ``repeats`` times on random inputs.
 
-    Counts are the mean over the repeats, rounded; ``spread_cycles`` is the largest minus the
-    smallest ``core_cycles`` (0 where no branch depends on data). ``cycles`` is the board's latency
-    model applied to the counts when measured. ``code_bytes`` is the operator's own code, which a
-    network holds once for all layers of this key, ``entry_bytes`` what each such layer adds, and
-    ``library`` the shared functions it calls, with their bytes. ``stack_bytes`` is the worst case
-    of its call graph.
+    ``measured`` says what ``cycles`` is: the mean of what the cycle counter of a real core counted,
+    or else the board's latency model (the header's) applied to ``counts``. ``counts`` is what the
+    emulator counted, the mean over the repeats, rounded; a row that is measured on a board may lack
+    it (None), a modelled one never. ``spread_cycles`` is the largest minus the smallest of the
+    repeats' measured cycles, or else of their ``core_cycles``: 0 where no branch depends on data.
+
+    ``code_bytes`` is the operator's own code, which a network holds once for all layers of this
+    key, ``entry_bytes`` what each such layer adds, and ``library`` the shared functions it calls,
+    with their bytes. ``stack_bytes`` is the worst case of its call graph. ``date`` is the day (UTC)
+    of the measurement; runner, compiler with flags and tool version are the header's.
     """
 
     key: OpKey
-    instructions: int
-    core_cycles: int
-    flash_loads: int
-    flash_bytes: int
     cycles: float
+    measured: bool
+    counts: Work | None
     scratch_bytes: int
     constant_bytes: int
     code_bytes: int
@@ -199,7 +208,46 @@ class Measurement(_Record):
     stack_bytes: int
     repeats: int
     spread_cycles: int
+    date: str
+
+    def __post_init__(self) -> None:
+        if self.counts is None and not self.measured:
+            raise InputError("a row without counts must be measured: there is nothing to model")
 
     @property
     def work(self) -> Work:
-        return Work(self.instructions, self.core_cycles, self.flash_loads, self.flash_bytes)
+        """The counts, or InputError where there are none."""
+        if self.counts is None:
+            raise InputError(
+                f"{self.key.text} was measured on a board and not counted; only its cycles are "
+                "known, so no board model and no sum of instructions can use it"
+            )
+        return self.counts
+
+    @property
+    def instructions(self) -> int:
+        return self.work.instructions
+
+    @property
+    def core_cycles(self) -> int:
+        return self.work.core_cycles
+
+    @property
+    def flash_loads(self) -> int:
+        return self.work.flash_loads
+
+    @property
+    def flash_bytes(self) -> int:
+        """Bytes read from flash as data."""
+        return self.work.flash_bytes
+
+    def cycles_under(self, model: LatencyModel) -> float:
+        """Measured cycles as they are; modelled ones anew, with these constants of the board."""
+        if self.measured:
+            return self.cycles
+        return self.work.operator_cycles(model, self.constant_bytes)
+
+
+def today() -> str:
+    """The date of a row that is measured now."""
+    return datetime.now(UTC).date().isoformat()

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The latency table: what operator configurations cost on one target, in one file.
 
-The file is JSON lines in UTF-8, object keys sorted. The first line is the header, each further line
-one operator configuration:
+The file is JSON lines in UTF-8, the fields of a line apart by a comma and a tab, the names in them
+sorted. The first line is the header, each further line one operator configuration:
 
-    {"check": "5b0c…", "format": "tinytailor-latency-table", "header": {…}, "version": 2}
-    {"check": "91fe…", "row": {"key": {…}, "instructions": 63012, "cycles": 81234.5, …}}
-    {"check": "0c77…", "error": {"key": {…}, "message": "…"}}
+    {"check":"5b0c…",\\t"format":"tinytailor-latency-table",\\t"header":{…},\\t"version":3}
+    {"check":"91fe…",\\t"key":{…},\\t"row":{"cycles":81234.5,"counts":{…},…}}
+    {"check":"0c77…",\\t"key":{…},\\t"error":"…"}
 
 `header` is a records.Header (target, core, clock, tool chain with version and flags, tool version,
-constants of the latency model, glue of an invoke, date), `row` a records.Measurement. An `error`
-says why a configuration could not be measured; a later row of the same key replaces it. `check` is
-the first 16 hex digits of SHA-256 over the line without it, a row's seeded with the header's check:
-an edited row, or one pasted from another table, is refused.
+runner, constants of the latency model, glue of an invoke, date), `row` a records.Measurement. An
+`error` says why a configuration could not be measured; a later row of the same key replaces it.
+
+`check` is the first 16 hex digits of SHA-256 over the bytes that follow it in the line, a row's
+over the header's check and these bytes: an edited row, or one pasted from another table, is
+refused. So loading need not parse rows: it checks every line, finds the text of its key (JSON text
+holds no raw tab) and parses a row when it is asked for.
 
 Rows are only ever appended by one process at a time (a lock beside the file), in one piece and
 synced: whatever kills the process, at most a torn last line is lost, and loading drops it.
@@ -21,22 +24,20 @@ synced: whatever kills the process, at most a torn last line is lost, and loadin
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tinytailor.compiler.opkey import OpKey
+from tinytailor.latency_tables.lines import Line, check_of, header_line, read_lines, row_line
 from tinytailor.latency_tables.records import Header, Measurement
+from tinytailor.latency_tables.rows import Rows
 from tinytailor.targets.errors import InputError
-
-FORMAT = "tinytailor-latency-table"
-VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,16 @@ class Failure:
     message: str
 
 
+Entry = Measurement | Failure
+
+
 @dataclass(frozen=True, slots=True)
 class LatencyTable:
     """A loaded table; `table[key]` is a Measurement or an InputError saying how to measure it."""
 
     path: Path
     header: Header
-    rows: dict[OpKey, Measurement] = field(default_factory=dict)
+    rows: Rows = field(default_factory=Rows)
     failures: dict[OpKey, Failure] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -82,19 +86,7 @@ class LatencyTable:
     @classmethod
     def create(cls, path: Path, header: Header) -> LatencyTable:
         """A new table with only its header, replacing any file at ``path``; never half written."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        line = _line({"format": FORMAT, "header": header.to_json(), "version": VERSION}, seed="")
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        _replace(path, header_line(header))
         return cls(path, header)
 
     @classmethod
@@ -105,25 +97,23 @@ class LatencyTable:
             content = path.read_bytes()
         except OSError as error:
             raise InputError(f"cannot read latency table {path}: {error.strerror}") from None
-        lines = content[: content.rfind(b"\n") + 1].splitlines()
-        if not lines:
-            raise InputError(f"{path} is not a latency table: it has no complete line")
-        table = cls(path, _header(path, lines[0]))
-        seed = json.loads(lines[0])["check"]
-        for number, line in enumerate(lines[1:], start=2):
-            table._take(number, _parse(path, number, line, seed))
+        header, lines = read_lines(path, content)
+        table = cls(path, header, Rows(str(path)))
+        for line in lines:
+            table._take(line)
         return table
 
-    def append(self, entries: Sequence[Measurement | Failure]) -> None:
+    def append(self, entries: Sequence[Entry]) -> None:
         """Add rows to the file and to this record: written in one piece, synced on return.
 
         The caller holds `writing(path)` from before it loaded the table.
         """
-        seed = _check({"format": FORMAT, "header": self.header.to_json(), "version": VERSION}, "")
-        lines = b"".join(_line(_entry(entry), seed) for entry in entries)
-        repeated = [e.key for e in entries if isinstance(e, Measurement) and e.key in self.rows]
-        if repeated:
-            raise InputError(f"{self.path} already has a row for {describe(repeated[0])}")
+        seen: set[OpKey] = set()
+        for key in [entry.key for entry in entries]:
+            if key in self.rows or key in seen:
+                raise InputError(f"{self.path} already has a row for {describe(key)}")
+            seen.add(key)
+        lines = self._encoded(entries)
         with open(self.path, "r+b") as file:
             file.seek(_complete_bytes(self.path))
             file.truncate()
@@ -133,30 +123,68 @@ class LatencyTable:
         for entry in entries:
             self._remember(entry)
 
-    def _remember(self, entry: Measurement | Failure) -> None:
+    def sort(self) -> None:
+        """Rewrite the file, rows in the order of their keys, failures after them.
+
+        Equal tables are equal bytes then, whatever order they were measured in. The caller holds
+        `writing(path)` from before it loaded the table.
+        """
+        entries: list[Entry] = [self.rows[key] for key in sorted(self.rows)]
+        entries += [self.failures[key] for key in sorted(self.failures)]
+        _replace(self.path, header_line(self.header) + self._encoded(entries))
+        self.rows.sort()
+
+    def _encoded(self, entries: Iterable[Entry]) -> bytes:
+        seed = check_of(self.header)
+        return b"".join(row_line(entry.key, *_values(entry), seed) for entry in entries)
+
+    def _remember(self, entry: Entry) -> None:
         if isinstance(entry, Failure):
             self.failures[entry.key] = entry
         else:
-            self.rows[entry.key] = entry
+            self.rows.add(entry)
             self.failures.pop(entry.key, None)
 
-    def _take(self, number: int, line: dict[str, Any]) -> None:
-        """One parsed line of the file, remembered."""
-        try:
-            entry: Measurement | Failure
-            if line.keys() == {"check", "row"}:
-                entry = Measurement.from_json(line["row"])
-            elif line.keys() == {"check", "error"}:
-                entry = Failure(OpKey.from_json(line["error"]["key"]), line["error"]["message"])
-            else:
-                raise InputError(f'expected "row" or "error", got {sorted(line)}')
-        except (InputError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{self.path}, line {number}: {error}") from None
-        if entry.key in self.rows:
+    def _take(self, line: Line) -> None:
+        """One checked line of the file, remembered; a row stays text."""
+        if line.key in self.rows.texts:
+            key = OpKey.from_json(json.loads(line.key))
             raise InputError(
-                f"{self.path}, line {number}: {describe(entry.key)} has a row already; delete one"
+                f"{self.path}, line {line.number}: {describe(key)} has a row already; delete one"
             )
-        self._remember(entry)
+        if line.name == "row":
+            self.rows.add_text(line.key, line.value)
+            if self.failures:
+                self.failures.pop(OpKey.from_json(json.loads(line.key)), None)
+            return
+        try:
+            key, message = OpKey.from_json(json.loads(line.key)), json.loads(line.value)
+        except (InputError, ValueError) as error:
+            raise InputError(f"{self.path}, line {line.number}: {error}") from None
+        self._remember(Failure(key, str(message)))
+
+
+def _values(entry: Entry) -> tuple[str, Any]:
+    """The name and the value of an entry in its line, besides its key."""
+    if isinstance(entry, Failure):
+        return "error", entry.message
+    return "row", {name: value for name, value in entry.to_json().items() if name != "key"}
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """``content`` at ``path``, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 @contextmanager
@@ -190,58 +218,11 @@ def _short(value: Any) -> str:
     return "x".join(map(_short, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _entry(entry: Measurement | Failure) -> dict[str, Any]:
-    if isinstance(entry, Failure):
-        return {"error": {"key": entry.key.to_json(), "message": entry.message}}
-    return {"row": entry.to_json()}
-
-
-def _canonical(values: dict[str, Any]) -> str:
-    return json.dumps(values, sort_keys=True, allow_nan=False)
-
-
-def _check(values: dict[str, Any], seed: str) -> str:
-    return hashlib.sha256((seed + _canonical(values)).encode()).hexdigest()[:16]
-
-
-def _line(values: dict[str, Any], seed: str) -> bytes:
-    return (_canonical({"check": _check(values, seed), **values}) + "\n").encode()
-
-
 def _complete_bytes(path: Path) -> int:
     """Length of the file up to its last complete line; a torn line is overwritten."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        if file.read(1) == b"\n":
+            return size
     return path.read_bytes().rfind(b"\n") + 1
-
-
-def _parse(path: Path, number: int, line: bytes, seed: str) -> dict[str, Any]:
-    try:
-        values = json.loads(line)
-    except ValueError:
-        raise InputError(f"{path}, line {number}: not JSON") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path}, line {number}: expected an object, got {line[:40]!r}")
-    rest = {name: value for name, value in values.items() if name != "check"}
-    if values.get("check") != _check(rest, seed):
-        raise InputError(
-            f"{path}, line {number}: the line was edited or comes from another table; "
-            f"delete it and run tinytailor measure again"
-        )
-    return values
-
-
-def _header(path: Path, line: bytes) -> Header:
-    try:
-        values = json.loads(line)
-    except ValueError:
-        values = None
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise InputError(f"{path} is not a latency table: line 1 does not say {FORMAT!r}")
-    if values.get("version") != VERSION:
-        raise InputError(
-            f"{path} has format version {values.get('version')}, this tool reads {VERSION}; "
-            "measure it again into a new file"
-        )
-    try:
-        return Header.from_json(_parse(path, 1, line, seed="")["header"])
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}, line 1: bad header: {error}") from None

@@ -22,6 +22,7 @@ import numpy as np
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables import Budget, LatencyTable
 from tinytailor.latency_tables.cost import Cost, network_cost
+from tinytailor.latency_tables.estimate import EstimatedTable
 from tinytailor.nas.graphs import placeholder_graph
 from tinytailor.nas.spaces import Space
 from tinytailor.nas.topology import INPUT, Topology
@@ -61,16 +62,16 @@ class Costs(Protocol):
 
 
 class TableCosts:
-    """Prices from a measured latency table; networks that were priced are remembered."""
+    """Prices from a latency table; networks that were priced are remembered."""
 
-    def __init__(self, table: LatencyTable, board: Board) -> None:
+    def __init__(self, table: LatencyTable | EstimatedTable, board: Board) -> None:
         self.table, self.board = table, board
         self.isa = str(board.core.isa)
         self._networks: dict[Topology, Cost] = {}
 
     def operator(self, key: OpKey) -> OperatorCost:
         row = self.table[key]
-        cycles = row.work.operator_cycles(self.board.latency, row.constant_bytes)
+        cycles = row.cycles_under(self.board.latency)
         milliseconds = cycles / self.board.clock_hz * 1e3
         flash = row.constant_bytes + row.code_bytes + row.entry_bytes
         return OperatorCost(milliseconds, row.scratch_bytes, flash)
@@ -87,7 +88,7 @@ class TableCosts:
         return NetworkCost(cost.latency_ms, cost.ram_bytes, cost.flash_bytes)
 
 
-def require_keys(space: Space, table: LatencyTable, isa: str) -> None:
+def require_keys(space: Space, table: LatencyTable | EstimatedTable, isa: str) -> None:
     """InputError naming the command if the table lacks operators of the space."""
     keys = space.keys(isa)
     missing = [key for key in keys if key not in table]

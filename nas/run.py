@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from tinytailor.latency_tables import Budget, LatencyTable
+from tinytailor.latency_tables.estimate import EstimatedTable
 from tinytailor.nas.cost import Parts, TableCosts, excess, fit_parts, require_keys
 from tinytailor.nas.data import Dataset, load
 from tinytailor.nas.export import export_onnx
@@ -66,6 +67,7 @@ class SearchSettings:
     valid_fraction: float = 0.25
     seed: int = 0
     threads: int = 1
+    allow_estimates: bool = False  # of operators that the table lacks
 
     @property
     def budget(self) -> Budget:
@@ -165,7 +167,8 @@ def table_costs(settings: SearchSettings, space: Space) -> TableCosts:
             f"target {settings.target} is not a microcontroller; "
             "search needs one with a latency table"
         )
-    table = LatencyTable.load(settings.table)
+    measured = LatencyTable.load(settings.table)
+    table = EstimatedTable(measured) if settings.allow_estimates else measured
     require_keys(space, table, str(board.core.isa))
     return TableCosts(table, board)
 

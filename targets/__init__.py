@@ -10,13 +10,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tinytailor.targets.board import Board, LatencyModel, MemoryRegion, load_board
+from tinytailor.targets.board import (
+    Board,
+    Device,
+    LatencyModel,
+    MemoryRegion,
+    load_board,
+    port_source,
+)
 from tinytailor.targets.core import CORES, Core, Isa
 from tinytailor.targets.emulator import Buffer, Call, CallResult, Counts, run
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.fpga import Fpga, load_fpga
 from tinytailor.targets.image import ImageSizes, image_sizes
-from tinytailor.targets.runners import RUNNERS, default_runner, linked_for, run_on
+from tinytailor.targets.runners import (
+    RUNNERS,
+    build_for,
+    default_runner,
+    linked_for,
+    run_on,
+    serial_port,
+)
 from tinytailor.targets.toml_table import read_toml
 from tinytailor.targets.toolchain import (
     Toolchain,
@@ -35,12 +49,14 @@ __all__ = [
     "CallResult",
     "Core",
     "Counts",
+    "Device",
     "Fpga",
     "ImageSizes",
     "Isa",
     "LatencyModel",
     "MemoryRegion",
     "Toolchain",
+    "build_for",
     "build_image",
     "cross_flags",
     "cross_toolchain",
@@ -49,8 +65,10 @@ __all__ = [
     "image_sizes",
     "linked_for",
     "load_target",
+    "port_source",
     "run",
     "run_on",
+    "serial_port",
     "target_names",
 ]
 

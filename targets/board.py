@@ -10,10 +10,14 @@ The latency of one operator on a board, in cycles of its clock:
 where core_cycles come from the instruction timings of ``targets.cycles`` and loads and bytes are
 the data reads from flash. The constants are fitted on measurements of the real board. A core
 without a cycle model has no latency model either: instructions are counted, time is unknown.
+
+A board file may also say where each number is from ([sources]) and how the real board is reached
+([device]): which port of the firmware harness runs on it, and how an image gets onto it.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -23,6 +27,9 @@ from tinytailor.targets.errors import InputError
 from tinytailor.targets.toml_table import TomlTable, read_toml
 
 PAGE_BYTES = 4096  # the emulator maps memory in pages
+PORTS = Path(__file__).parent / "runtime" / "board" / "ports"
+IMAGE = "{image}"  # stands for the path of the image in a flash command
+UNKNOWN_SOURCE = "unknown source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,11 @@ class MemoryRegion:
 
 @dataclass(frozen=True, slots=True)
 class LatencyModel:
-    """Fitted constants; ``source`` says on what, ``calibrated`` whether on this board."""
+    """Fitted constants; ``source`` says on what, ``calibrated`` whether on this board.
+
+    ``error_percent`` is the mean error to expect of one operator's time, None if nobody knows: of
+    the fit, on measurements it had not seen, or of constants carried over from another board.
+    """
 
     core: float
     flash_load: float
@@ -52,6 +63,15 @@ class LatencyModel:
     per_operator: float
     source: str
     calibrated: bool
+    error_percent: float | None = None
+
+    @property
+    def trust(self) -> str:
+        """What every report says beside a modelled time."""
+        error = self.error_percent
+        if self.calibrated:
+            return "fitted on measurements" + (f", mean error {error:g} % on them" if error else "")
+        return "uncalibrated, error " + (f"about {error:g} %" if error else "unknown")
 
     def cycles(
         self, core_cycles: int, flash_loads: int, flash_bytes: int, weight_bytes: int
@@ -70,6 +90,32 @@ class LatencyModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the numbers of a board file are from; the latency model names its own."""
+
+    clock: str = UNKNOWN_SOURCE
+    flash: str = UNKNOWN_SOURCE
+    ram: str = UNKNOWN_SOURCE
+    device: str = UNKNOWN_SOURCE
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """How the real board is reached.
+
+    ``port`` names the board-specific part of the firmware in ``targets/runtime/board/ports``, or
+    is a user's own file that ends in .c; ``baud`` is its serial speed. An image is written with
+    pyocd, which knows the chip as ``pyocd_target``, or by ``flash_command``, whose ``{image}``
+    becomes the path of the image.
+    """
+
+    port: str
+    baud: int
+    pyocd_target: str | None = None
+    flash_command: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """A microcontroller board."""
 
@@ -79,6 +125,8 @@ class Board:
     flash: MemoryRegion
     ram: MemoryRegion
     latency_model: LatencyModel | None
+    sources: Sources = Sources()
+    device: Device | None = None
     definition: str = field(default="", repr=False, compare=False)  # the text of its file
     kind: Literal["mcu"] = "mcu"
 
@@ -91,6 +139,26 @@ class Board:
                 "cannot be told; instructions can be counted (tinytailor profile)."
             )
         return self.latency_model
+
+
+def port_source(board: Board) -> Path:
+    """The C file of the board's firmware port; InputError where there is none."""
+    if board.device is None:
+        raise InputError(
+            f"{board.name}: its file has no [device] table, so there is no firmware for the real "
+            "board; add one with the keys port and baud."
+        )
+    path = PORTS / f"{board.device.port}.c"
+    if board.device.port.endswith(".c"):
+        path = Path(board.device.port)
+        if not path.is_file():
+            raise InputError(f"{board.name}: its firmware port {path} is not there.")
+    elif not path.is_file():
+        known = ", ".join(sorted(file.stem for file in PORTS.glob("*.c"))) or "none"
+        raise InputError(
+            f"{board.name}: there is no firmware port {board.device.port!r}; known are {known}."
+        )
+    return path
 
 
 def load_board(path: Path) -> Board:
@@ -113,8 +181,12 @@ def load_board(path: Path) -> Board:
             f'{path}: key "latency" is given, but there is no cycle model of {core.name} that its '
             "constants could scale; leave it out."
         )
+    sources = _sources(table.table("sources", default={}))
+    device = _device(table.table("device")) if "device" in table.values else None
+    table.read.append("device")
     table.finish()
-    return Board(name, core, clock_hz, flash, ram, latency, path.read_text("utf-8"))
+    text = path.read_text("utf-8")
+    return Board(name, core, clock_hz, flash, ram, latency, sources, device, text)
 
 
 def _region(table: TomlTable) -> MemoryRegion:
@@ -129,6 +201,35 @@ def _region(table: TomlTable) -> MemoryRegion:
     return MemoryRegion(base, size)
 
 
+def _sources(table: TomlTable) -> Sources:
+    names = ("clock", "flash", "ram", "device")
+    sources = Sources(**{name: table.text(name, default=UNKNOWN_SOURCE) for name in names})
+    table.finish()
+    return sources
+
+
+def _device(table: TomlTable) -> Device:
+    device = Device(
+        port=table.text("port"),
+        baud=table.integer("baud", minimum=1),
+        pyocd_target=table.text("pyocd_target") if "pyocd_target" in table.values else None,
+        flash_command=table.texts("flash_command") if "flash_command" in table.values else None,
+    )
+    table.read += ["pyocd_target", "flash_command"]
+    table.finish()
+    if not re.fullmatch("[a-z0-9_]+", device.port):
+        raise InputError(
+            f'{table.path}: key "device.port" is {device.port!r}; expected the name of a port, of '
+            "small letters, digits and _."
+        )
+    if device.flash_command is not None and not any(IMAGE in a for a in device.flash_command):
+        raise InputError(
+            f'{table.path}: key "device.flash_command" has no {IMAGE}; write it where the path of '
+            "the image belongs."
+        )
+    return device
+
+
 def _latency(table: TomlTable) -> LatencyModel:
     model = LatencyModel(
         core=table.number("core", minimum=0.01),
@@ -139,7 +240,11 @@ def _latency(table: TomlTable) -> LatencyModel:
         per_operator=table.number("per_operator", minimum=0, default=0.0),
         source=table.text("source"),
         calibrated=table.flag("calibrated", default=True),
+        error_percent=(
+            table.number("error_percent", minimum=0) if "error_percent" in table.values else None
+        ),
     )
+    table.read.append("error_percent")
     table.finish()
     if model.flash_byte_beyond_cache > 0 and model.cache_bytes is None:
         raise InputError(

@@ -5,9 +5,9 @@
     cortex-m0plus base  -            Cortex-M0          m0plus
     cortex-m3     base  -            Cortex-M3          m3
     cortex-m4     dsp   single       Cortex-M4          m4
-    cortex-m7     dsp   single       Cortex-M7          none: its dual issue has no published timing
+    cortex-m7     dsp   single       Cortex-M7          m7
     cortex-m33    dsp   single       Cortex-M33         m33
-    cortex-m55    mve   half, single QEMU only          none: nor has its vector unit
+    cortex-m55    mve   half, single QEMU only          m55
 
 M0 and M0+ execute the same instruction set (ARMv6-M), so the emulated M0 stands for both.
 """
@@ -84,7 +84,7 @@ _CORES = (
         gcc_flags=("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard"),
         zig_flags=("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m7+fp_armv8d16sp"),
         emulated_as="cortex-m7",
-        cycle_model=None,
+        cycle_model="m7",
     ),
     Core(
         name="cortex-m33",
@@ -105,7 +105,7 @@ _CORES = (
             "-mcpu=cortex_m55+dsp+mve_fp+fp_armv8d16+fullfp16+lob",
         ),
         emulated_as=None,
-        cycle_model=None,
+        cycle_model="m55",
     ),
 )
 

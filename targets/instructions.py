@@ -1,59 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Thumb instructions as the cycle models see them, decoded by capstone."""
+"""Thumb instructions as the cycle models see them, decoded by capstone, vectors by ``helium``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum, auto
+import re
 from functools import cache, lru_cache
 from typing import Any
 
-import capstone  # type: ignore[import-untyped]
+import capstone
 from capstone import arm
 
+from tinytailor.targets.decoded import NOTHING, Instruction, Kind, Pipe, Transfer
 from tinytailor.targets.errors import ToolError
+from tinytailor.targets.helium import decode_helium
 
-_NOTHING: frozenset[int] = frozenset()
-
-
-class Kind(Enum):
-    """How an instruction uses memory."""
-
-    OTHER = auto()
-    LOAD = auto()
-    STORE = auto()
-    LOAD_DOUBLE = auto()
-    STORE_DOUBLE = auto()
-    LOAD_MULTIPLE = auto()
-    STORE_MULTIPLE = auto()
-
-
-class Transfer(Enum):
-    """How an instruction can go elsewhere: b/cbz, bl, bx and writes of pc, pop, ldr, tbb."""
-
-    IMMEDIATE = auto()
-    CALL = auto()
-    REGISTER = auto()
-    POP = auto()
-    LOAD = auto()
-    TABLE = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """One instruction. Registers are capstone's numbers; ``words`` are those it moves."""
-
-    name: str
-    size: int
-    kind: Kind = Kind.OTHER
-    words: int = 0
-    is_float: bool = False
-    transfer: Transfer | None = None
-    reads: frozenset[int] = _NOTHING
-    writes: frozenset[int] = _NOTHING
-    loaded: frozenset[int] = _NOTHING
-    address: frozenset[int] = _NOTHING
-
+__all__ = ["Instruction", "Kind", "Pipe", "Transfer", "decode", "instruction_sizes"]
 
 _LOADS = frozenset(
     f"{name}{width}"
@@ -67,6 +28,12 @@ _STORES = frozenset(
 )
 _LOAD_MULTIPLES = frozenset(("ldm", "ldmdb", "pop", "vldmia", "vldmdb", "vpop"))
 _STORE_MULTIPLES = frozenset(("stm", "stmdb", "push", "vstmia", "vstmdb", "vpush"))
+# Multiplications that add, by what is added: the last register, or both of the result.
+_ADD_LAST = re.compile(r"(ml[as]|sml[as]d|sml[as]dx|smla[bt][bt]|smlaw[bt]|smml[as]r?|usada8)$")
+_ADD_BOTH = re.compile(r"([su]mlal|smlal[bt][bt]|sml[as]ldx?|umaal)$")
+_ADD_FIRST = re.compile(r"(vml[as]|vnml[as]|vfn?m[as])$")
+# Here the last register is taken apart or shifted, and capstone may forget to name it as read.
+_EXTRACTING = re.compile(r"(pkh(bt|tb)|[su]sat(16)?|[su]xta(b|h|b16)|bfi)$")
 _TRANSFERS = {
     "b": Transfer.IMMEDIATE,
     "cbz": Transfer.IMMEDIATE,
@@ -113,6 +80,9 @@ def _disassemblers() -> tuple[capstone.Cs, ...]:
 
 @lru_cache(maxsize=1 << 16)
 def _decode_one(code: bytes) -> Instruction:
+    vector = decode_helium(code)
+    if vector is not None:
+        return vector
     for engine in _disassemblers():
         for found in engine.disasm(code, 0x1000, count=1):
             return _describe(found, engine.insn_name(found.id))
@@ -128,7 +98,7 @@ def _describe(found: Any, name: str) -> Instruction:
     address = frozenset(r for m in memory for r in (m.base, m.index) if r)
     to_pc = arm.ARM_REG_PC in writes
     is_float = name.startswith("v")
-    kind, words, loaded = Kind.OTHER, 0, _NOTHING
+    kind, words, loaded = Kind.OTHER, 0, NOTHING
     transfer = _TRANSFERS.get(name, Transfer.REGISTER if to_pc else None)
     if name in _LOADS:
         kind, words = Kind.LOAD, _words(registers[:1])
@@ -145,9 +115,44 @@ def _describe(found: Any, name: str) -> Instruction:
         implicit_base = name in ("pop", "push", "vpop", "vpush")
         words = _words(registers if implicit_base else registers[1:])
         transfer = Transfer.POP if to_pc or arm.ARM_REG_PC in registers[1:] else None
+    accumulated = _accumulated(name, registers)
+    shifted = frozenset(o.reg for o in found.operands if o.type == arm.ARM_OP_REG and o.shift.type)
+    if _EXTRACTING.match(name):
+        reads |= frozenset(registers[1:])
+        shifted |= frozenset(registers[-1:])
+    plain = len(memory) == 1 and not memory[0].index and not found.writeback
     return Instruction(
-        name, found.size, kind, words, is_float, transfer, reads, writes, loaded, address
+        name=name,
+        size=found.size,
+        kind=kind,
+        words=words,
+        is_float=is_float,
+        transfer=transfer,
+        reads=reads | accumulated,
+        writes=writes,
+        loaded=loaded,
+        address=address,
+        shifted=shifted,
+        accumulated=accumulated,
+        rotated=any(o.type == arm.ARM_OP_IMM and _is_rotated(o.imm) for o in found.operands),
+        offset=memory[0].disp if plain and kind in (Kind.LOAD, Kind.STORE) else None,
     )
+
+
+def _accumulated(name: str, registers: list[int]) -> frozenset[int]:
+    if _ADD_LAST.match(name):
+        return frozenset(registers[3:])
+    if _ADD_BOTH.match(name):
+        return frozenset(registers[:2])
+    return frozenset(registers[:1]) if _ADD_FIRST.match(name) else NOTHING
+
+
+def _is_rotated(constant: int) -> bool:
+    """Whether a constant of an arithmetic instruction is neither small nor a repeated byte."""
+    constant &= 0xFFFFFFFF
+    low, high = constant & 0xFF, constant >> 8 & 0xFF
+    repeated = (low * 0x00010001, high * 0x01000100, low * 0x01010101)
+    return constant > 0xFFF and constant not in repeated
 
 
 def _words(registers: list[int]) -> int:

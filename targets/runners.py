@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two runners by name: the emulator, and QEMU. The same calls give the same records.
+"""The runners by name: the emulator, QEMU, and a board on a serial port ("serial:/dev/ttyACM0").
 
-image = build_image(sources, elf, linked_for("qemu", board), toolchain)
+build_for("qemu", sources, elf, board, toolchain, {"run": 2})
 run_on("qemu", elf, board, calls)
+
+The same calls give the same records, but that a board gives cycles where the others count.
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tinytailor.targets import emulator, qemu
+from tinytailor.targets import emulator, qemu, serial
 from tinytailor.targets.board import Board
 from tinytailor.targets.emulator.records import Call, CallResult
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.toolchain import Toolchain, build_image
 
 RUNNERS = ("emulator", "qemu")
+SERIAL = "serial:"
 
 
 def default_runner(board: Board) -> str:
@@ -23,9 +27,39 @@ def default_runner(board: Board) -> str:
     return "emulator" if board.core.emulated_as is not None else "qemu"
 
 
+def serial_port(runner: str | None) -> str | None:
+    """The port of a board's runner "serial:PORT"; None for the other runners."""
+    if runner is None or not runner.startswith(SERIAL):
+        return None
+    port = runner.removeprefix(SERIAL)
+    if not port:
+        raise InputError(f"{runner!r} names no port; write it as in serial:/dev/ttyACM0.")
+    return port
+
+
 def linked_for(runner: str, board: Board) -> Board:
     """The board whose memory map an image needs to run there."""
+    if serial_port(runner) is not None:
+        return board
     return qemu.machine_board(board) if _known(runner) == "qemu" else board
+
+
+def build_for(
+    runner: str,
+    sources: Sequence[Path],
+    out: Path,
+    board: Board,
+    toolchain: Toolchain,
+    functions: Mapping[str, int],
+    *,
+    extra_flags: Sequence[str] = (),
+) -> None:
+    """Build an image that ``runner`` can run; ``functions``: symbol -> number of its pointers."""
+    if serial_port(runner) is not None:
+        serial.build_firmware(sources, functions, out, board, toolchain, extra_flags=extra_flags)
+        return
+    linked, keep = linked_for(runner, board), tuple(functions)
+    build_image(sources, out, linked, toolchain, extra_flags=extra_flags, keep=keep)
 
 
 def run_on(
@@ -38,7 +72,13 @@ def run_on(
     count: bool = True,
     on_progress: Callable[[int], None] | None = None,
 ) -> list[CallResult]:
-    """Run ``calls`` of an image that was built for ``linked_for(runner, board)``."""
+    """Run ``calls`` of an image of ``build_for``; a board is written first where it needs to be.
+
+    A board counts nothing, so that it has no ``regions``; each of its calls runs several times.
+    """
+    port = serial_port(runner)
+    if port is not None:
+        return serial.run(image, board, port, calls, on_progress=on_progress)
     run = qemu.run if _known(runner) == "qemu" else emulator.run
     where = linked_for(runner, board)
     return run(image, where, calls, regions=regions, count=count, on_progress=on_progress)
@@ -46,5 +86,6 @@ def run_on(
 
 def _known(runner: str) -> str:
     if runner not in RUNNERS:
-        raise InputError(f"unknown runner {runner!r}; expected {' or '.join(RUNNERS)}.")
+        known = ", ".join((*RUNNERS, f"{SERIAL}PORT"))
+        raise InputError(f"unknown runner {runner!r}; expected one of {known}.")
     return runner

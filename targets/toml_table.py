@@ -36,8 +36,8 @@ class TomlTable:
     prefix: str = ""
     read: list[str] = field(default_factory=list)
 
-    def text(self, key: str) -> str:
-        value = self._get(key, "a text", None)
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self._get(key, "a text", default)
         if not isinstance(value, str) or not value.strip():
             raise self._mistyped(key, value, "a text")
         return value
@@ -80,8 +80,15 @@ class TomlTable:
             raise self._mistyped(key, value, "two rising whole numbers [from, to]")
         return value[0], value[1]
 
-    def table(self, key: str) -> TomlTable:
-        value = self._get(key, "a table", None)
+    def texts(self, key: str) -> tuple[str, ...]:
+        """One or more texts."""
+        value = self._get(key, "a list of texts", None)
+        if not isinstance(value, list) or not value or not all(map(_is_text, value)):
+            raise self._mistyped(key, value, "a list of texts")
+        return tuple(value)
+
+    def table(self, key: str, default: Mapping[str, Any] | None = None) -> TomlTable:
+        value = self._get(key, "a table", default)
         if not isinstance(value, dict):
             raise self._mistyped(key, value, "a table")
         return TomlTable(self.path, value, f"{self.prefix}{key}.")
@@ -109,3 +116,7 @@ class TomlTable:
         return InputError(
             f'{self.path}: key "{self.prefix}{key}" is {value!r}; expected {expected}.'
         )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())

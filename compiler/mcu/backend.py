@@ -14,6 +14,7 @@ from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.mcu import project, source
 from tinytailor.compiler.mcu.host import run_on_host
+from tinytailor.compiler.mcu.on_board import run_on_board
 from tinytailor.compiler.memory import MemoryPlan
 from tinytailor.compiler.ops.base import HasKernel
 from tinytailor.compiler.places import computing
@@ -27,6 +28,7 @@ from tinytailor.targets import (
     cross_toolchain,
     default_runner,
     host_toolchain,
+    serial_port,
 )
 from tinytailor.targets.errors import BudgetError, CheckError, InputError
 from tinytailor.targets.stack import worst_stack
@@ -193,10 +195,16 @@ def measure(
 def _latency_provenance(board: Board) -> dict[str, Any]:
     if board.latency_model is None:
         none = f"none: no cycle model of {board.core.name}"
-        return {"latency": none, "board_model": none, "board_calibrated": False}
+        return {
+            "latency": none,
+            "board_model": none,
+            "board_trust": none,
+            "board_calibrated": False,
+        }
     return {
         "latency": "modelled: core cycle table and board constants on the emulated run",
         "board_model": board.latency.source,
+        "board_trust": board.latency.trust,
         "board_calibrated": board.latency.calibrated,
     }
 
@@ -279,11 +287,17 @@ def _equal(outputs: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> boo
 def run_outputs(
     folder: Path, graph: Graph, name: str, board: Board, on: str, inputs: Sequence[np.ndarray]
 ) -> list[np.ndarray]:
-    """Outputs of the project as it lies in ``folder`` for a batch, on one of ``RUNNERS``."""
+    """Outputs of the project as it lies in ``folder`` for a batch, on a runner or serial port."""
     if on == "host":
         return run_on_host(folder, graph, name, host_toolchain(), inputs)
+    port = serial_port(on)
+    if port is not None:
+        toolchain = cross_toolchain()
+        run = run_on_board(folder, graph, name, board, toolchain, port, inputs, repeats=1)
+        return run.outputs
     if on not in RUNNERS:
-        raise InputError(f"a microcontroller project runs on {' or '.join(RUNNERS)}, not on {on}")
+        known = ", ".join((*RUNNERS, "serial:PORT"))
+        raise InputError(f"a microcontroller project runs on one of {known}, not on {on}")
     with tempfile.TemporaryDirectory(prefix="tinytailor-build-") as scratch:
         image = project.build(folder, name, board, cross_toolchain(), Path(scratch), on)
         return project.invoke(image, graph, name, board, inputs, count=False)[1]

@@ -8,15 +8,16 @@ compiler's own macro, so that one file builds on a host and on every core.
 from __future__ import annotations
 
 _REQUANTIZE = """\
-/* (acc * multiplier + 2^31) >> 32: the high word of the product, rounded half up. */
-TT_INLINE int32_t tt_requantize(int32_t acc, int32_t multiplier)
+/* zero_point + ((acc * multiplier + 2^31) >> 32): the high word of the product, rounded half up. */
+TT_INLINE int32_t tt_requantize(int32_t acc, int32_t multiplier, int32_t zero_point)
 {
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
     int32_t high;
-    __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(acc), "r"(multiplier));
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(high) : "r"(acc), "r"(multiplier), "r"(zero_point));
     return high;
 #else
-    return (int32_t)(((int64_t)acc * multiplier + ((int64_t)1 << 31)) >> 32);
+    const int64_t start = zero_point * ((int64_t)1 << 32) + ((int64_t)1 << 31);
+    return (int32_t)((start + (int64_t)acc * multiplier) >> 32);
 #endif
 }
 """

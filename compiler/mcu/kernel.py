@@ -19,6 +19,8 @@ from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.mcu.helpers import HELPERS
 
 POINTER_BYTES = 4
+PARAMETER_BYTES = 4
+WORD = 4  # constants start at a multiple of this
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,8 @@ class TirKernel:
 class Kernel:
     """The C of one node: ``symbol`` hands its constants to ``code``, which does the work.
 
-    ``body`` knows the constants by their roles only, so nodes of equal text share one ``code``.
-    Without constants there is one function, and ``code`` is ``symbol``.
+    ``body`` knows constants and parameters by their names only, so nodes of equal text share one
+    ``code``. Without any there is one function, and ``code`` is ``symbol``.
     """
 
     symbol: str
@@ -62,21 +64,34 @@ class Kernel:
     scratch_bytes: int
     overlap: Mapping[int, int]
     output_dtype: str = "int8"
+    parameters: Mapping[str, int] = field(default_factory=dict)  # int32, beside the constants
+
+    @property
+    def has_record(self) -> bool:
+        """Whether the code is handed constants or parameters."""
+        return bool(self.constants or self.parameters)
 
     @property
     def constant_bytes(self) -> int:
-        """In flash: the arrays, and a pointer to each."""
-        return sum(array.nbytes + POINTER_BYTES for array in self.constants.values())
+        """In flash: the arrays, a pointer to each, and a word for each parameter."""
+        arrays = sum(array.nbytes + POINTER_BYTES for array in self.constants.values())
+        return arrays + PARAMETER_BYTES * len(self.parameters)
+
+    @property
+    def placed_bytes(self) -> int:
+        """The same with the gaps behind arrays that end within a word."""
+        return self.constant_bytes + sum(-array.nbytes % WORD for array in self.constants.values())
 
     def same_code(self, other: Kernel) -> bool:
         """Whether the code of one does the work of the other, given its constants."""
 
         def interface(kernel: Kernel) -> list[tuple[str, str]]:
-            return [(role, array.dtype.name) for role, array in kernel.constants.items()]
+            arrays = [(role, array.dtype.name) for role, array in kernel.constants.items()]
+            return [*arrays, *((name, "parameter") for name in kernel.parameters)]
 
         ours = (self.body, self.scratch_bytes, self.input_shapes, interface(self))
         theirs = (other.body, other.scratch_bytes, other.input_shapes, interface(other))
-        return bool(self.constants) and ours == theirs
+        return self.has_record and ours == theirs
 
 
 def print_kernel(
@@ -106,7 +121,7 @@ def print_kernel(
         helpers[intrinsic.function] = intrinsic.text
     return Kernel(
         symbol,
-        f"{symbol}_code" if kernel.constants else symbol,
+        f"{symbol}_code" if kernel.constants or rendered.parameters else symbol,
         tuple(rendered.lines),
         tuple(helpers.items()),
         kernel.constants,
@@ -115,4 +130,5 @@ def print_kernel(
         rendered.scratch_bytes,
         kernel.overlap,
         str(kernel.func.params[-1].ty.dtype),
+        rendered.parameters,
     )

@@ -16,18 +16,13 @@ import numpy as np
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.mcu import source
 from tinytailor.compiler.places import computing
-from tinytailor.targets import Board, Buffer, Call, Toolchain, build_image, image_sizes
+from tinytailor.targets import Board, Buffer, Call, Toolchain, build_for, image_sizes
 from tinytailor.targets.errors import InputError
 
 _HEAD = """\
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-
-int main(void)
-{
-    return 0;
-}
 """
 
 
@@ -64,9 +59,16 @@ class KernelImage:
 
 
 def kernel_image(
-    graphs: Sequence[tuple[str, Graph]], board: Board, toolchain: Toolchain, folder: Path
+    graphs: Sequence[tuple[str, Graph]],
+    board: Board,
+    toolchain: Toolchain,
+    folder: Path,
+    runner: str = "emulator",
 ) -> KernelImage:
-    """Build an image with one function per (symbol, single-node graph) into ``folder``."""
+    """Build an image with one function per (symbol, single-node graph) into ``folder``.
+
+    For a ``runner`` "serial:PORT" it is the firmware of the board, which calls them on request.
+    """
     kernels = []
     for symbol, graph in graphs:
         if len(graph.nodes) != 1 or not computing(graph):
@@ -74,14 +76,17 @@ def kernel_image(
         kernels.append(source.lower_node(graph, graph.nodes[0], board.core.isa, symbol))
     parts = [_HEAD, source.MACROS, *source.helper_texts(kernels)]
     for kernel in kernels:
-        if kernel.constants:
+        if kernel.has_record:
             parts.append(source.code_text(kernel))
         parts.append(source.layer_text(kernel, kernel.symbol, {}, "__attribute__((noinline))"))
     text = folder / "kernels.c"
     text.write_text("\n".join(parts))
     elf = folder / "kernels.elf"
-    symbols = [kernel.symbol for kernel in kernels]
-    build_image([text], elf, board, toolchain, keep=symbols)
+    pointers = {
+        kernel.symbol: len(graph.inputs) + 1 + bool(kernel.scratch_bytes)
+        for kernel, (_, graph) in zip(kernels, graphs, strict=True)
+    }
+    build_for(runner, [text], elf, board, toolchain, pointers)
     sizes = image_sizes(elf).symbols
     infos = [
         KernelInfo(
@@ -91,7 +96,7 @@ def kernel_image(
             kernel.scratch_bytes,
             kernel.constant_bytes,
             sizes[kernel.code][1],
-            sizes[kernel.symbol][1] if kernel.constants else 0,
+            sizes[kernel.symbol][1] if kernel.has_record else 0,
         )
         for kernel, (_, graph) in zip(kernels, graphs, strict=True)
     ]

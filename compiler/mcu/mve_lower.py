@@ -85,7 +85,7 @@ def _conv2d_computation(
     depth = op.kernel[0] * run
     x = te.placeholder(shape, "int8", name="x")
     w, b, m = (te.placeholder(a.shape, a.dtype.name, name=role) for role, a in packed.items())
-    at = tir.padded(x, op.padding, op.input_zero_point)
+    at = tir.padded(x, op.padding, tir.border(op.input_zero_point, "int8"))
     (sh, sw), (dh, dw) = op.stride, op.dilation
 
     def gather(h: Any, v: Any, k: Any) -> Any:
@@ -103,7 +103,7 @@ def _conv2d_computation(
 
     def stored(h: Any, v: Any, o: Any) -> Any:
         value = tir.requantize(acc[h, v, o] + b[o], m[o], op.requant)
-        return op.add.immediate(value, r[h, v, o]) if op.add else value
+        return op.add.expression(value, r[h, v, o]) if op.add else value
 
     y = te.compute((oh, ow, oc), stored, name="y")
     return tir.schedule_of((x, *((r,) if op.add else ()), w, b, m, y))
@@ -181,7 +181,7 @@ def _window_computation(
     _, oh, ow, channels = op.output_shape(shape)
     x = te.placeholder(shape, "int8", name="x")
     w, b, m = (te.placeholder(a.shape, a.dtype.name, name=role) for role, a in packed.items())
-    border = tir.padded(x, op.padding, op.input_zero_point)
+    border = tir.padded(x, op.padding, tir.border(op.input_zero_point, "int8"))
     rows = te.compute((*op._touched(shape), channels), border, name="rows")
     i, j = (te.reduce_axis((0, n), name) for n, name in zip(op.kernel, "ij", strict=True))
 

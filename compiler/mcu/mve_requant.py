@@ -35,7 +35,7 @@ def requant_block(lanes: int, q: Requant) -> Intrinsic:
 
 
 def _register_requant(name: str, function: str, lanes: int, q: Requant) -> None:
-    zero_point, shift, low, high = q.zero_point, q.shift, q.low, q.high
+    scalars = _requant_scalars(q)
 
     @T.prim_func(s_tir=True)
     def meaning(  # type: ignore[no-untyped-def]
@@ -72,14 +72,29 @@ def _register_requant(name: str, function: str, lanes: int, q: Requant) -> None:
                     T.address_of(B[0]),
                     T.address_of(M[0]),
                     T.address_of(Y[0, 0]),
-                    zero_point,
-                    low,
-                    high,
-                    shift,
+                    *scalars,
                 )
             )
 
     TensorIntrin.register(name, meaning, call)
+
+
+def _requant_scalars(q: Requant) -> tuple[Any, ...]:
+    """zero_point, low, high, shift of the C function."""
+    shift = tir.parameter("shift", q.shift) if q.shift else tir.const(0)
+    return tir.parameter("zero_point", q.zero_point), *tir.bounds(q.low, q.high), shift
+
+
+def _add_scalars(add: Add) -> tuple[Any, ...]:
+    """left to sum_high of the C function."""
+    return (
+        tir.parameter("left", add.left),
+        tir.parameter("right", add.right),
+        tir.parameter("offset", add.bias),
+        tir.parameter("right_shift", add.shift),
+        tir.parameter("sum_zero_point", add.zero_point),
+        *tir.bounds(add.low, add.high, "sum_"),
+    )
 
 
 def _requant_text(function: str, lanes: int, shifted: bool) -> str:
@@ -163,7 +178,7 @@ def requant_add_block(lanes: int, q: Requant, add: Add) -> Intrinsic:
 def _order_of_reads(add: Add) -> Callable[..., tuple[Any, ...]]:
     """A block is matched with its reads in order; TVM sorts the terms of a sum by their factors."""
     a, r = (te.placeholder((_WORDS,), "int8", name=name) for name in "ar")
-    y = te.compute((_WORDS,), lambda o: add.immediate(a[o], r[o]), name="y")
+    y = te.compute((_WORDS,), lambda o: add.expression(a[o], r[o]), name="y")
     schedule = tir.schedule_of((a, r, y))
     first = str(schedule.get(schedule.get_sblock("y")).reads[0].source.name)
 
@@ -175,8 +190,7 @@ def _order_of_reads(add: Add) -> Callable[..., tuple[Any, ...]]:
 
 
 def _register_requant_add(name: str, function: str, lanes: int, q: Requant, add: Add) -> None:
-    first = (q.zero_point, q.low, q.high, q.shift)
-    second = (add.left, add.right, add.bias, add.shift, add.zero_point, add.low, add.high)
+    scalars = (*_requant_scalars(q), *_add_scalars(add))
     order = _order_of_reads(add)
 
     @T.prim_func(s_tir=True)
@@ -196,7 +210,7 @@ def _register_requant_add(name: str, function: str, lanes: int, q: Requant, add:
                     vj = T.axis.spatial(lanes, j)
                     T.reads(*order(A[0, vj], B[vj], M[vj], R[0, vj]))
                     T.writes(Y[0, vj])
-                    Y[0, vj] = add.immediate(tir.requantize(A[0, vj] + B[vj], M[vj], q), R[0, vj])
+                    Y[0, vj] = add.expression(tir.requantize(A[0, vj] + B[vj], M[vj], q), R[0, vj])
 
     @T.prim_func(s_tir=True)
     def call(  # type: ignore[no-untyped-def]
@@ -219,8 +233,7 @@ def _register_requant_add(name: str, function: str, lanes: int, q: Requant, add:
                     T.address_of(M[0]),
                     T.address_of(R[0, 0]),
                     T.address_of(Y[0, 0]),
-                    *first,
-                    *second,
+                    *scalars,
                 )
             )
 

@@ -97,14 +97,26 @@ def build(
     The image that is run leaves out main.c, whose input and output would take the RAM that the
     runner needs for its own; the sizes are those of the whole program.
     """
-    program, bare = folder / f"{name}.elf", folder / f"{name}-run.elf"
-    include = ("-I", str(project.resolve()))
-    network = project / f"{name}.c"
-    build_image([project / "main.c", network], program, board, toolchain, extra_flags=include)
-    keep = (f"{name}_invoke",)
-    linked = linked_for(runner, board)
-    build_image([network], bare, linked, toolchain, extra_flags=include, keep=keep)
-    return Image(bare, runner, image_sizes(program))
+    _, sizes = build_program(project, name, board, toolchain, folder)
+    bare = folder / f"{name}-run.elf"
+    linked, keep = linked_for(runner, board), (f"{name}_invoke",)
+    flags = _include(project)
+    build_image([project / f"{name}.c"], bare, linked, toolchain, extra_flags=flags, keep=keep)
+    return Image(bare, runner, sizes)
+
+
+def build_program(
+    project: Path, name: str, board: Board, toolchain: Toolchain, folder: Path
+) -> tuple[Path, ImageSizes]:
+    """The whole program, main.c included, as a user's `make` builds it, and its sizes."""
+    program = folder / f"{name}.elf"
+    sources = [project / "main.c", project / f"{name}.c"]
+    build_image(sources, program, board, toolchain, extra_flags=_include(project))
+    return program, image_sizes(program)
+
+
+def _include(project: Path) -> tuple[str, str]:
+    return "-I", str(project.resolve())
 
 
 def invoke(
@@ -117,8 +129,16 @@ def invoke(
     count: bool,
 ) -> tuple[list[CallResult], list[np.ndarray]]:
     """Run the network on the image's runner for batches of its inputs: results and outputs."""
+    calls = invocations(graph, name, inputs)
+    regions = {symbol: node for node, symbol in source.layer_symbols(graph, name).items()}
+    results = run_on(image.runner, image.elf, board, calls, regions=regions, count=count)
+    return results, stacked(graph, results)
+
+
+def invocations(graph: Graph, name: str, inputs: Sequence[np.ndarray]) -> list[Call]:
+    """One call of the network for each row of its inputs."""
     sizes = [graph.tensors[t].bytes for t in graph.outputs]
-    calls = [
+    return [
         Call(
             f"{name}_invoke",
             (
@@ -128,11 +148,13 @@ def invoke(
         )
         for i in range(len(inputs[0]))
     ]
-    regions = {symbol: node for node, symbol in source.layer_symbols(graph, name).items()}
-    results = run_on(image.runner, image.elf, board, calls, regions=regions, count=count)
+
+
+def stacked(graph: Graph, results: Sequence[CallResult]) -> list[np.ndarray]:
+    """The outputs of all calls, one batch a graph output."""
     outputs = []
     for k, tensor in enumerate(graph.outputs):
         dtype = graph.tensors[tensor].dtype
         rows = [np.frombuffer(result.outputs[k], dtype) for result in results]
         outputs.append(np.stack(rows).reshape(-1, *graph.tensors[tensor].shape[1:]))
-    return results, outputs
+    return outputs

@@ -19,6 +19,7 @@ from tvm.ir.prim.expr import IntImm
 from tvm_ffi import structural_equal, structural_walk
 
 from tinytailor.compiler.mcu import render_float
+from tinytailor.compiler.mcu.tir import PARAMETER, REQUANTIZE
 from tinytailor.compiler.mcu.tir_nodes import conjunction, innermost, replace, uses, with_body
 
 REGISTER_BYTES = 64
@@ -34,11 +35,13 @@ class UnknownNodeError(Exception):
 
 @dataclass
 class Rendered:
-    """The lines of a C function body, the helpers they call, and the scratch bytes they need."""
+    """The lines of a C function body, the helpers they call, the scratch bytes they need, and the
+    numbers that they know by name."""
 
     lines: list[str] = field(default_factory=list)
     helpers: set[str] = field(default_factory=set)
     scratch_bytes: int = 0
+    parameters: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -244,6 +247,11 @@ def _bulk(node: Any, scope: _Scope) -> bool:
         scope.out.helpers.add(helper)
         scope.emit(f"tt_{helper}({target}, {int(value.value)}, {count});")
         return True
+    if isinstance(value, tirx.Cast) and _parameter(value.value) and dtype in ("int8", "int16"):
+        helper = "fill8" if dtype == "int8" else "fill16"
+        scope.out.helpers.add(helper)
+        scope.emit(f"tt_{helper}({target}, {_bare(value, scope)}, {count});")
+        return True
     widened = isinstance(value, tirx.Cast) and dtype == "int16"
     load = value.value if widened else value
     if not isinstance(load, ir.TensorLoad) or not _contiguous(load.indices[0], var, scope):
@@ -360,18 +368,26 @@ def _call(node: Any, scope: _Scope) -> tuple[str, int]:
     if name.endswith(".if_then_else"):
         condition, inside, outside = node.args
         return _ternary(condition, inside, outside, scope)
-    if name.endswith(".q_multiply_shift_per_axis"):
-        scope.out.helpers.add("requantize")
-        acc, multiplier = (_bare(arg, scope) for arg in node.args[:2])
-        return f"tt_requantize({acc}, {multiplier})", _ATOM
     if name.endswith(".address_of"):
         load = node.args[0]
         return _address(load.source, load.indices[0], scope), _UNARY
+    if _parameter(node):
+        role, value = str(node.args[1].value), int(node.args[2].value)
+        if scope.out.parameters.setdefault(role, value) != value:
+            raise UnknownNodeError(f"two values for the parameter {role}")
+        return role, _ATOM
+    if name.endswith(".call_pure_extern") and str(node.args[0].value) == REQUANTIZE:
+        scope.out.helpers.add("requantize")
+        return f"{REQUANTIZE}({', '.join(_bare(arg, scope) for arg in node.args[1:])})", _ATOM
     if name.endswith(".call_extern"):
         function = str(node.args[0].value)
         scope.out.helpers.add(scope.externs[function])
         return f"{function}({', '.join(_bare(arg, scope) for arg in node.args[1:])})", _ATOM
     raise UnknownNodeError(f"no C for the TIR call {name}")
+
+
+def _parameter(node: Any) -> bool:
+    return _is_call(node, ".call_pure_extern") and str(node.args[0].value) == PARAMETER
 
 
 def _address(buffer: Any, index: Any, scope: _Scope) -> str:

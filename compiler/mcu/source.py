@@ -13,7 +13,7 @@ import numpy as np
 
 from tinytailor.compiler.ir import Graph, Node, Tensor
 from tinytailor.compiler.mcu.comments import comment_text
-from tinytailor.compiler.mcu.kernel import POINTER_BYTES, Kernel, print_kernel
+from tinytailor.compiler.mcu.kernel import PARAMETER_BYTES, POINTER_BYTES, Kernel, print_kernel
 from tinytailor.compiler.memory import MemoryPlan, plan, scratch_name
 from tinytailor.compiler.ops.base import HasKernel
 from tinytailor.compiler.ops.float_op import FloatOp
@@ -63,10 +63,11 @@ class Network:
     @property
     def constant_bytes(self) -> int:
         """In flash, where equal arrays lie once."""
-        arrays = [array for k in self.kernels.values() for array in k.constants.values()]
-        return POINTER_BYTES * len(arrays) + sum(
-            len(data) for _, data in {content(array) for array in arrays}
-        )
+        kernels = self.kernels.values()
+        arrays = [array for kernel in kernels for array in kernel.constants.values()]
+        words = PARAMETER_BYTES * sum(len(kernel.parameters) for kernel in kernels)
+        once = {content(array) for array in arrays}
+        return words + POINTER_BYTES * len(arrays) + sum(len(data) for _, data in once)
 
 
 def lower_node(graph: Graph, node: Node, isa: str, symbol: str) -> Kernel:
@@ -109,7 +110,7 @@ def share_code(
     result = {}
     for node, kernel in kernels.items():
         known = next((other for other in shared if kernel.same_code(other)), None)
-        if known is None and kernel.constants:
+        if known is None and kernel.has_record:
             count = 1 + sum(other.code.startswith(f"{name}_{kinds[node]}_") for other in shared)
             known = replace(kernel, code=f"{name}_{kinds[node]}_{count}")
             shared.append(known)
@@ -159,17 +160,19 @@ def array_text(name: str, array: np.ndarray) -> str:
 def code_text(kernel: Kernel) -> str:
     """The function that does the work, and the record of constants it takes.
 
-    The compiler must not look into the constants: with their values in hand it makes other code for
-    the same operator, and what a table says of an operator would not hold for all its weights.
+    Who calls it hides from the compiler which record that is: with the values in hand it makes
+    other code for the same operator, and what a table says would not hold for all weights.
     """
     fields = [f"    const {c_type(a.dtype.name)} *{role};" for role, a in kernel.constants.items()]
+    fields += [f"    int32_t {name};" for name in kernel.parameters]
     record = "\n".join((f"struct {kernel.code} {{", *fields, "};"))
     head = f"TT_LAYER void {kernel.code}({_parameters(kernel, 'const struct ' + kernel.code)})"
     loads = [
         f"    const {c_type(array.dtype.name)} *{role} = constants->{role};"
         for role, array in kernel.constants.items()
     ]
-    body = "\n".join(("    TT_OPAQUE(constants);", *loads, *kernel.body))
+    loads += [f"    const int32_t {name} = constants->{name};" for name in kernel.parameters]
+    body = "\n".join((*loads, *kernel.body))
     return f"{record}\n\n{head}\n{{\n{body}\n}}\n"
 
 
@@ -181,7 +184,7 @@ def layer_text(
     The names of the new ones are added to ``known``.
     """
     head = f"/* {comment} */\n{storage} void {kernel.symbol}({_parameters(kernel)})"
-    if not kernel.constants:
+    if not kernel.has_record:
         body = "\n".join(kernel.body)
         return f"{head}\n{{\n{body}\n}}\n"
     parts, values = [], []
@@ -190,11 +193,13 @@ def layer_text(
         values.append(f"    .{role} = {name},")
         if name == f"{kernel.symbol}_{role}":
             parts.append(array_text(name, array))
+    values += [f"    .{parameter} = {value}," for parameter, value in kernel.parameters.items()]
     record = f"{kernel.symbol}_constants"
     fields = "\n".join(values)
     parts.append(f"static const struct {kernel.code} {record} = {{\n{fields}\n}};")
-    arguments = ", ".join((*_arguments(kernel), f"&{record}"))
-    parts.append(f"{head}\n{{\n    {kernel.code}({arguments});\n}}")
+    arguments = ", ".join((*_arguments(kernel), "constants"))
+    hidden = f"    const struct {kernel.code} *constants = &{record};\n    TT_OPAQUE(constants);"
+    parts.append(f"{head}\n{{\n{hidden}\n    {kernel.code}({arguments});\n}}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -223,7 +228,7 @@ def layer_texts(network: Network) -> list[str]:
         if kernel is None:
             continue
         text = layer_text(kernel, describe(network.graph, node), arrays)
-        if kernel.constants and kernel.code not in known:
+        if kernel.has_record and kernel.code not in known:
             known.add(kernel.code)
             of = "\n * ".join(["The code of", *users[kernel.code]])
             text = f"/* {of}\n */\n{code_text(kernel)}\n{text}"

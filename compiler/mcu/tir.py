@@ -12,13 +12,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import tvm
-from tvm import s_tir, te, tirx
+from tvm import ir, s_tir, te, tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as script
+from tvm_ffi import structural_map
 
 from tinytailor.compiler.mcu.intrinsics import Intrinsic
 from tinytailor.compiler.ops.geometry import Padding
 from tinytailor.compiler.quantization import Requant
+
+PARAMETER, REQUANTIZE = "tt_parameter", "tt_requantize"
+INT8 = (-128, 127)
 
 # In this order; s_tir passes first turn blocks into loops, tirx passes then simplify the loops.
 _BLOCK_PASSES = (
@@ -39,26 +43,68 @@ def int32(value: Any) -> Any:
     return value.astype("int32")
 
 
+def parameter(name: str, value: int) -> Any:
+    """An int32 that the code reads from the layer's constants under ``name``.
+
+    What quantization decides (zero points, clamps, factors) must not be in the instructions: then
+    all layers of a key have one code, of one size and time, and an image holds it once.
+    """
+    return tirx.call_pure_extern("int32", PARAMETER, name, const(value))
+
+
+def resolved(func: tirx.PrimFunc) -> tirx.PrimFunc:
+    """``func`` with parameters as numbers and helpers as expressions, for who has no C: LLVM."""
+
+    def replacement(node: Any) -> Any:
+        if not str(getattr(node.op, "name", "")).endswith(".call_pure_extern"):
+            return node
+        name, *arguments = node.args
+        if str(name.value) == PARAMETER:
+            return arguments[1]
+        if str(name.value) == REQUANTIZE:
+            acc, multiplier, zero_point = arguments
+            no, yes = const(0, "bool"), const(1, "bool")
+            scalars = (const(0), const(1), const(31), no, yes)
+            return tirx.q_multiply_shift_per_axis(acc, multiplier, *scalars) + zero_point
+        return node
+
+    return func.with_body(structural_map(func.body, (ir.Call, replacement)))
+
+
 def clamp(value: Any, low: int, high: int) -> Any:
     return tirx.max(tirx.min(value, const(high)), const(low))
 
 
-def requantize(acc: Any, multiplier: Any, q: Requant) -> Any:
-    """``Requant.apply`` as an expression: int32 accumulator and multiplier to int8."""
-    return requantized(acc, multiplier, q).astype("int8")
+def bounds(low: int, high: int, of: str = "") -> tuple[Any, Any]:
+    """The bounds of a clamp, as a block takes them: parameters, if they are not those of int8."""
+    if (low, high) == INT8:
+        return const(low), const(high)
+    return parameter(f"{of}low", low), parameter(f"{of}high", high)
 
 
-def requantized(acc: Any, multiplier: Any, q: Requant) -> Any:
-    """The same as int32.
+def clamped(value: Any, low: int, high: int, of: str = "") -> Any:
+    """The clamp of an activation; that of int8 is an instruction, another takes parameters."""
+    if (low, high) == INT8:
+        return clamp(value, low, high)
+    least, most = bounds(low, high, of)
+    return tirx.max(tirx.min(value, most), least)
 
-    The opaque intrinsic survives simplification, so that it maps to one SMMULR.
+
+def requantize(acc: Any, multiplier: Any, q: Requant, of: str = "") -> Any:
+    """``Requant.apply`` as an expression: int32 accumulator and multiplier to int8.
+
+    ``of`` begins the names of its parameters, where a kernel has several.
     """
-    no, yes = const(0, "bool"), const(1, "bool")
-    shifted = acc * const(1 << q.shift) if q.shift else acc  # C has no left shift of negatives
-    product = tirx.q_multiply_shift_per_axis(
-        shifted, multiplier, const(0), const(1), const(31), no, yes
-    )
-    return clamp(product + const(q.zero_point), q.low, q.high)
+    return requantized(acc, multiplier, q, of).astype("int8")
+
+
+def requantized(acc: Any, multiplier: Any, q: Requant, of: str = "") -> Any:
+    """The same as int32, with the product and the zero point in one SMMLAR."""
+    # C has no left shift of negatives
+    shifted = acc * parameter(f"{of}scale", 1 << q.shift) if q.shift else acc
+    zero_point = parameter(f"{of}zero_point", q.zero_point)
+    value = tirx.call_pure_extern("int32", REQUANTIZE, shifted, multiplier, zero_point)
+    return clamped(value, q.low, q.high, of)
 
 
 def inside(row: Any, column: Any, height: int, width: int) -> Any:
@@ -66,8 +112,16 @@ def inside(row: Any, column: Any, height: int, width: int) -> Any:
     return tirx.all(row >= 0, row < height, column >= 0, column < width)
 
 
-def padded(x: Any, padding: Padding, fill: int, dtype: str = "int8") -> Any:
-    """x[0, h, w, c] as ``dtype`` with a border, as a function of padded coordinates."""
+def border(zero_point: int, dtype: str) -> Any:
+    """What lies around a map."""
+    return parameter("input_zero_point", zero_point).astype(dtype)
+
+
+def padded(x: Any, padding: Padding, fill: Any, dtype: str = "int8") -> Any:
+    """x[0, h, w, c] as ``dtype`` with a border, as a function of padded coordinates.
+
+    ``fill``: an expression of that type.
+    """
     top, left, bottom, right = padding
     height, width = (int(d) for d in x.shape[1:3])
 
@@ -84,7 +138,7 @@ def padded(x: Any, padding: Padding, fill: int, dtype: str = "int8") -> Any:
         value = x[0, h - top, w - left, c].astype(dtype)
         if not inside:
             return value
-        return tirx.if_then_else(tirx.all(*inside), value, const(fill, dtype))
+        return tirx.if_then_else(tirx.all(*inside), value, fill)
 
     return at
 

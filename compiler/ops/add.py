@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tinytailor.compiler.ir import Shape, Tensor
-from tinytailor.compiler.ops.base import EXAMPLE_ZERO_POINT, ConstantShapes
+from tinytailor.compiler.ops.base import (
+    EXAMPLE_ZERO_POINT,
+    ConstantShapes,
+    clamp_attributes,
+    example_clamp,
+)
 from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
 from tinytailor.targets.errors import InputError
 
@@ -67,13 +72,14 @@ class Add:
         return {}
 
     def key_attributes(self) -> dict[str, Any]:
-        return {"wide": True} if self.wide else {}
+        return {**({"wide": True} if self.wide else {}), **clamp_attributes(self.low, self.high)}
 
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> Add:
         shift = WIDEST + 1 if attributes.get("wide") else 20
         bias = (1 << (shift - 1)) + 12_345_678
-        return cls(601_295, 873_813, bias, shift, zero_point=EXAMPLE_ZERO_POINT)
+        low, high = example_clamp(attributes)
+        return cls(601_295, 873_813, bias, shift, EXAMPLE_ZERO_POINT, low, high)
 
     def reference(
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
@@ -87,32 +93,17 @@ class Add:
         """Whether the zero point has no room in the sum, and is added after the shift."""
         return self.shift > WIDEST
 
-    @property
-    def factors(self) -> np.ndarray:
-        """left, right and bias as the kernels read them: as immediates they are made anew, from up
-        to three instructions each, for every element. The bias holds the zero point, if it can."""
-        bias = self.bias + (0 if self.wide else self.zero_point << self.shift)
-        return np.array([self.left, self.right, bias], np.int32)
-
-    def expression(self, a: Any, b: Any, factors: Any) -> Any:
-        """The sum of two elements as TIR; ``factors`` is a tensor of these three."""
+    def expression(self, a: Any, b: Any) -> Any:
+        """The sum of two elements as TIR. The offset holds the zero point, if it can."""
         from tinytailor.compiler.mcu import tir
 
-        first = tir.int32(a) * factors[0] + factors[2]
-        value = (tir.int32(b) * factors[1] + first) >> tir.const(self.shift)
+        offset = self.bias + (0 if self.wide else self.zero_point << self.shift)
+        first = tir.int32(a) * tir.parameter("left", self.left) + tir.parameter("offset", offset)
+        second = tir.int32(b) * tir.parameter("right", self.right)
+        value = (second + first) >> tir.parameter("right_shift", self.shift)
         if self.wide:
-            value = value + tir.const(self.zero_point)
-        return tir.clamp(value, self.low, self.high).astype("int8")
-
-    def immediate(self, a: Any, b: Any) -> Any:
-        """The sum as TIR for blocks that take the factors as arguments."""
-        from tinytailor.compiler.mcu import tir
-
-        left, right = (
-            tir.int32(x) * tir.const(factor) for x, factor in ((a, self.left), (b, self.right))
-        )
-        value = (left + right + tir.const(self.bias)) >> tir.const(self.shift)
-        return tir.clamp(value + tir.const(self.zero_point), self.low, self.high).astype("int8")
+            value = value + tir.parameter("sum_zero_point", self.zero_point)
+        return tir.clamped(value, self.low, self.high, "sum_").astype("int8")
 
     def lower(
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
@@ -125,25 +116,12 @@ class Add:
 
         shapes = merged(*inputs)
         a, b = (te.placeholder(s, "int8", name=n) for s, n in zip(shapes, "ab", strict=True))
-        factors = te.placeholder((3,), "int32", name="factors")
         y = te.compute(
             broadcast_shape(self.kind, *shapes),
-            lambda *place: self.expression(at(a, place), at(b, place), factors),
+            lambda *place: self.expression(at(a, place), at(b, place)),
             name="y",
         )
-        schedule = tir.schedule_of((a, b, factors, y))
-        hold_factors(schedule)
+        schedule = tir.schedule_of((a, b, y))
         whole = self.output_shape(*inputs)
         overlap = {index: 0 for index, shape in enumerate(inputs) if shape == whole}
-        arguments, packed = ("x0", "x1", "factors", "y"), {"factors": self.factors}
-        return TirKernel(schedule.mod["main"], arguments, packed, overlap=overlap)
-
-
-def hold_factors(schedule: Any) -> None:
-    """The factors copied to registers before all else: an int8 that is stored could be a byte of
-    one of them, for all that C knows."""
-    block = schedule.get_sblock("y")
-    names = [region.source.name for region in schedule.get(block).reads]
-    copy = schedule.cache_read(block, names.index("factors"), "global")
-    (loop,) = schedule.get_loops(copy)
-    schedule.unroll(loop)
+        return TirKernel(schedule.mod["main"], ("x0", "x1", "y"), {}, overlap=overlap)

@@ -3,7 +3,7 @@
 
 An operator record holds attributes only: kernel, stride, zero points, clamp. Shapes come from the
 tensors, arrays from the node. ``key_attributes`` names what else than shapes changes the code that
-is generated; values that only fill constants or immediates (scales, zero points) stay out of it.
+is generated; values that only fill constants (scales, zero points) stay out of it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,27 @@ ConstantShapes = Mapping[str, tuple[Shape, str]]  # role -> (shape, dtype name)
 EXAMPLE_ZERO_POINT = -128
 
 
+EXAMPLE_CLAMP = (-100, 100)
+
+
+def clamp_attributes(low: int, high: int) -> dict[str, Any]:
+    """What a key says of a clamp: cores have an instruction for that of int8, not for others."""
+    return {} if (low, high) == (-128, 127) else {"clamped": True}
+
+
+def example_clamp(attributes: Mapping[str, Any]) -> tuple[int, int]:
+    return EXAMPLE_CLAMP if attributes.get("clamped") else (-128, 127)
+
+
+def requant_attributes(q: Requant) -> dict[str, Any]:
+    """What a key says of a requantization; the rest are parameters."""
+    return {"shifted": q.shift > 0, **clamp_attributes(q.low, q.high)}
+
+
 def example_requant(attributes: Mapping[str, Any]) -> Requant:
     """The requantization of an operator made from its key."""
-    return Requant(EXAMPLE_ZERO_POINT, shift=int(attributes["shifted"]))
+    low, high = example_clamp(attributes)
+    return Requant(EXAMPLE_ZERO_POINT, int(attributes["shifted"]), low, high)
 
 
 def output_dtype(op: Operator) -> str:

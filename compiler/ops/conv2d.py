@@ -19,11 +19,12 @@ import numpy as np
 
 from tinytailor.compiler import narrow_weights
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.add import Add, hold_factors
+from tinytailor.compiler.ops.add import Add
 from tinytailor.compiler.ops.base import (
     EXAMPLE_ZERO_POINT,
     ConstantShapes,
     example_requant,
+    requant_attributes,
 )
 from tinytailor.compiler.ops.geometry import (
     Padding,
@@ -83,9 +84,9 @@ class Conv2d:
             "stride": list(self.stride),
             "padding": list(self.padding),
             "dilation": list(self.dilation),
-            "shifted": self.requant.shift > 0,
+            **requant_attributes(self.requant),
             **({"add": self.add.key_attributes()} if self.add else {}),
-            **({"weight_bits": self.weight_bits} if self.weight_bits < 8 else {}),
+            "weight_bits": self.weight_bits,
         }
 
     @classmethod
@@ -99,7 +100,7 @@ class Conv2d:
             input_zero_point=EXAMPLE_ZERO_POINT,
             requant=example_requant(attributes),
             add=Add.from_key(attributes["add"]) if "add" in attributes else None,
-            weight_bits=int(attributes.get("weight_bits", 8)),
+            weight_bits=int(attributes["weight_bits"]),
         )
 
     def reference(
@@ -152,10 +153,6 @@ class Conv2d:
         schedule = self._computation(inputs[0], (oh, ow, oc), packed, tile[0])
         block = intrinsics.matmul_block(*tile, depth) if tiled else None
         self._schedule(schedule, tile, inputs[0][3], block)
-        if self.add:
-            hold_factors(schedule)
-        if self.add:
-            packed["factors"] = self.add.factors
         arguments = (*(f"x{i}" for i in range(len(inputs))), *packed, "y")
         used = (block,) if block else ()
         overlap = {0: tile_overlap(inputs[0], (oh, ow, oc), tile[0], self.stride, self.padding)}
@@ -185,7 +182,8 @@ class Conv2d:
         depth = self.kernel[0] * run
         x = te.placeholder(shape, "int8", name="x")
         w, b, m = (te.placeholder(a.shape, a.dtype.name, name=r) for r, a in packed.items())
-        at = tir.padded(x, self.padding, self.input_zero_point, "int16")
+        border = tir.border(self.input_zero_point, "int16")
+        at = tir.padded(x, self.padding, border, "int16")
 
         def gather(line: Any, pixel: Any, k: Any) -> Any:
             h, v = (line, pixel) if pixels == ow else (pixel // ow, pixel % ow)
@@ -207,7 +205,6 @@ class Conv2d:
 
         acc = te.compute((lines, rows, w.shape[0]), product, name="acc")
         r = te.placeholder((lines, pixels, oc), "int8", name="r")
-        f = te.placeholder((3,), "int32", name="factors")
 
         def result(h: Any, v: Any, o: Any) -> Any:
             return tir.requantized(acc[h, v, o] + b[o], m[o], self.requant)
@@ -220,10 +217,10 @@ class Conv2d:
         add, term = self.add, te.compute((lines, rows, w.shape[0]), result, name="term")
         y = te.compute(
             (lines, pixels, oc),
-            lambda h, v, o: add.expression(term[h, v, o], r[h, v, o], f),
+            lambda h, v, o: add.expression(term[h, v, o], r[h, v, o]),
             name="y",
         )
-        return tir.schedule_of((x, r, w, b, m, f, y))
+        return tir.schedule_of((x, r, w, b, m, y))
 
     def _schedule(
         self, schedule: Any, tile: Pair, channels: int, block: intrinsics.Intrinsic | None

@@ -25,6 +25,7 @@ from tinytailor.compiler.ops.base import (
     EXAMPLE_ZERO_POINT,
     ConstantShapes,
     example_requant,
+    requant_attributes,
 )
 from tinytailor.compiler.ops.geometry import (
     Padding,
@@ -89,7 +90,7 @@ class ConvTranspose2d:
             "stride": list(self.stride),
             "padding": list(self.padding),
             "groups": self.groups,
-            "shifted": self.requant.shift > 0,
+            **requant_attributes(self.requant),
         }
 
     @classmethod
@@ -150,7 +151,7 @@ class ConvTranspose2d:
             column = v + (r + left) // self.stride[1] - (k % run) // channels
             inside = tir.inside(row, column, height, width)
             value = x[0, row, column, g * channels + k % channels].astype("int16")
-            return tirx.if_then_else(inside, value, tir.const(self.input_zero_point, "int16"))
+            return tirx.if_then_else(inside, value, tir.border(self.input_zero_point, "int16"))
 
         overlap = {0: self._overlap(inputs[0], sizes.tile(isa)[0])}
         phases = self._phases(constants["weight"]).astype(np.int64)

@@ -25,6 +25,7 @@ from tinytailor.compiler.ops.base import (
     EXAMPLE_ZERO_POINT,
     ConstantShapes,
     example_requant,
+    requant_attributes,
 )
 from tinytailor.compiler.ops.geometry import (
     Padding,
@@ -95,7 +96,7 @@ class DeformConv2d:
             "dilation": list(self.dilation),
             "groups": self.groups,
             "offset_groups": self.offset_groups,
-            "shifted": self.requant.shift > 0,
+            **requant_attributes(self.requant),
         }
 
     @classmethod
@@ -166,7 +167,7 @@ class DeformConv2d:
             place = channel // (depth // self.offset_groups) * taps + k // channels
             row, column = number(2 * place), number(2 * place + 1)
             inside = tir.inside(row, column, height, width)
-            border = tir.const(self.input_zero_point, "int16")
+            border = tir.border(self.input_zero_point, "int16")
             return tirx.if_then_else(inside, x[0, row, column, channel].astype("int16"), border)
 
         prepared = Prepared(inputs[1][3], coordinate)

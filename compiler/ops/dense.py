@@ -14,7 +14,7 @@ import numpy as np
 
 from tinytailor.compiler import narrow_weights
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import ConstantShapes, example_requant
+from tinytailor.compiler.ops.base import ConstantShapes, example_requant, requant_attributes
 from tinytailor.compiler.quantization import Requant
 from tinytailor.targets.errors import InputError
 
@@ -47,13 +47,15 @@ class Dense:
         }
 
     def key_attributes(self) -> dict[str, Any]:
-        narrow = {"weight_bits": self.weight_bits} if self.weight_bits < 8 else {}
-        shifted = self.requant.shift > 0
-        return {"out_features": self.out_features, "shifted": shifted, **narrow}
+        return {
+            "out_features": self.out_features,
+            **requant_attributes(self.requant),
+            "weight_bits": self.weight_bits,
+        }
 
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> Dense:
-        bits = int(attributes.get("weight_bits", 8))
+        bits = int(attributes["weight_bits"])
         return cls(int(attributes["out_features"]), example_requant(attributes), bits)
 
     def reference(

@@ -21,6 +21,7 @@ from tinytailor.compiler.ops.base import (
     EXAMPLE_ZERO_POINT,
     ConstantShapes,
     example_requant,
+    requant_attributes,
 )
 from tinytailor.compiler.ops.geometry import (
     Padding,
@@ -73,8 +74,8 @@ class DepthwiseConv2d:
             "stride": list(self.stride),
             "padding": list(self.padding),
             "dilation": list(self.dilation),
-            "shifted": self.requant.shift > 0,
-            **({"weight_bits": self.weight_bits} if self.weight_bits < 8 else {}),
+            **requant_attributes(self.requant),
+            "weight_bits": self.weight_bits,
         }
 
     @classmethod
@@ -86,7 +87,7 @@ class DepthwiseConv2d:
             pair(attributes["dilation"]),
             input_zero_point=EXAMPLE_ZERO_POINT,
             requant=example_requant(attributes),
-            weight_bits=int(attributes.get("weight_bits", 8)),
+            weight_bits=int(attributes["weight_bits"]),
         )
 
     def reference(
@@ -186,8 +187,9 @@ class DepthwiseConv2d:
             te.placeholder(size, dtype, name=role)
             for role, (size, dtype) in self.constant_shapes(shape).items()
         )
-        border = tir.padded(x, self.padding, self.input_zero_point)
-        rows = te.compute((*self._touched(shape), channels), border, name="rows")
+        border = tir.border(self.input_zero_point, "int8")
+        padded = tir.padded(x, self.padding, border)
+        rows = te.compute((*self._touched(shape), channels), padded, name="rows")
         i, j = (te.reduce_axis((0, n), name) for n, name in zip(self.kernel, "ij", strict=True))
 
         def window(h: Any, v: Any, c: Any) -> Any:

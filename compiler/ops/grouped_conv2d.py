@@ -21,6 +21,7 @@ from tinytailor.compiler.ops.base import (
     EXAMPLE_ZERO_POINT,
     ConstantShapes,
     example_requant,
+    requant_attributes,
 )
 from tinytailor.compiler.ops.geometry import (
     Padding,
@@ -77,7 +78,7 @@ class GroupedConv2d:
             "stride": list(self.stride),
             "padding": list(self.padding),
             "dilation": list(self.dilation),
-            "shifted": self.requant.shift > 0,
+            **requant_attributes(self.requant),
         }
 
     @classmethod
@@ -116,7 +117,8 @@ class GroupedConv2d:
         channels = inputs[0][3] // self.groups
         sizes = Patches((oh, ow), self.groups, oc // self.groups, self.kernel, channels)
         x = te.placeholder(inputs[0], "int8", name="x0")
-        at = tir.padded(x, self.padding, self.input_zero_point, "int16")
+        border = tir.border(self.input_zero_point, "int16")
+        at = tir.padded(x, self.padding, border, "int16")
         run = self.kernel[1] * channels
 
         def gather(h: Any, _: Any, v: Any, g: Any, k: Any, number: Any) -> Any:

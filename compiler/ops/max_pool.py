@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import ConstantShapes
+from tinytailor.compiler.ops.base import ConstantShapes, clamp_attributes, example_clamp
 from tinytailor.compiler.ops.geometry import (
     Padding,
     Pair,
@@ -59,6 +59,7 @@ class MaxPool2d:
             "kernel": list(self.kernel),
             "stride": list(self.stride),
             "padding": list(self.padding),
+            **clamp_attributes(self.low, self.high),
         }
         return attributes | ({} if self.dilation == (1, 1) else {"dilation": list(self.dilation)})
 
@@ -68,6 +69,7 @@ class MaxPool2d:
             pair(attributes["kernel"]),
             pair(attributes["stride"]),
             padding4(attributes["padding"]),
+            *example_clamp(attributes),
             dilation=pair(attributes.get("dilation", (1, 1))),
         )
 
@@ -89,7 +91,7 @@ class MaxPool2d:
         _, oh, ow, channels = self.output_shape(*inputs)
         (kh, kw), (sh, sw), (dh, dw) = self.kernel, self.stride, self.dilation
         x = te.placeholder(inputs[0], "int8", name="x")
-        at = tir.padded(x, self.padding, BORDER)
+        at = tir.padded(x, self.padding, tir.const(BORDER, "int8"))
         i, j = te.reduce_axis((0, kh), "i"), te.reduce_axis((0, kw), "j")
         top = te.compute(
             (oh, ow, channels),
@@ -98,7 +100,7 @@ class MaxPool2d:
         )
         y = te.compute(
             (oh, ow, channels),
-            lambda h, v, c: tir.clamp(top[h, v, c], self.low, self.high).astype("int8"),
+            lambda h, v, c: tir.clamped(top[h, v, c], self.low, self.high).astype("int8"),
             name="y",
         )
         schedule = tir.schedule_of((x, y))

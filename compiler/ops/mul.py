@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tinytailor.compiler.ir import Shape, Tensor
-from tinytailor.compiler.ops.base import EXAMPLE_ZERO_POINT, ConstantShapes, example_requant
+from tinytailor.compiler.ops.base import (
+    EXAMPLE_ZERO_POINT,
+    ConstantShapes,
+    example_requant,
+    requant_attributes,
+)
 from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
 from tinytailor.compiler.quantization import Requant, effective_scale, multipliers
 from tinytailor.targets.errors import InputError
@@ -59,7 +64,7 @@ class Mul:
         return {}
 
     def key_attributes(self) -> dict[str, Any]:
-        return {"shifted": self.requant.shift > 0}
+        return requant_attributes(self.requant)
 
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> Mul:
@@ -85,9 +90,12 @@ class Mul:
         a, b = (te.placeholder(s, "int8", name=n) for s, n in zip(shapes, "ab", strict=True))
 
         def product(*place: Any) -> Any:
-            left = tir.int32(at(a, place)) - tir.const(self.left_zero_point)
-            right = tir.int32(at(b, place)) - tir.const(self.right_zero_point)
-            return tir.requantize(left * right, tir.const(self.multiplier), self.requant)
+            left = tir.int32(at(a, place)) - tir.parameter("left_zero_point", self.left_zero_point)
+            right = tir.int32(at(b, place)) - tir.parameter(
+                "right_zero_point", self.right_zero_point
+            )
+            multiplier = tir.parameter("multiplier", self.multiplier)
+            return tir.requantize(left * right, multiplier, self.requant)
 
         y = te.compute(broadcast_shape(self.kind, *shapes), product, name="y")
         schedule = tir.schedule_of((a, b, y))

@@ -21,7 +21,10 @@ from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import (
     EXAMPLE_ZERO_POINT,
     ConstantShapes,
+    clamp_attributes,
+    example_clamp,
     example_requant,
+    requant_attributes,
 )
 from tinytailor.compiler.ops.geometry import (
     NO_PADDING,
@@ -38,6 +41,8 @@ from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
     from tinytailor.compiler.mcu.kernel import TirKernel
+
+INT8 = (-128, 127)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +77,16 @@ class AveragePool2d:
         return {"multiplier": ((self.kernel[0] * self.kernel[1],), "int32")}
 
     def key_attributes(self) -> dict[str, Any]:
-        attributes: dict[str, Any] = {"kernel": list(self.kernel), "stride": list(self.stride)}
+        low, high = (self.low, self.high) if self.requant is None else INT8
+        attributes: dict[str, Any] = {
+            "kernel": list(self.kernel),
+            "stride": list(self.stride),
+            **clamp_attributes(low, high),
+        }
         if any(self.padding):
             attributes["padding"] = list(self.padding)
         if self.requant is not None:
-            attributes["shifted"] = self.requant.shift > 0
+            attributes |= requant_attributes(self.requant)
         if self.ties_even:
             attributes["ties_even"] = True
         return attributes
@@ -85,12 +95,12 @@ class AveragePool2d:
     def from_key(cls, attributes: Mapping[str, Any]) -> AveragePool2d:
         padding = padding4(attributes.get("padding", NO_PADDING))
         kernel, stride = pair(attributes["kernel"]), pair(attributes["stride"])
-        if attributes.get("ties_even"):
-            return cls(kernel, stride, padding, input_zero_point=EXAMPLE_ZERO_POINT, ties_even=True)
-        if "shifted" not in attributes:
-            return cls(kernel, stride, padding)
-        requant = example_requant(attributes)
-        return cls(kernel, stride, padding, -128, 127, EXAMPLE_ZERO_POINT, requant)
+        even, zero_point = bool(attributes.get("ties_even")), EXAMPLE_ZERO_POINT
+        if "shifted" in attributes:
+            requant = example_requant(attributes)
+            return cls(kernel, stride, padding, *INT8, zero_point, requant)
+        clamp = example_clamp(attributes)
+        return cls(kernel, stride, padding, *clamp, zero_point, ties_even=even)
 
     def reference(
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
@@ -129,7 +139,7 @@ class AveragePool2d:
             role: te.placeholder(size, dtype, name=role)
             for role, (size, dtype) in self.constant_shapes(*inputs).items()
         }
-        at = tir.padded(x, self.padding, 0)
+        at = tir.padded(x, self.padding, tir.const(0, "int8"))
         i, j = te.reduce_axis((0, kh), "i"), te.reduce_axis((0, kw), "j")
         acc = te.compute(
             (oh, ow, channels),
@@ -141,20 +151,22 @@ class AveragePool2d:
             count = self._count(inputs[0], h, v)
             half = tirx.truncdiv(count, tir.const(2))
             away = tirx.Select(acc[h, v, c] < 0, acc[h, v, c] - half, acc[h, v, c] + half)
-            return tir.clamp(tirx.truncdiv(away, count), self.low, self.high).astype("int8")
+            return tir.clamped(tirx.truncdiv(away, count), self.low, self.high).astype("int8")
 
         def even(h: Any, v: Any, c: Any) -> Any:
-            count, shift, two = self._count(inputs[0], h, v), tir.const(self._shift()), tir.const(2)
+            count, two = self._count(inputs[0], h, v), tir.const(2)
+            shift = tir.parameter("offset", self._shift())
             total = acc[h, v, c] + count * shift
             whole, rest = tirx.truncdiv(total, count), tirx.truncmod(total, count)
             up = two * rest + tirx.truncmod(whole, two) > count
             y = whole + tirx.Select(up, tir.const(1), tir.const(0)) - shift
-            return tir.clamp(y, self.low, self.high).astype("int8")
+            return tir.clamped(y, self.low, self.high).astype("int8")
 
         def requantized(h: Any, v: Any, c: Any) -> Any:
             assert self.requant is not None
             count = self._count(inputs[0], h, v)
-            total = acc[h, v, c] - count * tir.const(self.input_zero_point)
+            zero_point = tir.parameter("input_zero_point", self.input_zero_point)
+            total = acc[h, v, c] - count * zero_point
             return tir.requantize(total, roles["multiplier"][count - 1], self.requant)
 
         rounded = requantized if roles else even if self.ties_even else mean

@@ -37,6 +37,7 @@ from tinytailor.compiler.ops.base import (
     EXAMPLE_ZERO_POINT,
     ConstantShapes,
     example_requant,
+    requant_attributes,
 )
 from tinytailor.compiler.ops.geometry import first_reads, overlap_distance, sampled
 from tinytailor.compiler.quantization import Requant
@@ -81,7 +82,7 @@ class SquareDeformDW:
         }
 
     def key_attributes(self) -> dict[str, Any]:
-        return {"offset_shifted": self.offset_shift > 0, "shifted": self.requant.shift > 0}
+        return {"offset_shifted": self.offset_shift > 0, **requant_attributes(self.requant)}
 
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> SquareDeformDW:
@@ -169,12 +170,13 @@ class SquareDeformDW:
         def dilation(h: Any, v: Any) -> Any:
             total = offset[h, v] + roles["offset_bias"][0]
             to_pixels = Requant(shift=self.offset_shift, low=0, high=MAX_DILATION)
-            return tir.int32(tir.requantize(total, roles["offset_multiplier"][0], to_pixels))
+            multiplier = roles["offset_multiplier"][0]
+            return tir.int32(tir.requantize(total, multiplier, to_pixels, "offset_"))
 
         def tap(h: Any, v: Any, i: Any, j: Any, c: Any) -> Any:
             row, column = h + (i - 1) * d[h, v], v + (j - 1) * d[h, v]
             inside = tir.inside(row, column, height, width)
-            border = tir.const(self.input_zero_point, "int8")
+            border = tir.border(self.input_zero_point, "int8")
             return tirx.if_then_else(inside, x[0, row, column, c], border)
 
         def window(h: Any, v: Any, c: Any) -> Any:

@@ -117,7 +117,7 @@ void on_access(void *engine, int kind, uint64_t address, int size, int64_t value
         unaligned(c, engine, size);
     }
     if (address - c->setup.flash_begin < c->setup.flash_end - c->setup.flash_begin) {
-        count_read(&c->graph, (uint32_t)size); /* flash is not written: that is a fault */
+        count_read(&c->graph, 1, (uint32_t)size); /* flash is not written: that is a fault */
     }
     if (!c->setup.aligned_only) {
         leave_it_block(c, engine); /* ARMv6-M has no IT blocks */

@@ -2,11 +2,12 @@
  *
  * What both runners keep while a program runs:
  *
- *     edges    (block, next block) -> how often             region of a block = part of its identity
+ *     edges    (run, next run) -> how often                 region of a run = part of its identity
  *     reads    region -> flash reads, bytes
  *
- * Instructions, taken branches and cycles follow from these afterwards. Blocks are straight code as
- * the emulator happens to cut it; block START stands before and after each call.
+ * Instructions, branches and cycles follow from these afterwards. A run is what was executed from
+ * one taken branch to the next: the translated blocks that followed each other in memory, however
+ * the emulator happened to cut them. START stands before and after each call.
  */
 #ifndef TINYTAILOR_EDGES_H
 #define TINYTAILOR_EDGES_H
@@ -37,6 +38,8 @@ struct graph {
     uint64_t *reads; /* per region: reads, bytes */
 
     int32_t region, previous;
+    uint32_t begin, end; /* of the run that is going on, if begin < end */
+    int32_t running;     /* its region */
     int32_t failed; /* one of enum failure */
     uint32_t failed_at;
 
@@ -105,9 +108,9 @@ static int32_t find_block(struct graph *g, uint32_t address, uint32_t size, int3
     return new_block(g, address, size, region);
 }
 
-static void new_edge(struct graph *g, uint32_t address, uint32_t size)
+static void new_edge(struct graph *g, uint32_t address, uint32_t size, int32_t region)
 {
-    int32_t to = find_block(g, address, size, g->region);
+    int32_t to = find_block(g, address, size, region);
     if (g->n_edges == g->edge_space) {
         int32_t space = g->edge_space * 2;
         struct edge *edges = realloc(g->edges, (size_t)space * sizeof *edges);
@@ -126,8 +129,8 @@ static void new_edge(struct graph *g, uint32_t address, uint32_t size)
     g->previous = to;
 }
 
-/* One more step from the previous block to this one. */
-static void step(struct graph *g, uint32_t address, uint32_t size)
+/* One more edge, from the previous run to this one. */
+static void follow_edge(struct graph *g, uint32_t address, uint32_t size, int32_t region)
 {
     struct block *from = &g->blocks[g->previous];
     int32_t *link = &from->first_edge;
@@ -135,7 +138,7 @@ static void step(struct graph *g, uint32_t address, uint32_t size)
         int32_t id = *link;
         struct edge *e = &g->edges[id];
         const struct block *to = &g->blocks[e->to];
-        if (to->address == address && to->size == size && to->region == g->region) {
+        if (to->address == address && to->size == size && to->region == region) {
             *link = e->next;
             e->next = from->first_edge;
             from->first_edge = id;
@@ -145,7 +148,22 @@ static void step(struct graph *g, uint32_t address, uint32_t size)
         }
         link = &e->next;
     }
-    new_edge(g, address, size);
+    new_edge(g, address, size, region);
+}
+
+/* A block runs: it goes on where the run stands, or begins another one. */
+static void step(struct graph *g, uint32_t address, uint32_t size)
+{
+    if (address == g->end && g->region == g->running && g->begin < g->end) {
+        g->end += size;
+        return;
+    }
+    if (g->begin < g->end) {
+        follow_edge(g, g->begin, g->end - g->begin, g->running);
+    }
+    g->begin = address;
+    g->end = address + size;
+    g->running = g->region;
 }
 
 /* The region whose function starts at the address, or NONE. */
@@ -163,9 +181,9 @@ static int32_t region_at(const struct graph *g, uint32_t address)
     return low < g->n_entries && g->entries[low] == address ? g->entry_regions[low] : NONE;
 }
 
-static void count_read(struct graph *g, uint32_t bytes)
+static void count_read(struct graph *g, uint32_t reads, uint32_t bytes)
 {
-    g->reads[2 * g->region] += 1;
+    g->reads[2 * g->region] += reads;
     g->reads[2 * g->region + 1] += bytes;
 }
 
@@ -205,16 +223,20 @@ static void graph_begin(struct graph *g)
     memset(g->reads, 0, (size_t)g->n_regions * 2 * sizeof *g->reads);
     g->region = 0;
     g->previous = START;
+    g->begin = g->end = 0;
 }
 
-/* The step out of the last block. */
+/* The last run, and the edge out of it. */
 static void graph_end(struct graph *g)
 {
+    if (g->begin < g->end) {
+        follow_edge(g, g->begin, g->end - g->begin, g->running);
+    }
     g->region = 0;
-    step(g, UINT32_MAX, 0);
+    follow_edge(g, UINT32_MAX, 0, 0);
 }
 
-/* Rows of (address, size, region) of the blocks from ``first`` on. */
+/* Rows of (address, size, region) of the runs from ``first`` on. */
 static void copy_blocks(const struct graph *g, int32_t first, int64_t *rows)
 {
     for (int32_t i = first; i < g->n_blocks; ++i, rows += 3) {

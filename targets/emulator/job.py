@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tinytailor.targets.board import Board
-from tinytailor.targets.emulator.accounting import Ledger, make_blocks
+from tinytailor.targets.emulator.accounting import Ledger, make_runs
 from tinytailor.targets.emulator.counter import counter_library
 from tinytailor.targets.emulator.records import Buffer, Call, CallResult, Counts
 from tinytailor.targets.errors import ToolError
@@ -172,7 +172,7 @@ def counts_of_calls(
 
     name = board.core.cycle_model
     model = None if name is None else cycle_model(name)
-    ledger = Ledger(make_blocks(_integers(folder / "blocks.bin"), code, model), names, model)
+    ledger = Ledger(make_runs(_integers(folder / "blocks.bin"), code, model), names, model)
     rows, at = _integers(folder / "edges.bin"), 0
     counts = []
     for taken, read in zip(edges, reads, strict=True):

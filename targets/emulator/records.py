@@ -40,12 +40,14 @@ class CallResult:
     """``outputs`` are the buffers to read back, in order; ``counts`` go by region name.
 
     ``stack_bytes`` is how deep the stack was written. A frame whose lowest words were reserved but
-    never written is seen only down to the last written one.
+    never written is seen only down to the last written one. ``measured_cycles`` are those of each
+    run on a device, which counts nothing else.
     """
 
     outputs: tuple[bytes, ...]
     counts: Mapping[str, Counts]
     stack_bytes: int
+    measured_cycles: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import ctypes
 import json
 import math
 import mmap
+import os
 import struct
 import sys
 import threading
@@ -167,18 +168,24 @@ class Counter:
 
 
 class Watchdog(threading.Thread):
-    """Stops an emulation that takes too long; unicorn's own time-out costs each call a thread."""
+    """Stops an emulation that takes too long, and the process when nobody waits for it any more.
+
+    unicorn's own time-out costs each call a thread.
+    """
 
     def __init__(self, uc: Uc, timeout_s: float) -> None:
         super().__init__(daemon=True)
         self.uc = uc
         self.timeout_s = timeout_s
         self.deadline = math.inf
+        self.parent = os.getppid()
         self.start()
 
     def run(self) -> None:
         while True:
             time.sleep(min(WATCH_SECONDS, self.timeout_s))
+            if os.getppid() != self.parent:
+                os._exit(1)
             if time.monotonic() > self.deadline:
                 self.uc.emu_stop()
 

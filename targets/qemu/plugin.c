@@ -10,6 +10,9 @@
  *     edges.bin   grows by the edges of the call (from, to, count)
  *     calls.bin   grows by (number of edges, failure, where, then reads and bytes of each region)
  *
+ * QEMU carries a contiguous vector load out byte by byte or as its elements are; it counts as the
+ * words that it touches, as a transfer of several registers does.
+ *
  * Plugins of this QEMU cannot read registers, so that regions follow calls and returns: a block
  * that was reached by BL or BLX opens a frame, arriving at the return address closes it.
  */
@@ -59,6 +62,7 @@ static uint32_t stop, flash_begin, flash_bytes;
 static bool aligned_only, running;
 static const uint8_t *flash;
 static const struct straight *last;
+static uint32_t vector_place, vector_end; /* the vector load that is going on, and what is next */
 static int32_t depth, written_blocks;
 static struct frame frames[MAX_DEPTH];
 static FILE *blocks_file, *edges_file, *calls_file;
@@ -148,6 +152,21 @@ static void on_block(unsigned cpu, void *user)
     follow(block->address);
     step(&graph, block->address, block->size);
     last = block;
+    vector_place = 0;
+}
+
+static bool is_contiguous_vector(const uint8_t *code)
+{
+    return (code[1] & 0xFE) == 0xEC && (code[3] & 0x0E) == 0x0E;
+}
+
+/* Whether this read goes on within a word that a vector load has begun. */
+static bool continues(uint32_t place, uint32_t address, uint32_t size)
+{
+    bool same = place == vector_place && address == vector_end && (address & 3) != 0;
+    vector_place = is_contiguous_vector(code_at(place)) ? place : 0;
+    vector_end = address + size;
+    return same;
 }
 
 /* ``user`` is the address of the instruction, odd where it needs aligned data. */
@@ -156,7 +175,7 @@ static void on_access(unsigned cpu, uint32_t info, uint64_t address, void *user)
     uint32_t size = 1u << qemu_plugin_mem_size_shift(info), place = (uint32_t)(uintptr_t)user;
     (void)cpu;
     if ((uint32_t)address - flash_begin < flash_bytes) {
-        count_read(&graph, size);
+        count_read(&graph, continues(place & ~1u, (uint32_t)address, size) ? 0 : 1, size);
     }
     if ((place & 1) && (address & ((size < 4 ? size : 4) - 1)) && !graph.failed) {
         graph.failed = UNALIGNED;

@@ -29,7 +29,9 @@ def test_targets_lists_every_shipped_target_with_its_kind(cli):
     targets = {t["name"]: t["kind"] for t in only_json(cli("targets", "--json").stdout)["targets"]}
     assert targets["nucleo-f446re"] == "mcu"
     assert "fpga" in targets.values()
-    assert all(name in cli("targets").stdout for name in targets)
+    shown = cli("targets").stdout
+    assert all(name in shown for name in targets)
+    assert "uncalibrated" in shown
 
 
 def test_ops_lists_what_the_compiler_registers_with_a_meaning(cli):
@@ -199,19 +201,31 @@ def test_report_of_a_project_shows_its_manifest(cli, project):
 
 
 def test_a_board_of_the_users_own_works_like_a_shipped_one(cli, model, tmp_path):
+    """Its constants are a guess, and whatever tells a time says so."""
     import tinytailor.targets as targets
     from tinytailor.targets import target_names
 
     assert "nucleo-l4r5zi" in target_names()
     shipped = Path(targets.__file__).parent / "boards" / "nucleo-l4r5zi.toml"
-    mine = tmp_path / "mine.toml"
+    mine, project = tmp_path / "mine.toml", tmp_path / "p"
     name = tomllib.loads(shipped.read_text())["name"]
-    mine.write_text(shipped.read_text().replace(f'"{name}"', '"my-board"', 1))
-    result = cli("compile", model, "--target", mine, "-o", tmp_path / "p", "--json")
+    text = shipped.read_text().replace(f'"{name}"', '"my-board"', 1)
+    mine.write_text(text.replace("error_percent", "calibrated = false\nerror_percent", 1))
+    result = cli("compile", model, "--target", mine, "-o", project)
     assert result.exit_code == 0, result.stderr
-    assert only_json(result.stdout)["target"] == "my-board"
-    assert cli("verify", tmp_path / "p").exit_code == 0
-    assert cli("profile", tmp_path / "p").exit_code == 0
+    assert "(modelled; uncalibrated, error about 2.1 %)" in " ".join(result.stdout.split())
+    assert json.loads((project / "manifest.json").read_text())["target"] == "my-board"
+    assert cli("verify", project).exit_code == 0
+    for command in ("profile", "report"):
+        shown = cli(command, project).stdout
+        assert "latency (emulated, modelled, uncalibrated)" in shown
+        assert "uncalibrated, error about 2.1 %; fitted on four" in " ".join(shown.split())
+
+
+def test_fitted_constants_come_with_their_error(cli, project):
+    shown = " ".join(cli("profile", project).stdout.split())
+    assert "uncalibrated" not in shown
+    assert "fitted on measurements, mean error 1.9 % on them" in shown
 
 
 def test_json_stays_clean_in_a_real_process(project):

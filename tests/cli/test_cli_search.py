@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from tiny_model import only_json
 
+from tinytailor.cli.report import sections
+
 pytestmark = pytest.mark.xdist_group("cli-search")  # one process, so that it is searched once
 
 BUDGET = {"latency_ms": 2.0, "ram_bytes": 8192, "flash_bytes": 16384}
@@ -82,6 +84,15 @@ def test_the_report_can_be_printed_again_from_its_files(cli, found):
         assert f"{found.report['profile']['latency_ms']:.3f} ms" in text
         assert f"{100 * found.report['accuracy']['integer']:.2f} %" in text
         assert "emulated" in text
+
+
+def test_a_report_on_guessed_constants_says_so(found):
+    profile = found.report["profile"]
+    provenance = {**profile["provenance"], "board_calibrated": False}
+    guessed = {**found.report, "profile": {**profile, "provenance": provenance}}
+    for report, expected in ((found.report, 0), (guessed, 1)):
+        titles = [row[0] for section in sections(report) for row in section.rows]
+        assert sum("uncalibrated" in title for title in titles) == expected
 
 
 def test_the_project_of_a_search_is_an_ordinary_project(cli, found):

@@ -38,8 +38,8 @@ def test_the_keyword_model_is_bit_exact_on_every_core_and_both_runners_count_the
         assert report.counts_agree, report
         only_qemu = report.core == "cortex-m55"
         assert set(report.checks) == {"host", "qemu"} | (set() if only_qemu else {"emulator"})
-        timed = report.core not in ("cortex-m7", "cortex-m55")
-        assert (report.cycles is not None, report.latency_ms is not None) == (timed, timed)
+        assert report.cycles is not None
+        assert report.latency_ms is not None
     assert reports[-1].checks["qemu"].instructions <= LIMIT_M55
 
 

@@ -12,7 +12,7 @@ import tvm
 from examples import EXAMPLES, random_inputs
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, Node, check
-from tinytailor.compiler.mcu import kernel_image
+from tinytailor.compiler.mcu import kernel_image, tir
 from tinytailor.compiler.ops import OPERATORS
 from tinytailor.targets import (
     Buffer,
@@ -76,7 +76,7 @@ def test_the_tir_of_the_plain_schedule_built_with_llvm_equals_the_numpy_meaning(
     graph = example.graph("base")
     node = graph.nodes[0]
     kernel = node.op.lower(example.shapes, node.constants, "base")
-    function = tvm.compile(tvm.IRModule({"main": kernel.func}), target="llvm")["main"]
+    function = tvm.compile(tvm.IRModule({"main": tir.resolved(kernel.func)}), target="llvm")["main"]
     batches = random_inputs(graph, SAMPLES, seed=7)
     (expected,) = execute(graph, *batches)
     for s in range(SAMPLES):

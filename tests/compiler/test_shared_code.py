@@ -49,8 +49,14 @@ def test_layers_of_one_shape_share_their_code(mobile):
     assert shared["n1"] == shared["n3"] == shared["n5"] == "net_conv2d_1"
 
 
-def test_layers_with_other_immediates_have_code_of_their_own():
+def test_layers_that_are_quantized_differently_share_their_code():
     other = replace(POINTWISE, requant=Requant(zero_point=3))
+    shared = codes(chain(POINTWISE, other, POINTWISE, seeds=(1, 2, 3)))
+    assert shared["n0"] == shared["n1"] == shared["n2"]
+
+
+def test_a_layer_with_another_clamp_than_that_of_int8_has_code_of_its_own():
+    other = replace(POINTWISE, requant=Requant(low=0))
     shared = codes(chain(POINTWISE, other, POINTWISE, seeds=(1, 2, 3)))
     assert shared["n0"] == shared["n2"] != shared["n1"]
 
@@ -64,7 +70,8 @@ def test_the_image_holds_shared_code_and_equal_constants_once(mobile, tmp_path):
     assert text.count("int8_t net_01_conv2d_weight[") == 1
     assert "net_05_conv2d_weight[" not in text  # those of layer 3
     arrays = {a.tobytes() for node in mobile.nodes for a in node.constants.values()}
-    pointers = 4 * sum(len(node.constants) for node in mobile.nodes)
+    words = 3 * len(("zero_point", "input_zero_point")) + 3 * len(("zero_point",))
+    pointers = 4 * (words + sum(len(node.constants) for node in mobile.nodes))
     assert manifest["constant_bytes"] == sum(map(len, arrays)) + pointers
     code = {layer["code"]: layer["code_bytes"] for layer in manifest["layers"]}
     once = manifest["constant_bytes"] + sum(code.values())

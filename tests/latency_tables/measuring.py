@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys that are quick to measure, and a process that measures them."""
+"""Keys that are quick to measure, and processes that measure them and are killed at it."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import sys
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from tinytailor.compiler import OpKey, make_key
@@ -43,5 +47,40 @@ def too_large() -> OpKey:
     return make_key(AveragePool2d((2, 2), (2, 2)), ((1, 400, 400, 1),), "dsp")
 
 
+def few() -> tuple[OpKey, ...]:
+    """Dense layers for the three batches of ``started``."""
+    return many()[:6]
+
+
+def started(path: Path, kill_at_sync: int = 0) -> BaseProcess:
+    """A process that measures ``few()`` into ``path``, in small batches.
+
+    With ``kill_at_sync`` n it is killed inside its n-th write to the disk. It is forked from a
+    server that has loaded TVM, so that it takes a second and not five.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["measuring_server"])
+    process = context.Process(target=_measure_few, args=(path, kill_at_sync))
+    process.start()
+    return process
+
+
+def _measure_few(path: Path, kill_at_sync: int) -> None:
+    from tinytailor.latency_tables import batches
+
+    batches.MOST_KERNELS = 2
+    syncs = 0
+
+    def sync(file: int) -> None:
+        nonlocal syncs
+        syncs += 1
+        if syncs == kill_at_sync:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.fsync = sync
+    measure(few(), board(), cross_toolchain(), path)
+
+
 if __name__ == "__main__":
+    sys.modules["torch"] = None  # type: ignore[assignment]  # TVM would load it, and takes long
     measure(many(), board(), cross_toolchain(), Path(sys.argv[1]), workers=int(sys.argv[2]))

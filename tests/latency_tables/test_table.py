@@ -4,43 +4,28 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 
 import pytest
+import table_rows
+from table_rows import HEADER
 
-from tinytailor.compiler.opkey import OpKey
+from tinytailor.compiler.opkey import OpKey, make_key
 from tinytailor.compiler.ops import Dense
-from tinytailor.latency_tables.records import Glue, Header, Measurement, Work
+from tinytailor.latency_tables.lines import CHECKED, check_of, row_line
+from tinytailor.latency_tables.records import Measurement
 from tinytailor.latency_tables.table import Failure, LatencyTable, writing
+from tinytailor.targets import load_target
 from tinytailor.targets.errors import InputError
-
-GLUE = Glue(Work(90, 120, 4, 16), Work(10, 14, 1, 4), 900, 40, 4, 64)
-HEADER = Header(
-    target="nucleo-f446re",
-    core="cortex-m4",
-    isa="dsp",
-    clock_hz=180_000_000,
-    toolchain="arm-none-eabi-gcc",
-    toolchain_version="12.2",
-    toolchain_flags=("-O2",),
-    tool_version="0.1.0",
-    runner="emulator",
-    compiler="00112233",
-    latency_model={"core": 1.31, "cache_bytes": None},
-    created="2026-01-01T00:00:00+00:00",
-    glue=GLUE,
-)
 
 
 def key(features: int) -> OpKey:
-    attributes = json.dumps(Dense(features).key_attributes(), sort_keys=True, separators=(",", ":"))
-    return OpKey(Dense.kind, ((1, 8),), attributes, "dsp")
+    return make_key(Dense(features), ((1, 8),), "dsp")
 
 
 def row(features: int) -> Measurement:
-    return Measurement(
-        key(features), 100, 150, 20, 64, 196.5, 0, 96, 200, 12, {"memset": 162}, 48, 2, 0
-    )
+    return table_rows.row(key(features), 150.0)
 
 
 @pytest.fixture
@@ -96,9 +81,9 @@ def edit(path, number, change):
 @pytest.mark.parametrize(
     ("number", "change", "message"),
     [
-        (2, lambda line: line.replace('cycles": 150', 'cycles": 15'), "line 2: the line was edit"),
+        (2, lambda line: line.replace('cycles":150', 'cycles":15'), "line 2: the line was edit"),
         (1, lambda line: line.replace("180000000", "18000000"), "line 1: the line was edited"),
-        (1, lambda line: line.replace('"version": 2', '"version": 7'), "format version 7"),
+        (1, lambda line: line.replace('version":3', 'version":2'), "version 2, this tool reads 3"),
         (1, lambda line: line.replace("latency-table", "laundry-list"), "is not a latency table"),
         (3, lambda line: line[:30] + "\n", "line 3: not JSON"),
         (3, lambda line: "[1, 2]\n", "line 3: expected an object"),
@@ -108,6 +93,100 @@ def test_an_edited_line_is_refused_by_its_number(table, number, change, message)
     edit(table.path, number, change)
     with pytest.raises(InputError, match=message):
         LatencyTable.load(table.path)
+
+
+def test_a_line_that_is_neither_row_nor_error_is_refused(table):
+    line = row_line(key(5), "row", {}, check_of(HEADER))
+    for wrong in (line.replace(b'"row"', b'"raw"'), line.replace(b'"key"', b'"kay"')):
+        rest = wrong[CHECKED:].rstrip()
+        check = hashlib.sha256(check_of(HEADER).encode() + rest).hexdigest()[:16]
+        signed = f'{{"check":"{check}",\t'.encode() + rest + b"\n"
+        whole = table.path.read_bytes()
+        table.path.write_bytes(whole + signed)
+        with pytest.raises(InputError, match='line 5: expected "key" and "row" or "error"'):
+            LatencyTable.load(table.path)
+        table.path.write_bytes(whole)
+
+
+def test_two_tables_in_one_file_are_refused(table):
+    table.path.write_bytes(table.path.read_bytes() * 2)
+    with pytest.raises(InputError, match="line 5: a second header"):
+        LatencyTable.load(table.path)
+
+
+def test_garbage_between_rows_is_refused_by_its_line(table):
+    whole = table.path.read_bytes().splitlines(keepends=True)
+    for garbage in (b"\x00\xff\xfe\n", b"\n", b"<<<<<<< ours\n"):
+        table.path.write_bytes(b"".join([*whole[:2], garbage, *whole[2:]]))
+        with pytest.raises(InputError, match="line 3: not JSON"):
+            LatencyTable.load(table.path)
+
+
+def test_lines_that_end_as_on_windows_are_the_same_table(table):
+    table.path.write_bytes(table.path.read_bytes().replace(b"\n", b"\r\n"))
+    loaded = LatencyTable.load(table.path)
+    assert loaded == table
+    loaded.append([row(9)])
+    assert LatencyTable.load(table.path)[key(9)] == row(9)
+
+
+def test_rows_are_parsed_when_they_are_asked_for(tmp_path):
+    path = tmp_path / "t.jsonl"
+    LatencyTable.create(path, HEADER).append([row(n) for n in range(1, 10_001)])
+    loaded = LatencyTable.load(path)
+    assert (len(loaded), loaded.rows.parsed) == (10_000, 0)
+    assert key(77) in loaded
+    assert key(10_001) not in loaded
+    assert loaded.rows.parsed == 0
+    assert loaded[key(77)] == row(77)
+    assert loaded.rows.parsed == 1
+
+
+def test_a_row_whose_fields_are_wrong_is_refused_when_it_is_asked_for(table):
+    line = row_line(key(5), "row", {"cycles": 7}, check_of(HEADER))
+    table.path.write_bytes(table.path.read_bytes() + line)
+    loaded = LatencyTable.load(table.path)
+    with pytest.raises(InputError, match=r"t.jsonl, row of .*fields missing"):
+        loaded[key(5)]
+
+
+def test_a_sorted_table_does_not_depend_on_the_order_of_measuring(table, tmp_path):
+    other = LatencyTable.create(tmp_path / "other.jsonl", HEADER)
+    other.append([Failure(key(3), "needs 1 MiB of RAM, the board has 128 KiB")])
+    other.append([row(2), row(1)])
+    assert other.path.read_bytes() != table.path.read_bytes()
+    for one in (table, other):
+        one.sort()
+        assert LatencyTable.load(one.path) == one
+    assert other.path.read_bytes() == table.path.read_bytes()
+    assert list(LatencyTable.load(other.path)) == list(other) == [key(1), key(2)]
+
+
+def test_every_line_is_json_with_sorted_names_so_that_files_can_be_compared(table):
+    for line in table.path.read_text().splitlines():
+        for value in json.loads(line).values():
+            assert json.dumps(value, sort_keys=True) == json.dumps(value)
+
+
+def test_an_older_format_says_what_to_do(tmp_path):
+    path = tmp_path / "old.jsonl"
+    old = {"check": "0" * 16, "format": "tinytailor-latency-table", "header": {}, "version": 2}
+    path.write_text(json.dumps(old) + "\n")
+    with pytest.raises(InputError, match=r"format version 2, this tool reads 3; measure it again"):
+        LatencyTable.load(path)
+
+
+def test_measured_cycles_stand_for_themselves_and_modelled_ones_follow_the_board():
+    model = load_target(HEADER.target).latency
+    modelled = row(1)
+    assert modelled.cycles_under(model) == model.cycles(150, 20, 64, 96)
+    measured = dataclasses.replace(modelled, measured=True, cycles=777.0, counts=None)
+    assert measured.cycles_under(model) == 777
+    assert Measurement.from_json(measured.to_json()) == measured
+    with pytest.raises(InputError, match="measured on a board and not counted"):
+        measured.instructions  # noqa: B018
+    with pytest.raises(InputError, match="must be measured"):
+        dataclasses.replace(measured, measured=False)
 
 
 def test_a_row_of_another_table_is_refused(table, tmp_path):
@@ -145,10 +224,18 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("core_cycles", -1), ("core_cycles", 1.5), ("core_cycles", True), ("cycles", float("inf"))],
+    [
+        ("repeats", -1),
+        ("repeats", 1.5),
+        ("repeats", True),
+        ("cycles", float("inf")),
+        ("measured", 1),
+        ("counts", 7),
+        ("counts", {"instructions": 1}),
+    ],
 )
 def test_a_record_refuses_numbers_that_are_no_counts(name, value):
-    with pytest.raises(InputError, match=name):
+    with pytest.raises(InputError, match=rf"{name}|fields missing: \['core_cycles'"):
         Measurement.from_json({**row(1).to_json(), name: value})
 
 

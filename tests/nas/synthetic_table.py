@@ -54,9 +54,9 @@ def row(key: OpKey) -> Measurement:
     return filled(
         Measurement,
         key=key,
-        instructions=cycles,
-        core_cycles=cycles,
         cycles=float(cycles),
+        measured=False,
+        counts=Work(cycles, cycles, 0, 0),
         scratch_bytes=price.scratch_bytes,
         constant_bytes=price.flash_bytes - 400,
         code_bytes=400,

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from target_programs import toolchain_or_skip
 
-from tinytailor.targets.cycles import MODELS, cost, cycle_model, taken
+from tinytailor.targets.core import CORES
+from tinytailor.targets.cycles import MODELS, cycle_model
+from tinytailor.targets.cycles.table import cost, taken
 from tinytailor.targets.errors import InputError, ToolError
 from tinytailor.targets.instructions import Instruction, Transfer, decode, instruction_sizes
 
@@ -145,6 +147,10 @@ def test_an_unallocated_hint_is_a_nop_and_other_unknowns_are_errors() -> None:
         instruction_sizes(bytes.fromhex("aff3"))
 
 
-def test_a_core_without_a_model_is_an_input_error() -> None:
-    with pytest.raises(InputError, match="no cycle model"):
-        cycle_model(None)
+def test_every_core_has_a_cycle_model_and_every_model_a_core() -> None:
+    assert {core.cycle_model for core in CORES.values()} == set(MODELS)
+
+
+def test_an_unknown_model_is_an_input_error() -> None:
+    with pytest.raises(InputError, match="unknown cycle model 'm5'; expected one of m0plus, "):
+        cycle_model("m5")

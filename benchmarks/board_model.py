@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Modelled times of two MLPerf Tiny models on every board, beside times that others measured.
+
+usage: python benchmarks/board_model.py [--write] [--data FOLDER] [--cores A,B]
+
+Compiles each model for one board a core and counts its layers. With --write the counts are kept in
+benchmarks/board_counts.json, those of cores not asked for stay, and docs/board-model.md is written
+from the counts and the constants in the board files (``board_page``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE)]
+
+from board_page import COUNTS, PAGE, page  # noqa: E402  (beside this file)
+
+from tinytailor.compiler import compile_model, load_model  # noqa: E402
+from tinytailor.compiler.mcu import project, source  # noqa: E402
+from tinytailor.compiler.mcu.backend import random_inputs  # noqa: E402
+from tinytailor.compiler.project import GRAPH  # noqa: E402
+from tinytailor.compiler.serialize import load_graph  # noqa: E402
+from tinytailor.targets import Board, cross_toolchain, default_runner, load_target  # noqa: E402
+
+MODELS = {"kws": "kws_int8.tflite", "ic": "ic_resnet8_int8.tflite"}
+COUNTED_ON = {
+    "cortex-m0plus": "nucleo-g0b1re",
+    "cortex-m3": "nucleo-f207zg",
+    "cortex-m4": "nucleo-l4r5zi",
+    "cortex-m7": "nucleo-h743zi",
+    "cortex-m33": "nrf5340dk",
+    "cortex-m55": "mps3-an547",
+}
+
+
+def counted(model: Path, name: str, board: Board) -> dict[str, Any]:
+    """Counts of one inference; of each layer core cycles, flash loads, flash and constant bytes."""
+    runner = default_runner(board)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / name
+        compile_model(load_model(model), board, folder, name, model_sha256="")
+        graph = load_graph(folder / GRAPH)
+        image = project.build(folder, name, board, cross_toolchain(), Path(scratch), runner)
+        (result,), _ = project.invoke(
+            image, graph, name, board, random_inputs(graph, 1), count=True
+        )
+    layers = []
+    for node, symbol in source.layer_symbols(graph, name).items():
+        counts = result.counts[node]
+        constants = sum(
+            size
+            for other, (_, size) in image.sizes.symbols.items()
+            if other.startswith(f"{symbol}_")
+        )
+        layers.append([counts.core_cycles, counts.flash_loads, counts.flash_bytes, constants])
+    return {
+        "board": board.name,
+        "instructions": sum(counts.instructions for counts in result.counts.values()),
+        "glue_core_cycles": result.counts[""].core_cycles,
+        "layers": layers,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="replace the counts and the page")
+    default = Path(os.environ.get("TINYTAILOR_DATA", HERE.parent.parent / "shared" / "data"))
+    parser.add_argument("--data", type=Path, default=default)
+    parser.add_argument("--cores", default=",".join(COUNTED_ON), help="none: only the page")
+    options = parser.parse_args()
+    kept: dict[str, Any] = json.loads(COUNTS.read_text()) if COUNTS.exists() else {"counts": {}}
+    kept["toolchain"] = cross_toolchain().version
+    for core in options.cores.split(",") if options.cores != "none" else ():
+        board = load_target(COUNTED_ON[core])
+        assert isinstance(board, Board)
+        for name, file in MODELS.items():
+            counts = counted(options.data / "mlperf_tiny" / "models" / file, name, board)
+            kept["counts"][f"{name} {core}"] = counts
+            print(f"{name} {core}: {counts['instructions']:,} instructions", flush=True)
+    order = [f"{name} {core}" for core in COUNTED_ON for name in MODELS]
+    kept["counts"] = {key: kept["counts"][key] for key in order if key in kept["counts"]}
+    if options.write:
+        write(COUNTS, json.dumps(kept, indent=1) + "\n")
+        write(PAGE, page(kept))
+    else:
+        print(page(kept))
+
+
+def write(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the latency tables that come with the tool: every default space on every of its boards.
+
+usage: python benchmarks/shipped_tables.py [--workers N] [--board B]... [--space S]... [--check]
+
+A table that this version of the tool would measure with the same compiler and the same code
+generator, and that has the rows of its space and no others, is left as it is. All others are
+measured from nothing into a file beside it, which takes its place when it is complete; stop it at
+any time, the same command goes on. ``--check`` only says which tables are not current, and fails if
+there are any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from tinytailor.cli.measure import load_board, space_keys
+from tinytailor.compiler.opkey import OpKey
+from tinytailor.latency_tables import LatencyTable, shipped
+from tinytailor.latency_tables.measure import measure
+from tinytailor.latency_tables.origin import require_same_origin
+from tinytailor.latency_tables.table import writing
+from tinytailor.targets import Board, Toolchain, cross_toolchain, default_runner
+from tinytailor.targets.errors import InputError
+
+
+def why_stale(path: Path, keys: Iterable[OpKey], board: Board, toolchain: Toolchain) -> str:
+    """Why the table has to be measured; empty if it has not."""
+    if not path.exists():
+        return "there is none"
+    try:
+        table = LatencyTable.load(path)
+        require_same_origin(table, board, toolchain, default_runner(board))
+    except InputError as error:
+        return str(error)
+    missing, unknown = set(keys) - set(table), set(table) - set(keys)
+    return f"{len(missing)} rows missing, {len(unknown)} not of the space" * bool(missing | unknown)
+
+
+def make(
+    path: Path, keys: Iterable[OpKey], board: Board, toolchain: Toolchain, workers: int
+) -> None:
+    """Measure all of ``keys``, and put the table in place."""
+    partial = path.with_name(f".{path.stem}.partial")
+    if partial.exists():
+        try:
+            table = LatencyTable.load(partial)
+            require_same_origin(table, board, toolchain, default_runner(board))
+        except InputError as error:
+            print(f"  begun with something else, and given up: {error}", flush=True)
+            partial.unlink()
+    shown = [0]
+
+    def progress(done: int, total: int) -> None:
+        if done == total or done >= shown[0] + total / 10:
+            shown[0] = done
+            print(f"  {done} of {total}", flush=True)
+
+    table = measure(keys, board, toolchain, partial, workers=workers, on_progress=progress)
+    with writing(partial):
+        table.sort()
+    os.replace(partial, path)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--board", action="append", choices=shipped.BOARDS)
+    parser.add_argument("--space", action="append")
+    parser.add_argument("--check", action="store_true")
+    arguments = parser.parse_args()
+    toolchain, stale = cross_toolchain(), 0
+    for name in arguments.board or shipped.BOARDS:
+        board = load_board(name)
+        for space in arguments.space or shipped.SPACES:
+            path, keys = shipped.shipped_path(name, space), space_keys(space, None, board)
+            why = why_stale(path, keys, board, toolchain)
+            print(f"{name} {space}: {why or 'current'} ({len(keys)} operators)", flush=True)
+            stale += bool(why)
+            if why and not arguments.check:
+                make(path, keys, board, toolchain, arguments.workers)
+    return int(bool(stale and arguments.check))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tinytailor table: what a latency table holds, whether it is sound, what changed between two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tinytailor.cli.measure import load_board, space_keys
+from tinytailor.cli.options import Json, OptionalDataName
+from tinytailor.cli.output import Result, command
+from tinytailor.targets.errors import InputError, TinytailorError
+
+if TYPE_CHECKING:
+    from tinytailor.compiler.opkey import OpKey
+    from tinytailor.latency_tables import LatencyTable, Measurement
+    from tinytailor.latency_tables.checks import Finding
+    from tinytailor.latency_tables.diff import Changed, Difference
+
+app = typer.Typer(no_args_is_help=True, help="Show, check and compare latency tables.")
+
+TableFile = Annotated[Path, typer.Argument(help="A table that tinytailor measure wrote.")]
+Limit = Annotated[int, typer.Option("--limit", help="Lines of a list, at most; 0 is all.", min=0)]
+ORDERS: dict[str, Callable[[Measurement], Any]] = {
+    "key": lambda row: row.key,
+    "cycles": lambda row: -row.cycles,
+    "macs": lambda row: -row.key.operator().macs(*row.key.input_shapes),
+    "code": lambda row: -row.code_bytes,
+    "scratch": lambda row: -row.scratch_bytes,
+    "spread": lambda row: -row.spread_cycles,
+}
+
+
+@app.command("show")
+@command
+def show(
+    file: TableFile,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="List the rows of this operator.")
+    ] = None,
+    sort: Annotated[
+        str, typer.Option("--sort", help=f"Order of the list: {', '.join(ORDERS)}.")
+    ] = "key",
+    limit: Limit = 40,
+    as_json: Json = False,
+) -> Result:
+    """What a table holds: where it was measured, its rows by operator, or the rows of one."""
+    from tinytailor.latency_tables import LatencyTable
+
+    table = LatencyTable.load(file)
+    kinds = sorted({key.kind for key in table})
+    if kind is not None and kind not in kinds:
+        raise InputError(f"{file} has no row of kind {kind!r}; it has {', '.join(kinds) or 'none'}")
+    if sort not in ORDERS:
+        raise InputError(f"--sort {sort}: expected one of {', '.join(ORDERS)}")
+    rows = [row for key, row in table.rows.items() if kind in (None, key.kind)]
+    rows.sort(key=ORDERS[sort])
+    values = {
+        "table": str(file),
+        "header": table.header.to_json(),
+        "rows": [row.to_json() for row in rows],
+        "failures": [
+            {"key": failure.key.to_json(), "message": failure.message}
+            for failure in table.failures.values()
+        ],
+    }
+
+    def draw(console: Console) -> None:
+        draw_header(console, table, [row.date for row in rows])
+        if kind is None:
+            draw_kinds(console, rows)
+        else:
+            draw_rows(console, rows, limit)
+        for failure in table.failures.values():
+            console.print(f"could not be measured: {short(failure.key)}: {failure.message}")
+
+    return Result(values, draw)
+
+
+def draw_header(console: Console, table: LatencyTable, dates: list[str]) -> None:
+    header = table.header
+    days = sorted({*dates} - {""})
+    span = f", rows of {days[0]}" + (f" to {days[-1]}" if days[1:] else "") if days else ""
+    console.print(
+        f"{header.target}: {header.core}, {header.isa}, {header.clock_hz / 1e6:g} MHz, on the "
+        f"{header.runner}\n"
+        f"{header.toolchain_version}: {' '.join(header.toolchain_flags)}\n"
+        f"tinytailor {header.tool_version}, code generator {header.compiler}, begun "
+        f"{header.created}{span}\n"
+        f"{len(table)} rows, {len(table.failures)} failures"
+    )
+
+
+def draw_kinds(console: Console, rows: list[Measurement]) -> None:
+    drawn = Table(
+        "operator", "rows", "cycles from", "median", "to", "spread", "cycles are", box=None
+    )
+    for kind in sorted({row.key.kind for row in rows}):
+        part = [row for row in rows if row.key.kind == kind]
+        cycles = [row.cycles for row in part]
+        drawn.add_row(
+            kind,
+            str(len(part)),
+            *(f"{value:.0f}" for value in (min(cycles), median(cycles), max(cycles))),
+            str(max(row.spread_cycles for row in part)),
+            " and ".join(sorted({provenance(row) for row in part})),
+        )
+    console.print(drawn)
+
+
+def provenance(row: Measurement) -> str:
+    return "measured" if row.measured else "modelled"
+
+
+def draw_rows(console: Console, rows: list[Measurement], limit: int) -> None:
+    names = ("cycles", "instructions", "flash bytes read", "scratch", "code", "repeats", "spread")
+    drawn = Table("operator", *names, "date", box=None)
+    for row in rows[: limit or None]:
+        counted = row.counts
+        drawn.add_row(
+            short(row.key),
+            f"{row.cycles:.0f}" + (" measured" if row.measured else ""),
+            str(counted.instructions) if counted else "not counted",
+            str(counted.flash_bytes) if counted else "not counted",
+            str(row.scratch_bytes),
+            str(row.code_bytes),
+            str(row.repeats),
+            str(row.spread_cycles),
+            row.date,
+        )
+    console.print(drawn)
+    draw_more(console, len(rows), limit)
+
+
+def draw_more(console: Console, count: int, limit: int) -> None:
+    if limit and count > limit:
+        console.print(f"… and {count - limit} more (--limit 0 for all)")
+
+
+def short(key: OpKey) -> str:
+    from tinytailor.latency_tables.table import describe
+
+    return describe(key)
+
+
+@app.command("check")
+@command
+def check(
+    file: TableFile,
+    space: Annotated[
+        str | None,
+        typer.Option("--space", help="Search space whose operators should have rows."),
+    ] = None,
+    data: OptionalDataName = None,
+    target: Annotated[
+        str | None,
+        typer.Option("--target", "-t", help="Board file, if the table's board is one of yours."),
+    ] = None,
+    limit: Limit = 40,
+    as_json: Json = False,
+) -> Result:
+    """Look for what is wrong with a table: outliers, larger operators that are cheaper, missing
+    rows of a space, failures, and another compiler than this tool's. Exit code 1 if there is any.
+    """
+    from tinytailor.latency_tables import LatencyTable
+    from tinytailor.latency_tables.checks import check_table
+
+    table = LatencyTable.load(file)
+    if data is not None and space is None:
+        raise InputError("--data says nothing without --space")
+    wanted: tuple[OpKey, ...] = ()
+    if space is not None:
+        wanted = space_keys(space, data, load_board(target or table.header.target))
+    checked = check_table(table, wanted, foreign(table, target))
+    values = {
+        "table": str(file),
+        "rows": checked.rows,
+        "judged": checked.judged,
+        "steps": checked.steps,
+        "wanted": len(wanted),
+        "findings": [finding.to_json() for finding in checked.findings],
+    }
+
+    def draw(console: Console) -> None:
+        for finding in checked.findings[: limit or None]:
+            console.print(f"{finding.what}: {finding.message}")
+        draw_more(console, len(checked.findings), limit)
+        asked = f", {len(wanted)} operators of {space} looked up" if space else ""
+        console.print(
+            f"{len(checked.findings)} findings in {checked.rows} rows: {checked.judged} compared "
+            f"with near sizes, {checked.steps} steps of one size{asked}"
+        )
+
+    return Result(values, draw, exit_code=1 if checked.findings else 0)
+
+
+def foreign(table: LatencyTable, target: str | None) -> list[Finding]:
+    """What differs between the makers of ``table`` and this tool, as at most one finding."""
+    from tinytailor.latency_tables.checks import Finding
+    from tinytailor.latency_tables.origin import differences, in_words
+    from tinytailor.targets import cross_toolchain
+
+    try:
+        board = load_board(target or table.header.target)
+        differing = differences(table, board, cross_toolchain(), table.header.runner)
+    except TinytailorError as error:
+        return [Finding("foreign", None, f"cannot be compared with this tool: {error}", {})]
+    if not differing:
+        return []
+    message = f"measured with something else than this tool would: {in_words(differing)}"
+    pairs = {name: list(pair) for name, pair in differing.items()}
+    return [Finding("foreign", None, message, {"differing": pairs})]
+
+
+@app.command("diff")
+@command
+def diff(first: TableFile, second: TableFile, limit: Limit = 40, as_json: Json = False) -> Result:
+    """Compare two tables: rows of one only, values that changed, headers. Exit code 1 if a row
+    differs; dates of rows are not compared."""
+    from tinytailor.latency_tables import LatencyTable
+    from tinytailor.latency_tables.diff import diff_tables
+
+    found = diff_tables(LatencyTable.load(first), LatencyTable.load(second))
+    values = {"first": str(first), "second": str(second), **found.to_json()}
+
+    def draw(console: Console) -> None:
+        for name, (old, new) in found.header.items():
+            console.print(f"header: {name}: {old} -> {new}")
+        lists = (
+            (f"only in {first}", found.only_first),
+            (f"only in {second}", found.only_second),
+            (f"failed for {first} only", found.failures_first),
+            (f"failed for {second} only", found.failures_second),
+        )
+        for name, keys in lists:
+            for key in keys[: limit or None]:
+                console.print(f"{name}: {short(key)}")
+            draw_more(console, len(keys), limit)
+        draw_changes(console, found, limit)
+
+    return Result(values, draw, exit_code=1 if found.rows_differ else 0)
+
+
+def draw_changes(console: Console, found: Difference, limit: int) -> None:
+    """The largest changes of cycles first."""
+    changes = sorted(found.changed, key=lambda change: -far(change))
+    for change in changes[: limit or None]:
+        pairs = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in change.values.items())
+        ratio = f" ({change.ratio:.3f}x)" if change.ratio is not None else ""
+        console.print(f"changed{ratio}: {short(change.key)}: {pairs}")
+    draw_more(console, len(changes), limit)
+    ratios = [change.ratio for change in changes if change.ratio is not None]
+    of = f", cycles {min(ratios):.3f}x to {max(ratios):.3f}x" if ratios else ""
+    console.print(
+        f"{found.same} rows are the same, {len(changes)} changed{of}, {len(found.only_first)} and "
+        f"{len(found.only_second)} are in one table only"
+    )
+
+
+def far(change: Changed) -> float:
+    """How far the cycles are apart, as a factor."""
+    return max(change.ratio, 1 / change.ratio) if change.ratio else float("inf")

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A copy of a board's TOML file with other latency constants; all else stays as it is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import tinytailor.targets
+from tinytailor.targets import Board, LatencyModel
+from tinytailor.targets.board import load_board
+from tinytailor.targets.errors import InputError
+
+_LATENCY = re.compile(r"\s*\[\s*latency\s*[\].]")
+_SECTION = re.compile(r"\s*\[[^\[\],]+\]\s*(#.*)?$")
+
+
+def latency_section(model: LatencyModel) -> str:
+    """The [latency] section; constants that are 0 are left out, as in the shipped files."""
+    lines = ["[latency]"]
+    for name in ("core", "flash_load", "flash_byte", "flash_byte_beyond_cache", "per_operator"):
+        value = getattr(model, name)
+        if value or name == "core":
+            lines.append(f"{name} = {value!r}")
+    if model.cache_bytes is not None:
+        lines.append(f"cache_bytes = {list(model.cache_bytes)}")
+    if model.error_percent is not None:
+        lines.append(f"error_percent = {model.error_percent!r}")
+    lines.append(f"calibrated = {'true' if model.calibrated else 'false'}")
+    lines.append(f"source = {json.dumps(model.source, ensure_ascii=False)}")
+    return "\n".join(lines) + "\n"
+
+
+def write_board(board: Board, model: LatencyModel, path: Path) -> None:
+    """Write ``board`` with ``model`` to ``path``; the file appears whole and only if it loads.
+
+    InputError for a file that ships with the tool, and for one whose constants are written in a
+    form that is not a [latency] section.
+    """
+    shipped = Path(tinytailor.targets.__file__).parent.resolve()
+    if path.resolve().is_relative_to(shipped):
+        raise InputError(f"{path} ships with the tool and is left as it is; name another --out")
+    text = _with_section(board.definition, latency_section(model))
+    write_whole(path, text, check=lambda written: _check(written, board, model))
+
+
+def _check(path: Path, board: Board, model: LatencyModel) -> None:
+    try:
+        same = load_board(path) == dataclasses.replace(board, latency_model=model)
+    except InputError:
+        same = False
+    if not same:
+        raise InputError(
+            f"the file of {board.name} has no plain [latency] section that could be replaced; "
+            f"write this one into it:\n{latency_section(model)}"
+        )
+
+
+def write_whole(path: Path, text: str, check: Callable[[Path], None] | None = None) -> None:
+    """Write ``text`` under another name, ``check`` it, then put it in place: all or nothing."""
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent} is not a folder; make it first")
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        if check is not None:
+            check(Path(temporary))
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _with_section(text: str, section: str) -> str:
+    kept: list[str] = []
+    inside, place = False, None
+    for line in text.splitlines():
+        if _LATENCY.match(line):
+            inside = True
+            place = len(kept) if place is None else place
+        elif _SECTION.match(line):
+            inside = False
+        if not inside:
+            kept.append(line)
+    place = len(kept) if place is None else place
+    before, after = "\n".join(kept[:place]).rstrip(), "\n".join(kept[place:]).strip()
+    return "\n\n".join(part for part in (before, section.rstrip(), after) if part) + "\n"

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables that come with the tool: a new table begins with their rows and measures only the rest.
+
+    tables/<board>/<space>-<shape>.jsonl
+
+What a row counts is decided by the board's core and clock, the C compiler with its flags, and the
+code generator. The first two must be the same. If the code generator is another, a seeded sample of
+the rows is measured anew, and all of them are taken if every count of the sample is the same.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tinytailor.compiler.opkey import OpKey
+from tinytailor.latency_tables.measure import measure_batch
+from tinytailor.latency_tables.origin import differences, header_for, in_words, make_header, now
+from tinytailor.latency_tables.records import Header, Measurement
+from tinytailor.latency_tables.table import Failure, LatencyTable, describe, writing
+from tinytailor.targets import Board, Toolchain
+
+FOLDER = Path(__file__).parent / "tables"
+BOARDS = ("nucleo-f446re", "nucleo-g0b1re", "nucleo-h743zi", "nucleo-l552ze-q")
+SPACES = ("image:32x32x3x10", "timeseries:100x6x4")
+SAMPLE = 6
+# What may differ if a sample agrees; the date, the glue and the board model are made anew.
+_CHECKED = frozenset({"compiler", "tool_version"})
+_UNCOUNTED = ("cycles", "date")  # fields of a row that say nothing of the code
+
+
+def shipped_path(board: str, space: str) -> Path:
+    """The file of a space with its shape, such as ``timeseries:100x6x4``."""
+    return FOLDER / board / f"{space.replace(':', '-')}.jsonl"
+
+
+def shipped_tables(board: str | None = None) -> list[Path]:
+    return sorted(FOLDER.glob(f"{board or '*'}/*.jsonl"))
+
+
+def begin(
+    path: Path, keys: Sequence[OpKey], board: Board, toolchain: Toolchain, runner: str
+) -> str:
+    """Create the table at ``path`` with the rows of shipped ones that are among ``keys``.
+
+    Says in one line what was taken, or why what is there was not. There is nothing to say, and no
+    new file, if there is a file already or no shipped table has any of the keys.
+    """
+    rows: dict[OpKey, Measurement] = {}
+    headers, said = [], []
+    wanted = set() if path.exists() else set(keys)
+    for one in shipped_tables(board.name) if wanted else ():
+        table = LatencyTable.load(one)
+        found = [row for key, row in table.rows.items() if key in wanted - rows.keys()]
+        if not found:
+            continue
+        why = _why_not(table, found, board, toolchain, runner)
+        said.append(why or f"{len(found)} rows come from the shipped table {one.stem}")
+        if not why:
+            rows.update((row.key, row) for row in found)
+            headers.append(table.header)
+    if rows:
+        header = _header(headers, board, toolchain, runner)
+        cycles = {key: row.cycles_under(board.latency) for key, row in rows.items()}
+        with writing(path):
+            _write(path, header, [replace(rows[key], cycles=cycles[key]) for key in sorted(rows)])
+    return "; ".join(said)
+
+
+def _header(shipped: Sequence[Header], board: Board, toolchain: Toolchain, runner: str) -> Header:
+    """That of a table made now; the glue is measured unless the same code was shipped."""
+    for old in shipped:
+        new = header_for(board, toolchain, runner, old.glue, now())
+        if old.origin() == new.origin():
+            return new
+    return make_header(board, toolchain, runner)
+
+
+def _write(path: Path, header: Header, rows: Sequence[Measurement]) -> None:
+    """The whole table or none."""
+    temporary = path.with_name(f".{path.name}.begin")
+    try:
+        LatencyTable.create(temporary, header).append(rows)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _why_not(
+    table: LatencyTable,
+    rows: Sequence[Measurement],
+    board: Board,
+    toolchain: Toolchain,
+    runner: str,
+) -> str:
+    """Why ``rows`` of a shipped table do not hold here; empty if they do."""
+    differing = differences(table, board, toolchain, runner)
+    strict = {name: pair for name, pair in differing.items() if name not in _CHECKED}
+    other = in_words(strict)
+    if differing and not strict:
+        other = disagreement(sample(rows, SAMPLE), board, toolchain, runner)
+    return other and f"the shipped table for {board.name} is not used: {other}"
+
+
+def sample(rows: Sequence[Measurement], count: int, seed: int = 0) -> list[Measurement]:
+    """The same rows for the same table and seed."""
+    ordered = sorted(rows, key=lambda row: row.key)
+    return random.Random(seed).sample(ordered, min(count, len(ordered)))
+
+
+def disagreement(
+    rows: Sequence[Measurement], board: Board, toolchain: Toolchain, runner: str
+) -> str:
+    """The first difference between ``rows`` and the same measured now; empty if there is none."""
+    again = measure_batch([row.key for row in rows], board, toolchain, runner)
+    for old, new in zip(rows, again, strict=True):
+        if isinstance(new, Failure):
+            return f"{describe(old.key)} cannot be measured now: {new.message}"
+        there, here = old.to_json(), new.to_json()
+        for name in there:
+            if name not in _UNCOUNTED and there[name] != here[name]:
+                return (
+                    f"{describe(old.key)} has {name} {there[name]} there and {here[name]} "
+                    "with this version of the tool"
+                )
+    return ""

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/own-board.md: its file is a board, and its commands print what it says."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tinytailor.targets import load_target
+
+
+@pytest.fixture(scope="module")
+def page(repository) -> str:
+    return (repository / "docs" / "own-board.md").read_text()
+
+
+@pytest.fixture
+def board_file(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    start = page.index("    name  =")
+    monkeypatch.chdir(tmp_path)
+    path = Path("nucleo-f411re.toml")
+    path.write_text(textwrap.dedent(page[start : page.index("Is it read")]))
+    return path
+
+
+def shown_after(page: str, command: str) -> list[str]:
+    """The lines that the page shows under a command."""
+    lines = page[page.index(f"    $ {command}") :].split("\n\n")[0].splitlines()[1:]
+    return [" ".join(line.split()) for line in lines]
+
+
+def plain(text: str) -> str:
+    return " ".join(text.replace("│", " ").replace("┃", " ").split())
+
+
+def test_targets_shows_the_file_as_the_page_does(cli, page, board_file, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    result = cli("targets", f"./{board_file}")
+    assert result.exit_code == 0, result.stderr
+    shown = plain(result.stdout)
+    lines = shown_after(page, "tinytailor targets")
+    assert len(lines) == 6
+    assert [line for line in lines if line not in shown] == []
+
+
+def test_a_misspelt_key_is_named_as_on_the_page(cli, page, board_file):
+    board_file.write_text(board_file.read_text().replace("clock_hz", "clock"))
+    result = cli("targets", f"./{board_file}")
+    assert result.exit_code == 2
+    assert shown_after(page, "tinytailor targets ./nucleo-f411re.toml     #") == [
+        " ".join(result.stderr.split())
+    ]
+
+
+def test_the_model_takes_what_the_benchmarks_say(page, board_file, repository):
+    """They compiled it for another Cortex-M4: the same code, timed with other constants."""
+    benchmarks = repository / "benchmarks"
+    row = json.loads((benchmarks / "mcu_baseline.json").read_text())["rows"]["kws nucleo-l4r5zi"]
+    counts = json.loads((benchmarks / "board_counts.json").read_text())["counts"]["kws cortex-m4"]
+    board = load_target(str(board_file))
+    core_cycles = counts["glue_core_cycles"] + sum(layer[0] for layer in counts["layers"])
+    time = board.latency.core * core_cycles / board.clock_hz * 1e3
+    shown = " ".join(shown_after(page, "tinytailor compile"))
+    for key, name in (("arena_bytes", "arena"), ("ram_bytes", "RAM"), ("flash_bytes", "flash")):
+        assert f"{name} {row[key]} B" in shown
+    assert f"{time:.3f} ms (modelled; {board.latency.trust})" in shown
+    assert f"instructions {row['instructions']}" in shown_after(page, "tinytailor profile")

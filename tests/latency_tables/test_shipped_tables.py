@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables that come with the tool hold here and now: complete, and a sample measured again.
+
+Counts are those of one compiler. Where the tests run as they are meant to (the same version of GCC,
+or CI), another one is a failure and no reason to skip: measure the tables again with
+benchmarks/shipped_tables.py, or say with which version.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tinytailor.latency_tables import LatencyTable, shipped
+from tinytailor.nas.spaces import parse_space
+from tinytailor.targets import Board, cross_toolchain, default_runner, load_target
+
+PLACES = [
+    pytest.param(board, space, id=f"{board}-{space.partition(':')[0]}")
+    for board in shipped.BOARDS
+    for space in shipped.SPACES
+]
+TABLES_COMPILER = "12.2.1"
+
+
+@cache
+def load(path: Path) -> LatencyTable:
+    return LatencyTable.load(path)
+
+
+def target(name: str) -> Board:
+    board = load_target(name)
+    assert isinstance(board, Board)
+    return board
+
+
+@cache
+def keys(space: str, isa: str):
+    return parse_space(space).keys(isa)
+
+
+def test_at_least_four_boards_of_different_cores_have_tables_and_nothing_else_is_there():
+    assert len({target(board).core.name for board in shipped.BOARDS}) >= 4
+    expected = {shipped.shipped_path(b, s) for b in shipped.BOARDS for s in shipped.SPACES}
+    assert set(shipped.shipped_tables()) == expected
+
+
+@pytest.mark.parametrize(("board", "space"), PLACES)
+def test_a_shipped_table_has_a_row_for_each_operator_of_its_space(board, space):
+    table = load(shipped.shipped_path(board, space))
+    wanted = keys(space, str(target(board).core.isa))
+    assert sorted(wanted) == list(table), "all of them, in order, and no others"
+    assert not table.failures
+    assert all(table[key].counts is not None for key in table)
+
+
+@pytest.mark.parametrize(("board", "space"), PLACES)
+def test_a_sample_of_a_shipped_table_measures_to_the_same_counts_again(board, space):
+    table, toolchain = load(shipped.shipped_path(board, space)), cross_toolchain()
+    assert TABLES_COMPILER in table.header.toolchain_version
+    if toolchain.version != table.header.toolchain_version:
+        meant = os.environ.get("CI") or TABLES_COMPILER in toolchain.version
+        (pytest.fail if meant else pytest.skip)(
+            f"the table was measured with {table.header.toolchain_version}, here is "
+            f"{toolchain.version}: its counts cannot be the same"
+        )
+    one = target(board)
+    rows = shipped.sample([table[key] for key in table], shipped.SAMPLE, seed=1)
+    assert shipped.disagreement(rows, one, toolchain, default_runner(one)) == ""
