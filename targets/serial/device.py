@@ -139,7 +139,7 @@ class Connection:
         self, number: int, call: Call, index: int, runs: int, offsets: Sequence[int]
     ) -> tuple[tuple[int, ...], int]:
         # SysTick overflows after 2^24 cycles; the device gives up after so many of them.
-        limit = int(self.link.timing.call_s * self.hello.clock_hz) // _TICK_CYCLES + 1
+        limit = int(self.link.timing.call_s * self.hello.clock_hz) // _TICK_CYCLES + 2
         data = index.to_bytes(2, "little") + bytes([runs, len(offsets)])
         data += b"".join(word.to_bytes(4, "little") for word in (limit, *offsets))
         reply = self.link.request(Request.CALL, data)

@@ -67,10 +67,19 @@ def free_port() -> int:
 class Machine:
     """A QEMU process with an image; ``line`` is where its UART is reached."""
 
-    def __init__(self, image: Path, board: Board, folder: Path) -> None:
-        machine = machine_of(board)
+    def __init__(
+        self,
+        image: Path,
+        board: Board,
+        folder: Path,
+        machine: str = "",
+        options: tuple[str, ...] = (),
+    ) -> None:
+        """``machine`` and ``options`` are those of QEMU for the core, where none are given."""
         self.door, self.monitor = folder / "uart", folder / "monitor"
-        command = ["qemu-system-arm", "-M", machine.name, *machine.options]
+        if not machine:
+            machine, options = machine_of(board).name, machine_of(board).options
+        command = ["qemu-system-arm", "-M", machine, *options]
         command += ["-kernel", str(image), "-display", "none"]
         command += ["-serial", f"unix:{self.door},server=on,wait=off"]
         command += ["-monitor", f"unix:{self.monitor},server=on,wait=off"]

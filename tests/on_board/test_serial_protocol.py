@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -158,14 +157,3 @@ def test_the_c_and_the_python_agree_on_version_and_sizes():
 def test_another_firmware_is_told_from_this_ones(data):
     with pytest.raises(ToolError, match="write the firmware"):
         parse_hello(data)
-
-
-def test_every_file_of_the_harness_is_packaged(repository: Path):
-    import tomllib
-
-    patterns = tomllib.loads((repository / "pyproject.toml").read_text())["tool"]["setuptools"][
-        "package-data"
-    ]["tinytailor.targets"]
-    root = repository / "targets"
-    packaged = {path for pattern in patterns for path in root.glob(pattern)}
-    assert {path for path in HARNESS.rglob("*") if path.is_file()} <= packaged

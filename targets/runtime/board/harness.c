@@ -215,6 +215,7 @@ static uint8_t call(const struct tt_frame *request, uint32_t *length)
         pointers[i] = buffer() + offset;
     }
     running = *request;
+    tt_cycles_start(); /* overflows since the last call are none of this one */
     limit = tt_get(data + 4, 4);
     uint8_t status = run_all(&tt_functions[index], pointers, repeats);
     limit = 0xFFFFFFFFu;

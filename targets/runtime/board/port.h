@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define TT_POLLS 2000000u
+#define TT_POLLS 200000u /* some ms at 480 MHz, a tenth of a second at 16 */
 
 enum {
     TT_PORT_OK = 0,
