@@ -35,7 +35,7 @@ def test_a_parent_that_is_stopped_leaves_no_worker_behind(tmp_path, blow):
     parent = subprocess.Popen(command, stderr=subprocess.DEVNULL, preexec_fn=heed_ctrl_c)
     wait_for(lambda: len(list(tmp_path.glob("*.kept"))) >= 2 or parent.poll() is not None)
     parent.send_signal(blow)
-    parent.wait(timeout=60)
+    parent.wait(timeout=600)
     workers = {int(mark.suffix[1:]) for mark in tmp_path.glob("*.[0-9]*")}
     assert len(workers) == 2
     wait_for(lambda: not any(alive(worker) for worker in workers))
@@ -55,7 +55,7 @@ def alive(process: int) -> bool:
         return False
 
 
-def wait_for(condition, seconds: float = 60.0) -> None:
+def wait_for(condition, seconds: float = 600.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come to that"
