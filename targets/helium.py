@@ -15,7 +15,7 @@ is written. ARMv6-M to v8.0-M leave all these encodings undefined, so no core ha
 
 from __future__ import annotations
 
-from capstone import arm  # type: ignore[import-untyped]
+from capstone import arm
 
 from tinytailor.targets.decoded import Instruction, Kind, Pipe, Transfer
 
