@@ -53,9 +53,7 @@ class Rows(Mapping[OpKey, Measurement]):
             except ValueError:
                 values = None
             if not isinstance(values, dict) or not isinstance(values.get("cycles"), int | float):
-                raise InputError(
-                    f"{self._place}, row of {key.decode()}: no cycles in {text[:40]!r}"
-                )
+                raise InputError(f"{self._place}, row of {key.decode()}: no cycles in it")
             return values
         row = self._parsed[self.key(key)]
         return {name: value for name, value in row.to_json().items() if name != "key"}
