@@ -17,7 +17,7 @@ Written by `python benchmarks/mcu_models.py --write`; do not edit. Compiler: {to
 
 Every network was compiled, run on the emulated core and found equal, bit for bit, to its integer
 graph. Instructions are counted on the emulator or QEMU and repeat exactly. Cycles are modelled: the
-core's cycle table and the board's constants applied to the counted run ([latency
+core's cycle model and the board's constants applied to the counted run ([latency
 model](latency-model.md)). RAM is arena, input, output, other static data and the worst-case stack
 of the call graph, interrupts not included. Flash is the whole linked program; "code" is flash less
 the constants.

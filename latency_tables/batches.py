@@ -21,10 +21,13 @@ _BYTES = {"int8": 1, "uint8": 1, "int16": 2}  # of one number; others have 4
 
 
 def batches(
-    keys: Sequence[OpKey], board: Board, workers: int, most: int = MOST_KERNELS
+    keys: Sequence[OpKey], board: Board, workers: int, most: int | None = None
 ) -> list[list[OpKey]]:
-    """``keys`` in order, in groups; a key that is too large for any group is alone."""
-    most = min(most, max(1, math.ceil(len(keys) / (SHARES * workers))))
+    """``keys`` in order, in groups; a key that is too large for any group is alone.
+
+    ``most`` is MOST_KERNELS unless given.
+    """
+    most = min(most or MOST_KERNELS, max(1, math.ceil(len(keys) / (SHARES * workers))))
     groups: list[list[OpKey]] = []
     room = work = 0
     for key in keys:

@@ -31,11 +31,13 @@ CORE, BEYOND = "core", "flash_byte_beyond_cache"
 CONSTANTS = (CORE, "flash_load", "flash_byte", BEYOND, "per_operator")
 FEWEST_POINTS = 3
 SPARE_POINTS = 2  # a model is tried with so many points more than it has parameters
-THRESHOLD_STEPS = 5  # weights at which the cache may begin or end to be too small
+THRESHOLD_STEPS = 4  # weights at which the cache may begin or end to be too small
 ON_EACH_SIDE = 2  # points with all weights below, and above, a step of the cache
 BOOTSTRAP_POINTS, BOOTSTRAPS = 8, 400
 TELLABLE = 0.03  # least unexplained share of a column whose constant can be told
 DIGITS = 5
+NO_ERROR = 1e-6  # differences below are those of rounding
+LEAST_CORE = 0.1  # below it, time does not come from instructions
 
 Sizes = tuple[int, int]
 
@@ -119,9 +121,18 @@ class Data:
     def _beyond(self) -> dict[Sizes, Array]:
         return {sizes: np.array([beyond(p, sizes) for p in self.points]) for sizes in self.sizes}
 
+    @cached_property
+    def _stacked(self) -> dict[tuple[Model, Sizes | None], Array]:
+        return {}
+
     def columns(self, model: Model, sizes: Sizes | None) -> Array:
-        known = self._columns if sizes is None else {**self._columns, BEYOND: self._beyond[sizes]}
-        return np.stack([known[name] for name in model.constants], axis=1)
+        if (model, sizes) not in self._stacked:
+            known = dict(self._columns)
+            if sizes is not None:
+                known[BEYOND] = self._beyond[sizes]
+            stacked = np.stack([known[name] for name in model.constants], axis=1)
+            self._stacked[model, sizes] = stacked
+        return self._stacked[model, sizes]
 
 
 def beyond(point: Point, sizes: Sizes) -> float:
@@ -214,7 +225,7 @@ def compare(
 
 def _as_good(excess: Array) -> bool:
     """Whether the mean of these differences is within one standard error of 0."""
-    return bool(excess.mean() <= excess.std(ddof=1) / np.sqrt(len(excess)))
+    return bool(excess.mean() <= excess.std(ddof=1) / np.sqrt(len(excess)) + NO_ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,10 +264,8 @@ def calibrate(points: Sequence[Point], seed: int = 0) -> Calibration:
             f"measure at least {FEWEST_POINTS}, better 10 (tinytailor calibrate --plan 10)"
         )
     data, rows = Data.of(points), np.arange(len(points))
-    model, candidates = compare(data, rows, np.random.default_rng(seed))
-    fitted = _without_zeros(_rounded(fit_model(model, data, rows)))
-    outer = np.empty(len(points))
-    rng = np.random.default_rng(seed)
+    fitted, candidates = choose(data, seed)
+    outer, rng = np.empty(len(points)), np.random.default_rng(seed)
     for train, test in splits(len(points), rng):
         inner, _ = compare(data, train, rng) if len(train) >= FEWEST_POINTS else (MODELS[0], ())
         outer[test] = fit_model(inner, data, train).errors(data, test)
@@ -273,6 +282,13 @@ def calibrate(points: Sequence[Point], seed: int = 0) -> Calibration:
     )
 
 
+def choose(data: Data, seed: int = 0) -> tuple[Fitted, tuple[Candidate, ...]]:
+    """The constants of the best model on all points, and how each model cross-validates."""
+    rows = np.arange(len(data.points))
+    model, candidates = compare(data, rows, np.random.default_rng(seed))
+    return _without_zeros(_rounded(fit_model(model, data, rows))), candidates
+
+
 def _rounded(fitted: Fitted) -> Fitted:
     """To the digits that are written into a board file."""
     values = tuple(float(f"{value:.{DIGITS}g}") for value in fitted.values)
@@ -283,7 +299,7 @@ def _without_zeros(fitted: Fitted) -> Fitted:
     """The smaller model that it is where constants came out as 0."""
     kept = [(n, v) for n, v in zip(fitted.model.constants, fitted.values, strict=True) if v > 0]
     model = Model(tuple(name for name, _ in kept))
-    if CORE not in model.constants:
+    if fitted.constant(CORE) < LEAST_CORE:
         raise InputError(
             "the measured cycles do not grow with the work that was counted, so there is no "
             "factor of the core: were they measured on this target, in these units, with caches "

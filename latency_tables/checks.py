@@ -34,7 +34,7 @@ NEAREST, FEWEST = 8, 3
 REACH = 3.0
 TOLERANCE = 0.1
 ALIGNMENT, AMENDS = 16, 2.0
-CHUNK = 1024  # rows whose distances are in memory at a time
+MOST = 1000  # rows of a family that others are compared with, evenly spaced over its sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,33 +92,36 @@ def _missing(table: LatencyTable, wanted: Iterable[OpKey]) -> Iterator[Finding]:
 
 def _outliers(family: list[Point]) -> tuple[list[Finding], int]:
     """Findings, and how many rows could be judged."""
+    family = sorted(family, key=lambda item: item.sizes)
     places = np.log2(np.array([item.sizes for item in family], np.float32))
     cost = np.log2(np.array([max(item.cycles, 1e-9) / item.units for item in family]))
+    others = np.arange(0, len(family), -(-len(family) // MOST))
     findings, judged = [], 0
-    for start in range(0, len(family), CHUNK):
-        near, usual = _usual(places, cost, start)
+    for start in range(0, len(family), MOST):
+        rows = np.arange(start, min(start + MOST, len(family)))
+        near, usual = _usual(places, cost, rows, others)
         judged += int(near.sum())
-        off = cost[start : start + CHUNK] - usual
+        off = cost[rows] - usual
         for i in np.flatnonzero(near & (np.abs(off) > np.log2(OUTLIER))):
             findings.append(_outlier(family[start + i], float(2 ** off[i])))
     return findings, judged
 
 
-def _usual(places: np.ndarray, cost: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
-    """For rows from ``start`` on: whether they have neighbours, and the median of their costs."""
-    some = places[start : start + CHUNK]
+def _usual(
+    places: np.ndarray, cost: np.ndarray, rows: np.ndarray, others: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each of ``rows``: whether ``others`` has neighbours of it, the median of their costs."""
     square = (places**2).sum(axis=1)
-    distance = square[start : start + CHUNK, None] + square[None, :] - 2 * some @ places.T
-    distance[np.arange(len(some)), start + np.arange(len(some))] = np.inf
-    count = min(NEAREST, len(places) - 1)
-    if count < FEWEST:
-        return np.zeros(len(some), bool), np.zeros(len(some))
-    order = np.argpartition(distance, count - 1, axis=1)[:, :count]
-    close = np.take_along_axis(distance, order, axis=1) <= REACH**2
-    near = close.sum(axis=1) >= FEWEST
-    costs = np.where(close, cost[order], np.nan)
-    usual = np.zeros(len(some))
-    usual[near] = np.nanmedian(costs[near], axis=1)
+    distance = square[rows, None] + square[None, others] - 2 * places[rows] @ places[others].T
+    distance[rows[:, None] == others[None, :]] = np.inf
+    count = min(NEAREST, len(others) - 1)
+    near, usual = np.zeros(len(rows), bool), np.zeros(len(rows))
+    if count >= FEWEST:
+        order = np.argpartition(distance, count - 1, axis=1)[:, :count]
+        close = np.take_along_axis(distance, order, axis=1) <= REACH**2
+        near = close.sum(axis=1) >= FEWEST
+        costs = np.where(close, cost[others[order]], np.nan)
+        usual[near] = np.nanmedian(costs[near], axis=1)
     return near, usual
 
 

@@ -193,8 +193,14 @@ def _latency_provenance(
     table: LatencyTable | EstimatedTable, board: Board, estimates: Estimates | None
 ) -> dict[str, str]:
     guessed = "" if estimates is None else f"{estimates.text}; "
+    on_board = table.header.runner == "serial"
+    where = (
+        f"a {table.header.target}, glue modelled"
+        if on_board
+        else f"the emulated {table.header.core}"
+    )
     return {
-        "latency": f"sum of operators measured alone on the emulated {table.header.core} "
+        "latency": f"sum of operators measured alone on {where} "
         f"({len(table)} rows, {table.header.toolchain_version}); {guessed}"
         f"board constants: {board.latency.trust}",
     }

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from tinytailor.compiler.opkey import OpKey
-from tinytailor.compiler.sizes import kernel_bytes
+from tinytailor.compiler.sizes import example_kernel
 from tinytailor.latency_tables.fit import Array, Errors, cross_validated, fit
 from tinytailor.latency_tables.records import Header, Measurement, Work
 from tinytailor.latency_tables.table import Failure, LatencyTable, describe
@@ -268,8 +268,8 @@ def _bounds(rows: Sequence[Measurement]) -> Measurement:
 
 def _estimate(key: OpKey, found: Fit) -> Measurement:
     """A row that nobody measured: 0 repeats. Scratch memory and constants are exact."""
-    scratch, constants = kernel_bytes(key)
-    row = np.array(list(features(key, constants).values()), float)
+    kernel = example_kernel(key)
+    row = np.array(list(features(key, kernel.constant_bytes).values()), float)
     counts = {name: round(float(row @ found.coefficients[name])) for name in TARGETS}
     return dataclasses.replace(
         found.bounds,
@@ -277,8 +277,8 @@ def _estimate(key: OpKey, found: Fit) -> Measurement:
         cycles=float(counts["core_cycles"]),
         measured=False,
         counts=Work(**counts),
-        scratch_bytes=scratch,
-        constant_bytes=constants,
+        scratch_bytes=kernel.scratch_bytes,
+        constant_bytes=kernel.constant_bytes,
         repeats=0,
         spread_cycles=0,
     )

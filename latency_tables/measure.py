@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from tinytailor.compiler.opkey import OpKey, example_graph
-from tinytailor.latency_tables.batches import MOST_KERNELS, batches
+from tinytailor.latency_tables.batches import batches
 from tinytailor.latency_tables.inputs import KERNEL, REPEATS, inputs_of
 from tinytailor.latency_tables.library import library_functions
 from tinytailor.latency_tables.on_device import FIRMWARE_KERNELS, measured
@@ -107,7 +107,7 @@ def measure(
                 runner=runner,
                 digest=compiler_digest(),
             )
-        most = MOST_KERNELS if serial_port(runner) is None else FIRMWARE_KERNELS
+        most = None if serial_port(runner) is None else FIRMWARE_KERNELS
         for entries in results(work, batches(new, board, pool.workers, most), pool):
             table.append(entries)
             done += len(entries)

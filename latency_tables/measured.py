@@ -24,7 +24,8 @@ from typing import Any
 
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables.board_file import write_whole
-from tinytailor.latency_tables.table import FORMAT, LatencyTable, describe
+from tinytailor.latency_tables.lines import FORMAT
+from tinytailor.latency_tables.table import LatencyTable, describe
 from tinytailor.targets import Board
 from tinytailor.targets.errors import InputError
 

@@ -7,7 +7,7 @@ import re
 from functools import cache, lru_cache
 from typing import Any
 
-import capstone  # type: ignore[import-untyped]
+import capstone
 from capstone import arm
 
 from tinytailor.targets.decoded import NOTHING, Instruction, Kind, Pipe, Transfer

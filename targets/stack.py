@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-import capstone  # type: ignore[import-untyped]
+import capstone
 
 from tinytailor.targets.errors import InputError, ToolError
 from tinytailor.targets.image import LoadedImage, load_image, mapping_symbols

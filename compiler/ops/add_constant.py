@@ -19,7 +19,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tinytailor.compiler.ir import Shape, Tensor
-from tinytailor.compiler.ops.base import EXAMPLE_ZERO_POINT, ConstantShapes
+from tinytailor.compiler.ops.base import (
+    EXAMPLE_ZERO_POINT,
+    ConstantShapes,
+    clamp_attributes,
+    example_clamp,
+)
 from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
 from tinytailor.targets.errors import InputError
 
@@ -74,12 +79,13 @@ class AddConstant:
         return {"bias": (self.shape or inputs[0][-1:], "int32")}
 
     def key_attributes(self) -> dict[str, Any]:
-        return {"shape": list(self.shape)} if self.shape else {}
+        shape = {"shape": list(self.shape)} if self.shape else {}
+        return {**shape, **clamp_attributes(self.low, self.high)}
 
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> AddConstant:
         shape = tuple(int(size) for size in attributes.get("shape", ()))
-        return cls(shape, 601_295, zero_point=EXAMPLE_ZERO_POINT)
+        return cls(shape, 601_295, 20, EXAMPLE_ZERO_POINT, *example_clamp(attributes))
 
     def reference(
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
@@ -102,9 +108,10 @@ class AddConstant:
         bias = te.placeholder(shapes[1], "int32", name="bias")
 
         def total(*place: Any) -> Any:
-            scaled = tir.int32(a[place]) * tir.const(self.left) + at(bias, place)
-            value = (scaled >> tir.const(self.shift)) + tir.const(self.zero_point)
-            return tir.clamp(value, self.low, self.high).astype("int8")
+            scaled = tir.int32(a[place]) * tir.parameter("left", self.left) + at(bias, place)
+            value = scaled >> tir.parameter("shift", self.shift)
+            value = value + tir.parameter("zero_point", self.zero_point)
+            return tir.clamped(value, self.low, self.high).astype("int8")
 
         y = te.compute(a.shape, total, name="y")
         schedule = tir.schedule_of((a, bias, y))

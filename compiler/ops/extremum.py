@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import ConstantShapes
+from tinytailor.compiler.ops.base import ConstantShapes, clamp_attributes, example_clamp
 from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ class Extremum:
         return {}
 
     def key_attributes(self) -> dict[str, Any]:
-        return {"largest": self.largest}
+        return {"largest": self.largest, **clamp_attributes(self.low, self.high)}
 
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> Extremum:
-        return cls(bool(attributes["largest"]))
+        return cls(bool(attributes["largest"]), *example_clamp(attributes))
 
     def reference(
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
@@ -65,7 +65,7 @@ class Extremum:
 
         def extreme(*place: Any) -> Any:
             value = pick(tir.int32(at(a, place)), tir.int32(at(b, place)))
-            return tir.clamp(value, self.low, self.high).astype("int8")
+            return tir.clamped(value, self.low, self.high).astype("int8")
 
         y = te.compute(broadcast_shape(self.kind, *shapes), extreme, name="y")
         schedule = tir.schedule_of((a, b, y))

@@ -19,7 +19,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tinytailor.compiler.ir import Shape, Tensor
-from tinytailor.compiler.ops.base import EXAMPLE_ZERO_POINT, ConstantShapes
+from tinytailor.compiler.ops.base import (
+    EXAMPLE_ZERO_POINT,
+    ConstantShapes,
+    clamp_attributes,
+    example_clamp,
+)
 from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
 from tinytailor.targets.errors import InputError
 
@@ -72,12 +77,12 @@ class PRelu:
         return {"negative": (self.shape, "int32")}
 
     def key_attributes(self) -> dict[str, Any]:
-        return {"shape": list(self.shape)}
+        return {"shape": list(self.shape), **clamp_attributes(self.low, self.high)}
 
     @classmethod
     def from_key(cls, attributes: Mapping[str, Any]) -> PRelu:
         shape = tuple(int(size) for size in attributes["shape"])
-        return cls(shape, 601_295, input_zero_point=3, zero_point=EXAMPLE_ZERO_POINT)
+        return cls(shape, 601_295, 20, 3, EXAMPLE_ZERO_POINT, *example_clamp(attributes))
 
     def reference(
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
@@ -101,12 +106,14 @@ class PRelu:
         negative = te.placeholder(shapes[1], "int32", name="negative")
 
         def scaled(*place: Any) -> Any:
-            steps = tir.int32(a[place]) - tir.const(self.input_zero_point)
+            steps = tir.int32(a[place]) - tir.parameter("input_zero_point", self.input_zero_point)
             below = steps < tir.const(0)
-            factor = tirx.Select(below, at(negative, place), tir.const(self.positive))
-            half = tir.const(1 << (self.shift - 1))
-            value = ((steps * factor + half) >> tir.const(self.shift)) + tir.const(self.zero_point)
-            return tir.clamp(value, self.low, self.high).astype("int8")
+            positive = tir.parameter("positive", self.positive)
+            factor = tirx.Select(below, at(negative, place), positive)
+            rounded = steps * factor + tir.parameter("half", 1 << (self.shift - 1))
+            value = rounded >> tir.parameter("shift", self.shift)
+            value = value + tir.parameter("zero_point", self.zero_point)
+            return tir.clamped(value, self.low, self.high).astype("int8")
 
         y = te.compute(a.shape, scaled, name="y")
         schedule = tir.schedule_of((a, negative, y))

@@ -107,12 +107,14 @@ class Softmax:
         total = te.compute((1,), lambda _: te.sum(e[n], axis=n), name="total")
 
         def share(c: Any) -> Any:
-            unsigned = e[c].astype("uint32") * tir.const(self.levels, "uint32")
+            levels = tir.parameter("levels", self.levels).astype("uint32")
+            unsigned = e[c].astype("uint32") * levels
             sum_ = total[0].astype("uint32")
             if self.fraction:
                 sum_ = sum_ * tir.const(1 << self.fraction, "uint32")
             rounded = unsigned + sum_ // tir.const(2, "uint32")
-            value = tirx.truncdiv(rounded, sum_).astype("int32") + tir.const(self.zero_point)
+            value = tirx.truncdiv(rounded, sum_).astype("int32")
+            value = value + tir.parameter("zero_point", self.zero_point)
             return tirx.min(value, tir.const(127)).astype("int8")
 
         y = te.compute((classes,), share, name="y")

@@ -100,9 +100,7 @@ def straight_cycles(source: Run, target: Run, model: CycleModel) -> int:
 class Ledger:
     """Adds up calls; what an edge costs is worked out once."""
 
-    def __init__(
-        self, runs: Sequence[Run], names: Sequence[str], model: CycleModel | None
-    ) -> None:
+    def __init__(self, runs: Sequence[Run], names: Sequence[str], model: CycleModel | None) -> None:
         self._runs = runs
         self._names = names
         self._model = model

@@ -233,7 +233,7 @@ def heed_ctrl_c() -> None:
 
 def test_ctrl_c_ends_with_one_line_and_130(tmp_path):
     out = tmp_path / "table.jsonl"
-    words = ("measure", "--data", "ucr:BasicMotions", "-t", "nucleo-f446re", "--out", str(out))
+    words = ("measure", "--space", "timeseries:50x3x2", "-t", "nucleo-f446re", "--out", str(out))
     command = [sys.executable, "-m", "tinytailor.cli", *words, "--json"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c

@@ -42,6 +42,14 @@ def test_a_pointwise_layer_off_by_ten_is_an_outlier(tmp_path, factor):
     assert ("cheaper" if factor < 1 else "dearer") in outlier.message
 
 
+def test_outliers_are_found_in_families_of_thousands(tmp_path):
+    keys = [pointwise(6, c, o) for c in range(8, 56) for o in range(8, 56)]
+    wrong = {keys[0], keys[1171], keys[-1]}
+    result = checked(tmp_path, [row(k, row(k).cycles / 10 if k in wrong else None) for k in keys])
+    assert {one.key for one in result.findings if one.what == "outlier"} == wrong
+    assert result.judged == len(keys)
+
+
 def test_outliers_are_found_in_the_company_of_outliers(tmp_path):
     wrong = {pointwise(6, 24, out) for out in (8, 16, 24)}
     rows = [row(key, row(key).cycles / 20 if key in wrong else None) for key in grid()]

@@ -7,6 +7,7 @@ import json
 import struct
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from target_programs import COUNTED_LOOP, PROGRAMS
 
 from tinytailor.targets import Board, Buffer, Call, Counts, run
 from tinytailor.targets.cycles import MODELS
-from tinytailor.targets.cycles.table import cost, taken
+from tinytailor.targets.cycles.pipeline import Pipeline, PipelineModel
+from tinytailor.targets.cycles.table import TableModel, cost, taken
+from tinytailor.targets.emulator.accounting import STAYED
 from tinytailor.targets.image import load_image
-from tinytailor.targets.instructions import decode
+from tinytailor.targets.instructions import Instruction, decode
 
 CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m33")
 UNICORN = {"cortex-m0plus": "CORTEX_M0"}
@@ -44,6 +47,7 @@ def job_of(elf: Path, board: Board) -> dict[str, Any]:
 def counts_of_trace(trace: dict[str, Any], board: Board) -> tuple[Counts, int]:
     """Counts of a trace of instructions, and how many of them were branched to."""
     model = MODELS[str(board.core.cycle_model)]
+    assert isinstance(model, TableModel)
     cycles, jumps, before, end = 0, 0, None, 0
     for pc, code in trace["steps"]:
         (instruction,) = decode(bytes.fromhex(code))
@@ -75,6 +79,45 @@ def test_counts_equal_those_of_single_steps(
         jumps += more
         assert result.counts[""] == expected, name
     assert jumps > 1000
+
+
+def pipeline_cycles(trace: dict[str, Any], model: PipelineModel) -> int:
+    """Cycles of a whole trace in one go, and of what its branches did."""
+    pipeline, before, end, start = Pipeline(model), None, 0, 0
+    outcomes: dict[int, tuple[Instruction, Counter[int]]] = {}
+    for pc, code in [*trace["steps"], (-1, "00bf")]:
+        (instruction,) = decode(bytes.fromhex(code))
+        if before is not None and before.transfer is not None:
+            to = STAYED if pc == end else pc
+            outcomes.setdefault(start, (before, Counter()))[1][to] += 1
+        if pc != end:
+            pipeline.jump()
+        if pc >= 0:
+            pipeline.issue(instruction)
+        before, start, end = instruction, pc, pc + instruction.size
+    cycles = pipeline.end
+    for branch, counts in outcomes.values():
+        stayed = counts.pop(STAYED, 0)
+        cycles += model.departures(branch, stayed, tuple(counts.values()))
+    return cycles
+
+
+def test_a_pipeline_forgets_little_between_runs(
+    board_of: Callable[[str], Board], build: Callable[..., Path]
+) -> None:
+    """Runs are timed behind one other run; the whole trace is the truth they come near to."""
+    board = board_of("cortex-m7")
+    model = MODELS["m7"]
+    assert isinstance(model, PipelineModel)
+    names = ("branches", "memory", "selects")
+    images = [build(PROGRAMS[name], board, "run") for name in names]
+    jobs = json.dumps([job_of(elf, board) for elf in images])
+    script = [sys.executable, str(Path(__file__).with_name("single_step.py"))]
+    done = subprocess.run([*script, jobs], capture_output=True, text=True, check=True)
+    for name, elf, trace in zip(names, images, json.loads(done.stdout), strict=True):
+        (result,) = run(elf, board, [Call("run", (Buffer(16, INPUT),))])
+        whole = pipeline_cycles(trace, model)
+        assert result.counts[""].core_cycles == pytest.approx(whole, rel=0.002), name
 
 
 @pytest.mark.parametrize("core", CORES)

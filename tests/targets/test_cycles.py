@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from target_programs import toolchain_or_skip
 
+from tinytailor.targets.core import CORES
 from tinytailor.targets.cycles import MODELS, cycle_model
 from tinytailor.targets.cycles.table import cost, taken
 from tinytailor.targets.errors import InputError, ToolError
@@ -144,6 +145,10 @@ def test_an_unallocated_hint_is_a_nop_and_other_unknowns_are_errors() -> None:
         decode(bytes.fromhex("ffffffff"))
     with pytest.raises(ToolError, match="ends within an instruction"):
         instruction_sizes(bytes.fromhex("aff3"))
+
+
+def test_every_core_has_a_cycle_model_and_every_model_a_core() -> None:
+    assert {core.cycle_model for core in CORES.values()} == set(MODELS)
 
 
 def test_an_unknown_model_is_an_input_error() -> None:
