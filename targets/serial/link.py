@@ -153,4 +153,6 @@ def _open(port: str, baud: int) -> serial.SerialBase:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).rstrip(".").split("\n")[0]
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error).rpartition("] ")[2].rstrip(".")
