@@ -52,7 +52,8 @@ class CallResult:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Work of one region during one call; flash loads are data reads, each access counted.
+    """Work of one region during one call; flash loads are data reads, each access counted,
+    transfers of several registers and of vectors as words.
 
     ``core_cycles`` is None for cores without a cycle model.
     """
