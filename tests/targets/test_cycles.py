@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -152,7 +153,7 @@ def test_the_parts_of_a_sequence_add_up_to_it_in_every_model(
     model: CycleModel, assemble: dict[str, tuple[Instruction, ...]]
 ) -> None:
     codes = list(assemble.values())
-    for before, code in zip(codes, codes[1:], strict=False):
+    for before, code in pairwise(codes):
         whole = model.straight(before, code, jumped=True)
         assert 0 <= whole <= 20 * len(code)
         for cut in range(1, len(code)):
