@@ -24,7 +24,7 @@ from tinytailor.latency_tables.table import Failure, LatencyTable, describe, wri
 from tinytailor.targets import Board, Toolchain
 
 FOLDER = Path(__file__).parent / "tables"
-BOARDS = ("nucleo-f446re", "nucleo-g0b1re", "nucleo-h743zi", "nucleo-l552ze-q")
+BOARDS = ("mps3-an547", "nucleo-f446re", "nucleo-g0b1re", "nucleo-h743zi", "nucleo-l552ze-q")
 SPACES = ("image:32x32x3x10", "timeseries:100x6x4")
 SAMPLE = 6
 # What may differ if a sample agrees; the date, the glue and the board model are made anew.
