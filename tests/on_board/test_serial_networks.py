@@ -19,7 +19,9 @@ from tinytailor.compiler.execute import execute
 from tinytailor.compiler.mcu import kernel_image
 from tinytailor.compiler.opkey import example_graph, make_key
 from tinytailor.compiler.ops import Add, Conv2d, Dense, DepthwiseConv2d
+from tinytailor.latency_tables.measure import measure
 from tinytailor.targets import Call, cross_toolchain, load_target, run_on
+from tinytailor.targets.errors import ToolError
 
 
 def needs_qemu() -> None:
@@ -141,3 +143,17 @@ def test_a_board_without_a_device_table_says_what_it_needs(project, tmp_path):
     code, values = run_json("verify", tmp_path / "net", "--on", "serial:/dev/ttyACM0")
     assert code == 2
     assert "[device]" in values["error"]
+
+
+def test_measuring_on_a_port_that_is_not_there_ends_before_anything_is_built(tmp_path):
+    board = load_target("nucleo-f446re")
+    key = make_key(Dense(3), ((1, 8),), "dsp")
+    with pytest.raises(ToolError, match="cannot open the serial port /dev/does-not-exist"):
+        measure(
+            [key],
+            board,
+            cross_toolchain(),
+            tmp_path / "table.jsonl",
+            runner="serial:/dev/does-not-exist",
+        )
+    assert not (tmp_path / "table.jsonl").exists()
