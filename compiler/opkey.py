@@ -4,7 +4,7 @@
     operator kind, shapes of the inputs, attributes that change the code (bits of weights among
     them), instruction set, types of the inputs and of the output
 
-Two operators with equal keys are compiled to the same code up to immediates and constant data.
+Two operators with equal keys are compiled to the same code; they differ in constants only.
 """
 
 from __future__ import annotations
