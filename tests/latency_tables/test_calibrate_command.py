@@ -17,7 +17,9 @@ from typer.testing import CliRunner
 
 import tinytailor.targets
 from tinytailor.cli.main import app
-from tinytailor.compiler.opkey import OpKey
+from tinytailor.compiler.opkey import OpKey, make_key
+from tinytailor.compiler.ops import Add, Dense
+from tinytailor.latency_tables import LatencyTable
 from tinytailor.latency_tables.board_file import write_board
 from tinytailor.latency_tables.measured import read_keys, read_measured, write_plan
 from tinytailor.nas.spaces import parse_space
@@ -244,3 +246,14 @@ def test_either_a_plan_or_measurements_are_asked_for():
     result = CliRunner().invoke(app, ["calibrate", "--target", made.BOARD])
     assert result.exit_code == 2
     assert "either --measured FILE" in result.stderr
+
+
+def test_the_operators_of_a_plan_are_measured_and_no_others(tmp_path):
+    keys = (make_key(Dense(5), ((1, 24),), "dsp"), make_key(Add(), ((1, 2, 2, 8),) * 2, "dsp"))
+    plan, out = tmp_path / "plan.jsonl", tmp_path / "table.jsonl"
+    write_plan(keys, plan)
+    words = ("measure", "--target", made.BOARD, "--keys", plan, "--out", out, "--json")
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["needed"] == 2
+    assert set(LatencyTable.load(out)) == set(keys)
