@@ -26,8 +26,8 @@ from tinytailor.latency_tables.estimate import EstimatedTable
 from tinytailor.nas.graphs import placeholder_graph
 from tinytailor.nas.spaces import Space
 from tinytailor.nas.topology import INPUT, Topology
-from tinytailor.targets import Board
-from tinytailor.targets.errors import InputError
+from tinytailor.targets import Board, cross_toolchain
+from tinytailor.targets.errors import InputError, ToolError
 
 FIT_NETWORKS = 24
 
@@ -82,6 +82,16 @@ class TableCosts:
             graph = placeholder_graph(topology)
             self._networks[topology] = network_cost(graph, self.table, self.board, weights=False)
         return self._networks[topology]
+
+    def final(self, topology: Topology) -> Cost:
+        """The same with RAM and flash of the linked program, as its provenance says; where there is
+        no compiler for the board it stays with the sums, and says that."""
+        try:
+            toolchain = cross_toolchain()
+        except ToolError:
+            return self.whole(topology)
+        graph = placeholder_graph(topology)
+        return network_cost(graph, self.table, self.board, weights=False, toolchain=toolchain)
 
     def network(self, topology: Topology) -> NetworkCost:
         cost = self.whole(topology)

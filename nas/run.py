@@ -315,7 +315,7 @@ def _finish(
     metadata = {key: json.dumps(value) for key, value in preprocessing.items()}
     export_onnx(network, folder / "model.onnx", dataset.name, metadata)
     write_test_part(network, dataset, folder / "test.npz")
-    cost = costs.whole(network.topology)
+    cost = costs.final(network.topology)
     assert excess(costs.network(network.topology), settings.budget) == 0
     clock.lap("export")
     return SearchResult(

@@ -79,7 +79,8 @@ def test_predicted_memory_is_close_to_the_linked_image(priced):
     board, graph, table, manifest = priced
     cost = network_cost(graph, table, board)
     assert 0 <= cost.ram_bytes - manifest["ram_bytes"] <= 24
-    assert cost.flash_bytes == pytest.approx(manifest["flash_bytes"], rel=0.01)
+    assert 0 <= cost.flash_bytes - manifest["flash_bytes"] <= 8 * len(graph.nodes)
+    assert cost.provenance["flash"].startswith("summed")
 
 
 def test_ram_and_flash_of_the_linked_program_are_the_compiled_ones_to_the_byte(priced):
