@@ -24,7 +24,7 @@ from tinytailor.targets.errors import InputError
 if TYPE_CHECKING:
     from tinytailor.compiler.opkey import OpKey
     from tinytailor.latency_tables import LatencyTable
-    from tinytailor.latency_tables.calibrate import Calibration, Point
+    from tinytailor.latency_tables.calibrate import Calibration, Candidate, Point
     from tinytailor.targets import Board, LatencyModel
 
 SHOWN_RESIDUALS = 5
@@ -230,7 +230,7 @@ def _show(
     console.print(f"\n{path}: use it as --target {path}")
 
 
-def _leading(result: Calibration) -> list[Any]:
+def _leading(result: Calibration) -> list[Candidate]:
     return sorted(result.candidates, key=lambda c: c.error.mean)[:3]
 
 
