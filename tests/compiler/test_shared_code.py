@@ -11,11 +11,12 @@ import pytest
 
 from tinytailor.compiler import compile_model, verify
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
+from tinytailor.compiler.mcu import project
 from tinytailor.compiler.mcu.source import lower_graph
 from tinytailor.compiler.opkey import example_constants
 from tinytailor.compiler.ops import Conv2d, DepthwiseConv2d
 from tinytailor.compiler.quantization import Requant
-from tinytailor.targets import load_target
+from tinytailor.targets import cross_toolchain, load_target
 
 SHAPE = (1, 7, 5, 8)
 DEPTHWISE = DepthwiseConv2d((3, 3), (1, 1), (1, 1, 1, 1))
@@ -96,3 +97,17 @@ def test_rows_are_fetched_once_where_windows_overlap():
     fetches = [line for line in kernel.body if "x0[" in line]
     assert len(fetches) == 2  # before the loop and, one row a turn, in it
     assert np.prod(SHAPE[2:]) < kernel.scratch_bytes
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "zig"])
+def test_a_layer_has_the_same_code_if_one_calls_it_or_several(compiler, tmp_path):
+    board, toolchain = load_target("nucleo-l4r5zi"), cross_toolchain(compiler)
+    sizes = []
+    for count in (1, 2):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        network = lower_graph(chain(*(POINTWISE,) * count, seeds=range(count)), "dsp", "net")
+        project.write_sources(network, board, toolchain, folder, "")
+        _, image = project.build_program(folder, "net", board, toolchain, folder)
+        sizes.append((image.symbols["net_conv2d_1"][1], image.symbols["net_00_conv2d"][1]))
+    assert sizes[0] == sizes[1]
