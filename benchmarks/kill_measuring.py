@@ -25,7 +25,7 @@ from typing import Any
 
 from tinytailor.latency_tables import LatencyTable
 
-LEFT_SECONDS = 5.0  # after which no process may be left
+LEFT_SECONDS = 60.0  # after which no process may be left, on a busy machine
 
 
 def command(path: Path, keys: int, workers: int) -> list[str]:

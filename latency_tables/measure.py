@@ -27,7 +27,14 @@ from tinytailor.latency_tables.origin import compiler_digest, make_header, requi
 from tinytailor.latency_tables.pool import Pool, results
 from tinytailor.latency_tables.records import Measurement, Work, today
 from tinytailor.latency_tables.table import Entry, Failure, LatencyTable, describe, writing
-from tinytailor.targets import Board, Toolchain, cross_toolchain, default_runner, serial_port
+from tinytailor.targets import (
+    Board,
+    Toolchain,
+    cross_toolchain,
+    default_runner,
+    serial,
+    serial_port,
+)
 from tinytailor.targets.errors import InputError, ToolError
 
 SHOWN = 8
@@ -103,8 +110,11 @@ def measure(
 
 def _check(keys: Sequence[OpKey], board: Board, runner: str, pool: Pool) -> None:
     """InputError for what cannot be measured at all, or not so."""
-    if serial_port(runner) is not None and pool != Pool():
-        raise InputError(f"{runner} is one board; leave out --workers and --backend")
+    port = serial_port(runner)
+    if port is not None:
+        if pool != Pool():
+            raise InputError(f"{runner} is one board; leave out --workers and --backend")
+        serial.require_port(board, port)
     foreign = [key for key in keys if key.isa != str(board.core.isa)]
     if foreign:
         raise InputError(

@@ -7,53 +7,25 @@ import json
 import shutil
 import subprocess
 
-import numpy as np
 import pytest
-from qemu_board import Machine, board_text, flash_command, free_port, qemu_board
+from qemu_board import board_text, flash_command, free_port
 from typer.testing import CliRunner
 
 from tinytailor.cli.main import app
 from tinytailor.cli.report import sections
 from tinytailor.compiler import compile_model
-from tinytailor.compiler.execute import execute
-from tinytailor.compiler.mcu import kernel_image
 from tinytailor.compiler.opkey import example_graph, make_key
 from tinytailor.compiler.ops import Add, Conv2d, Dense, DepthwiseConv2d
-from tinytailor.targets import Call, cross_toolchain, load_target, run_on
+from tinytailor.latency_tables import Measurement
+from tinytailor.latency_tables.measure import measure
+from tinytailor.latency_tables.on_device import measured
+from tinytailor.targets import cross_toolchain, load_target
+from tinytailor.targets.errors import ToolError
 
 
 def needs_qemu() -> None:
     if shutil.which("qemu-system-arm") is None:
         pytest.skip("qemu-system-arm is not on PATH")
-
-
-def test_operators_of_one_image_compute_their_integers_on_the_board(tmp_path):
-    needs_qemu()
-    image = (1, 6, 5, 8)
-    keys = (
-        make_key(Conv2d(12, (3, 3), padding=(1, 1, 1, 1)), (image,), "dsp"),
-        make_key(Add(), (image, image), "dsp"),
-        make_key(Dense(5), ((1, 24),), "dsp"),
-    )
-    graphs = [(f"kernel_{i}", example_graph(key)) for i, key in enumerate(keys)]
-    board = qemu_board()
-    built = kernel_image(graphs, board, cross_toolchain(), tmp_path, "serial:any")
-    calls = [built.call(i, np.random.default_rng(i)) for i in range(len(keys))]
-    machine = Machine(built.elf, board, tmp_path)
-    try:
-        results = run_on(f"serial:{machine.line.url}", built.elf, board, calls)
-    finally:
-        machine.close()
-    for (_, graph), call, result in zip(graphs, calls, results, strict=True):
-        (expected,) = execute(graph, *inputs_of(call, graph))
-        assert result.outputs == (expected.tobytes(),), graph.nodes[0].op.kind
-        assert len(result.measured_cycles) == 5
-
-
-def inputs_of(call: Call, graph) -> list[np.ndarray]:
-    shapes = [graph.tensors[name].shape for name in graph.inputs]
-    given = [np.frombuffer(b.data, np.int8) for b in call.buffers[: len(shapes)]]
-    return [array.reshape(shape) for array, shape in zip(given, shapes, strict=True)]
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +76,29 @@ def test_verify_and_profile_write_the_board_once_and_run_the_network(project):
     assert first.rows[0] == ("latency, median", "1.000 ms (from 0.900 to 1.250)")
 
 
+def test_rows_of_a_table_get_the_cycles_of_a_device_that_computes_their_integers(project, tmp_path):
+    folder, port = project
+    board, toolchain = load_target(str(folder / "target.toml")), cross_toolchain()
+    image = (1, 6, 5, 8)
+    keys = (
+        make_key(Conv2d(12, (3, 3), padding=(1, 1, 1, 1)), (image,), "dsp"),
+        make_key(Add(), (image, image), "dsp"),
+        make_key(Dense(5), ((1, 24),), "dsp"),
+    )
+    table = measure(keys, board, toolchain, tmp_path / "table.jsonl")
+    rows = [table[key] for key in keys]
+    url = port.removeprefix("serial:")
+    found = measured(rows, board, toolchain, url, simulated=True)
+    for row, entry in zip(rows, found, strict=True):
+        assert isinstance(entry, Measurement), entry
+        assert (row.measured, entry.measured) == (False, True)
+        assert (entry.key, entry.counts) == (row.key, row.counts)
+        assert entry.cycles > 0
+        assert entry.repeats == 10, "two inputs, five runs each"
+    with pytest.raises(ToolError, match="is QEMU, whose cycles are no time"):
+        measured(rows, board, toolchain, url)
+
+
 def test_a_changed_project_is_written_to_the_board_and_seen(project, tmp_path):
     folder, port = project
     changed = tmp_path / "net"
@@ -141,3 +136,17 @@ def test_a_board_without_a_device_table_says_what_it_needs(project, tmp_path):
     code, values = run_json("verify", tmp_path / "net", "--on", "serial:/dev/ttyACM0")
     assert code == 2
     assert "[device]" in values["error"]
+
+
+def test_measuring_on_a_port_that_is_not_there_ends_before_anything_is_built(tmp_path):
+    board = load_target("nucleo-f446re")
+    key = make_key(Dense(3), ((1, 8),), "dsp")
+    with pytest.raises(ToolError, match="cannot open the serial port /dev/does-not-exist"):
+        measure(
+            [key],
+            board,
+            cross_toolchain(),
+            tmp_path / "table.jsonl",
+            runner="serial:/dev/does-not-exist",
+        )
+    assert not (tmp_path / "table.jsonl").exists()
