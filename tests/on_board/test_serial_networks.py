@@ -22,6 +22,8 @@ from tinytailor.latency_tables.on_device import measured
 from tinytailor.targets import cross_toolchain, load_target
 from tinytailor.targets.errors import ToolError
 
+pytestmark = pytest.mark.xdist_group("on-board")  # one process, so that it is compiled once
+
 
 def needs_qemu() -> None:
     if shutil.which("qemu-system-arm") is None:
