@@ -66,9 +66,9 @@ def run(
 ) -> Result:
     """Fit a board's latency constants to a few measured operators or networks.
 
-    --plan 10 writes which operators to measure; fill in their cycles (or latency_ms) and give the
-    file back as --measured. The fitted board is a file of yours for --target; nothing that ships
-    with the tool changes.
+    --plan 10 --out FILE writes which operators to measure; fill in their cycles (or latency_ms), or
+    let tinytailor measure --keys FILE --on serial:PORT do so, and give it back as --measured. The
+    fitted board is a file of yours for --target; nothing that ships with the tool changes.
     """
     board = load_board(target)
     _ = board.latency  # a board without a cycle model has no constants to fit
@@ -264,7 +264,12 @@ def _plan(
         for key in chosen:
             console.print(describe(key))
         if out is not None:
-            console.print(f"\n{out}: fill in cycles, or latency_ms in its place, and give it back:")
-            console.print(f"tinytailor calibrate --target {board.name} --measured {out}")
+            console.print(
+                f"\n{out}: fill in cycles, or latency_ms in its place, or let a board do it:"
+            )
+            on = f"--target {board.name} --keys {out} --on serial:PORT"
+            console.print(f"    tinytailor measure {on} --out measured.jsonl")
+            console.print("then give the filled-in plan, or the measured table, back:")
+            console.print(f"    tinytailor calibrate --target {board.name} --measured FILE")
 
     return Result(values, show)

@@ -27,6 +27,12 @@ def run(
     target: TargetName,
     data: OptionalDataName = None,
     space: SpaceName = "timeseries",
+    keys_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--keys", help="Measure the operators of this file, such as a plan, not of a space."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Table file, by default tables/TARGET-SPACE.jsonl."),
@@ -52,11 +58,14 @@ def run(
 
     Interrupt it at any time: the same command goes on where it stopped.
     """
+    from tinytailor.latency_tables.measured import read_keys
     from tinytailor.latency_tables.table import describe
 
     board = load_board(target)
-    keys = space_keys(space, data, board)
-    space = space.partition(":")[0]
+    if keys_file is None:
+        keys, space = space_keys(space, data, board), space.partition(":")[0]
+    else:
+        keys, space = read_keys(keys_file, board), keys_file.stem
     path = out or default_table(board, space)
     done = measure_keys(
         keys, board, path, resume=resume, workers=workers, backend=backend, runner=on, strict=False

@@ -4,7 +4,7 @@
     operator kind, shapes of the inputs, attributes that change the code (bits of weights among
     them), instruction set, types of the inputs and of the output
 
-Two operators with equal keys are compiled to the same code up to immediates and constant data.
+Two operators with equal keys are compiled to the same code; they differ in constants only.
 """
 
 from __future__ import annotations
@@ -83,9 +83,14 @@ class OpKey:
         return key
 
     def operator(self) -> Operator:
-        if self.kind == FloatOp.kind:
-            return FloatOp.from_key(json.loads(self.attributes))
-        return OPERATORS[self.kind].from_key(json.loads(self.attributes))
+        kind: type[Operator] = FloatOp if self.kind == FloatOp.kind else OPERATORS[self.kind]
+        try:
+            return kind.from_key(json.loads(self.attributes))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"key of {self.kind} with attributes {self.attributes}, which do not fit: "
+                f"{type(error).__name__} {error}"
+            ) from error
 
 
 def _text(value: Any) -> str:

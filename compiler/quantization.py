@@ -4,7 +4,7 @@
     y = clamp(zero_point + ((acc * 2^shift * m + 2^31) >> 32), low, high)
     m = round(scale * 2^(32 - shift))
 
-with one rounding (half up) in a 64-bit product: one SMMULR on cores that have it. ``scale`` is
+with one rounding (half up) in a 64-bit product: one SMMLAR on cores that have it. ``scale`` is
 input_scale * weight_scale / output_scale in float32, as LiteRT's optimized kernels compute it.
 ``shift`` is 0 unless some scale is 0.5 or more, where m would not fit in 32 bits.
 """

@@ -182,7 +182,8 @@ class Moves:
     def fill(self, to: Any, value: int, count: int) -> None:
         if count:
             with script.serial(0, count) as i:
-                script.buffer_store(self.output, const(value, "int8"), [to + i])
+                filled = parameter("value", value).astype("int8")
+                script.buffer_store(self.output, filled, [to + i])
 
     def repeat(self, count: int) -> Any:
         """A loop: ``with moves.repeat(n) as i``."""

@@ -23,7 +23,7 @@ def test_the_page_is_the_one_of_the_counts_and_the_constants_in_the_board_files(
 
 
 def test_its_times_are_those_of_the_compiler(pages, repository):
-    """The baseline holds the same models, compiled and timed as a whole, perhaps a version apart."""
+    """The baseline holds the same models, timed as a whole, perhaps by another version."""
     counts = json.loads(pages.COUNTS.read_text())["counts"]
     rows = json.loads((repository / "benchmarks" / "mcu_baseline.json").read_text())["rows"]
     compared = 0

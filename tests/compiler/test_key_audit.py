@@ -2,12 +2,11 @@
 """What of an operator reaches its code is in its key: a latency table rests on it.
 
 Every field of every operator is changed by itself. Either the key changes, or the emitted C is the
-same text but for numbers, which stand in constants or in immediates of one size.
+same text: what the field holds lies beside the constants.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
@@ -19,8 +18,6 @@ from tinytailor.compiler.mcu.source import lower_node
 from tinytailor.compiler.opkey import key_of, make_key
 from tinytailor.compiler.ops import OPERATORS, Add
 from tinytailor.compiler.quantization import Requant
-
-NUMBER = re.compile(r"(?<![\w.])\(?-?\d+[uUlL]*\)?")
 
 
 def chosen() -> list[Example]:
@@ -53,11 +50,11 @@ def others(name: str, value: Any) -> Iterator[Any]:
 
 
 def code(example: Example, op: Any, isa: str) -> str:
-    """The C of a layer: its own text and that of the helpers it calls, numbers left out."""
+    """The C of a layer: its own text and that of the helpers it calls."""
     graph = example.graph(isa)
     kernel = lower_node(graph, replace(graph.nodes[0], op=op), isa, "kernel")
     text = [*kernel.body, *(text for _, text in kernel.helpers), *kernel.parameters]
-    return NUMBER.sub("#", "\n".join(text))
+    return "\n".join(text)
 
 
 def changed(example: Example) -> Iterator[tuple[str, Any]]:

@@ -19,7 +19,7 @@ import tinytailor.targets
 from tinytailor.cli.main import app
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables.board_file import write_board
-from tinytailor.latency_tables.measured import read_measured, write_plan
+from tinytailor.latency_tables.measured import read_keys, read_measured, write_plan
 from tinytailor.nas.spaces import parse_space
 from tinytailor.targets import LatencyModel, load_target
 from tinytailor.targets.board import load_board
@@ -130,6 +130,7 @@ BAD = {
     "a list": ("[1, 2]\n", "expected an object like"),
     "empty": ("\n", "holds no measurement"),
     "two lines": (lines()[:2], "2 measured latencies are too few"),
+    "key as text": (changed(0, key="conv2d"), "key is 'conv2d', expected an operator key"),
     "no project": (changed(0, key="gone", project="nowhere"), "no compiled project there"),
     "milliseconds": (
         [{"key": line["key"], "latency_ms": line["cycles"]} for line in lines()],
@@ -214,6 +215,7 @@ def test_a_plan_lists_operators_to_measure_and_is_refused_until_filled_in(comman
         write_plan(KEYS, tmp_path / name)
         with pytest.raises(InputError, match=r"not filled in|expected \"cycles\""):
             read_measured(tmp_path / name, made.board())
+        assert read_keys(tmp_path / name, made.board()) == tuple(sorted(KEYS))
     plan = [json.loads(line) for line in (tmp_path / "plan.jsonl").read_text().splitlines()]
     done = [{**line, "cycles": cycles(key)} for line, key in zip(plan, KEYS, strict=True)]
     assert command(done).exit_code == 0
