@@ -42,6 +42,11 @@ def board_text(port: int, folder: Path) -> str:
     return text.replace(shipped, json.dumps([*flash_command(port, folder), "{image}"]))
 
 
+def stop_flashed(folder: Path) -> None:
+    """End the machine that the flash command started, if there is one."""
+    subprocess.run(flash_command(0, folder), check=True, timeout=SECONDS)
+
+
 def flash_command(port: int, folder: Path) -> list[str]:
     """The example's, which without an image ends the machine."""
     state = [f"TMPDIR={folder}", f"QEMU_BOARD_PORT={port}"]

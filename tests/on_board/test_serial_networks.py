@@ -1,26 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operators and whole networks on QEMU's UART, bit for bit, and the commands that run them."""
+"""Whole networks on QEMU's UART, bit for bit, and the commands that run them."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 
 import pytest
-from qemu_board import board_text, flash_command, free_port
+from qemu_board import board_text, free_port, stop_flashed
 from typer.testing import CliRunner
 
 from tinytailor.cli.main import app
 from tinytailor.cli.report import sections
 from tinytailor.compiler import compile_model
 from tinytailor.compiler.opkey import example_graph, make_key
-from tinytailor.compiler.ops import Add, Conv2d, Dense, DepthwiseConv2d
-from tinytailor.latency_tables import Measurement
+from tinytailor.compiler.ops import Dense, DepthwiseConv2d
 from tinytailor.latency_tables.measure import measure
-from tinytailor.latency_tables.on_device import measured
 from tinytailor.targets import cross_toolchain, load_target
 from tinytailor.targets.errors import ToolError
+
+pytestmark = pytest.mark.xdist_group("on-board")  # one process, so that it is compiled once
 
 
 def needs_qemu() -> None:
@@ -40,7 +39,7 @@ def project(tmp_path_factory):
     board = load_target(str(folder / "board.toml"))
     compile_model(graph, board, folder / "net", "net", model_sha256="0" * 64)
     yield folder / "net", f"serial:socket://127.0.0.1:{port}"
-    subprocess.run(flash_command(port, folder), check=True, timeout=20)
+    stop_flashed(folder)
 
 
 def run_json(*words: object) -> tuple[int, dict]:
@@ -74,29 +73,6 @@ def test_verify_and_profile_write_the_board_once_and_run_the_network(project):
     first = sections({**values, "measured": on_board})[0]
     assert first.title == "Measured on /dev/ttyACM0 (mine)"
     assert first.rows[0] == ("latency, median", "1.000 ms (from 0.900 to 1.250)")
-
-
-def test_rows_of_a_table_get_the_cycles_of_a_device_that_computes_their_integers(project, tmp_path):
-    folder, port = project
-    board, toolchain = load_target(str(folder / "target.toml")), cross_toolchain()
-    image = (1, 6, 5, 8)
-    keys = (
-        make_key(Conv2d(12, (3, 3), padding=(1, 1, 1, 1)), (image,), "dsp"),
-        make_key(Add(), (image, image), "dsp"),
-        make_key(Dense(5), ((1, 24),), "dsp"),
-    )
-    table = measure(keys, board, toolchain, tmp_path / "table.jsonl")
-    rows = [table[key] for key in keys]
-    url = port.removeprefix("serial:")
-    found = measured(rows, board, toolchain, url, simulated=True)
-    for row, entry in zip(rows, found, strict=True):
-        assert isinstance(entry, Measurement), entry
-        assert (row.measured, entry.measured) == (False, True)
-        assert (entry.key, entry.counts) == (row.key, row.counts)
-        assert entry.cycles > 0
-        assert entry.repeats == 10, "two inputs, five runs each"
-    with pytest.raises(ToolError, match="is QEMU, whose cycles are no time"):
-        measured(rows, board, toolchain, url)
 
 
 def test_a_changed_project_is_written_to_the_board_and_seen(project, tmp_path):
