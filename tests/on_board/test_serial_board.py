@@ -214,9 +214,9 @@ def test_foreign_and_stale_firmware_is_refused(machine, firmware, firmware_of, t
         pytest.raises(ToolError, match=r"another firmware \(build .*, expected 000000000000\)"),
     ):
         device.expect(stale)
-    m3 = qemu_board("nucleo-f207zg")
+    m55 = qemu_board("mps3-an547")
     with pytest.raises(InputError, match="nothing was written to it"):
-        run_on(port, firmware_of(m3).elf, m3, [SUM])
+        run_on(port, firmware_of(m55).elf, m55, [SUM])
     with pytest.raises(InputError, match="not a firmware"):
         run_on(port, empty_image(tmp_path), qemu_board(), [SUM])
 
