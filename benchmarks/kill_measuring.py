@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kills a measuring run at random moments, resumes it, and compares the tables.
 
-usage: python benchmarks/kill_measuring.py [--moments 20] [--workers 2] [--seed 0] [--keys 16]
+usage: python benchmarks/kill_measuring.py [--moments 20] [--workers 2] [--seed 0] [--keys 40]
 
 What `tinytailor measure` does is killed: SIGKILL to its process alone, as by the out-of-memory
 killer, at a moment drawn evenly from the time that an undisturbed run takes. The same is started
@@ -91,7 +91,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--moments", type=int, default=20)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--keys", type=int, default=16)
+    parser.add_argument("--keys", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
