@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # make demo    install into .venv with pip alone, then measure, search, compile, verify and report
+# make tables  measure the latency tables that come with the tool, those that are not current
 # make test    install with the development tools and run the tests
 # VENV, PYTHON and TORCH may be set: make demo TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
 
@@ -13,7 +14,7 @@ TARGET = nucleo-f446re
 DATA   = ucr:BasicMotions
 PACKAGES = cli compiler latency_tables nas targets
 
-.PHONY: demo test lint types clean
+.PHONY: demo tables test lint types clean
 
 # A network for wrist-worn motion data that answers within 2 ms on an emulated Cortex-M4 board.
 demo: $(VENV)/.installed-data
@@ -21,6 +22,9 @@ demo: $(VENV)/.installed-data
 	$(TT) measure --data $(DATA) --target $(TARGET) --out $(DEMO)/table.jsonl --workers 2
 	$(TT) search --data $(DATA) --space timeseries --target $(TARGET) \
 	    --latency 2ms --ram 24KiB --flash 48KiB --table $(DEMO)/table.jsonl -o $(DEMO)/run
+
+tables: $(VENV)/.installed-data
+	$(VENV)/bin/python benchmarks/shipped_tables.py
 
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -n auto --dist loadgroup

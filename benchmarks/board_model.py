@@ -43,11 +43,14 @@ COUNTED_ON = {
 
 
 def counted(model: Path, name: str, board: Board) -> dict[str, Any]:
-    """Counts of one inference; of each layer core cycles, flash loads, flash and constant bytes."""
+    """Sizes, and counts of one inference.
+
+    A layer is core cycles, flash loads, bytes read from flash, bytes of constants.
+    """
     runner = default_runner(board)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / name
-        compile_model(load_model(model), board, folder, name, model_sha256="")
+        manifest = compile_model(load_model(model), board, folder, name, model_sha256="")
         graph = load_graph(folder / GRAPH)
         image = project.build(folder, name, board, cross_toolchain(), Path(scratch), runner)
         (result,), _ = project.invoke(
@@ -64,6 +67,7 @@ def counted(model: Path, name: str, board: Board) -> dict[str, Any]:
         layers.append([counts.core_cycles, counts.flash_loads, counts.flash_bytes, constants])
     return {
         "board": board.name,
+        **{key: manifest[key] for key in ("arena_bytes", "ram_bytes", "flash_bytes")},
         "instructions": sum(counts.instructions for counts in result.counts.values()),
         "glue_core_cycles": result.counts[""].core_cycles,
         "layers": layers,

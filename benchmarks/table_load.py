@@ -4,8 +4,8 @@
     python benchmarks/table_load.py [--rows 10000] [--repeats 7]
 
 The rows are of real size: convolutions of every channel count and many maps, counts from a seed.
-Prints the milliseconds on the clock and of this process's CPU: of loading alone, of loading and asking for 300 rows, as a search does, and
-of parsing every row, and of what `tinytailor table check` does: the median and the slowest.
+Prints the milliseconds on the clock (median, slowest) and of this process's CPU: of loading alone,
+of loading and asking for 300 rows, as a search does, of parsing every row, and of checking.
 """
 
 from __future__ import annotations

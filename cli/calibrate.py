@@ -18,16 +18,17 @@ from rich.table import Table
 
 from tinytailor.cli.measure import default_table, load_board, measure_keys, space_keys
 from tinytailor.cli.options import Json, OptionalDataName, Seed, TargetName, Workers
-from tinytailor.cli.output import Result, command
+from tinytailor.cli.output import Result, command, note
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
     from tinytailor.compiler.opkey import OpKey
     from tinytailor.latency_tables import LatencyTable
-    from tinytailor.latency_tables.calibrate import Calibration, Point
+    from tinytailor.latency_tables.calibrate import Calibration, Candidate, Point
     from tinytailor.targets import Board, LatencyModel
 
 SHOWN_RESIDUALS = 5
+FEW = 8  # planned operators: in simulations five were worse than five random ones
 
 
 class Outliers(StrEnum):
@@ -66,9 +67,9 @@ def run(
 ) -> Result:
     """Fit a board's latency constants to a few measured operators or networks.
 
-    --plan 10 writes which operators to measure; fill in their cycles (or latency_ms) and give the
-    file back as --measured. The fitted board is a file of yours for --target; nothing that ships
-    with the tool changes.
+    --plan 10 --out FILE writes which operators to measure; fill in their cycles (or latency_ms), or
+    let tinytailor measure --keys FILE --on serial:PORT do so, and give it back as --measured. The
+    fitted board is a file of yours for --target; nothing that ships with the tool changes.
     """
     board = load_board(target)
     _ = board.latency  # a board without a cycle model has no constants to fit
@@ -230,7 +231,7 @@ def _show(
     console.print(f"\n{path}: use it as --target {path}")
 
 
-def _leading(result: Calibration) -> list[Any]:
+def _leading(result: Calibration) -> list[Candidate]:
     return sorted(result.candidates, key=lambda c: c.error.mean)[:3]
 
 
@@ -250,6 +251,8 @@ def _plan(
     keys = space_keys(space, data, board)
     path = table or default_table(board, space.partition(":")[0])
     rows = counted(keys, board, path, workers)
+    if count < FEW:
+        note(f"{count} operators are few for a board with flash waits or a cache; 10 are advised")
     chosen = [row.key for row in propose([rows[key] for key in sorted(keys)], count)]
     if out is not None:
         write_plan(chosen, out)
@@ -264,7 +267,12 @@ def _plan(
         for key in chosen:
             console.print(describe(key))
         if out is not None:
-            console.print(f"\n{out}: fill in cycles, or latency_ms in its place, and give it back:")
-            console.print(f"tinytailor calibrate --target {board.name} --measured {out}")
+            console.print(
+                f"\n{out}: fill in cycles, or latency_ms in its place, or let a board do it:"
+            )
+            on = f"--target {board.name} --keys {out} --on serial:PORT"
+            console.print(f"    tinytailor measure {on} --out measured.jsonl")
+            console.print("then give the filled-in plan, or the measured table, back:")
+            console.print(f"    tinytailor calibrate --target {board.name} --measured FILE")
 
     return Result(values, show)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -27,6 +27,12 @@ def run(
     target: TargetName,
     data: OptionalDataName = None,
     space: SpaceName = "timeseries",
+    keys_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--keys", help="Measure the operators of this file, such as a plan, not of a space."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Table file, by default tables/TARGET-SPACE.jsonl."),
@@ -52,40 +58,28 @@ def run(
 
     Interrupt it at any time: the same command goes on where it stopped.
     """
+    from tinytailor.latency_tables.measured import read_keys
     from tinytailor.latency_tables.table import describe
 
     board = load_board(target)
-    keys = space_keys(space, data, board)
-    space = space.partition(":")[0]
+    if keys_file is None:
+        keys, space = space_keys(space, data, board), space.partition(":")[0]
+    else:
+        keys, space = read_keys(keys_file, board), keys_file.stem
     path = out or default_table(board, space)
     done = measure_keys(
         keys, board, path, resume=resume, workers=workers, backend=backend, runner=on, strict=False
     )
-    values = {
-        "table": str(path),
-        "target": board.name,
-        "space": space,
-        "rows": len(done.table),
-        "needed": len(keys),
-        "known": len(done.plan.known),
-        "new": len(done.plan.new) - len(done.failures),
-        "failed": [{"key": one.key.to_json(), "message": one.message} for one in done.failures],
-        "shipped": done.shipped,
-        "header": done.table.header.to_json(),
-    }
+    values = {"table": str(path), "target": board.name, "space": space, "needed": len(keys)}
 
     def show(console: Console) -> None:
-        summary = Table("operator", "rows", "new", "failed", "cycles from", "to", box=None)
-        for kind in sorted({key.kind for key in keys}):
-            summary.add_row(kind, *_summary(done, [key for key in keys if key.kind == kind]))
-        console.print(summary)
-        console.print(
-            f"{len(keys)} operators of {space} on {where(done.table.header.runner, board)}: {path}"
-        )
+        console.print(_summary(done, keys))
+        at = where(done.table.header.runner, board)
+        console.print(f"{len(keys)} operators of {space} on {at}: {path}")
         for one in done.failures:
             console.print(f"failed: {describe(one.key)}: {one.message}")
 
-    return Result(values, show, ToolError.exit_code if done.failures else 0)
+    return Result({**values, **done.to_json()}, show, ToolError.exit_code if done.failures else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +91,29 @@ class Measured:
     failures: tuple[Failure, ...]
     shipped: str
 
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rows": len(self.table),
+            "known": len(self.plan.known),
+            "new": len(self.plan.new) - len(self.failures),
+            "failed": [{"key": one.key.to_json(), "message": one.message} for one in self.failures],
+            "shipped": self.shipped,
+            "header": self.table.header.to_json(),
+        }
 
-def _summary(done: Measured, keys: list[OpKey]) -> tuple[str, ...]:
-    """Rows, new ones, failures, and the range of cycles, of operators of one kind."""
-    rows = [done.table[key] for key in keys if key in done.table]
+
+def _summary(done: Measured, keys: tuple[OpKey, ...]) -> Table:
+    """Rows, new ones, failures, and the range of cycles, of operators of each kind."""
+    summary = Table("operator", "rows", "new", "failed", "cycles from", "to", box=None)
     new = set(done.plan.new)
-    cycles = [row.cycles for row in rows]
-    ends = (f"{min(cycles):.0f}", f"{max(cycles):.0f}") if cycles else ("", "")
-    fresh = sum(row.key in new for row in rows)
-    return str(len(rows)), str(fresh), str(len(keys) - len(rows)), *ends
+    for kind in sorted({key.kind for key in keys}):
+        of_kind = [key for key in keys if key.kind == kind]
+        rows = [done.table[key] for key in of_kind if key in done.table]
+        fresh = sum(row.key in new for row in rows)
+        cycles = [row.cycles for row in rows]
+        ends = (f"{min(cycles):.0f}", f"{max(cycles):.0f}") if cycles else ("", "")
+        summary.add_row(kind, *map(str, (len(rows), fresh, len(of_kind) - len(rows))), *ends)
+    return summary
 
 
 def where(runner: str, board: Board) -> str:
@@ -166,7 +174,7 @@ def measure_keys(
     measured are part of the result, and not an error.
     """
     from tinytailor.latency_tables import shipped
-    from tinytailor.latency_tables.measure import IncompleteError, Plan, measure
+    from tinytailor.latency_tables.measure import IncompleteError, measure
     from tinytailor.targets import cross_toolchain, default_runner, serial_port
 
     toolchain, runner = cross_toolchain(), runner or default_runner(board)
@@ -174,33 +182,27 @@ def measure_keys(
     said = shipped.begin(path, keys, board, toolchain, runner) if resume and counted else ""
     if said:
         note(said)
-    plan = Plan((), ())
+    plans: list[Plan] = []
 
-    def start(found: Plan) -> None:
-        nonlocal plan
-        plan = found
+    def start(plan: Plan) -> None:
+        plans.append(plan)
         note(
-            f"{path}: {len(found.known)} of {len(keys)} operators are there, {len(found.new)} are "
+            f"{path}: {len(plan.known)} of {len(keys)} operators are there, {len(plan.new)} are "
             f"measured now on {where(runner, board)} with {toolchain.version}"
         )
 
-    failures: tuple[Failure, ...] = ()
     with stages() as at:
+        how: dict[str, Any] = {
+            "resume": resume,
+            "workers": workers,
+            "backend": backend,
+            "runner": runner,
+            "on_start": start,
+            "on_progress": lambda done, total: at("operators measured", done, total, ""),
+        }
         try:
-            table = measure(
-                keys,
-                board,
-                toolchain,
-                path,
-                resume=resume,
-                workers=workers,
-                backend=backend,
-                runner=runner,
-                on_start=start,
-                on_progress=lambda done, total: at("operators measured", done, total, ""),
-            )
+            return Measured(measure(keys, board, toolchain, path, **how), plans[0], (), said)
         except IncompleteError as error:
             if strict:
                 raise
-            table, failures = error.table, error.failures
-    return Measured(table, plan, failures, said)
+            return Measured(error.table, plans[0], error.failures, said)

@@ -30,10 +30,12 @@ AllowFloat = Annotated[
     typer.Option("--allow-float", help="Compute operators that have no integer form in float."),
 ]
 InputName = Annotated[str | None, typer.Option(help="Array of the .npz that holds the inputs.")]
-SpaceName = Annotated[str, typer.Option("--space", help="Search space.")]
+SpaceName = Annotated[str, typer.Option("--space", help="Search space: timeseries or image.")]
 DataName = Annotated[
     str,
-    typer.Option("--data", help="ucr:NAME, npz:FILE, uci-har, ts-small:NAME: what to classify."),
+    typer.Option(
+        "--data", help="ucr:NAME, npz:FILE, uci-har, ts-small:NAME, cifar10: what to classify."
+    ),
 ]
 OptionalDataName = Annotated[
     str | None, typer.Option("--data", help="A data set of the shape that the space is for.")

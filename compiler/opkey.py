@@ -83,9 +83,14 @@ class OpKey:
         return key
 
     def operator(self) -> Operator:
-        if self.kind == FloatOp.kind:
-            return FloatOp.from_key(json.loads(self.attributes))
-        return OPERATORS[self.kind].from_key(json.loads(self.attributes))
+        kind: type[Operator] = FloatOp if self.kind == FloatOp.kind else OPERATORS[self.kind]
+        try:
+            return kind.from_key(json.loads(self.attributes))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"key of {self.kind} with attributes {self.attributes}, which do not fit: "
+                f"{type(error).__name__} {error}"
+            ) from error
 
 
 def _text(value: Any) -> str:

@@ -27,7 +27,14 @@ from tinytailor.latency_tables.origin import compiler_digest, make_header, requi
 from tinytailor.latency_tables.pool import Pool, results
 from tinytailor.latency_tables.records import Measurement, Work, today
 from tinytailor.latency_tables.table import Entry, Failure, LatencyTable, describe, writing
-from tinytailor.targets import Board, Toolchain, cross_toolchain, default_runner, serial_port
+from tinytailor.targets import (
+    Board,
+    Toolchain,
+    cross_toolchain,
+    default_runner,
+    serial,
+    serial_port,
+)
 from tinytailor.targets.errors import InputError, ToolError
 
 SHOWN = 8
@@ -78,37 +85,18 @@ def measure(
     IncompleteError at the end if some keys could not be measured; the others are in the table then.
     """
     pool, runner = Pool(workers, backend), runner or default_runner(board)
-    if serial_port(runner) is not None and pool != Pool():
-        raise InputError(f"{runner} is one board; leave out --workers and --backend")
     wanted = sorted(set(keys))
-    foreign = [key for key in wanted if key.isa != str(board.core.isa)]
-    if foreign:
-        raise InputError(
-            f"{describe(foreign[0])} is not for {board.name}, which has {board.core.isa}"
-        )
+    _check(wanted, board, runner, pool)
+    report = on_progress or (lambda done, total: None)
     with writing(path):
-        if resume and path.exists():
-            table = LatencyTable.load(path)
-            require_same_origin(table, board, toolchain, runner)
-        else:
-            table = LatencyTable.create(path, make_header(board, toolchain, runner))
+        table = _opened(path, board, toolchain, runner, resume)
+        known = tuple(key for key in wanted if key in table)
         new = tuple(key for key in wanted if key not in table)
         if on_start is not None:
-            on_start(Plan(tuple(key for key in wanted if key in table), new))
-        report = on_progress or (lambda done, total: None)
-        done = len(wanted) - len(new)
-        report(done, len(wanted))
-        work = partial(measure_batch, board=board, toolchain=toolchain, runner=runner)
-        if not pool.here:
-            work = partial(
-                _elsewhere,
-                board=board,
-                toolchain=toolchain,
-                runner=runner,
-                digest=compiler_digest(),
-            )
-        most = None if serial_port(runner) is None else FIRMWARE_KERNELS
-        for entries in results(work, batches(new, board, pool.workers, most), pool):
+            on_start(Plan(known, new))
+        report(len(known), len(wanted))
+        done = len(known)
+        for entries in _measured(new, board, toolchain, runner, pool):
             table.append(entries)
             done += len(entries)
             report(done, len(wanted))
@@ -118,6 +106,43 @@ def measure(
     if failures:
         raise IncompleteError(table, failures)
     return table
+
+
+def _check(keys: Sequence[OpKey], board: Board, runner: str, pool: Pool) -> None:
+    """InputError for what cannot be measured at all, or not so."""
+    port = serial_port(runner)
+    if port is not None:
+        if pool != Pool():
+            raise InputError(f"{runner} is one board; leave out --workers and --backend")
+        serial.require_port(board, port)
+    foreign = [key for key in keys if key.isa != str(board.core.isa)]
+    if foreign:
+        raise InputError(
+            f"{describe(foreign[0])} is not for {board.name}, which has {board.core.isa}"
+        )
+
+
+def _opened(
+    path: Path, board: Board, toolchain: Toolchain, runner: str, resume: bool
+) -> LatencyTable:
+    """The table that is there and may go on, or a new one."""
+    if not (resume and path.exists()):
+        return LatencyTable.create(path, make_header(board, toolchain, runner))
+    table = LatencyTable.load(path)
+    require_same_origin(table, board, toolchain, runner)
+    return table
+
+
+def _measured(
+    keys: Sequence[OpKey], board: Board, toolchain: Toolchain, runner: str, pool: Pool
+) -> Iterator[list[Entry]]:
+    """The entries of each batch, as they are finished."""
+    work = partial(measure_batch, board=board, toolchain=toolchain, runner=runner)
+    if not pool.here:
+        digest = compiler_digest()
+        work = partial(_elsewhere, board=board, toolchain=toolchain, runner=runner, digest=digest)
+    most = None if serial_port(runner) is None else FIRMWARE_KERNELS
+    return results(work, batches(keys, board, pool.workers, most), pool)
 
 
 def _elsewhere(

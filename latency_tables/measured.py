@@ -121,6 +121,19 @@ def _of_table(table: LatencyTable, board: Board) -> tuple[Measured, ...]:
     return tuple(Measured(str(table.path), key, table[key].cycles, "cycles") for key in keys)
 
 
+def read_keys(path: Path, board: Board) -> tuple[OpKey, ...]:
+    """The operators of a plan, measured or not yet."""
+    lines = _csv_lines if path.suffix.lower() == ".csv" else _json_lines
+    found = [
+        _key(where, values["key"], board)
+        for where, values in lines(path, _text(path))
+        if "key" in values
+    ]
+    if not found:
+        raise InputError(f"{path} names no operators; expected lines like {EXAMPLE}")
+    return tuple(sorted(set(found)))
+
+
 def _json_lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
@@ -181,15 +194,21 @@ def _measured(where: str, values: Mapping[str, Any], board: Board, folder: Path)
     cycles = float(value) if unit == "cycles" else value * board.clock_hz / 1e3
     if what == "project":
         return Measured(where, folder / str(values["project"]), cycles, unit)
+    return Measured(where, _key(where, values["key"], board), cycles, unit)
+
+
+def _key(where: str, record: Any, board: Board) -> OpKey:
+    if not isinstance(record, dict):
+        raise InputError(f"{where}: key is {record!r}, expected an operator key in JSON")
     try:
-        key = OpKey.from_json(values["key"])
+        key = OpKey.from_json(record)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     if key.isa != str(board.core.isa):
         raise InputError(
             f"{where}: {describe(key)} is not for {board.name}, which has {board.core.isa}"
         )
-    return Measured(where, key, cycles, unit)
+    return key
 
 
 def _one_of(where: str, values: Mapping[str, Any], names: tuple[str, ...]) -> str:

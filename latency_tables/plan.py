@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which few operators to measure, so that the constants of a board can be told from them.
 
-Each operator is a row of relative contributions to its own cycles (core, flash, constant), of its
-size and its weights, and of its kind. Rows are added greedily, each the one that raises
+Each operator is a row of what the constants contribute to its own cycles (flash, also beyond
+caches of several sizes, and what an operator costs by itself), of its size, its weights and its
+kind. Rows are added greedily, each the one that raises
 
     log det (X^T X + ridge I)
 
@@ -22,6 +23,8 @@ from tinytailor.targets.errors import InputError
 RIDGE = 1e-3
 TYPICAL_CONSTANT = 2000.0  # cycles per operator seen on measured boards: 0 to 2,370
 TYPICAL_LOAD = 3.0
+CACHE_BYTES = ((1_000, 4_000), (4_000, 16_000), (16_000, 64_000))  # where a cache may end
+KIND_WEIGHT = 0.3  # the board's constants matter more than how many kinds are covered
 
 
 def propose(rows: Sequence[Measurement], count: int) -> tuple[Measurement, ...]:
@@ -42,17 +45,18 @@ def propose(rows: Sequence[Measurement], count: int) -> tuple[Measurement, ...]:
 
 
 def _features(rows: Sequence[Measurement]) -> Array:
-    """One row per operator, columns of spread 1."""
+    """One row per operator, columns of spread 1, those of kinds of KIND_WEIGHT."""
     core = np.array([row.core_cycles for row in rows], float)
     loads = np.array([row.flash_loads for row in rows], float)
-    bytes_ = np.array([row.flash_bytes for row in rows], float)
     weights = np.array([row.constant_bytes for row in rows], float)
     total = core + TYPICAL_LOAD * loads + TYPICAL_CONSTANT
-    shares = np.stack([loads / total, bytes_ / total, 1 / total], axis=1)
-    sizes = np.stack([np.log(total), np.log1p(weights), weights], axis=1)
-    kinds = sorted({row.key.kind for row in rows})
-    of_kind = np.array([[row.key.kind == kind for kind in kinds] for row in rows], float)
-    free = np.concatenate([shares, sizes], axis=1)
+    beyond = [
+        loads / total * np.clip((weights - low) / (high - low), 0, 1) for low, high in CACHE_BYTES
+    ]
+    shares = [loads / total, 1 / total, np.log(total), np.log1p(weights), *beyond]
+    free = np.stack(shares, axis=1)
     spread = free.std(axis=0)
     free = (free - free.mean(axis=0)) / np.where(spread == 0, 1.0, spread)
-    return np.concatenate([np.ones((len(rows), 1)), free, of_kind], axis=1)
+    kinds = sorted({row.key.kind for row in rows})
+    of_kind = np.array([[row.key.kind == kind for kind in kinds] for row in rows], float)
+    return np.concatenate([np.ones((len(rows), 1)), free, KIND_WEIGHT * of_kind], axis=1)

@@ -92,10 +92,10 @@ def check_units(points: Sequence[Point], measured: Sequence[Measured], board: Bo
         for name, factor in units.items()
         if factor != given and low <= ratio / given * factor <= high
     ]
-    hint = f"; as {' or '.join(guesses)} they would fit" if guesses else ""
+    hint = f"; as {' or '.join(guesses)} they would fit" if guesses else ", clock or core"
     raise InputError(
         f"the {unit} measured are {ratio:.3g} times the cycles counted on the emulated "
-        f"{board.core.name} (expected {low} to {high}): wrong unit, clock or core?{hint}"
+        f"{board.core.name}, expected {low} to {high}: the wrong unit{hint}"
     )
 
 

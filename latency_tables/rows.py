@@ -49,9 +49,11 @@ class Rows(Mapping[OpKey, Measurement]):
         text = self.texts[key]
         if text is not None:
             try:
-                values: dict[str, Any] = json.loads(text)
-            except ValueError as error:
-                raise InputError(f"{self._place}, row of {key.decode()}: {error}") from None
+                values = json.loads(text)
+            except ValueError:
+                values = None
+            if not isinstance(values, dict) or not isinstance(values.get("cycles"), int | float):
+                raise InputError(f"{self._place}, row of {key.decode()}: no cycles in it")
             return values
         row = self._parsed[self.key(key)]
         return {name: value for name, value in row.to_json().items() if name != "key"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables that come with the tool: a new table begins with their rows and measures only the rest.
+"""Tables that come with the tool: their rows are taken, and only the rest is measured.
 
     tables/<board>/<space>-<shape>.jsonl
 
@@ -24,7 +24,7 @@ from tinytailor.latency_tables.table import Failure, LatencyTable, describe, wri
 from tinytailor.targets import Board, Toolchain
 
 FOLDER = Path(__file__).parent / "tables"
-BOARDS = ("nucleo-f446re", "nucleo-g0b1re", "nucleo-h743zi", "nucleo-l552ze-q")
+BOARDS = ("mps3-an547", "nucleo-f446re", "nucleo-g0b1re", "nucleo-h743zi", "nucleo-l552ze-q")
 SPACES = ("image:32x32x3x10", "timeseries:100x6x4")
 SAMPLE = 6
 # What may differ if a sample agrees; the date, the glue and the board model are made anew.
@@ -44,29 +44,36 @@ def shipped_tables(board: str | None = None) -> list[Path]:
 def begin(
     path: Path, keys: Sequence[OpKey], board: Board, toolchain: Toolchain, runner: str
 ) -> str:
-    """Create the table at ``path`` with the rows of shipped ones that are among ``keys``.
+    """Put the rows of shipped tables that are among ``keys`` into the table at ``path``.
 
-    Says in one line what was taken, or why what is there was not. There is nothing to say, and no
-    new file, if there is a file already or no shipped table has any of the keys.
+    It is created where there is none; rows it has stay. Says in one line what was taken, or why
+    what is there was not; nothing if no shipped table has any of the keys that are missing, or the
+    table itself cannot go on here, which measuring will say.
     """
+    table = LatencyTable.load(path) if path.exists() else None
+    if table is not None and differences(table, board, toolchain, runner):
+        return ""
+    wanted = {key for key in keys if table is None or key not in table}
     rows: dict[OpKey, Measurement] = {}
     headers, said = [], []
-    wanted = set() if path.exists() else set(keys)
     for one in shipped_tables(board.name) if wanted else ():
-        table = LatencyTable.load(one)
-        found = [row for key, row in table.rows.items() if key in wanted - rows.keys()]
+        ready = LatencyTable.load(one)
+        found = [ready[key] for key in sorted(wanted - rows.keys()) if key in ready]
         if not found:
             continue
-        why = _why_not(table, found, board, toolchain, runner)
+        why = _why_not(ready, found, board, toolchain, runner)
         said.append(why or f"{len(found)} rows come from the shipped table {one.stem}")
         if not why:
             rows.update((row.key, row) for row in found)
-            headers.append(table.header)
+            headers.append(ready.header)
     if rows:
-        header = _header(headers, board, toolchain, runner)
         cycles = {key: row.cycles_under(board.latency) for key, row in rows.items()}
+        entries = [replace(rows[key], cycles=cycles[key]) for key in sorted(rows)]
         with writing(path):
-            _write(path, header, [replace(rows[key], cycles=cycles[key]) for key in sorted(rows)])
+            if path.exists():
+                LatencyTable.load(path).append(entries)
+            else:
+                _write(path, _header(headers, board, toolchain, runner), entries)
     return "; ".join(said)
 
 

@@ -217,10 +217,10 @@ def _device(table: TomlTable) -> Device:
     )
     table.read += ["pyocd_target", "flash_command"]
     table.finish()
-    if not re.fullmatch("[a-z0-9_]+", device.port):
+    if not re.fullmatch("[a-z0-9_]+", device.port) and not device.port.endswith(".c"):
         raise InputError(
             f'{table.path}: key "device.port" is {device.port!r}; expected the name of a port, of '
-            "small letters, digits and _."
+            "small letters, digits and _, or the path of a .c file of your own."
         )
     if device.flash_command is not None and not any(IMAGE in a for a in device.flash_command):
         raise InputError(

@@ -2,9 +2,11 @@
 """Data sets by specification, checked, standardised and split.
 
     ucr:BasicMotions      a UCR/UEA archive set that comes with the aeon package
-    npz:FILE              arrays x (N, T, C), y (N,), and optionally split or subject (N,)
+    npz:FILE              arrays x (N, T, C) or images (N, H, W, C), y (N,), and optionally split or
+                          subject (N,)
     uci-har               from TINYTAILOR_DATA or a folder shared/data beside the checkout
     ts-small:GunPoint     likewise
+    cifar10               likewise; cifar10:COUNT takes COUNT images of either part
 
 Adding a source: a function in sources.py and a line in ``SOURCES``. Nothing is downloaded.
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinytailor.nas.data.dataset import Dataset, Raw, prepare
+from tinytailor.nas.data.images import from_cifar10
 from tinytailor.nas.data.sources import from_aeon, from_npz, from_ts_small, from_uci_har
 from tinytailor.targets.errors import InputError
 
@@ -22,6 +25,7 @@ SOURCES: dict[str, Callable[[str, int], Raw]] = {
     "npz": from_npz,
     "uci-har": from_uci_har,
     "ts-small": from_ts_small,
+    "cifar10": from_cifar10,
 }
 
 __all__ = ["SOURCES", "Dataset", "load"]
@@ -38,6 +42,6 @@ def load(spec: str, seed: int, valid_fraction: float = 0.25) -> Dataset:
     if kind not in SOURCES:
         raise InputError(
             f"data set {spec!r} has no known source {kind!r}; write one of: ucr:NAME, npz:FILE, "
-            "uci-har, ts-small:NAME"
+            "uci-har, ts-small:NAME, cifar10"
         )
     return prepare(SOURCES[kind](name, seed), seed, valid_fraction)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where series come from. Each function takes the part of the specification after the colon."""
+"""Where data come from; known sets of images are in images.py.
+
+Each function takes the part of the specification after the colon.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,10 @@ def from_aeon(name: str, seed: int) -> Raw:
 
 
 def from_npz(name: str, seed: int) -> Raw:
-    """Arrays x, y and optionally split (train, valid, test) or subject, else a seeded split."""
+    """Samples x, labels y and optionally split (train, valid, test) or subject.
+
+    Without either of the two, a seeded split.
+    """
     arrays = read_npz(Path(name))
     missing = [key for key in ("x", "y") if key not in arrays]
     if missing:
@@ -130,16 +136,17 @@ def from_ts_small(name: str, seed: int) -> Raw:
     )
 
 
-def data_file(spec: str, relative: str) -> Path:
-    """``relative`` in TINYTAILOR_DATA or in shared/data beside the checkout."""
+def data_file(spec: str, *names: str) -> Path:
+    """The first of ``names`` in TINYTAILOR_DATA, else in shared/data beside the checkout."""
     folders = [Path(__file__).resolve().parents[3] / "shared" / "data"]
     if os.environ.get("TINYTAILOR_DATA"):
         folders.insert(0, Path(os.environ["TINYTAILOR_DATA"]))
     for folder in folders:
-        if (folder / relative).is_file():
-            return folder / relative
+        for name in names:
+            if (folder / name).is_file():
+                return folder / name
     raise InputError(
-        f"data set {spec} needs the file {relative}, which is in none of: "
+        f"data set {spec} needs the file {' or '.join(names)}, which is in none of: "
         f"{', '.join(map(str, folders))}; put it there or point TINYTAILOR_DATA at its folder"
     )
 

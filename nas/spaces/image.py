@@ -15,11 +15,10 @@ Sandler et al., arXiv 1801.04381; Lin et al., arXiv 2007.10319. Input (1, H, W, 
 
 Every convolution but the last has batch norm, folded when it is exported.
 
-Restrictions against the papers, to have few distinct operators to measure (186 for 32x32x3x10):
-h is chosen among a few widths, not as a multiple of the channels that enter, so what enters a block
-and what it expands to are independent and an operator has few pairs of widths; a stage has one
-channel count, set by its first layer; resolution and the width of the whole network are no
-decisions; no kernel of 7.
+Restrictions against the papers, to have few distinct operators to measure (186 for 32x32x3x10) and
+exact expected costs: h is chosen among a few widths, not as a multiple of the channels that enter,
+so what enters a block and what it expands to are independent; a stage has one channel count, set by
+its first layer; resolution and the width of the whole network are no decisions; no kernel of 7.
 """
 
 from __future__ import annotations

@@ -52,9 +52,10 @@ class CallResult:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Work of one region during one call; flash loads are data reads, each access counted.
+    """Work of one region during one call.
 
-    ``core_cycles`` is None for cores without a cycle model.
+    Flash loads are data reads, each access counted, those of several registers or of a vector as
+    words. ``core_cycles`` is None for cores without a cycle model.
     """
 
     instructions: int

@@ -14,7 +14,7 @@ from tinytailor.targets.serial.firmware import Firmware, build_firmware, read_fi
 from tinytailor.targets.serial.flashing import flash
 from tinytailor.targets.serial.link import Timing
 from tinytailor.targets.serial.protocol import Hello
-from tinytailor.targets.serial.run import ready, run
+from tinytailor.targets.serial.run import ready, require_port, run
 
 __all__ = [
     "REPEATS",
@@ -27,5 +27,6 @@ __all__ = [
     "open_device",
     "read_firmware",
     "ready",
+    "require_port",
     "run",
 ]

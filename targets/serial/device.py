@@ -142,7 +142,8 @@ class Connection:
         limit = int(self.link.timing.call_s * self.hello.clock_hz) // _TICK_CYCLES + 2
         data = index.to_bytes(2, "little") + bytes([runs, len(offsets)])
         data += b"".join(word.to_bytes(4, "little") for word in (limit, *offsets))
-        reply = self.link.request(Request.CALL, data)
+        seconds = limit * _TICK_CYCLES / self.hello.clock_hz
+        reply = self.link.request(Request.CALL, data, seconds)
         self._starts_anew = reply.status in (Status.FAULTED, Status.TOO_LONG)
         who = f"call {number} ({call.symbol}) failed on {self.name}"
         if reply.status == Status.FAULTED:

@@ -53,5 +53,6 @@ def flash_command(board: Board, elf: Path) -> list[str]:
             f"writing to {board.name} needs pyocd, which is not installed; run "
             "`pip install 'tinytailor[boards]'`, or give a flash_command in the board file."
         )
-    target = ["--target", device.pyocd_target]
-    return [sys.executable, "-m", "pyocd", "load", *target, "--format", "elf", str(elf.resolve())]
+    # Without --no-wait it would wait for a probe to be plugged in, for ever.
+    options = ["--no-wait", "--target", device.pyocd_target, "--format", "elf"]
+    return [sys.executable, "-m", "pyocd", "load", *options, str(elf.resolve())]

@@ -60,11 +60,14 @@ class Link:
         self.session = session
         return reply.data
 
-    def request(self, kind: Request, data: bytes = b"") -> Frame:
-        """The answer, whatever its status; DeviceResetError where the session is lost."""
-        return self._exchange(kind, data, self.session)
+    def request(self, kind: Request, data: bytes = b"", runs_s: float = 0.0) -> Frame:
+        """The answer, whatever its status; DeviceResetError where the session is lost.
 
-    def _exchange(self, kind: Request, data: bytes, session: int) -> Frame:
+        ``runs_s``: seconds after which the device ends a run of a call by itself.
+        """
+        return self._exchange(kind, data, self.session, runs_s)
+
+    def _exchange(self, kind: Request, data: bytes, session: int, runs_s: float = 0.0) -> Frame:
         self._sequence = (self._sequence + 1) & 0xFFFF
         sent = encode(Frame(kind, 0, self._sequence, session, data))
         for attempt in range(self.timing.tries):
@@ -73,7 +76,7 @@ class Link:
             on_line = 10 * (len(sent) + 1200) / self.baud
             reply = self._wait(kind, session, self.timing.answer_s * (1 + attempt) + on_line)
             if reply is not None and reply.status == Status.RUNNING:
-                reply = self._wait_for_call(kind, session, sent)
+                reply = self._wait_for_call(kind, session, sent, runs_s)
             if reply is not None:
                 return reply
         raise ToolError(
@@ -83,12 +86,12 @@ class Link:
             "tinytailor is on it, then press its reset button."
         )
 
-    def _wait_for_call(self, kind: Request, session: int, sent: bytes) -> Frame:
+    def _wait_for_call(self, kind: Request, session: int, sent: bytes, runs_s: float) -> Frame:
         """The result of a call that runs; it is asked for ever more rarely, as it may be lost.
 
-        The device says RUNNING before each run, which has ``call_s`` and ends itself after that.
+        The device says RUNNING before each run.
         """
-        allowed = self.timing.call_s + 2 * self.timing.answer_s
+        allowed = runs_s + 2 + 2 * self.timing.answer_s
         end, pause = time.monotonic() + allowed, self.timing.answer_s
         while time.monotonic() < end:
             reply = self._wait(kind, session, min(pause, end - time.monotonic()))
@@ -100,7 +103,7 @@ class Link:
             else:
                 return reply
         raise ToolError(
-            f"the call on {self.port} has not returned within {self.timing.call_s:g} s; press the "
+            f"the call on {self.port} has not returned within {allowed:.0f} s; press the "
             "reset button of the board, and allow more time if the call needs it."
         )
 
@@ -153,4 +156,6 @@ def _open(port: str, baud: int) -> serial.SerialBase:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).rstrip(".").split("\n")[0]
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error).rpartition("] ")[2].rstrip(".")

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tinytailor.targets.board import Board
+from tinytailor.targets.board import Board, port_source
 from tinytailor.targets.emulator.records import Call, CallResult
 from tinytailor.targets.errors import InputError, ToolError
 from tinytailor.targets.serial.device import LOG, REPEATS, Connection, open_device
 from tinytailor.targets.serial.firmware import read_firmware
 from tinytailor.targets.serial.flashing import flash
-from tinytailor.targets.serial.link import PortError, Timing
+from tinytailor.targets.serial.link import Link, PortError, Timing
 
 _FIRST_LOOK = Timing(answer_s=0.3, tries=2)
 
@@ -50,6 +50,16 @@ def ready(
     with open_device(port, board, timing=timing, on_note=on_note) as device:
         device.expect(firmware)
         yield device
+
+
+def require_port(board: Board, port: str) -> None:
+    """An error at once where the board has no firmware, or there is no such port.
+
+    A socket is taken on trust, as it may be there only once something runs behind it.
+    """
+    port_source(board)
+    if board.device is not None and "://" not in port:
+        Link(port, board.device.baud, _FIRST_LOOK).close()
 
 
 def _runs(build_id: bytes, board: Board, port: str) -> bool:

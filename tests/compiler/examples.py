@@ -62,6 +62,7 @@ def _map(h: int, w: int, c: int) -> tuple[Shape, ...]:
 
 FUSED = Conv2d(13, (3, 3), (1, 1), (1, 1, 1, 1), add=Add())
 ADDED = ((1, 6, 4, 16), (1, 6, 4, 13))
+CLAMPED = {"clamped": True}
 EXAMPLES = (
     Example("conv_3x3_first", Conv2d(16, (3, 3), (1, 1), (1, 1, 1, 1)), _map(13, 9, 3)),
     Example("conv_3x3", Conv2d(16, (3, 3), (1, 1), (1, 1, 1, 1)), _map(7, 9, 16)),
@@ -197,6 +198,10 @@ EXAMPLES = (
     Example("square_deform", SquareDeformDW(), _map(9, 11, 8)),
     Example("square_deform_odd_channels", SquareDeformDW(), _map(6, 5, 3)),
     Example("reshape_copied", Reshape((1, 60)), _map(4, 3, 5)),
+    Example("minimum_clamped", Extremum.from_key({"largest": False, **CLAMPED}), ADDED[1:] * 2),
+    Example("prelu_clamped", PRelu.from_key({"shape": (1, 1, 1, 7), **CLAMPED}), _map(4, 5, 7)),
+    Example("add_constant_clamped", AddConstant.from_key(CLAMPED), ((1, 10),)),
+    Example("affine_clamped", Affine.from_key({"shape": (1, 10), **CLAMPED}), ((1, 10),)),
     Example("softmax", Softmax(), ((1, 12),)),
     Example("softmax_scaled", Softmax.from_key({"fraction": 6}), ((1, 12),)),
     Example("softmax_many_scaled", Softmax.from_key({"fraction": 6}), ((1, 700),)),

@@ -142,3 +142,10 @@ def test_a_key_without_a_field_is_refused():
         record = {other: value for other, value in KEY.to_json().items() if other != name}
         with pytest.raises(InputError, match="not an operator key"):
             OpKey.from_json(record)
+
+
+def test_attributes_that_do_not_fit_the_operator_are_refused():
+    for attributes in ({}, {"out_channels": 8, "kernel": 3}):
+        key = OpKey.from_json({**KEY.to_json(), "attributes": attributes})
+        with pytest.raises(InputError, match="key of conv2d with attributes"):
+            key.operator()

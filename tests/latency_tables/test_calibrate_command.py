@@ -17,9 +17,15 @@ from typer.testing import CliRunner
 
 import tinytailor.targets
 from tinytailor.cli.main import app
-from tinytailor.compiler.opkey import OpKey
+from tinytailor.compiler import Graph, Node, Tensor, key_of
+from tinytailor.compiler.ir import check
+from tinytailor.compiler.opkey import OpKey, example_constants, make_key
+from tinytailor.compiler.ops import Add, Conv2d, Dense
+from tinytailor.compiler.project import GENERATOR, GRAPH, TARGET, write_manifest
+from tinytailor.compiler.serialize import save_graph
+from tinytailor.latency_tables import LatencyTable
 from tinytailor.latency_tables.board_file import write_board
-from tinytailor.latency_tables.measured import read_measured, write_plan
+from tinytailor.latency_tables.measured import read_keys, read_measured, write_plan
 from tinytailor.nas.spaces import parse_space
 from tinytailor.targets import LatencyModel, load_target
 from tinytailor.targets.board import load_board
@@ -130,6 +136,7 @@ BAD = {
     "a list": ("[1, 2]\n", "expected an object like"),
     "empty": ("\n", "holds no measurement"),
     "two lines": (lines()[:2], "2 measured latencies are too few"),
+    "key as text": (changed(0, key="conv2d"), "key is 'conv2d', expected an operator key"),
     "no project": (changed(0, key="gone", project="nowhere"), "no compiled project there"),
     "milliseconds": (
         [{"key": line["key"], "latency_ms": line["cycles"]} for line in lines()],
@@ -152,6 +159,42 @@ def test_a_mistake_is_told_in_a_sentence_and_no_board_is_written(command, tmp_pa
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "mine.toml").exists()
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_compiled_network_is_a_measurement_like_an_operator(command, tmp_path):
+    """Two convolutions and the code between them, by the manifest and graph of a project."""
+    graph = two_convolutions()
+    folder = tmp_path / "build" / "net"
+    folder.mkdir(parents=True)
+    save_graph(graph, folder / GRAPH)
+    write_manifest(folder, {"generator": GENERATOR})
+    (folder / TARGET).write_text(made.board().definition)
+    keys = [key_of(node, graph, "dsp") for node in graph.nodes]
+    glue = made.header(made.board()).glue
+    between = glue.base + glue.per_node.times(2)
+    whole = sum(map(cycles, keys)) + TRUTH.core * between.core_cycles
+    network = {"project": "build/net", "latency_ms": whole / made.board().clock_hz * 1e3}
+    table = made.write_table(tmp_path / "more.jsonl", [*map(made.row, {*keys, *KEYS})])
+    result = command([*lines(), network], "--table", table.path, "--json")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["points"] == len(KEYS) + 1
+    assert report["residuals"][-1]["name"].endswith("build/net")
+    assert abs(report["residuals"][-1]["error"]) < 1e-4
+    (folder / TARGET).write_text(load_target("nucleo-f446re").definition)
+    other = command([*lines(), network])
+    assert other.exit_code == 2
+    assert "was compiled for nucleo-f446re, not for" in other.stderr
+
+
+def two_convolutions() -> Graph:
+    tensors = [Tensor("x0", (1, 8, 3, 10)), Tensor("x1", (1, 8, 3, 6)), Tensor("x2", (1, 8, 3, 4))]
+    nodes = []
+    for i, out in enumerate((6, 4)):
+        op = Conv2d(out, (3, 1), padding=(1, 0, 1, 0))
+        constants = example_constants(op, (tensors[i].shape,), seed=i)
+        nodes.append(Node(f"n{i}", op, (f"x{i}",), f"x{i + 1}", constants))
+    return check(Graph("net", ("x0",), ("x2",), {t.name: t for t in tensors}, tuple(nodes)))
 
 
 def test_csv_without_the_columns_says_which(command):
@@ -214,6 +257,7 @@ def test_a_plan_lists_operators_to_measure_and_is_refused_until_filled_in(comman
         write_plan(KEYS, tmp_path / name)
         with pytest.raises(InputError, match=r"not filled in|expected \"cycles\""):
             read_measured(tmp_path / name, made.board())
+        assert read_keys(tmp_path / name, made.board()) == tuple(sorted(KEYS))
     plan = [json.loads(line) for line in (tmp_path / "plan.jsonl").read_text().splitlines()]
     done = [{**line, "cycles": cycles(key)} for line, key in zip(plan, KEYS, strict=True)]
     assert command(done).exit_code == 0
@@ -242,3 +286,14 @@ def test_either_a_plan_or_measurements_are_asked_for():
     result = CliRunner().invoke(app, ["calibrate", "--target", made.BOARD])
     assert result.exit_code == 2
     assert "either --measured FILE" in result.stderr
+
+
+def test_the_operators_of_a_plan_are_measured_and_no_others(tmp_path):
+    keys = (make_key(Dense(5), ((1, 24),), "dsp"), make_key(Add(), ((1, 2, 2, 8),) * 2, "dsp"))
+    plan, out = tmp_path / "plan.jsonl", tmp_path / "table.jsonl"
+    write_plan(keys, plan)
+    words = ("measure", "--target", made.BOARD, "--keys", plan, "--out", out, "--json")
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["needed"] == 2
+    assert set(LatencyTable.load(out)) == set(keys)

@@ -55,13 +55,26 @@ def test_only_what_was_not_shipped_is_measured(place, rows, tmp_path):
     assert [done[key] for key in KEYS] == rows
 
 
-def test_a_table_that_is_there_is_left_alone_and_other_keys_are_not_taken(place, rows, tmp_path):
+def test_a_table_that_is_there_gets_only_rows_it_lacks(place, rows, tmp_path):
     path = tmp_path / "table.jsonl"
     assert begin(path) == "", "nothing is shipped for the board"
     ship(place, rows)
     assert begin(path, KEYS[:0]) == ""
     assert not path.exists()
     assert "1 rows" in begin(path, KEYS[:1])
+    before = path.read_bytes()
+    assert "2 rows" in begin(path)
+    assert path.read_bytes().startswith(before)
+    assert [LatencyTable.load(path)[key] for key in KEYS] == rows
+    before = path.read_bytes()
+    assert begin(path) == ""
+    assert path.read_bytes() == before
+
+
+def test_a_table_of_another_origin_is_left_to_measuring_which_says_so(place, rows, tmp_path):
+    ship(place, rows)
+    path = tmp_path / "table.jsonl"
+    LatencyTable.create(path, replace(LatencyTable.load(place).header, clock_hz=1))
     before = path.read_bytes()
     assert begin(path) == ""
     assert path.read_bytes() == before

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import pickle
 
 import pytest
 import table_rows
@@ -148,6 +149,10 @@ def test_a_row_whose_fields_are_wrong_is_refused_when_it_is_asked_for(table):
     loaded = LatencyTable.load(table.path)
     with pytest.raises(InputError, match=r"t.jsonl, row of .*fields missing"):
         loaded[key(5)]
+    line = row_line(key(6), "row", {"seconds": 7}, check_of(HEADER))
+    table.path.write_bytes(table.path.read_bytes() + line)
+    with pytest.raises(InputError, match=r"t.jsonl, row of .*no cycles in it"):
+        LatencyTable.load(table.path).rows.cycles()
 
 
 def test_a_sorted_table_does_not_depend_on_the_order_of_measuring(table, tmp_path):
@@ -244,6 +249,11 @@ def test_a_record_names_missing_and_unknown_fields():
     del values["cycles"]
     with pytest.raises(InputError, match=r"missing: \['cycles'\], unknown: \['joules'\]"):
         Measurement.from_json(values)
+
+
+def test_a_table_goes_to_another_process_as_it_is(table):
+    loaded = LatencyTable.load(table.path)
+    assert pickle.loads(pickle.dumps(loaded)) == loaded == table
 
 
 def test_only_one_process_writes_a_table_at_a_time(table):

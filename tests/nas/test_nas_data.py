@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -147,3 +149,98 @@ def test_a_folder_named_by_the_environment_is_looked_in_first(
     assert load("ts-small:Mine", 0).class_names == ("a", "b")
     with pytest.raises(InputError, match="has no set 'Other'; it has: Mine"):
         load("ts-small:Other", 0)
+
+
+def photos(count: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    """Bytes (N, 32, 32, 3) that differ in every channel, and labels 0..9 in turn."""
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (count, 32, 32, 3)).astype(np.uint8), np.arange(count) % 10
+
+
+def cifar_archive(path: Path, x: np.ndarray, y: np.ndarray, spoil: bytes = b"") -> None:
+    """An archive laid out as the published one: five training batches and one to test."""
+    planes = np.concatenate(
+        [y[:, None].astype(np.uint8), x.transpose(0, 3, 1, 2).reshape(len(x), -1)], 1
+    )
+    parts = {f"data_batch_{i + 1}.bin": part for i, part in enumerate(np.array_split(planes, 5))}
+    files = {name: part.tobytes() for name, part in {**parts, "test_batch.bin": planes}.items()}
+    files["test_batch.bin"] += spoil
+    files["batches.meta.txt"] = "\n".join("abcdefghij").encode() + b"\n\n"
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+
+
+def test_cifar_10_is_read_from_the_archive_that_its_author_publishes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = photos(40)
+    cifar_archive(tmp_path / "cifar-10-binary.tar.gz", x, y)
+    monkeypatch.setenv("TINYTAILOR_DATA", str(tmp_path))
+    data = load("cifar10", 0)
+    assert data.shape == (32, 32, 3)
+    assert data.class_names == tuple("abcdefghij")
+    np.testing.assert_allclose(data.x_test * data.std + data.mean, x, atol=1e-3)
+    np.testing.assert_array_equal(data.y_test, y)
+    np.testing.assert_allclose(data.x_train.mean((0, 1, 2)), 0.0, atol=1e-4)
+    few = load("cifar10:20", 0)
+    np.testing.assert_array_equal(few.y_test, y[:20])
+    with pytest.raises(InputError, match="'many' is not a number of images of 20 or more"):
+        load("cifar10:many", 0)
+
+
+def test_a_broken_cifar_archive_is_refused_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = photos()
+    path = tmp_path / "cifar-10-binary.tar.gz"
+    monkeypatch.setenv("TINYTAILOR_DATA", str(tmp_path))
+    cifar_archive(path, x, y, spoil=b"1")
+    with pytest.raises(InputError, match="expected records of 3073"):
+        load("cifar10", 0)
+    cifar_archive(path, x, y + 1)
+    with pytest.raises(InputError, match="holds the label 10, expected 0 to 9"):
+        load("cifar10", 0)
+    with tarfile.open(path, "w:gz"):
+        pass
+    with pytest.raises(InputError, match=r"holds no file cifar-10-batches-bin/data_batch_1\.bin"):
+        load("cifar10", 0)
+    path.write_bytes(b"not an archive")
+    with pytest.raises(InputError, match="as an archive"):
+        load("cifar10", 0)
+
+
+def test_cifar_10_as_jpeg_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = pytest.importorskip("PIL.Image")
+    grey = np.linspace(20, 220, 20).astype(np.uint8)
+    y = np.arange(20) % 10
+    files = []
+    for value in grey:
+        file = io.BytesIO()
+        image.fromarray(np.full((32, 32, 3), value, np.uint8)).save(file, "JPEG", quality=95)
+        files.append(file.getvalue())
+    data = np.frombuffer(b"".join(files), np.uint8)
+    offset = np.cumsum([0, *map(len, files)])
+    names = {"jpeg": data, "offset": offset, "y": y.astype(np.int8)}
+    arrays = {f"{k}_{part}": v for k, v in names.items() for part in ("train", "test")}
+    (tmp_path / "cifar10").mkdir()
+    np.savez(tmp_path / "cifar10" / "cifar10_jpeg.npz", **arrays, classes=np.array([*"abcdefghij"]))
+    monkeypatch.setenv("TINYTAILOR_DATA", str(tmp_path))
+    loaded = load("cifar10", 0)
+    raw = loaded.x_test * loaded.std + loaded.mean
+    np.testing.assert_allclose(raw, np.broadcast_to(grey[:, None, None, None], raw.shape), atol=3)
+
+
+def test_images_keep_their_axes_and_are_standardised_by_channel(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (24, 6, 5, 3)).astype(np.uint8)
+    data = load(write(tmp_path / "a.npz", x=x, y=np.arange(24) % 2), 0)
+    assert data.shape == (6, 5, 3)
+    assert data.mean.shape == data.std.shape == (3,)
+    np.testing.assert_allclose(data.x_train.mean((0, 1, 2)), 0.0, atol=1e-5)
+    x = x.astype(np.float32)
+    x[4, 1, 2, 0] = np.inf
+    with pytest.raises(InputError, match=r"\[image, row, column, channel\] = \[4, 1, 2, 0\]"):
+        load(write(tmp_path / "b.npz", x=x, y=np.arange(24) % 2), 0)

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from synthetic_table import write_table
 
+from tinytailor.cli.search import finish
 from tinytailor.compiler import execute, load_model
 from tinytailor.nas.run import Progress, SearchResult, SearchSettings, search
 from tinytailor.nas.spaces import Architecture, build_space
@@ -99,6 +101,20 @@ def test_the_compiler_reads_the_model_and_computes_the_recorded_outputs(
     np.testing.assert_array_equal(logits, test["output"])
     accuracy = float((logits.argmax(1) == test["label"]).mean())
     assert accuracy == pytest.approx(whole.quantized_accuracy)
+
+
+def test_the_result_becomes_a_project_that_computes_the_same_on_host_and_emulated_board(
+    base: SearchSettings, whole: SearchResult, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(base.run, folder)
+    moved = dataclasses.replace(whole, model=str(folder / "model.onnx"))
+    report = finish(dataclasses.replace(base, run=str(folder)), moved, "waves")
+    assert [check["on"] for check in report["verification"]] == ["host", "emulator"]
+    for check in report["verification"]:
+        assert check["bit_exact"]
+        assert check["accuracy"] == pytest.approx(whole.quantized_accuracy)
+    assert report["profile"]["arena_bytes"] == whole.cost["arena_bytes"]
 
 
 def test_running_again_returns_the_recorded_result(

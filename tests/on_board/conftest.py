@@ -58,7 +58,8 @@ def firmware_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Firmw
     built: dict[str, Firmware] = {}
 
     def build(board: Board, compiler: str = "gcc") -> Firmware:
-        name = f"{board.name}-{compiler}"
+        assert board.device is not None
+        name = f"{board.name}-{board.device.port}-{compiler}"
         if name not in built:
             toolchain = cross_toolchain(compiler)
             elf = folder / f"{name}.elf"

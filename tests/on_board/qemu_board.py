@@ -3,18 +3,15 @@
 
     pyserial  socket://localhost:N  <->  Line (may lose, add or change bytes)  <->  QEMU's UART
 
-Run as a program it is the flash command of such a board: it stops the machine that ran before and
-starts one with the new image.
+The board file and the flash command are those of examples/board_on_qemu.
 """
 
 from __future__ import annotations
 
-import os
+import json
 import select
-import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +23,7 @@ from tinytailor.targets.board import Device
 from tinytailor.targets.qemu.machines import machine_board, machine_of
 
 SECONDS = 20.0
+EXAMPLE = Path(__file__).parents[2] / "examples" / "board_on_qemu"
 Mangle = Callable[[bytes], bytes]
 
 
@@ -37,25 +35,22 @@ def qemu_board(name: str = "nucleo-f446re") -> Board:
 
 
 def board_text(port: int, folder: Path) -> str:
-    """The board file of a QEMU machine whose flash command is this file."""
-    command = [sys.executable, __file__, "mps2-an386", str(port), str(folder), "{image}"]
-    quoted = ", ".join(f"'{part}'" for part in command)
-    return f"""\
-name = "mps2-an386"
-core = "cortex-m4"
-clock_hz = 25_000_000
-[memory]
-flash = {{ base = 0x00000000, bytes = 4_194_304 }}
-ram   = {{ base = 0x20000000, bytes = 4_194_304 }}
-[latency]
-core = 1.0
-source = "an emulated machine"
-calibrated = false
-[device]
-port = "cmsdk"
-baud = 115_200
-flash_command = [{quoted}]
-"""
+    """The example's board file, with its UART at ``port`` and its state in ``folder``."""
+    text = (EXAMPLE / "mps2-an386.toml").read_text()
+    shipped = '["sh", "examples/board_on_qemu/flash.sh", "{image}"]'
+    assert text.count(shipped) == 1
+    return text.replace(shipped, json.dumps([*flash_command(port, folder), "{image}"]))
+
+
+def stop_flashed(folder: Path) -> None:
+    """End the machine that the flash command started, if there is one."""
+    subprocess.run(flash_command(0, folder), check=True, timeout=SECONDS)
+
+
+def flash_command(port: int, folder: Path) -> list[str]:
+    """The example's, which without an image ends the machine."""
+    state = [f"TMPDIR={folder}", f"QEMU_BOARD_PORT={port}"]
+    return ["env", *state, "sh", str(EXAMPLE / "flash.sh")]
 
 
 def free_port() -> int:
@@ -159,25 +154,3 @@ def _connected(door: Path) -> socket.socket:
             if time.monotonic() > end:
                 raise
             time.sleep(0.02)
-
-
-def stop_flashed(folder: Path) -> None:
-    """End the machine that the flash command started in ``folder``, if there is one."""
-    pid = folder / "qemu.pid"
-    if pid.exists():
-        os.kill(int(pid.read_text()), signal.SIGKILL)
-        pid.unlink()
-
-
-def flash(machine: str, port: str, folder: str, image: str) -> None:
-    stop_flashed(Path(folder))
-    kept = Path(folder) / "image.elf"
-    kept.write_bytes(Path(image).read_bytes())
-    command = ["qemu-system-arm", "-M", machine, "-kernel", str(kept), "-display", "none"]
-    command += ["-monitor", "none", "-daemonize", "-pidfile", str(Path(folder) / "qemu.pid")]
-    command += ["-serial", f"tcp:127.0.0.1:{port},server=on,wait=off"]
-    subprocess.run(command, check=True, timeout=SECONDS)
-
-
-if __name__ == "__main__":
-    flash(*sys.argv[1:])

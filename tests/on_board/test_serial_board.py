@@ -7,6 +7,7 @@ import random
 import shutil
 import socket
 import struct
+import subprocess
 import time
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from qemu_board import qemu_board
 from tinytailor.targets import Buffer, Call, run_on
 from tinytailor.targets.board import Device
 from tinytailor.targets.errors import CheckError, InputError, ToolError
-from tinytailor.targets.serial import Timing, open_device, read_firmware
+from tinytailor.targets.serial import Timing, open_device, read_firmware, run
 from tinytailor.targets.serial.flashing import flash, flash_command
 from tinytailor.targets.serial.protocol import Decoder, Request
 
@@ -71,6 +72,24 @@ def test_the_device_says_who_it_is(machine, firmware):
     assert hello.build_id == firmware.build_id == read_firmware(firmware.elf).build_id
     assert hello.counter == "SysTick", "QEMU has no DWT cycle counter"
     assert 100_000 < hello.buffer_bytes < 131_072
+
+
+def test_a_serial_device_file_works_like_a_socket(firmware):
+    """QEMU's pseudo-terminal is opened as /dev/ttyACM0 would be, with termios."""
+    if shutil.which("qemu-system-arm") is None:
+        pytest.skip("qemu-system-arm is not on PATH")
+    command = ["qemu-system-arm", "-M", "mps2-an386", "-kernel", str(firmware.elf)]
+    command += ["-display", "none", "-monitor", "none", "-serial", "pty"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as qemu:
+        try:
+            assert qemu.stdout is not None
+            said = qemu.stdout.readline()  # char device redirected to /dev/pts/3 (label serial0)
+            port = next(part for part in said.split() if part.startswith("/dev/"))
+            copied, summed = run(firmware.elf, qemu_board(), port, [COPY, SUM], timing=QUICK)
+        finally:
+            qemu.kill()
+    assert copied.outputs == (DATA,)
+    assert value(summed.outputs[0]) == 42
 
 
 def test_a_line_that_loses_adds_and_changes_bytes_changes_no_result(machine, firmware):
@@ -195,9 +214,9 @@ def test_foreign_and_stale_firmware_is_refused(machine, firmware, firmware_of, t
         pytest.raises(ToolError, match=r"another firmware \(build .*, expected 000000000000\)"),
     ):
         device.expect(stale)
-    m3 = qemu_board("nucleo-f207zg")
+    m55 = qemu_board("mps3-an547")
     with pytest.raises(InputError, match="nothing was written to it"):
-        run_on(port, firmware_of(m3).elf, m3, [SUM])
+        run_on(port, firmware_of(m55).elf, m55, [SUM])
     with pytest.raises(InputError, match="not a firmware"):
         run_on(port, empty_image(tmp_path), qemu_board(), [SUM])
 

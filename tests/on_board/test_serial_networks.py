@@ -1,60 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operators and whole networks on QEMU's UART, bit for bit, and the commands that run them."""
+"""Whole networks on QEMU's UART, bit for bit, and the commands that run them."""
 
 from __future__ import annotations
 
 import json
 import shutil
 
-import numpy as np
 import pytest
-from qemu_board import Machine, board_text, free_port, qemu_board, stop_flashed
+from qemu_board import board_text, free_port, stop_flashed
 from typer.testing import CliRunner
 
 from tinytailor.cli.main import app
 from tinytailor.cli.report import sections
 from tinytailor.compiler import compile_model
-from tinytailor.compiler.execute import execute
-from tinytailor.compiler.mcu import kernel_image
 from tinytailor.compiler.opkey import example_graph, make_key
-from tinytailor.compiler.ops import Add, Conv2d, Dense, DepthwiseConv2d, Softmax
-from tinytailor.targets import Call, cross_toolchain, load_target, run_on
+from tinytailor.compiler.ops import Dense, DepthwiseConv2d
+from tinytailor.latency_tables.measure import measure
+from tinytailor.targets import cross_toolchain, load_target
+from tinytailor.targets.errors import ToolError
+
+pytestmark = pytest.mark.xdist_group("on-board")  # one process, so that it is compiled once
 
 
 def needs_qemu() -> None:
     if shutil.which("qemu-system-arm") is None:
         pytest.skip("qemu-system-arm is not on PATH")
-
-
-def test_operators_of_one_image_compute_their_integers_on_the_board(tmp_path):
-    needs_qemu()
-    image = (1, 6, 5, 8)
-    keys = (
-        make_key(Conv2d(12, (3, 3), padding=(1, 1, 1, 1)), (image,), "dsp"),
-        make_key(DepthwiseConv2d((3, 3)), (image,), "dsp"),
-        make_key(Add(), (image, image), "dsp"),
-        make_key(Dense(5), ((1, 24),), "dsp"),
-        make_key(Softmax(), ((1, 5),), "dsp"),
-    )
-    graphs = [(f"kernel_{i}", example_graph(key)) for i, key in enumerate(keys)]
-    board = qemu_board()
-    built = kernel_image(graphs, board, cross_toolchain(), tmp_path, "serial:any")
-    calls = [built.call(i, np.random.default_rng(i)) for i in range(len(keys))]
-    machine = Machine(built.elf, board, tmp_path)
-    try:
-        results = run_on(f"serial:{machine.line.url}", built.elf, board, calls)
-    finally:
-        machine.close()
-    for (_, graph), call, result in zip(graphs, calls, results, strict=True):
-        (expected,) = execute(graph, *inputs_of(call, graph))
-        assert result.outputs == (expected.tobytes(),), graph.nodes[0].op.kind
-        assert len(result.measured_cycles) == 5
-
-
-def inputs_of(call: Call, graph) -> list[np.ndarray]:
-    shapes = [graph.tensors[name].shape for name in graph.inputs]
-    given = [np.frombuffer(b.data, np.int8) for b in call.buffers[: len(shapes)]]
-    return [array.reshape(shape) for array, shape in zip(given, shapes, strict=True)]
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +52,13 @@ def test_verify_and_profile_write_the_board_once_and_run_the_network(project):
     code, found = run_json("verify", folder, "--on", port)
     assert (code, found["bit_exact"], found["samples"]) == (0, True, 8), found
     assert found["on"] == port
-    flashed = (folder.parent / "qemu.pid").read_text()
+    pid = folder.parent / "tinytailor-qemu-board.pid"
+    flashed = pid.read_text()
     code, values = run_json("profile", folder, "--on", port)
     assert code == 0, values
-    assert (folder.parent / "qemu.pid").read_text() == flashed, "it was on the board already"
+    assert (folder.parent / "tinytailor-qemu-board.pid").read_text() == flashed, (
+        "it was on the board already"
+    )
     measured = values["measured"]
     assert measured["bit_exact"] is True
     assert measured["simulated"] is True
@@ -131,12 +104,25 @@ def test_a_port_that_is_not_there_ends_in_a_sentence(project, on, code, message)
         assert message in values["error"]
 
 
-def test_a_board_without_a_device_table_says_what_it_needs(tmp_path):
-    graph = example_graph(make_key(Dense(3), ((1, 8),), "dsp"))
-    text = board_text(1, tmp_path).split("[device]")[0]
-    (tmp_path / "board.toml").write_text(text)
-    board = load_target(str(tmp_path / "board.toml"))
-    compile_model(graph, board, tmp_path / "net", "net", model_sha256="0" * 64)
+def test_a_board_without_a_device_table_says_what_it_needs(project, tmp_path):
+    folder, _ = project
+    shutil.copytree(folder, tmp_path / "net")
+    target = tmp_path / "net" / "target.toml"
+    target.write_text(target.read_text().partition("[device]")[0])
     code, values = run_json("verify", tmp_path / "net", "--on", "serial:/dev/ttyACM0")
     assert code == 2
     assert "[device]" in values["error"]
+
+
+def test_measuring_on_a_port_that_is_not_there_ends_before_anything_is_built(tmp_path):
+    board = load_target("nucleo-f446re")
+    key = make_key(Dense(3), ((1, 8),), "dsp")
+    with pytest.raises(ToolError, match="cannot open the serial port /dev/does-not-exist"):
+        measure(
+            [key],
+            board,
+            cross_toolchain(),
+            tmp_path / "table.jsonl",
+            runner="serial:/dev/does-not-exist",
+        )
+    assert not (tmp_path / "table.jsonl").exists()

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from dataclasses import replace
 
 import pytest
-from qemu_board import Machine
+from qemu_board import EXAMPLE, Machine
 
 from tinytailor.targets import Board, cross_flags, cross_toolchain, load_target, target_names
 from tinytailor.targets.board import port_source
@@ -47,6 +46,17 @@ def test_every_port_and_the_harness_compile_without_a_warning(tmp_path):
     assert len(cores) == 6
 
 
+def test_the_port_in_the_documentation_compiles(repository, tmp_path):
+    page = (repository / "docs" / "boards.md").read_text()
+    source = tmp_path / "my_port.c"
+    source.write_text(page.partition("```c\n")[2].partition("```")[0])
+    board, toolchain = boards()[0], cross_toolchain()
+    command = [*toolchain.command, *cross_flags(board, toolchain), *WARNINGS, "-I", str(HARNESS)]
+    done = [*command, "-c", str(source), "-o", str(tmp_path / "my_port.o")]
+    subprocess.run(done, check=True, timeout=60)
+    assert (tmp_path / "my_port.o").stat().st_size > 0
+
+
 def test_boards_without_a_port_say_so_and_which_there_are():
     refused = set()
     for board in boards():
@@ -64,12 +74,12 @@ def test_every_port_of_a_chip_says_that_it_was_never_run_on_it():
             assert "never run on the board" in " ".join(head.replace("*", " ").split())
 
 
-def test_a_port_of_the_users_own_is_a_file_beside_the_board(tmp_path):
-    board = load_target("nucleo-f446re")
-    assert isinstance(board, Board)
-    assert board.device is not None
+def test_a_port_of_the_users_own_is_a_file_named_in_the_board_file(tmp_path):
     mine = tmp_path / "mine.c"
-    own = replace(board, device=replace(board.device, port=str(mine)))
+    text = (EXAMPLE / "mps2-an386.toml").read_text()
+    (tmp_path / "own.toml").write_text(text.replace('"cmsdk"', f'"{mine}"'))
+    own = load_target(str(tmp_path / "own.toml"))
+    assert isinstance(own, Board)
     with pytest.raises(InputError, match=r"mine\.c is not there"):
         port_source(own)
     mine.write_text('#include "port.h"\n')

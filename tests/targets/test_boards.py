@@ -272,6 +272,17 @@ def test_a_wrong_fact_of_the_real_board_is_named(
         load_target(str(mine))
 
 
+def test_a_port_may_be_a_file_of_the_users_own(mine: Path) -> None:
+    own = mine.with_name("mine.c")
+    mine.write_text(GOOD + DEVICE.replace('"stm32l5"', f'"{own}"'))
+    board = load_target(str(mine))
+    assert isinstance(board, Board)
+    with pytest.raises(InputError, match=r"mine: its firmware port .*mine\.c is not there"):
+        port_source(board)
+    own.write_text("")
+    assert port_source(board) == own
+
+
 def test_a_port_that_nobody_wrote_and_a_board_without_one_are_named(mine: Path) -> None:
     mine.write_text(GOOD)
     board = load_target(str(mine))

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from target_programs import toolchain_or_skip
 
 from tinytailor.targets.core import CORES
-from tinytailor.targets.cycles import MODELS, cycle_model
+from tinytailor.targets.cycles import MODELS, CycleModel, cycle_model
 from tinytailor.targets.cycles.table import cost, taken
 from tinytailor.targets.errors import InputError, ToolError
 from tinytailor.targets.instructions import Instruction, Transfer, decode, instruction_sizes
@@ -145,6 +146,35 @@ def test_an_unallocated_hint_is_a_nop_and_other_unknowns_are_errors() -> None:
         decode(bytes.fromhex("ffffffff"))
     with pytest.raises(ToolError, match="ends within an instruction"):
         instruction_sizes(bytes.fromhex("aff3"))
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.name)
+def test_the_parts_of_a_sequence_add_up_to_it_in_every_model(
+    model: CycleModel, assemble: dict[str, tuple[Instruction, ...]]
+) -> None:
+    codes = list(assemble.values())
+    for before, code in pairwise(codes):
+        whole = model.straight(before, code, jumped=True)
+        assert 0 <= whole <= 20 * len(code)
+        for cut in range(1, len(code)):
+            head, tail = code[:cut], code[cut:]
+            first = model.straight(before, head, jumped=True)
+            # within one cycle, as the second time nothing says that ``head`` was branched to
+            rest = model.straight((*before, *head), tail, jumped=False)
+            assert first + rest == pytest.approx(whole, abs=1)
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.name)
+def test_branches_cost_by_their_outcomes_in_every_model(
+    model: CycleModel, assemble: dict[str, tuple[Instruction, ...]]
+) -> None:
+    for text, transfer, _ in TRANSFERS:
+        (branch,) = assemble[text]
+        assert model.departures(branch, 7, ()) == 0
+        if transfer is not None:
+            mixed = model.departures(branch, 7, (5, 3))
+            assert 0 < mixed <= 15 * 10
+            assert model.departures(branch, 14, (10, 6)) == 2 * mixed
 
 
 def test_every_core_has_a_cycle_model_and_every_model_a_core() -> None:
