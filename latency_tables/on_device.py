@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,7 +82,7 @@ def _one(
     cycles = [count for result in results for count in result.measured_cycles]
     return replace(
         row,
-        cycles=sum(cycles) / len(cycles),
+        cycles=float(median(cycles)),  # the first run has cold caches
         measured=True,
         repeats=len(cycles),
         spread_cycles=max(cycles) - min(cycles),
