@@ -51,6 +51,16 @@ TT_INLINE void tt_widen(int16_t *to, const int8_t *from, int32_t count)
 _FILL8 = """\
 TT_INLINE void tt_fill8(int8_t *to, int8_t value, int32_t count)
 {
+#ifdef __ARM_FEATURE_UNALIGNED
+    /* A compiler makes a call of a short memset unless it knows the byte. */
+    if (count > 4 && count <= 32 && count % 4 == 0) {
+        const uint32_t word = 0x01010101u * (uint8_t)value;
+        for (int32_t i = 0; i < count; i += 4) {
+            memcpy(&to[i], &word, 4);
+        }
+        return;
+    }
+#endif
     memset(to, value, (size_t)count);
 }
 """
