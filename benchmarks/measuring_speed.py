@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What measuring a latency table costs: seconds per operator by phase, and a table of 1,000 keys.
 
-usage: python benchmarks/measuring.py [--target nucleo-f446re] [--keys 1000] [--workers 2]
+usage: python benchmarks/measuring_speed.py [--target nucleo-f446re] [--keys 1000] [--workers 2]
                                       [--phases 48]
 
 The keys are distinct: of the default image space first, then of the time-series space for one data
