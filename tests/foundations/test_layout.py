@@ -61,8 +61,9 @@ def test_imports_are_absolute_point_downward_and_keep_heavy_libraries_in_their_p
 
 
 def test_modules_beside_the_tests_have_names_of_their_own():
-    """They are found by name, from all folders of tests in one process."""
-    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    """They are found by name in one process, from all folders of tests and from benchmarks."""
+    paths = [path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    names = [path.name for path in paths if path.name != "conftest.py"]
     assert sorted({name for name in names if names.count(name) > 1}) == []
 
 
