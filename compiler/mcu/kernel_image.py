@@ -2,7 +2,8 @@
 """Many single operators in one image, for measuring them one by one.
 
 The functions have the very text they have in a network; only their storage class differs, so that
-the runner finds them.
+the runner finds them. Each is compiled in a file of its own: gcc breaks ties between registers by
+what it saw before in a file, and counts shall not depend on what an operator is measured with.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.mcu import source
+from tinytailor.compiler.mcu.kernel import Kernel
 from tinytailor.compiler.places import computing
 from tinytailor.targets import Board, Buffer, Call, Toolchain, build_for, image_sizes
 from tinytailor.targets.errors import InputError
@@ -74,19 +76,13 @@ def kernel_image(
         if len(graph.nodes) != 1 or not computing(graph):
             raise InputError(f"kernel {symbol}: expected a graph of one computing node")
         kernels.append(source.lower_node(graph, graph.nodes[0], board.core.isa, symbol))
-    parts = [_HEAD, source.MACROS, *source.helper_texts(kernels)]
-    for kernel in kernels:
-        if kernel.has_record:
-            parts.append(source.code_text(kernel))
-        parts.append(source.layer_text(kernel, kernel.symbol, {}, "__attribute__((noinline))"))
-    text = folder / "kernels.c"
-    text.write_text("\n".join(parts))
     elf = folder / "kernels.elf"
     pointers = {
         kernel.symbol: len(graph.inputs) + 1 + bool(kernel.scratch_bytes)
         for kernel, (_, graph) in zip(kernels, graphs, strict=True)
     }
-    build_for(runner, [text], elf, board, toolchain, pointers)
+    texts = [_write(kernel, folder) for kernel in kernels]
+    build_for(runner, texts, elf, board, toolchain, pointers)
     sizes = image_sizes(elf).symbols
     infos = [
         KernelInfo(
@@ -101,3 +97,13 @@ def kernel_image(
         for kernel, (_, graph) in zip(kernels, graphs, strict=True)
     ]
     return KernelImage(elf, tuple(infos))
+
+
+def _write(kernel: Kernel, folder: Path) -> Path:
+    parts = [_HEAD, source.MACROS, *source.helper_texts([kernel])]
+    if kernel.has_record:
+        parts.append(source.code_text(kernel))
+    parts.append(source.layer_text(kernel, kernel.symbol, {}, "__attribute__((noinline))"))
+    text = folder / f"{kernel.symbol}.c"
+    text.write_text("\n".join(parts))
+    return text
