@@ -239,7 +239,7 @@ def _latency(table: TomlTable) -> LatencyModel:
         cache_bytes=table.rising_pair("cache_bytes"),
         per_operator=table.number("per_operator", minimum=0, default=0.0),
         source=table.text("source"),
-        calibrated=table.flag("calibrated", default=True),
+        calibrated=table.flag("calibrated", default=False),
         error_percent=(
             table.number("error_percent", minimum=0) if "error_percent" in table.values else None
         ),

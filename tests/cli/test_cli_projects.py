@@ -210,7 +210,7 @@ def test_a_board_of_the_users_own_works_like_a_shipped_one(cli, model, tmp_path)
     mine, project = tmp_path / "mine.toml", tmp_path / "p"
     name = tomllib.loads(shipped.read_text())["name"]
     text = shipped.read_text().replace(f'"{name}"', '"my-board"', 1)
-    mine.write_text(text.replace("error_percent", "calibrated = false\nerror_percent", 1))
+    mine.write_text(text.replace("calibrated = true", "calibrated = false", 1))
     result = cli("compile", model, "--target", mine, "-o", project)
     assert result.exit_code == 0, result.stderr
     assert "(modelled; uncalibrated, error about 2.1 %)" in " ".join(result.stdout.split())
