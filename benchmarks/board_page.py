@@ -20,7 +20,7 @@ Written by `python benchmarks/board_model.py --write`; do not edit. Compiler: {t
 
 **We own none of these boards. No number of this project was ever measured on one.** A time is
 modelled: the executed instructions, counted on the emulator or QEMU, at the cost of the core's
-cycle table, with constants of the board ([how](latency-model.md)). This page says what those
+cycle model, with constants of the board ([how](latency-model.md)). This page says what those
 constants are worth.
 
 ## Boards

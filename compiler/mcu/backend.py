@@ -202,7 +202,7 @@ def _latency_provenance(board: Board) -> dict[str, Any]:
             "board_calibrated": False,
         }
     return {
-        "latency": "modelled: core cycle table and board constants on the emulated run",
+        "latency": "modelled: core cycle model and board constants on the emulated run",
         "board_model": board.latency.source,
         "board_trust": board.latency.trust,
         "board_calibrated": board.latency.calibrated,
