@@ -27,6 +27,9 @@ from tinytailor.targets.firmware import RUNTIME, linker_script, startup_source
 
 CROSS_GCC = "arm-none-eabi-gcc"
 _COMMON = ("-std=c99", "-O2", "-ffunction-sections", "-fdata-sections", "-fno-common")
+# With gcse the code of a function depends on what stands before it in the file: its tables are sorted
+# by addresses and numbers of symbols. A layer shall cost in a network what it costs alone.
+_GCC = ("-fno-gcse",)
 # zig instruments undefined behaviour and keeps frame pointers and unwind tables unless told not to
 _ZIG = (
     "-fno-sanitize=undefined",
@@ -84,7 +87,7 @@ def cross_flags(board: Board, toolchain: Toolchain) -> tuple[str, ...]:
     """The options that every C file of an image is compiled with."""
     if toolchain.name == "zig":
         return (*board.core.zig_flags, *_COMMON, *_ZIG)
-    return (*board.core.gcc_flags, *_COMMON)
+    return (*board.core.gcc_flags, *_COMMON, *_GCC)
 
 
 def build_image(
