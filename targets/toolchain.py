@@ -27,8 +27,8 @@ from tinytailor.targets.firmware import RUNTIME, linker_script, startup_source
 
 CROSS_GCC = "arm-none-eabi-gcc"
 _COMMON = ("-std=c99", "-O2", "-ffunction-sections", "-fdata-sections", "-fno-common")
-# With gcse the code of a function depends on what stands before it in the file: its tables are sorted
-# by addresses and numbers of symbols. A layer shall cost in a network what it costs alone.
+# With gcse the code of a function depends on what stands before it in the file, and a layer shall
+# cost in a network what it costs alone.
 _GCC = ("-fno-gcse",)
 # zig instruments undefined behaviour and keeps frame pointers and unwind tables unless told not to
 _ZIG = (
