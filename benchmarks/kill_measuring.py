@@ -35,7 +35,9 @@ def command(path: Path, keys: int, workers: int) -> list[str]:
 
 def measure_some(path: Path, count: int, workers: int) -> None:
     """Small convolutions, in images of two, by what is behind `tinytailor measure`."""
-    sys.modules["torch"] = None  # type: ignore[assignment]  # TVM would load it, and takes long
+    from tinytailor.latency_tables.pool import hide_torch
+
+    hide_torch()
     from tinytailor.compiler.opkey import make_key
     from tinytailor.compiler.ops import Conv2d
     from tinytailor.latency_tables import batches

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,9 +21,13 @@ from statistics import median
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "latency_tables"))
+
+from table_rows import HEADER
+
 from tinytailor.compiler.opkey import OpKey, make_key
 from tinytailor.compiler.ops import Conv2d
-from tinytailor.latency_tables import Glue, Header, LatencyTable, Measurement, Work
+from tinytailor.latency_tables import LatencyTable, Measurement, Work
 from tinytailor.latency_tables.checks import check_table
 
 ASKED = 300
@@ -35,7 +40,7 @@ def main() -> None:
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.jsonl"
-        table = LatencyTable.create(path, header())
+        table = LatencyTable.create(path, HEADER)
         keys = list(itertools.islice(many_keys(), options.rows))
         table.append([row(key, seed) for seed, key in enumerate(keys)])
         some = keys[:: max(1, len(keys) // ASKED)]
@@ -86,24 +91,6 @@ def row(key: OpKey, seed: int) -> Measurement:
         repeats=2,
         spread_cycles=0,
         date="2026-01-02",
-    )
-
-
-def header() -> Header:
-    return Header(
-        target="nucleo-f446re",
-        core="cortex-m4",
-        isa="dsp",
-        clock_hz=180_000_000,
-        toolchain="arm-none-eabi-gcc",
-        toolchain_version="12.2",
-        toolchain_flags=("-O2",),
-        tool_version="0.1.0",
-        runner="emulator",
-        compiler="00112233",
-        latency_model={"core": 1.31},
-        created="2026-01-01T00:00:00+00:00",
-        glue=Glue(Work(90, 120, 4, 16), Work(10, 14, 1, 4), 900, 40, 4, 64),
     )
 
 

@@ -76,7 +76,7 @@ def run(
     if (measured is None) == (plan is None):
         raise InputError("give either --measured FILE (to fit) or --plan N (what to measure)")
     if plan is not None:
-        return _plan(board, plan, space, data, table, out, workers)
+        return _plan(target, board, plan, space, data, table, out, workers)
     assert measured is not None
     points = _points(measured, board, table, workers)
     points, dropped = _without_outliers(points, outliers)
@@ -236,6 +236,7 @@ def _leading(result: Calibration) -> list[Candidate]:
 
 
 def _plan(
+    target: str,
     board: Board,
     count: int,
     space: str,
@@ -270,9 +271,9 @@ def _plan(
             console.print(
                 f"\n{out}: fill in cycles, or latency_ms in its place, or let a board do it:"
             )
-            on = f"--target {board.name} --keys {out} --on serial:PORT"
+            on = f"--target {target} --keys {out} --on serial:PORT"
             console.print(f"    tinytailor measure {on} --out measured.jsonl")
             console.print("then give the filled-in plan, or the measured table, back:")
-            console.print(f"    tinytailor calibrate --target {board.name} --measured FILE")
+            console.print(f"    tinytailor calibrate --target {target} --measured FILE")
 
     return Result(values, show)

@@ -26,31 +26,36 @@ if TYPE_CHECKING:
 
 PROJECT = "project"
 
+Latency = Annotated[str | None, typer.Option(help="Most time of an inference, as 10ms.")]
+Ram = Annotated[str | None, typer.Option(help="Most RAM, as 64KiB; else the board's.")]
+Flash = Annotated[str | None, typer.Option(help="Most flash, as 256KiB; else the board's.")]
+TableFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--table",
+        help="Latency table, by default tables/TARGET-SPACE.jsonl; what it lacks is measured.",
+    ),
+]
+AllowEstimates = Annotated[
+    bool,
+    typer.Option(
+        "--allow-estimates", help="Estimate operators that the table lacks; reports say so."
+    ),
+]
+
 
 @command
 def run(
     data: DataName,
     target: TargetName,
     out: Annotated[Path, typer.Option("--out", "-o", help="RUN folder; an old one is continued.")],
-    latency: Annotated[str | None, typer.Option(help="Most time of an inference, as 10ms.")] = None,
-    ram: Annotated[str | None, typer.Option(help="Most RAM, as 64KiB; else the board's.")] = None,
-    flash: Annotated[
-        str | None, typer.Option(help="Most flash, as 256KiB; else the board's.")
-    ] = None,
+    latency: Latency = None,
+    ram: Ram = None,
+    flash: Flash = None,
     space: SpaceName = "timeseries",
     algorithm: Annotated[str, typer.Option(help="dnas or random.")] = "dnas",
-    table: Annotated[
-        Path | None,
-        typer.Option(
-            help="Latency table, by default tables/TARGET-SPACE.jsonl; what it lacks is measured."
-        ),
-    ] = None,
-    allow_estimates: Annotated[
-        bool,
-        typer.Option(
-            "--allow-estimates", help="Estimate operators that the table lacks; reports say so."
-        ),
-    ] = False,
+    table: TableFile = None,
+    allow_estimates: AllowEstimates = False,
     name: Annotated[str, typer.Option(help="Prefix of the C functions.")] = "model",
     trials: Annotated[int | None, typer.Option(help="Networks to propose and compare.")] = None,
     search_epochs: Annotated[int | None, typer.Option(help="Epochs of each search.")] = None,

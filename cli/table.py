@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tinytailor.latency_tables import LatencyTable, Measurement
     from tinytailor.latency_tables.checks import Finding
     from tinytailor.latency_tables.diff import Changed, Difference
+    from tinytailor.targets import Board
 
 app = typer.Typer(no_args_is_help=True, help="Show, check and compare latency tables.")
 
@@ -176,7 +177,7 @@ def check(
         raise InputError("--data says nothing without --space")
     wanted: tuple[OpKey, ...] = ()
     if space is not None:
-        wanted = space_keys(space, data, load_board(target or table.header.target))
+        wanted = space_keys(space, data, board_of(table, target))
     checked = check_table(table, wanted, foreign(table, target))
     values = {
         "table": str(file),
@@ -200,6 +201,18 @@ def check(
     return Result(values, draw, exit_code=1 if checked.findings else 0)
 
 
+def board_of(table: LatencyTable, target: str | None) -> Board:
+    """The board that ``table`` was measured for; a user's own is known by its file only."""
+    from tinytailor.targets import target_names
+
+    if target is None and table.header.target not in target_names():
+        raise InputError(
+            f"{table.path} was measured for {table.header.target}, which does not ship with the "
+            "tool; give its board file with --target"
+        )
+    return load_board(target or table.header.target)
+
+
 def foreign(table: LatencyTable, target: str | None) -> list[Finding]:
     """What differs between the makers of ``table`` and this tool, as at most one finding."""
     from tinytailor.latency_tables.checks import Finding
@@ -207,7 +220,7 @@ def foreign(table: LatencyTable, target: str | None) -> list[Finding]:
     from tinytailor.targets import cross_toolchain
 
     try:
-        board = load_board(target or table.header.target)
+        board = board_of(table, target)
         differing = differences(table, board, cross_toolchain(), table.header.runner)
     except TinytailorError as error:
         return [Finding("foreign", None, f"cannot be compared with this tool: {error}", {})]

@@ -114,13 +114,18 @@ def _end_workers() -> None:
     get_reusable_executor(reuse=True).shutdown(wait=True)
 
 
-def start_worker(parent: int) -> None:
-    """Leave Ctrl-C to the parent, and end when the parent does, however it ends.
+def hide_torch() -> None:
+    """Make importing torch fail in this process, unless it is imported already.
 
-    TVM imports torch if it is there, which takes longer than TVM itself; measuring needs none.
+    TVM imports it if it is there, which takes longer than TVM itself; measuring needs none.
     """
+    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
+
+
+def start_worker(parent: int) -> None:
+    """Leave Ctrl-C to the parent, and end when the parent does, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]  # so that importing it fails
+    hide_torch()
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -111,6 +111,19 @@ def test_check_counts_what_a_space_needs(cli, table):
     assert all("has no row" in one["message"] for one in missing)
 
 
+def test_a_table_of_a_users_board_is_checked_with_its_file(cli, table, tmp_path):
+    text = load_target("nucleo-f446re").definition
+    mine = tmp_path / "mine.toml"
+    mine.write_text(text.replace('"nucleo-f446re"', '"mine"', 1))
+    own = copy(table, "own.jsonl", table.rows.values(), target="mine")
+    words = ("table", "check", own.path, "--space", "timeseries:16x2x2")
+    result = cli(*words)
+    assert result.exit_code == 2
+    assert "mine, which does not ship" in " ".join(result.stderr.split())
+    checked = cli(*words, "--target", mine)
+    assert "operators of timeseries:16x2x2 looked up" in " ".join(checked.stdout.split())
+
+
 def test_diff_says_what_changed_and_by_how_much(cli, table):
     slower = dataclasses.replace(row(KEYS[0]), cycles=2 * row(KEYS[0]).cycles, date="2026-05-05")
     rows = [slower, *map(row, KEYS[1:])]

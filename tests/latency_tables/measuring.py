@@ -13,6 +13,7 @@ from pathlib import Path
 from tinytailor.compiler import OpKey, make_key
 from tinytailor.compiler.ops import Add, AveragePool2d, Conv2d, Dense, DepthwiseConv2d, Softmax
 from tinytailor.latency_tables.measure import measure
+from tinytailor.latency_tables.pool import hide_torch
 from tinytailor.targets import Board, cross_toolchain, load_target
 
 BOARD = "nucleo-f446re"
@@ -82,5 +83,5 @@ def _measure_few(path: Path, kill_at_sync: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.modules["torch"] = None  # type: ignore[assignment]  # TVM would load it, and takes long
+    hide_torch()
     measure(many(), board(), cross_toolchain(), Path(sys.argv[1]), workers=int(sys.argv[2]))

@@ -282,6 +282,21 @@ def test_the_plan_command_proposes_operators_of_the_space_and_writes_them(tmp_pa
     assert json.loads(result.stdout)["keys"] == [key.to_json() for key in planned]
 
 
+def test_the_commands_after_a_plan_name_the_board_as_it_was_given(tmp_path):
+    mine = tmp_path / "mine.toml"
+    mine.write_text(load_target(made.BOARD).definition)
+    keys = parse_space("timeseries:32x1x2").keys("dsp")
+    table = made.write_table(tmp_path / "table.jsonl", [made.row(key) for key in keys])
+    words = ("--plan", 10, "--space", "timeseries:32x1x2", "--table", table.path, "--out")
+    result = CliRunner().invoke(
+        app, ["calibrate", "--target", *map(str, (mine, *words, tmp_path / "plan.jsonl"))]
+    )
+    assert result.exit_code == 0, result.stderr
+    shown = "".join(result.stdout.split())
+    assert f"tinytailormeasure--target{mine}--keys" in shown
+    assert f"tinytailorcalibrate--target{mine}--measured" in shown
+
+
 def test_either_a_plan_or_measurements_are_asked_for():
     result = CliRunner().invoke(app, ["calibrate", "--target", made.BOARD])
     assert result.exit_code == 2

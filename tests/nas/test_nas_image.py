@@ -9,15 +9,12 @@ import numpy as np
 import pytest
 import torch
 from fake_costs import FakeCosts
-from test_nas_space import everything
 from test_nas_supernet import expected, random_supernet, seeded
+from tiny_spaces import everything, tiny_image_space
 
 from tinytailor.compiler.ir import check
-from tinytailor.compiler.opkey import OpKey, key_of
-from tinytailor.compiler.passes import optimize
-from tinytailor.compiler.places import computing
-from tinytailor.nas.cost import Parts, alive_bytes, amounts, fit_parts
-from tinytailor.nas.expected import expected_cost, price_slots
+from tinytailor.compiler.opkey import OpKey
+from tinytailor.nas.cost import Parts, alive_bytes, amounts
 from tinytailor.nas.graphs import compiled_keys, placeholder_graph
 from tinytailor.nas.network import FloatNetwork, module_name
 from tinytailor.nas.spaces import (
@@ -36,21 +33,6 @@ from tinytailor.targets.errors import InputError
 
 SHAPES = [(32, 32, 3, 10), (4, 4, 1, 2), (28, 28, 1, 10), (24, 50, 2, 5), (96, 96, 3, 2)]
 ISAS = tuple(str(isa) for isa in Isa)
-
-
-def tiny_space() -> ImageSpace:
-    """Small enough to visit all of its networks: two stages, one kernel."""
-    return ImageSpace(
-        16,
-        16,
-        2,
-        3,
-        stage_channels=((8, 16), (16, 24)),
-        stage_hidden=((0, 24), (0, 32)),
-        head_channels=(8, 16),
-        kernels=(3,),
-        repeats=1,
-    )
 
 
 def largest(space: Space) -> Architecture:
@@ -74,22 +56,12 @@ def test_every_sampled_network_is_well_formed_and_needs_listed_operators_only(
 
 @pytest.mark.parametrize("isa", ISAS)
 def test_the_keys_are_those_of_all_networks_and_no_others(isa: str) -> None:
-    space = tiny_space()
+    space = tiny_image_space()
     used: set[OpKey] = set()
     for network in everything(space):
         topology = space.topology(network)
         used.update(topology.keys(isa), compiled_keys(topology, isa))
     assert set(space.keys(isa)) == used
-
-
-def test_compiled_keys_are_those_of_the_graph_that_is_priced() -> None:
-    space = parse_space("image:32x32x3x10")
-    rng = np.random.default_rng(1)
-    for network in (space.sample(rng) for _ in range(5)):
-        topology = space.topology(network)
-        graph, _ = optimize(placeholder_graph(topology), weights=False)
-        priced = [key_of(node, graph, "dsp") for node in computing(graph)]
-        assert priced == list(compiled_keys(topology, "dsp"))
 
 
 def test_cifar_images_need_186_operators_for_100_k_to_11_m_products_in_3_to_60_kib() -> None:
@@ -134,7 +106,7 @@ def test_a_space_refuses_data_of_another_rank_and_names_the_one_for_it() -> None
 
 
 def test_unknown_decisions_and_options_are_named() -> None:
-    space = tiny_space()
+    space = tiny_image_space()
     choice = dict(space.smallest().choices)
     with pytest.raises(InputError, match=r"stem.channels is 12, expected one of \[8, 16\]"):
         architecture(space, {**choice, "stem.channels": 12})
@@ -143,7 +115,7 @@ def test_unknown_decisions_and_options_are_named() -> None:
 
 
 def test_the_cheapest_networks_are_those_of_an_exhaustive_search() -> None:
-    space = tiny_space()
+    space = tiny_image_space()
     parts = Parts(FakeCosts(), latency_node=0.01, flash_node=40)
     costs = [amounts(parts.part(space.topology(network))) for network in everything(space)]
     for k, network in enumerate(cheapest(space, parts)):
@@ -180,35 +152,9 @@ def test_a_certain_supernet_computes_the_exported_network(seed: int) -> None:
         assert found.std() > 1e-3
 
 
-def test_expected_latency_and_flash_are_the_mean_over_all_networks() -> None:
-    space = tiny_space()
-    supernet = random_supernet(space)
-    parts = fit_parts(space, FakeCosts(), seed=0)
-    with torch.no_grad():
-        cost = expected(supernet, parts)
-    mean = np.zeros(3)
-    for network in everything(space):
-        share = np.exp(supernet.log_probability(network))
-        mean += share * np.array(amounts(parts.part(space.topology(network))))
-    assert float(cost.latency_ms) == pytest.approx(mean[0] + parts.latency_base, rel=1e-4)
-    assert float(cost.flash_bytes) == pytest.approx(mean[2] + parts.flash_base, rel=1e-4)
-
-
-def test_expected_memory_of_a_certain_network_is_its_largest_operator() -> None:
-    space = tiny_space()
-    supernet = random_supernet(space)
-    parts = Parts(FakeCosts())
-    prices = price_slots(tuple(supernet.slots.values()), parts)
-    for network in everything(space)[::17]:
-        placed = supernet.placements(supernet.one_hot(network))
-        ram = float(expected_cost(placed, prices, parts).ram_bytes)
-        exact = parts.part(space.topology(network)).ram_bytes
-        assert exact - 1 <= ram <= 1.25 * exact
-
-
 @pytest.mark.parametrize("isa", ISAS)
 def test_the_supernet_asks_for_prices_that_the_space_lists(isa: str) -> None:
-    space = tiny_space()
+    space = tiny_image_space()
     wanted = {
         key
         for slot in space.supernet(seeded(0)).slots.values()

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import json
-from itertools import product
 
 import numpy as np
 import pytest
 from fake_costs import FakeCosts
+from tiny_spaces import everything, tiny_space
 
 from tinytailor.compiler.ir import check
 from tinytailor.compiler.opkey import OpKey, key_of
@@ -18,38 +18,15 @@ from tinytailor.nas.cost import Parts, alive_bytes, amounts, fit_parts
 from tinytailor.nas.graphs import compiled_keys, placeholder_graph
 from tinytailor.nas.spaces import (
     Architecture,
-    Space,
-    TimeSeriesSpace,
     architecture,
     build_space,
     neighbours,
+    parse_space,
 )
 from tinytailor.nas.spaces.cheapest import cheapest
 from tinytailor.targets.errors import InputError
 
 SHAPES = [(100, 6, 4), (25, 12, 9), (150, 1, 2), (128, 9, 6), (64, 30, 10), (2, 1, 2), (17, 5, 3)]
-
-
-def tiny_space() -> TimeSeriesSpace:
-    """Small enough to visit all of its networks."""
-    return TimeSeriesSpace(
-        20,
-        3,
-        2,
-        time_channels=(4, 8),
-        fusion_channels=(8, 16),
-        kernels=(3, 5),
-        branches=((3,), (3, 5)),
-        cells_per_stage=2,
-    )
-
-
-def everything(space: Space) -> list[Architecture]:
-    names = [d.name for d in space.decisions]
-    return [
-        architecture(space, dict(zip(names, options, strict=True)))
-        for options in product(*(d.options for d in space.decisions))
-    ]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -76,10 +53,13 @@ def test_the_keys_are_those_of_all_networks_and_no_others() -> None:
     assert set(space.keys("dsp")) == used
 
 
-def test_compiled_keys_are_those_of_the_graph_that_is_priced() -> None:
-    space = build_space("timeseries", 100, 6, 4)
+@pytest.mark.parametrize(
+    ("text", "networks"), [("timeseries:100x6x4", 20), ("image:32x32x3x10", 5)]
+)
+def test_compiled_keys_are_those_of_the_graph_that_is_priced(text: str, networks: int) -> None:
+    space = parse_space(text)
     rng = np.random.default_rng(1)
-    for network in (space.sample(rng) for _ in range(20)):
+    for network in (space.sample(rng) for _ in range(networks)):
         topology = space.topology(network)
         graph, _ = optimize(placeholder_graph(topology), weights=False)
         priced = [key_of(node, graph, "dsp") for node in computing(graph)]

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from fake_costs import FakeCosts
-from test_nas_space import everything, tiny_space
+from tiny_spaces import everything, tiny_image_space, tiny_space
 
 from tinytailor.latency_tables import Budget
 from tinytailor.nas.cost import Parts, amounts, fit_parts
@@ -62,8 +63,11 @@ def test_a_certain_supernet_computes_the_exported_network(seed: int) -> None:
         torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_expected_latency_and_flash_are_the_mean_over_all_networks() -> None:
-    space = tiny_space()
+@pytest.mark.parametrize("tiny", [tiny_space, tiny_image_space])
+def test_expected_latency_and_flash_are_the_mean_over_all_networks(
+    tiny: Callable[[], Space],
+) -> None:
+    space = tiny()
     supernet = random_supernet(space)
     parts = fit_parts(space, FakeCosts(), seed=0)
     with torch.no_grad():
@@ -81,12 +85,15 @@ def expected(supernet: Supernet, parts: Parts) -> ExpectedCost:
     return expected_cost(supernet.placements(supernet.probabilities()), prices, parts)
 
 
-def test_expected_memory_of_a_certain_network_is_its_largest_operator() -> None:
-    space = tiny_space()
+@pytest.mark.parametrize(("tiny", "step"), [(tiny_space, 97), (tiny_image_space, 17)])
+def test_expected_memory_of_a_certain_network_is_its_largest_operator(
+    tiny: Callable[[], Space], step: int
+) -> None:
+    space = tiny()
     supernet = random_supernet(space)
     parts = Parts(FakeCosts())
     prices = price_slots(tuple(supernet.slots.values()), parts)
-    for network in everything(space)[::97]:
+    for network in everything(space)[::step]:
         placed = supernet.placements(supernet.one_hot(network))
         ram = float(expected_cost(placed, prices, parts).ram_bytes)
         exact = parts.part(space.topology(network)).ram_bytes
