@@ -20,11 +20,19 @@ from pathlib import Path
 import numpy as np
 
 from tinytailor.latency_tables import LatencyTable, Measurement
-from tinytailor.latency_tables.calibrate import Data, Fitted, Model, Part, Point, compare, fit_model
+from tinytailor.latency_tables.calibration.calibrate import (
+    Data,
+    Fitted,
+    Model,
+    Part,
+    Point,
+    compare,
+    fit_model,
+)
+from tinytailor.latency_tables.calibration.fit import Errors, cross_validated, fit, relative_errors
+from tinytailor.latency_tables.calibration.plan import propose
 from tinytailor.latency_tables.estimate import TARGETS, columns, family, features
-from tinytailor.latency_tables.fit import Errors, cross_validated, fit, relative_errors
-from tinytailor.latency_tables.measure import measure
-from tinytailor.latency_tables.plan import propose
+from tinytailor.latency_tables.measuring.measure import measure
 from tinytailor.nas.spaces.timeseries import TimeSeriesSpace
 from tinytailor.targets import Board, cross_toolchain, load_target
 

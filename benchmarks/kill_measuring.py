@@ -35,13 +35,13 @@ def command(path: Path, keys: int, workers: int) -> list[str]:
 
 def measure_some(path: Path, count: int, workers: int) -> None:
     """Small convolutions, in images of two, by what is behind `tinytailor measure`."""
-    from tinytailor.latency_tables.pool import hide_torch
+    from tinytailor.latency_tables.measuring.pool import hide_torch
 
     hide_torch()
     from tinytailor.compiler.opkey import make_key
     from tinytailor.compiler.ops import Conv2d
-    from tinytailor.latency_tables import batches
-    from tinytailor.latency_tables.measure import measure
+    from tinytailor.latency_tables.measuring import batches
+    from tinytailor.latency_tables.measuring.measure import measure
     from tinytailor.targets import Board, cross_toolchain, load_target
 
     board = load_target("nucleo-f446re")

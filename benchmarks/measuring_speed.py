@@ -31,8 +31,8 @@ from unittest.mock import patch
 
 from tinytailor.cli.measure import load_board, space_keys
 from tinytailor.compiler.opkey import OpKey
-from tinytailor.latency_tables.batches import MOST_KERNELS
-from tinytailor.latency_tables.measure import measure, measure_batch
+from tinytailor.latency_tables.measuring.batches import MOST_KERNELS
+from tinytailor.latency_tables.measuring.measure import measure, measure_batch
 from tinytailor.targets import Board, cross_toolchain, default_runner
 
 SPACES = (

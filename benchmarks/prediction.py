@@ -35,13 +35,13 @@ from prediction_page import PAGE, page  # noqa: E402  (beside this file)
 from tinytailor.compiler import Graph, compile_model  # noqa: E402
 from tinytailor.latency_tables import LatencyTable  # noqa: E402
 from tinytailor.latency_tables.cost import Cost, network_cost  # noqa: E402
-from tinytailor.latency_tables.measure import measure  # noqa: E402
-from tinytailor.nas.graphs import placeholder_graph  # noqa: E402
-from tinytailor.nas.network import FloatNetwork  # noqa: E402
-from tinytailor.nas.qat import QatNetwork, calibrate  # noqa: E402
-from tinytailor.nas.quantizers import QUANTIZERS  # noqa: E402
+from tinytailor.latency_tables.measuring.measure import measure  # noqa: E402
+from tinytailor.nas.network.float_network import FloatNetwork  # noqa: E402
+from tinytailor.nas.network.graphs import placeholder_graph  # noqa: E402
+from tinytailor.nas.network.topology import Topology  # noqa: E402
+from tinytailor.nas.quantization import QUANTIZERS  # noqa: E402
 from tinytailor.nas.spaces import Space, build_space  # noqa: E402
-from tinytailor.nas.topology import Topology  # noqa: E402
+from tinytailor.nas.training.qat import QatNetwork, calibrate  # noqa: E402
 from tinytailor.targets import Board, cross_toolchain, load_target  # noqa: E402
 
 RESULTS = HERE / "prediction.json"

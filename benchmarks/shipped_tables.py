@@ -21,10 +21,11 @@ from pathlib import Path
 
 from tinytailor.cli.measure import load_board, space_keys
 from tinytailor.compiler.opkey import OpKey
-from tinytailor.latency_tables import LatencyTable, shipped
-from tinytailor.latency_tables.measure import measure
-from tinytailor.latency_tables.origin import require_same_origin
-from tinytailor.latency_tables.table import writing
+from tinytailor.latency_tables import LatencyTable
+from tinytailor.latency_tables.measuring.measure import measure
+from tinytailor.latency_tables.table import shipped
+from tinytailor.latency_tables.table.latency_table import writing
+from tinytailor.latency_tables.table.origin import require_same_origin
 from tinytailor.targets import Board, Toolchain, cross_toolchain, default_runner
 from tinytailor.targets.errors import InputError
 

@@ -28,7 +28,7 @@ from table_rows import HEADER
 from tinytailor.compiler.opkey import OpKey, make_key
 from tinytailor.compiler.ops import Conv2d
 from tinytailor.latency_tables import LatencyTable, Measurement, Work
-from tinytailor.latency_tables.checks import check_table
+from tinytailor.latency_tables.table.checks import check_table
 
 ASKED = 300
 

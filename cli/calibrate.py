@@ -24,7 +24,7 @@ from tinytailor.targets.errors import InputError
 if TYPE_CHECKING:
     from tinytailor.compiler.opkey import OpKey
     from tinytailor.latency_tables import LatencyTable
-    from tinytailor.latency_tables.calibrate import Calibration, Candidate, Point
+    from tinytailor.latency_tables.calibration.calibrate import Calibration, Candidate, Point
     from tinytailor.targets import Board, LatencyModel
 
 SHOWN_RESIDUALS = 5
@@ -84,8 +84,8 @@ def run(
 
 
 def _points(measured: Path, board: Board, table: Path | None, workers: int) -> tuple[Point, ...]:
-    from tinytailor.latency_tables.measured import is_table, read_measured
-    from tinytailor.latency_tables.points import keys_of, make_points
+    from tinytailor.latency_tables.calibration.measured import is_table, read_measured
+    from tinytailor.latency_tables.calibration.points import keys_of, make_points
 
     keys = keys_of(read_measured(measured, board), board)
     wanted = tuple(sorted({key for operators in keys.values() for key in operators}))
@@ -96,7 +96,7 @@ def _points(measured: Path, board: Board, table: Path | None, workers: int) -> t
 def counted(keys: tuple[OpKey, ...], board: Board, path: Path | None, workers: int) -> LatencyTable:
     """A table with the counts of ``keys``: that at ``path``, completed, or a passing one."""
     from tinytailor.latency_tables import LatencyTable
-    from tinytailor.latency_tables.points import require_counts_of
+    from tinytailor.latency_tables.calibration.points import require_counts_of
 
     if path is not None and path.exists():
         table = LatencyTable.load(path)
@@ -115,7 +115,7 @@ def _without_outliers(
     points: tuple[Point, ...], outliers: Outliers
 ) -> tuple[tuple[Point, ...], tuple[tuple[Point, float], ...]]:
     """Points to fit, and those that were left out with measured / expected."""
-    from tinytailor.latency_tables.points import find_outliers
+    from tinytailor.latency_tables.calibration.points import find_outliers
 
     found = find_outliers(points)
     if not found or outliers is Outliers.keep:
@@ -146,8 +146,8 @@ def _fit(
     out: Path | None,
     seed: int,
 ) -> Result:
-    from tinytailor.latency_tables.board_file import write_board
-    from tinytailor.latency_tables.calibrate import calibrate
+    from tinytailor.latency_tables.calibration.board_file import write_board
+    from tinytailor.latency_tables.calibration.calibrate import calibrate
 
     path = out or Path(f"{board.name}-calibrated.toml")
     result = calibrate(points, seed)
@@ -199,7 +199,7 @@ def _show(
     path: Path,
     dropped: tuple[tuple[Point, float], ...],
 ) -> None:
-    from tinytailor.latency_tables.calibrate import CONSTANTS
+    from tinytailor.latency_tables.calibration.calibrate import CONSTANTS
 
     changed = Table("constant", "before", "now", "95 % of bootstrap samples", box=None)
     for name in CONSTANTS:
@@ -245,9 +245,9 @@ def _plan(
     out: Path | None,
     workers: int,
 ) -> Result:
-    from tinytailor.latency_tables.measured import write_plan
-    from tinytailor.latency_tables.plan import propose
-    from tinytailor.latency_tables.table import describe
+    from tinytailor.latency_tables.calibration.measured import write_plan
+    from tinytailor.latency_tables.calibration.plan import propose
+    from tinytailor.latency_tables.table.latency_table import describe
 
     keys = space_keys(space, data, board)
     path = table or default_table(board, space.partition(":")[0])

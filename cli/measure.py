@@ -18,7 +18,7 @@ from tinytailor.targets.errors import InputError, ToolError
 if TYPE_CHECKING:
     from tinytailor.compiler.opkey import OpKey
     from tinytailor.latency_tables import Failure, LatencyTable
-    from tinytailor.latency_tables.measure import Plan
+    from tinytailor.latency_tables.measuring.measure import Plan
     from tinytailor.targets import Board
 
 
@@ -58,8 +58,8 @@ def run(
 
     Interrupt it at any time: the same command goes on where it stopped.
     """
-    from tinytailor.latency_tables.measured import read_keys
-    from tinytailor.latency_tables.table import describe
+    from tinytailor.latency_tables.calibration.measured import read_keys
+    from tinytailor.latency_tables.table.latency_table import describe
 
     board = load_board(target)
     if keys_file is None:
@@ -173,8 +173,8 @@ def measure_keys(
     A new table begins with the rows of shipped ones. Unless ``strict``, operators that could not be
     measured are part of the result, and not an error.
     """
-    from tinytailor.latency_tables import shipped
-    from tinytailor.latency_tables.measure import IncompleteError, measure
+    from tinytailor.latency_tables.measuring.measure import IncompleteError, measure
+    from tinytailor.latency_tables.table import shipped
     from tinytailor.targets import cross_toolchain, default_runner, serial_port
 
     toolchain, runner = cross_toolchain(), runner or default_runner(board)

@@ -20,8 +20,8 @@ from tinytailor.targets.errors import InputError, TinytailorError
 if TYPE_CHECKING:
     from tinytailor.compiler.opkey import OpKey
     from tinytailor.latency_tables import LatencyTable, Measurement
-    from tinytailor.latency_tables.checks import Finding
-    from tinytailor.latency_tables.diff import Changed, Difference
+    from tinytailor.latency_tables.table.checks import Finding
+    from tinytailor.latency_tables.table.diff import Changed, Difference
     from tinytailor.targets import Board
 
 app = typer.Typer(no_args_is_help=True, help="Show, check and compare latency tables.")
@@ -145,7 +145,7 @@ def draw_more(console: Console, count: int, limit: int) -> None:
 
 
 def short(key: OpKey) -> str:
-    from tinytailor.latency_tables.table import describe
+    from tinytailor.latency_tables.table.latency_table import describe
 
     return describe(key)
 
@@ -170,7 +170,7 @@ def check(
     rows of a space, failures, and another compiler than this tool's. Exit code 1 if there is any.
     """
     from tinytailor.latency_tables import LatencyTable
-    from tinytailor.latency_tables.checks import check_table
+    from tinytailor.latency_tables.table.checks import check_table
 
     table = LatencyTable.load(file)
     if data is not None and space is None:
@@ -215,8 +215,8 @@ def board_of(table: LatencyTable, target: str | None) -> Board:
 
 def foreign(table: LatencyTable, target: str | None) -> list[Finding]:
     """What differs between the makers of ``table`` and this tool, as at most one finding."""
-    from tinytailor.latency_tables.checks import Finding
-    from tinytailor.latency_tables.origin import differences, in_words
+    from tinytailor.latency_tables.table.checks import Finding
+    from tinytailor.latency_tables.table.origin import differences, in_words
     from tinytailor.targets import cross_toolchain
 
     try:
@@ -237,7 +237,7 @@ def diff(first: TableFile, second: TableFile, limit: Limit = 40, as_json: Json =
     """Compare two tables: rows of one only, values that changed, headers. Exit code 1 if a row
     differs; dates of rows are not compared."""
     from tinytailor.latency_tables import LatencyTable
-    from tinytailor.latency_tables.diff import diff_tables
+    from tinytailor.latency_tables.table.diff import diff_tables
 
     found = diff_tables(LatencyTable.load(first), LatencyTable.load(second))
     values = {"first": str(first), "second": str(second), **found.to_json()}

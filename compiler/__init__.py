@@ -11,8 +11,8 @@ api          compile, verify, profile
 from tinytailor.compiler.api import compile_model, load_model, operators_of, profile, verify
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, Node, Tensor
+from tinytailor.compiler.memory.predicted import constant_bytes, plan_memory
 from tinytailor.compiler.opkey import OpKey, example_graph, key_of, make_key
-from tinytailor.compiler.sizes import constant_bytes, plan_memory
 
 __all__ = [
     "Graph",

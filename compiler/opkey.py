@@ -20,7 +20,7 @@ from tinytailor.compiler.ir import Graph, Node, Shape, Tensor, check
 from tinytailor.compiler.ops import OPERATORS
 from tinytailor.compiler.ops.base import Operator, output_dtype
 from tinytailor.compiler.ops.float_op import FloatOp
-from tinytailor.compiler.quantization import multipliers
+from tinytailor.compiler.requantization import multipliers
 from tinytailor.targets.errors import InputError
 
 

@@ -18,7 +18,7 @@ from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.ops import OPERATORS, Add
 from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.float_op import FloatOp
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
 VERSION = 1

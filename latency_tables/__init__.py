@@ -2,8 +2,8 @@
 """What each operator configuration costs on a target: keys, tables, measuring, network costs."""
 
 from tinytailor.latency_tables.budget import Budget, parse_bytes, parse_latency
-from tinytailor.latency_tables.records import Glue, Header, Measurement, Work
-from tinytailor.latency_tables.table import Failure, LatencyTable
+from tinytailor.latency_tables.table.latency_table import Failure, LatencyTable
+from tinytailor.latency_tables.table.records import Glue, Header, Measurement, Work
 
 __all__ = [
     "Budget",

@@ -20,13 +20,13 @@ from typing import Any
 
 from tinytailor.compiler import constant_bytes, plan_memory
 from tinytailor.compiler.ir import Graph
+from tinytailor.compiler.memory.aliasing import computing
 from tinytailor.compiler.opkey import key_of
 from tinytailor.compiler.passes import optimize
-from tinytailor.compiler.places import computing
 from tinytailor.latency_tables.estimate import EstimatedTable, Estimates
-from tinytailor.latency_tables.glue import aligned, in_words
-from tinytailor.latency_tables.records import Glue, Measurement
-from tinytailor.latency_tables.table import LatencyTable
+from tinytailor.latency_tables.measuring.glue import aligned, in_words
+from tinytailor.latency_tables.table.latency_table import LatencyTable
+from tinytailor.latency_tables.table.records import Glue, Measurement
 from tinytailor.targets import Board, Toolchain
 from tinytailor.targets.errors import InputError
 
@@ -141,7 +141,7 @@ def network_cost(
 
 
 def _linked_memory(graph: Graph, board: Board, toolchain: Toolchain, weights: bool) -> _Memory:
-    from tinytailor.compiler.image_memory import image_memory  # loads what prints code
+    from tinytailor.compiler.memory.linked import image_memory  # loads what prints code
 
     image = image_memory(graph, board, toolchain, weights=weights)
     program = f"exact: the program compiled and linked by {toolchain.version}"

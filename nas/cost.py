@@ -23,9 +23,9 @@ from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables import Budget, LatencyTable
 from tinytailor.latency_tables.cost import Cost, network_cost
 from tinytailor.latency_tables.estimate import EstimatedTable
-from tinytailor.nas.graphs import placeholder_graph
+from tinytailor.nas.network.graphs import placeholder_graph
+from tinytailor.nas.network.topology import INPUT, Topology
 from tinytailor.nas.spaces import Space
-from tinytailor.nas.topology import INPUT, Topology
 from tinytailor.targets import Board, cross_toolchain
 from tinytailor.targets.errors import InputError, ToolError
 

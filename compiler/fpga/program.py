@@ -28,7 +28,7 @@ import numpy as np
 from tinytailor.compiler.ir import Graph, Node, Tensor
 from tinytailor.compiler.ops.conv2d import Conv2d
 from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.fpga import LANES
 
 STEP_WORDS = 32

@@ -77,15 +77,15 @@ def graph_of(data: bytes, suffix: str, path: Path, name: str, allow_float: bool 
 
 
 def walked(data: bytes, suffix: str, path: Path, name: str, allow_float: bool) -> Graph:
-    from tinytailor.compiler.frontend.walk import Walk
+    from tinytailor.compiler.frontend.importer import Walk
 
     # Damaged files hold numbers that are not finite; whatever matters is checked where it is used.
     with np.errstate(all="ignore"):
         if suffix == ".tflite":
-            from tinytailor.compiler.frontend.tflite import import_tflite
+            from tinytailor.compiler.frontend.tflite.reader import import_tflite
 
             return Walk(import_tflite(data, path, name), allow_float).run()
-        from tinytailor.compiler.frontend.onnx import import_onnx
+        from tinytailor.compiler.frontend.onnx.reader import import_onnx
 
         return Walk(import_onnx(data, path, name, allow_float), allow_float).run()
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinytailor.compiler.frontend.bindings import Call, Ref
 from tinytailor.compiler.frontend.layout import arranged
+from tinytailor.compiler.frontend.relax_calls import Call, Ref
 from tinytailor.compiler.frontend.report import Declined, Origin, attempt
 from tinytailor.compiler.frontend.values import (
     Activation,
@@ -33,7 +33,7 @@ from tinytailor.compiler.ir import Node, Shape, Tensor
 from tinytailor.compiler.ops.float_op import FloatOp
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.frontend.walk import Quantization, Walk
+    from tinytailor.compiler.frontend.importer import Quantization, Walk
 
 BORDERS = ("relax.quantize", "relax.dequantize")
 MAX_CALLS = 1000  # of one operator: far more than a network has between two quantizers
@@ -47,7 +47,7 @@ def is_float(walk: Walk, call: Call) -> bool:
 
 
 def references(call: Call) -> list[Ref]:
-    from tinytailor.compiler.frontend.walk import refs
+    from tinytailor.compiler.frontend.importer import refs
 
     return list(refs(call))
 
@@ -102,7 +102,7 @@ class Program:
     ) -> tuple[FloatOp, list[str], list[np.ndarray]]:
         from tvm import relax
 
-        from tinytailor.compiler.mcu.float_program import program_of
+        from tinytailor.compiler.kernels.bricks.float_program import program_of
 
         self.builder = relax.BlockBuilder()
         root = self.walk.model.listing.calls[index]

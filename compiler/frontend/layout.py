@@ -24,7 +24,7 @@ from tinytailor.compiler.ir import Node, Shape
 from tinytailor.compiler.ops import Transpose
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.frontend.walk import Walk
+    from tinytailor.compiler.frontend.importer import Walk
 
 Axes = tuple[int, ...]
 

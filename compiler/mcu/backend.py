@@ -15,9 +15,9 @@ from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.mcu import project, source
 from tinytailor.compiler.mcu.host import run_on_host
 from tinytailor.compiler.mcu.on_board import run_on_board
-from tinytailor.compiler.memory import MemoryPlan
+from tinytailor.compiler.memory.aliasing import computing
+from tinytailor.compiler.memory.plan import MemoryPlan
 from tinytailor.compiler.ops.base import HasKernel
-from tinytailor.compiler.places import computing
 from tinytailor.compiler.project import GENERATOR, tool_version
 from tinytailor.targets import (
     Board,

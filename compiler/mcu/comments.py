@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from tinytailor.compiler.memory import Buffer, MemoryPlan
+from tinytailor.compiler.memory.plan import Buffer, MemoryPlan
 
 _END_OR_START = re.compile(r"(?<=\*)/|(?<=/)\*")  # neither may stand in a C comment
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from tinytailor.compiler.ir import Graph
+from tinytailor.compiler.kernels.bricks.kernel import Kernel
 from tinytailor.compiler.mcu import source
-from tinytailor.compiler.mcu.kernel import Kernel
-from tinytailor.compiler.places import computing
+from tinytailor.compiler.memory.aliasing import computing
 from tinytailor.targets import Board, Buffer, Call, Toolchain, build_for, image_sizes
 from tinytailor.targets.errors import InputError
 

@@ -12,12 +12,17 @@ import jinja2
 import numpy as np
 
 from tinytailor.compiler.ir import Graph, Node, Tensor
+from tinytailor.compiler.kernels.bricks.kernel import (
+    PARAMETER_BYTES,
+    POINTER_BYTES,
+    Kernel,
+    print_kernel,
+)
 from tinytailor.compiler.mcu.comments import comment_text
-from tinytailor.compiler.mcu.kernel import PARAMETER_BYTES, POINTER_BYTES, Kernel, print_kernel
-from tinytailor.compiler.memory import MemoryPlan, plan, scratch_name
+from tinytailor.compiler.memory.aliasing import computing
+from tinytailor.compiler.memory.plan import MemoryPlan, plan, scratch_name
 from tinytailor.compiler.ops.base import HasKernel
 from tinytailor.compiler.ops.float_op import FloatOp
-from tinytailor.compiler.places import computing
 
 # Of every emitted C file.
 MACROS = """\
@@ -145,7 +150,7 @@ def array_text(name: str, array: np.ndarray) -> str:
     """A constant array in C, word aligned so that words of it can be loaded."""
     ctype = c_type(array.dtype.name)
     if array.dtype == np.float32:
-        from tinytailor.compiler.mcu.render_float import literal
+        from tinytailor.compiler.kernels.bricks.render_float import literal
 
         values = [literal(v) for v in array.ravel()]
     else:

@@ -28,7 +28,7 @@ from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 WIDEST = 22  # shift at which 2 * 255 * 2^21 + 128 * 2^shift, the largest sum, is below 2^31
 
@@ -95,7 +95,7 @@ class Add:
 
     def expression(self, a: Any, b: Any) -> Any:
         """The sum of two elements as TIR. The offset holds the zero point, if it can."""
-        from tinytailor.compiler.mcu import tir
+        from tinytailor.compiler.kernels.bricks import tir
 
         offset = self.bias + (0 if self.wide else self.zero_point << self.shift)
         first = tir.int32(a) * tir.parameter("left", self.left) + tir.parameter("offset", offset)
@@ -111,8 +111,8 @@ class Add:
         """One loop over the elements; each is read before it is written, over a whole input."""
         from tvm import te
 
-        from tinytailor.compiler.mcu import tir
-        from tinytailor.compiler.mcu.kernel import TirKernel
+        from tinytailor.compiler.kernels.bricks import tir
+        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
         shapes = merged(*inputs)
         a, b = (te.placeholder(s, "int8", name=n) for s, n in zip(shapes, "ab", strict=True))

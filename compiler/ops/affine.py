@@ -29,7 +29,7 @@ from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,8 @@ class Affine:
         """Each element is read before it is written, over it if need be."""
         from tvm import te
 
-        from tinytailor.compiler.mcu import tir
-        from tinytailor.compiler.mcu.kernel import TirKernel
+        from tinytailor.compiler.kernels.bricks import tir
+        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
         shapes = merged(inputs[0], self.shape)
         a = te.placeholder(shapes[0], "int8", name="a")

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 ConstantShapes = Mapping[str, tuple[Shape, str]]  # role -> (shape, dtype name)
 

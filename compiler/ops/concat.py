@@ -17,8 +17,8 @@ from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
-    from tinytailor.compiler.mcu.tir import Moves
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.tir import Moves
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ class Concat:
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
     ) -> TirKernel:
         """One copy per input and turn of the axes before."""
-        from tinytailor.compiler.mcu import tir
-        from tinytailor.compiler.mcu.kernel import TirKernel
+        from tinytailor.compiler.kernels.bricks import tir
+        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
         runs = [prod(shape[self.axis :]) for shape in inputs]
 

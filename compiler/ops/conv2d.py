@@ -35,12 +35,12 @@ from tinytailor.compiler.ops.geometry import (
     tile_overlap,
     windows,
 )
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu import intrinsics
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
+    from tinytailor.compiler.kernels.isa import dsp
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +128,12 @@ class Conv2d:
         With the DSP extension the product runs in 2 x 2 tiles (1 x 4 for a single pixel); pixels
         and channels are padded to whole tiles, and only real outputs are stored.
         """
-        from tinytailor.compiler.mcu import intrinsics
-        from tinytailor.compiler.mcu.kernel import TirKernel
+        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
+        from tinytailor.compiler.kernels.isa import dsp
 
         isa = isa if self.weight_bits == 8 else "base"
         if isa == "mve":
-            from tinytailor.compiler.mcu.mve_lower import lower_conv2d
+            from tinytailor.compiler.kernels.isa.mve_lower import lower_conv2d
 
             kernel = lower_conv2d(self, inputs, constants)
             if kernel is not None:
@@ -146,12 +146,12 @@ class Conv2d:
         columns = -(-oc // tile[1]) * tile[1]
         weight = constants["weight"].reshape(oc, -1)
         packed = {
-            "weight": intrinsics.pack_weights(weight, columns) if tiled else weight,
+            "weight": dsp.pack_weights(weight, columns) if tiled else weight,
             "bias": np.pad(constants["bias"], (0, columns - oc)),
             "multiplier": np.pad(constants["multiplier"], (0, columns - oc)),
         }
         schedule = self._computation(inputs[0], (oh, ow, oc), packed, tile[0])
-        block = intrinsics.matmul_block(*tile, depth) if tiled else None
+        block = dsp.matmul_block(*tile, depth) if tiled else None
         self._schedule(schedule, tile, inputs[0][3], block)
         arguments = (*(f"x{i}" for i in range(len(inputs))), *packed, "y")
         used = (block,) if block else ()
@@ -173,7 +173,7 @@ class Conv2d:
         """Gather, product, requantization; rows and columns in multiples of the tile."""
         from tvm import te, tirx
 
-        from tinytailor.compiler.mcu import tir
+        from tinytailor.compiler.kernels.bricks import tir
 
         oh, ow, oc = output
         lines, pixels = self._pixels(oh, ow, p)
@@ -223,10 +223,11 @@ class Conv2d:
         return tir.schedule_of((x, r, w, b, m, y))
 
     def _schedule(
-        self, schedule: Any, tile: Pair, channels: int, block: intrinsics.Intrinsic | None
+        self, schedule: Any, tile: Pair, channels: int, block: dsp.Intrinsic | None
     ) -> None:
         """Tiles of pixels outside, tiles of channels inside; a row of patches per pixel tile."""
-        from tinytailor.compiler.mcu import intrinsics, tir
+        from tinytailor.compiler.kernels.bricks import tir
+        from tinytailor.compiler.kernels.isa import dsp
 
         _, pixel, channel = schedule.get_loops(schedule.get_sblock("y"))
         outer_pixel, inner_pixel = schedule.split(pixel, [None, tile[0]])
@@ -252,7 +253,7 @@ class Conv2d:
         if block is None:
             schedule.decompose_reduction(product, schedule.get_loops(product)[-1])
             return
-        schedule.storage_align(patches, 0, -2, intrinsics.GROUP, 0)
+        schedule.storage_align(patches, 0, -2, dsp.GROUP, 0)
         tir.tensorize_tile(schedule, product, block.name, axes=2 if tile[0] == 1 else 3)
         schedule.unroll(inner_pixel)
         schedule.unroll(inner_channel)

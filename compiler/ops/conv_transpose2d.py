@@ -36,11 +36,11 @@ from tinytailor.compiler.ops.geometry import (
     windows,
 )
 from tinytailor.compiler.ops.grouped_conv2d import check_groups, grouped_product
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,8 @@ class ConvTranspose2d:
         """Tiles of output pixels that share their taps; see ``Patches``."""
         from tvm import te, tirx
 
-        from tinytailor.compiler.mcu import tir
-        from tinytailor.compiler.mcu.patches import Patches, patch_kernel
+        from tinytailor.compiler.kernels.bricks import tir
+        from tinytailor.compiler.kernels.bricks.patches import Patches, patch_kernel
 
         _, oh, ow, oc = self.output_shape(*inputs)
         _, height, width, depth = inputs[0]

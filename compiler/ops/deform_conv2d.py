@@ -37,11 +37,11 @@ from tinytailor.compiler.ops.geometry import (
     sampled,
 )
 from tinytailor.compiler.ops.grouped_conv2d import check_groups, grouped_product
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 MAX_PIXELS = 2**15 - 1  # offsets beyond it are as far outside the map
 
@@ -143,8 +143,8 @@ class DeformConv2d:
         """Where each tap of a pixel lies is found once for all its channels."""
         from tvm import te, tirx
 
-        from tinytailor.compiler.mcu import tir
-        from tinytailor.compiler.mcu.patches import Patches, Prepared, patch_kernel
+        from tinytailor.compiler.kernels.bricks import tir
+        from tinytailor.compiler.kernels.bricks.patches import Patches, Prepared, patch_kernel
 
         _, oh, ow, oc = self.output_shape(*inputs)
         _, height, width, depth = inputs[0]

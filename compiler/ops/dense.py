@@ -15,11 +15,11 @@ import numpy as np
 from tinytailor.compiler import narrow_weights
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes, example_requant, requant_attributes
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,10 @@ from tinytailor.compiler.ops.geometry import (
     pair,
     windows,
 )
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +110,13 @@ class DepthwiseConv2d:
         From line to line the rows that stay under the window are kept (mcu.sliding).
         With the DSP extension four channels are done at a time, where they divide evenly.
         """
-        from tinytailor.compiler.mcu import intrinsics, tir
-        from tinytailor.compiler.mcu.kernel import Sliding, TirKernel
+        from tinytailor.compiler.kernels.bricks import tir
+        from tinytailor.compiler.kernels.bricks.kernel import Sliding, TirKernel
+        from tinytailor.compiler.kernels.isa import dsp
 
         isa = isa if self.weight_bits == 8 else "base"
         if isa == "mve":
-            from tinytailor.compiler.mcu.mve_lower import lower_depthwise
+            from tinytailor.compiler.kernels.isa.mve_lower import lower_depthwise
 
             kernel = lower_depthwise(self, inputs[0], constants)
             if kernel is not None:
@@ -127,7 +128,7 @@ class DepthwiseConv2d:
         tiled = channels % 4 == 0 and self.dilation == (1, 1) and min(self.kernel) > 1
         block = None
         if isa != "base" and tiled:
-            block = intrinsics.depthwise_block(self.kernel, row, channels, channels)
+            block = dsp.depthwise_block(self.kernel, row, channels, channels)
         schedule = self._computation(inputs[0])
         line, _, _ = schedule.get_loops(schedule.get_sblock("y"))
         window, rows = schedule.get_sblock("acc"), schedule.get_sblock("rows")
@@ -179,7 +180,7 @@ class DepthwiseConv2d:
         """Rows with their border, window, requantization."""
         from tvm import te
 
-        from tinytailor.compiler.mcu import tir
+        from tinytailor.compiler.kernels.bricks import tir
 
         _, oh, ow, channels = self.output_shape(shape)
         x = te.placeholder(shape, "int8", name="x")

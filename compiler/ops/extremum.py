@@ -17,7 +17,7 @@ from tinytailor.compiler.ops.base import ConstantShapes, clamp_attributes, examp
 from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class Extremum:
         """One loop over the elements; each is read before it is written, over a whole input."""
         from tvm import te, tirx
 
-        from tinytailor.compiler.mcu import tir
-        from tinytailor.compiler.mcu.kernel import TirKernel
+        from tinytailor.compiler.kernels.bricks import tir
+        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
         shapes = merged(*inputs)
         a, b = (te.placeholder(s, "int8", name=n) for s, n in zip(shapes, "ab", strict=True))

@@ -25,7 +25,7 @@ from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class FloatOp:
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
     ) -> np.ndarray:
         """The program through LLVM, one sample at a time."""
-        from tinytailor.compiler.mcu.float_program import host_function
+        from tinytailor.compiler.kernels.bricks.float_program import host_function
 
         run = host_function(self.program)
         arrays = [constants[role] for role in self.constant_shapes()]
@@ -77,8 +77,8 @@ class FloatOp:
     def lower(
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
     ) -> TirKernel:
-        from tinytailor.compiler.mcu.float_program import scheduled
-        from tinytailor.compiler.mcu.kernel import TirKernel
+        from tinytailor.compiler.kernels.bricks.float_program import scheduled
+        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
         names = (*(f"x{i}" for i in range(len(inputs))), *constants, "y")
         return TirKernel(scheduled(self.program), names, dict(constants))

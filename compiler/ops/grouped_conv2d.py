@@ -32,11 +32,11 @@ from tinytailor.compiler.ops.geometry import (
     tile_overlap,
     windows,
 )
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,8 @@ class GroupedConv2d:
         """All groups of a tile of pixels are gathered, then multiplied group by group."""
         from tvm import te
 
-        from tinytailor.compiler.mcu import tir
-        from tinytailor.compiler.mcu.patches import Patches, patch_kernel
+        from tinytailor.compiler.kernels.bricks import tir
+        from tinytailor.compiler.kernels.bricks.patches import Patches, patch_kernel
 
         _, oh, ow, oc = self.output_shape(*inputs)
         channels = inputs[0][3] // self.groups

@@ -16,7 +16,7 @@ from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 INTEGERS = np.arange(-128, 128)  # what the entries of a table stand for
 
@@ -55,8 +55,8 @@ class Lookup:
 
         from tvm import te
 
-        from tinytailor.compiler.mcu import tir
-        from tinytailor.compiler.mcu.kernel import TirKernel
+        from tinytailor.compiler.kernels.bricks import tir
+        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
         shape = (prod(inputs[0]),)
         x = te.placeholder(shape, "int8", name="x")

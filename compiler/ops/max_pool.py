@@ -27,7 +27,7 @@ from tinytailor.compiler.ops.geometry import (
 )
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 BORDER = -128
 
@@ -85,8 +85,8 @@ class MaxPool2d:
         """One maximum per output element, kept in a register."""
         from tvm import te
 
-        from tinytailor.compiler.mcu import tir
-        from tinytailor.compiler.mcu.kernel import TirKernel
+        from tinytailor.compiler.kernels.bricks import tir
+        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
         _, oh, ow, channels = self.output_shape(*inputs)
         (kh, kw), (sh, sw), (dh, dw) = self.kernel, self.stride, self.dilation

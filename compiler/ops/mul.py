@@ -23,11 +23,11 @@ from tinytailor.compiler.ops.base import (
     requant_attributes,
 )
 from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
-from tinytailor.compiler.quantization import Requant, effective_scale, multipliers
+from tinytailor.compiler.requantization import Requant, effective_scale, multipliers
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 MAX_SHIFT = 15  # 255 * 255 shifted further leaves 32 bits
 
@@ -83,8 +83,8 @@ class Mul:
         """One loop over the elements; each is read before it is written, over it if need be."""
         from tvm import te
 
-        from tinytailor.compiler.mcu import tir
-        from tinytailor.compiler.mcu.kernel import TirKernel
+        from tinytailor.compiler.kernels.bricks import tir
+        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
         shapes = merged(*inputs)
         a, b = (te.placeholder(s, "int8", name=n) for s, n in zip(shapes, "ab", strict=True))

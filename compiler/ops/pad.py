@@ -15,8 +15,8 @@ from tinytailor.compiler.ops.base import EXAMPLE_ZERO_POINT, ConstantShapes
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
-    from tinytailor.compiler.mcu.tir import Moves
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.tir import Moves
 
 Sides = tuple[int, int, int]  # rows, columns, channels
 
@@ -65,8 +65,8 @@ class Pad:
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
     ) -> TirKernel:
         """Rows are copied whole where no channels are added, else pixel by pixel."""
-        from tinytailor.compiler.mcu import tir
-        from tinytailor.compiler.mcu.kernel import TirKernel
+        from tinytailor.compiler.kernels.bricks import tir
+        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
         _, height, width, channels = inputs[0]
         y = self.output_shape(*inputs)

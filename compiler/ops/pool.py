@@ -36,11 +36,11 @@ from tinytailor.compiler.ops.geometry import (
     window_overlap,
     windows,
 )
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 INT8 = (-128, 127)
 
@@ -129,8 +129,8 @@ class AveragePool2d:
         """One sum per output element. Outputs never catch up with inputs still to be read."""
         from tvm import te, tirx
 
-        from tinytailor.compiler.mcu import tir
-        from tinytailor.compiler.mcu.kernel import TirKernel
+        from tinytailor.compiler.kernels.bricks import tir
+        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
         _, oh, ow, channels = self.output_shape(*inputs)
         (kh, kw), (sh, sw) = self.kernel, self.stride
@@ -184,7 +184,7 @@ class AveragePool2d:
         """How many elements of the window of output (h, v) lie inside the map."""
         from tvm import tirx
 
-        from tinytailor.compiler.mcu import tir
+        from tinytailor.compiler.kernels.bricks import tir
 
         product = tir.const(1)
         for axis, place in enumerate((h, v)):

@@ -18,7 +18,7 @@ from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class Reshape:
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
     ) -> TirKernel:
         """One copy."""
-        from tinytailor.compiler.mcu import tir
-        from tinytailor.compiler.mcu.kernel import TirKernel
+        from tinytailor.compiler.kernels.bricks import tir
+        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
         size = prod(inputs[0])
         func = tir.moves((size, size), lambda moves: moves.copy(0, 0, 0, size))

@@ -15,7 +15,7 @@ from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class Slice:
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
     ) -> TirKernel:
         """What is contiguous is copied in one piece."""
-        from tinytailor.compiler.mcu import tir, views
-        from tinytailor.compiler.mcu.kernel import TirKernel
+        from tinytailor.compiler.kernels.bricks import tir, views
+        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
         strides = views.row_strides(inputs[0])
         start = sum(b * s for b, s in zip(self.begin, strides, strict=True))

@@ -21,7 +21,7 @@ from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 FRACTION = 6  # bits of levels that are no whole number
@@ -95,8 +95,8 @@ class Softmax:
         """Three passes over the classes: maximum, sum of exponentials, rounded division."""
         from tvm import te, tirx
 
-        from tinytailor.compiler.mcu import tir
-        from tinytailor.compiler.mcu.kernel import TirKernel
+        from tinytailor.compiler.kernels.bricks import tir
+        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
         classes = inputs[0][1]
         x = te.placeholder((classes,), "int8", name="x")

@@ -40,11 +40,11 @@ from tinytailor.compiler.ops.base import (
     requant_attributes,
 )
 from tinytailor.compiler.ops.geometry import first_reads, overlap_distance, sampled
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 MAX_DILATION = 7
 TAPS = (-1, 0, 1)
@@ -119,15 +119,16 @@ class SquareDeformDW:
 
         A tap is one contiguous run of channels, so gathering it is one copy or one fill.
         """
-        from tinytailor.compiler.mcu import intrinsics, tir
-        from tinytailor.compiler.mcu.kernel import TirKernel
+        from tinytailor.compiler.kernels.bricks import tir
+        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
+        from tinytailor.compiler.kernels.isa import dsp
 
         channels = inputs[0][3]
         roles = tuple(self.constant_shapes(*inputs))
         schedule = self._computation(inputs[0])
         block = None
         if isa != "base" and channels % 4 == 0:
-            block = intrinsics.depthwise_block((3, 3), 3 * channels, channels, channels)
+            block = dsp.depthwise_block((3, 3), 3 * channels, channels, channels)
         _, pixel, _ = schedule.get_loops(schedule.get_sblock("y"))
         window, taps = schedule.get_sblock("acc"), schedule.get_sblock("taps")
         inner = tir.split_channels(schedule, window, 4 if block else 1)
@@ -152,7 +153,7 @@ class SquareDeformDW:
         """Offset, dilation, taps, window, requantization, each a stage of its own."""
         from tvm import te, tirx
 
-        from tinytailor.compiler.mcu import tir
+        from tinytailor.compiler.kernels.bricks import tir
 
         _, height, width, channels = shape
         x = te.placeholder(shape, "int8", name="x")

@@ -21,7 +21,7 @@ from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 MAX_SIZE = 1 << 15  # of an axis, so that places along it fit int16
 
@@ -76,8 +76,8 @@ class Take:
         """Loops over the output; what lies behind the last table is copied in one piece."""
         from tvm import te
 
-        from tinytailor.compiler.mcu import tir, views
-        from tinytailor.compiler.mcu.kernel import TirKernel
+        from tinytailor.compiler.kernels.bricks import tir, views
+        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
         tail = self.axes[-1] + 1
         shape = (*inputs[0][:tail], prod(inputs[0][tail:]))

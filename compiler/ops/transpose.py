@@ -19,7 +19,7 @@ from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.mcu.kernel import TirKernel
+    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ class Transpose:
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
     ) -> TirKernel:
         """The output is written from front to back; what is contiguous is copied in one piece."""
-        from tinytailor.compiler.mcu import tir, views
-        from tinytailor.compiler.mcu.kernel import TirKernel
+        from tinytailor.compiler.kernels.bricks import tir, views
+        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
         strides = views.row_strides(inputs[0])
         sizes = self.output_shape(*inputs)

@@ -21,8 +21,8 @@ from heapq import heappop, heappush
 import networkx as nx
 
 from tinytailor.compiler.ir import Graph
+from tinytailor.compiler.memory.aliasing import places
 from tinytailor.compiler.passes.base import Note, Notes
-from tinytailor.compiler.places import places
 
 APART = ("concat", "conv_transpose2d", "dense", "pad", "softmax", "take", "transpose")
 MOST_SETS = 4000  # that the search looks at

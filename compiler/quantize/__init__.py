@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.quantize import int8
+from tinytailor.compiler.quantize.schemes import int8
 from tinytailor.targets.errors import InputError
 
 SCHEMES: dict[str, Callable[[Any, list[dict[str, np.ndarray]], str], Any]] = {
@@ -65,7 +65,7 @@ def quantize_model(
 ) -> bytes:
     """The same for the bytes of a model file of any kind that ``path`` says."""
     if path.suffix.lower() == ".tflite":
-        from tinytailor.compiler.frontend.tflite_float import float_onnx
+        from tinytailor.compiler.frontend.tflite.float_model import float_onnx
 
         data = float_onnx(data, path)
     return quantize_onnx(data, calibration, scheme=scheme, path=path)

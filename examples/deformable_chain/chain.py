@@ -15,7 +15,7 @@ import numpy as np
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.ops.conv2d import Conv2d
 from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
-from tinytailor.compiler.quantization import Requant, effective_scale, multipliers
+from tinytailor.compiler.requantization import Requant, effective_scale, multipliers
 
 CALIBRATION_IMAGES = 4
 

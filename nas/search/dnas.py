@@ -22,13 +22,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tinytailor.nas.expected import expected_cost, penalty, price_slots
+from tinytailor.nas.network.topology import Topology
 from tinytailor.nas.search.base import OnEpoch, Problem, Proposal, Suggest
 from tinytailor.nas.search.repair import repair
 from tinytailor.nas.spaces import Architecture
-from tinytailor.nas.supernet import Supernet
-from tinytailor.nas.topology import Topology
-from tinytailor.nas.train import cross_entropy, endless_batches, one_cycle
+from tinytailor.nas.supernet.expected_cost import expected_cost, penalty, price_slots
+from tinytailor.nas.supernet.supernet import Supernet
+from tinytailor.nas.training.train import cross_entropy, endless_batches, one_cycle
 
 WEIGHT_RATE = 1e-2
 HOTTEST, COLDEST = 2.0, 0.3

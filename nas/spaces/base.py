@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from tinytailor.compiler.opkey import OpKey
-from tinytailor.nas.graphs import compiled_keys
-from tinytailor.nas.topology import INPUT, Layer, Topology
+from tinytailor.nas.network.graphs import compiled_keys
+from tinytailor.nas.network.topology import INPUT, Layer, Topology
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
     import torch
 
-    from tinytailor.nas.supernet import Supernet
+    from tinytailor.nas.supernet.supernet import Supernet
 
 Option = int | tuple[int, ...]
 InputShape = tuple[int, int, int]

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tinytailor.nas.placements import FIXED, Placement, Slot, mean_width, place
+from tinytailor.nas.network.topology import INPUT, AddLayer, ConvLayer, PoolLayer
 from tinytailor.nas.spaces.image import ImageSpace, Widths, reduces
-from tinytailor.nas.supernet import Probabilities, Supernet, mask
-from tinytailor.nas.topology import INPUT, AddLayer, ConvLayer, PoolLayer
+from tinytailor.nas.supernet.placements import FIXED, Placement, Slot, mean_width, place
+from tinytailor.nas.supernet.supernet import Probabilities, Supernet, mask
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+from tinytailor.nas.network.topology import AddLayer, ConvLayer, Layer, PoolLayer
 from tinytailor.nas.spaces.base import Chain, Decision, InputShape, Option, SpaceKind, Stage
-from tinytailor.nas.topology import AddLayer, ConvLayer, Layer, PoolLayer
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from tinytailor.nas.placements import FIXED, Placement, Slot, mean_width, place
+from tinytailor.nas.network.topology import INPUT, AddLayer, ConvLayer, PoolLayer
 from tinytailor.nas.spaces.timeseries import TimeSeriesSpace
-from tinytailor.nas.supernet import Probabilities, Supernet, mask
-from tinytailor.nas.topology import INPUT, AddLayer, ConvLayer, PoolLayer
+from tinytailor.nas.supernet.placements import FIXED, Placement, Slot, mean_width, place
+from tinytailor.nas.supernet.supernet import Probabilities, Supernet, mask
 
 
 class TimeSeriesSupernet(Supernet):

@@ -11,7 +11,7 @@ from tiny_model import only_json
 from tinytailor.compiler.opkey import OpKey, make_key
 from tinytailor.compiler.ops import Conv2d, Dense
 from tinytailor.latency_tables import Failure, Glue, LatencyTable, Measurement, Work
-from tinytailor.latency_tables.origin import header_for
+from tinytailor.latency_tables.table.origin import header_for
 from tinytailor.targets import cross_toolchain, load_target
 
 GLUE = Glue(Work(90, 120, 4, 16), Work(10, 14, 1, 4), 900, 40, 4, 64)

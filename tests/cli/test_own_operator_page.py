@@ -16,7 +16,7 @@ from tinytailor.compiler.mcu import kernel_image
 from tinytailor.compiler.opkey import example_graph, make_key
 from tinytailor.compiler.ops import OPERATORS
 from tinytailor.latency_tables import LatencyTable
-from tinytailor.latency_tables.table import describe
+from tinytailor.latency_tables.table.latency_table import describe
 from tinytailor.targets import cross_toolchain, load_target, run
 
 MODULE = "tinytailor.compiler.ops.abs_difference"

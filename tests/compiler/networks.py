@@ -15,7 +15,7 @@ from tinytailor.compiler.ops import (
     Reshape,
     Softmax,
 )
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 
 RELU = Requant(zero_point=3, low=3)
 

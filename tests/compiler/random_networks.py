@@ -39,7 +39,7 @@ from tinytailor.compiler.ops import (
 )
 from tinytailor.compiler.ops.base import output_dtype
 from tinytailor.compiler.ops.softmax import exponentials
-from tinytailor.compiler.quantization import Requant, multipliers
+from tinytailor.compiler.requantization import Requant, multipliers
 from tinytailor.targets.errors import InputError
 
 MAX_ELEMENTS = 1500  # of one tensor: the emulator executes every element

@@ -19,8 +19,8 @@ from qdq_models import Model
 
 from tinytailor.compiler import compile_model, execute, verify
 from tinytailor.compiler.frontend import load_model
+from tinytailor.compiler.kernels.bricks.render_float import literal
 from tinytailor.compiler.mcu.project import WARNINGS
-from tinytailor.compiler.mcu.render_float import literal
 from tinytailor.compiler.passes import listing
 from tinytailor.compiler.serialize import load_graph, save_graph
 from tinytailor.targets import load_target
@@ -186,7 +186,7 @@ def test_functions_are_close_to_the_real_ones(name):
     import tvm
     from tvm import te, tirx
 
-    from tinytailor.compiler.mcu import float_math, tir
+    from tinytailor.compiler.kernels.bricks import float_math, tir
 
     function, values, tolerance = REAL[name]
     values = values.astype(np.float32)

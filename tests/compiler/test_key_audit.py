@@ -17,7 +17,7 @@ from examples import EXAMPLES, Example
 from tinytailor.compiler.mcu.source import lower_node
 from tinytailor.compiler.opkey import key_of, make_key
 from tinytailor.compiler.ops import OPERATORS, Add
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 
 
 def chosen() -> list[Example]:

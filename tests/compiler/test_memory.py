@@ -12,7 +12,7 @@ from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.mcu.host import run_on_host
 from tinytailor.compiler.mcu.project import write_sources
 from tinytailor.compiler.mcu.source import lower_graph
-from tinytailor.compiler.memory import ALIGNMENT, plan, scratch_name
+from tinytailor.compiler.memory.plan import ALIGNMENT, plan, scratch_name
 from tinytailor.compiler.opkey import example_constants
 from tinytailor.compiler.ops import (
     Add,

@@ -12,7 +12,8 @@ import tvm
 from examples import EXAMPLES, random_inputs
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, Node, check
-from tinytailor.compiler.mcu import kernel_image, tir
+from tinytailor.compiler.kernels.bricks import tir
+from tinytailor.compiler.mcu import kernel_image
 from tinytailor.compiler.ops import OPERATORS
 from tinytailor.targets import (
     Buffer,

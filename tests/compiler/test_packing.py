@@ -8,8 +8,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from tinytailor.compiler.memory import Buffer, forbidden, lower_bound
-from tinytailor.compiler.packing import Block, aligned, first_fit, pack
+from tinytailor.compiler.memory.packing import Block, aligned, first_fit, pack
+from tinytailor.compiler.memory.plan import Buffer, forbidden, lower_bound
 
 ALIGNMENTS = (1, 8, 16)
 

@@ -20,7 +20,7 @@ from tinytailor.compiler.ops import (
     MaxPool2d,
     Mul,
 )
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 
 MAP = (1, 6, 5, 8)
 SAME = (1, 1, 1, 1)

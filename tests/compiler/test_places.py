@@ -12,7 +12,8 @@ from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.mcu.host import run_on_host
 from tinytailor.compiler.mcu.project import write_sources
 from tinytailor.compiler.mcu.source import lower_graph
-from tinytailor.compiler.memory import plan
+from tinytailor.compiler.memory.aliasing import WORD, Place, places, run_start
+from tinytailor.compiler.memory.plan import plan
 from tinytailor.compiler.opkey import example_constants
 from tinytailor.compiler.ops import (
     Add,
@@ -24,7 +25,6 @@ from tinytailor.compiler.ops import (
     Reshape,
     Slice,
 )
-from tinytailor.compiler.places import WORD, Place, places, run_start
 from tinytailor.targets import cross_toolchain, host_toolchain, load_target
 
 

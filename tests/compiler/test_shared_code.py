@@ -15,7 +15,7 @@ from tinytailor.compiler.mcu import project
 from tinytailor.compiler.mcu.source import lower_graph
 from tinytailor.compiler.opkey import example_constants
 from tinytailor.compiler.ops import Conv2d, DepthwiseConv2d
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 from tinytailor.targets import cross_toolchain, load_target
 
 SHAPE = (1, 7, 5, 8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinytailor.compiler.mcu.views import View, overlap, row_strides
+from tinytailor.compiler.kernels.bricks.views import View, overlap, row_strides
 
 
 def random_view(rng: np.random.Generator) -> tuple[View, int]:

@@ -23,11 +23,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tinytailor.compiler.execute import execute
-from tinytailor.compiler.frontend import qoperator
-from tinytailor.compiler.frontend.onnx import IMPORTED, import_onnx
+from tinytailor.compiler.frontend.importer import Walk
+from tinytailor.compiler.frontend.onnx import qoperator
+from tinytailor.compiler.frontend.onnx.reader import IMPORTED, import_onnx
 from tinytailor.compiler.frontend.report import quiet
 from tinytailor.compiler.frontend.values import Activation, map_order, row_major
-from tinytailor.compiler.frontend.walk import Walk
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.quantize import quantize_onnx
 from tinytailor.compiler.quantize.plan import BINARY, UNARY

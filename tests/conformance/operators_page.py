@@ -14,10 +14,10 @@ from pathlib import Path
 import onnx
 from node_tests import BORDER, FOLDED, NOT_APPLICABLE, PASSED, REFUSED, WRONG, Result, all_results
 
-from tinytailor.compiler.frontend import onnx as onnx_files
-from tinytailor.compiler.frontend import qoperator
-from tinytailor.compiler.frontend import tflite as tflite_files
-from tinytailor.compiler.frontend.tflite_writers import WRITERS
+from tinytailor.compiler.frontend.onnx import qoperator
+from tinytailor.compiler.frontend.onnx import reader as onnx_files
+from tinytailor.compiler.frontend.tflite import reader as tflite_files
+from tinytailor.compiler.frontend.tflite.writers import WRITERS
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent.parent / "docs" / "operators.md"

@@ -117,7 +117,7 @@ def test_the_emulated_device_computes_the_integers_bit_for_bit(
 def test_a_float_tflite_model_is_the_same_function_in_onnx(data_folder) -> None:
     import onnxruntime
 
-    from tinytailor.compiler.frontend.tflite_float import float_onnx
+    from tinytailor.compiler.frontend.tflite.float_model import float_onnx
 
     interpreter_of = pytest.importorskip("ai_edge_litert.interpreter").Interpreter
     path = data_folder / "mlperf_tiny/models/ic_resnet8_float.tflite"

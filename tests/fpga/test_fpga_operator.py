@@ -9,7 +9,7 @@ from chain import build_chain, build_graph, masked_dilated_sum
 
 from tinytailor.compiler.ir import Node
 from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
 

@@ -21,7 +21,7 @@ from tinytailor.compiler.ir import Graph, Node
 from tinytailor.compiler.ops.conv2d import Conv2d
 from tinytailor.compiler.ops.reshape import Reshape
 from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import CheckError, InputError
 from tinytailor.targets.fpga import Fpga, load_fpga
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tinytailor.compiler.frontend import load_model
-from tinytailor.compiler.frontend.tflite_float import float_onnx
+from tinytailor.compiler.frontend.tflite.float_model import float_onnx
 from tinytailor.targets.errors import InputError
 
 RNG = np.random.default_rng(0)

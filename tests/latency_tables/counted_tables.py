@@ -12,7 +12,7 @@ import numpy as np
 from tinytailor.compiler.opkey import OpKey, make_key
 from tinytailor.compiler.ops import Add, Conv2d
 from tinytailor.latency_tables import Glue, Header, LatencyTable, Measurement, Work
-from tinytailor.latency_tables.calibrate import Part, Point
+from tinytailor.latency_tables.calibration.calibrate import Part, Point
 from tinytailor.targets import Board, LatencyModel, load_target
 
 BOARD = "nucleo-l552ze-q"

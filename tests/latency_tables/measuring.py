@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tinytailor.compiler import OpKey, make_key
 from tinytailor.compiler.ops import Add, AveragePool2d, Conv2d, Dense, DepthwiseConv2d, Softmax
-from tinytailor.latency_tables.measure import measure
-from tinytailor.latency_tables.pool import hide_torch
+from tinytailor.latency_tables.measuring.measure import measure
+from tinytailor.latency_tables.measuring.pool import hide_torch
 from tinytailor.targets import Board, cross_toolchain, load_target
 
 BOARD = "nucleo-f446re"
@@ -67,7 +67,7 @@ def started(path: Path, kill_at_sync: int = 0) -> BaseProcess:
 
 
 def _measure_few(path: Path, kill_at_sync: int) -> None:
-    from tinytailor.latency_tables import batches
+    from tinytailor.latency_tables.measuring import batches
 
     batches.MOST_KERNELS = 2
     syncs = 0

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the server of measuring.started loads once: TVM, but not torch, which TVM would load too."""
 
-from tinytailor.latency_tables.pool import hide_torch
+from tinytailor.latency_tables.measuring.pool import hide_torch
 
 hide_torch()
 

@@ -13,7 +13,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from tinytailor.latency_tables.pool import Pool, results
+from tinytailor.latency_tables.measuring.pool import Pool, results
 
 
 def number(n: int) -> int:

@@ -9,7 +9,7 @@ import counted_tables as made
 import numpy as np
 import pytest
 
-from tinytailor.latency_tables.calibrate import (
+from tinytailor.latency_tables.calibration.calibrate import (
     MODELS,
     Data,
     Model,
@@ -21,9 +21,15 @@ from tinytailor.latency_tables.calibrate import (
     compare,
     fit_model,
 )
-from tinytailor.latency_tables.fit import Errors, cross_validated, fit, relative_errors, unexplained
-from tinytailor.latency_tables.plan import propose
-from tinytailor.latency_tables.points import find_outliers
+from tinytailor.latency_tables.calibration.fit import (
+    Errors,
+    cross_validated,
+    fit,
+    relative_errors,
+    unexplained,
+)
+from tinytailor.latency_tables.calibration.plan import propose
+from tinytailor.latency_tables.calibration.points import find_outliers
 from tinytailor.targets.errors import InputError
 
 TRUE = {"core": 1.2, "flash_load": 2.5, "flash_byte": 0.5, "per_operator": 1500.0}

@@ -24,8 +24,8 @@ from tinytailor.compiler.ops import Add, Conv2d, Dense
 from tinytailor.compiler.project import GENERATOR, GRAPH, TARGET, write_manifest
 from tinytailor.compiler.serialize import save_graph
 from tinytailor.latency_tables import LatencyTable
-from tinytailor.latency_tables.board_file import write_board
-from tinytailor.latency_tables.measured import read_keys, read_measured, write_plan
+from tinytailor.latency_tables.calibration.board_file import write_board
+from tinytailor.latency_tables.calibration.measured import read_keys, read_measured, write_plan
 from tinytailor.nas.spaces import parse_space
 from tinytailor.targets import LatencyModel, load_target
 from tinytailor.targets.board import load_board

@@ -13,7 +13,7 @@ from tinytailor.compiler.opkey import example_constants, make_key
 from tinytailor.compiler.ops import AveragePool2d, Conv2d, Dense, DepthwiseConv2d, Reshape
 from tinytailor.latency_tables import Budget, LatencyTable
 from tinytailor.latency_tables.cost import network_cost
-from tinytailor.latency_tables.measure import measure
+from tinytailor.latency_tables.measuring.measure import measure
 from tinytailor.targets import Board, cross_toolchain, load_target
 from tinytailor.targets.errors import InputError
 

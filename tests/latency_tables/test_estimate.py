@@ -12,9 +12,9 @@ from scipy.optimize import nnls
 
 from tinytailor.compiler import Graph, Node, Tensor, key_of
 from tinytailor.compiler.ir import check
+from tinytailor.compiler.memory.predicted import kernel_bytes
 from tinytailor.compiler.opkey import example_constants, make_key
 from tinytailor.compiler.ops import Add, Conv2d, Dense, Softmax
-from tinytailor.compiler.sizes import kernel_bytes
 from tinytailor.latency_tables import Failure, LatencyTable
 from tinytailor.latency_tables.cost import network_cost
 from tinytailor.latency_tables.estimate import EstimatedTable, features

@@ -16,7 +16,7 @@ import pytest
 from tinytailor.compiler import make_key
 from tinytailor.compiler.ops import Dense
 from tinytailor.latency_tables import LatencyTable
-from tinytailor.latency_tables.measure import measure
+from tinytailor.latency_tables.measuring.measure import measure
 from tinytailor.targets import cross_toolchain, load_target
 from tinytailor.targets.errors import InputError, ToolError
 

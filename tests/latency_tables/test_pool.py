@@ -15,7 +15,7 @@ from pathlib import Path
 import pooled
 import pytest
 
-from tinytailor.latency_tables.pool import BACKENDS, Pool, results
+from tinytailor.latency_tables.measuring.pool import BACKENDS, Pool, results
 from tinytailor.targets.errors import InputError, ToolError
 
 

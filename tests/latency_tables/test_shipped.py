@@ -9,9 +9,10 @@ from pathlib import Path
 import measuring
 import pytest
 
-from tinytailor.latency_tables import Failure, Glue, LatencyTable, Measurement, Work, shipped
-from tinytailor.latency_tables.measure import Plan, measure, measure_batch
-from tinytailor.latency_tables.origin import header_for
+from tinytailor.latency_tables import Failure, Glue, LatencyTable, Measurement, Work
+from tinytailor.latency_tables.measuring.measure import Plan, measure, measure_batch
+from tinytailor.latency_tables.table import shipped
+from tinytailor.latency_tables.table.origin import header_for
 from tinytailor.targets import cross_toolchain
 
 NO_WORK = Work(0, 0, 0, 0)

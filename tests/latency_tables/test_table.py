@@ -14,9 +14,9 @@ from table_rows import HEADER
 
 from tinytailor.compiler.opkey import OpKey, make_key
 from tinytailor.compiler.ops import Dense
-from tinytailor.latency_tables.lines import CHECKED, check_of, row_line
-from tinytailor.latency_tables.records import Measurement
-from tinytailor.latency_tables.table import Failure, LatencyTable, writing
+from tinytailor.latency_tables.table.latency_table import Failure, LatencyTable, writing
+from tinytailor.latency_tables.table.lines import CHECKED, check_of, row_line
+from tinytailor.latency_tables.table.records import Measurement
 from tinytailor.targets import load_target
 from tinytailor.targets.errors import InputError
 

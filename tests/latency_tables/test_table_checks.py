@@ -11,8 +11,8 @@ from table_rows import HEADER, grid, pointwise, row, table_of
 from tinytailor.compiler.opkey import make_key
 from tinytailor.compiler.ops import Add, AveragePool2d, Dense
 from tinytailor.latency_tables import Failure, LatencyTable
-from tinytailor.latency_tables.checks import check_table
-from tinytailor.latency_tables.diff import diff_tables
+from tinytailor.latency_tables.table.checks import check_table
+from tinytailor.latency_tables.table.diff import diff_tables
 
 ODD = pointwise(6, 24, 24)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.nas.cost import NetworkCost, OperatorCost, alive_bytes
-from tinytailor.nas.topology import Topology
+from tinytailor.nas.network.topology import Topology
 
 
 class FakeCosts:

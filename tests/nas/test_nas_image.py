@@ -15,8 +15,8 @@ from tiny_spaces import everything, tiny_image_space
 from tinytailor.compiler.ir import check
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.nas.cost import Parts, alive_bytes, amounts
-from tinytailor.nas.graphs import compiled_keys, placeholder_graph
-from tinytailor.nas.network import FloatNetwork, module_name
+from tinytailor.nas.network.float_network import FloatNetwork, module_name
+from tinytailor.nas.network.graphs import compiled_keys, placeholder_graph
 from tinytailor.nas.spaces import (
     Architecture,
     ImageSpace,
@@ -26,8 +26,8 @@ from tinytailor.nas.spaces import (
     parse_space,
 )
 from tinytailor.nas.spaces.cheapest import cheapest
-from tinytailor.nas.supernet import Supernet
-from tinytailor.nas.train import cross_entropy
+from tinytailor.nas.supernet.supernet import Supernet
+from tinytailor.nas.training.train import cross_entropy
 from tinytailor.targets.core import Isa
 from tinytailor.targets.errors import InputError
 

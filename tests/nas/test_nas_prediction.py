@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tinytailor.latency_tables import LatencyTable
-from tinytailor.latency_tables.measure import measure
-from tinytailor.nas.graphs import compiled_keys
+from tinytailor.latency_tables.measuring.measure import measure
+from tinytailor.nas.network.graphs import compiled_keys
 from tinytailor.nas.spaces import build_space
 from tinytailor.targets import cross_toolchain, load_target
 

@@ -13,10 +13,9 @@ import torch
 
 from tinytailor.compiler import execute, key_of, load_model
 from tinytailor.compiler.ops import Conv2d, DepthwiseConv2d
-from tinytailor.nas.export import export_onnx
-from tinytailor.nas.network import FloatNetwork, as_input, same_conv
-from tinytailor.nas.qat import QatNetwork, calibrate
-from tinytailor.nas.quantizers import (
+from tinytailor.nas.network.float_network import FloatNetwork, as_input, same_conv
+from tinytailor.nas.network.onnx_file import export_onnx
+from tinytailor.nas.quantization import (
     QUANTIZERS,
     Affine,
     QuantizedNetwork,
@@ -25,6 +24,7 @@ from tinytailor.nas.quantizers import (
     quantize,
 )
 from tinytailor.nas.spaces import Option, architecture, build_space
+from tinytailor.nas.training.qat import QatNetwork, calibrate
 
 ALL = pytest.mark.parametrize("quantizer", QUANTIZERS.values(), ids=QUANTIZERS)
 SHAPES = [(30, 5, 3), (100, 6, 4), (25, 12, 9), (40, 1, 2), (10, 18, 3, 4)]

@@ -13,12 +13,12 @@ from fake_costs import FakeCosts
 
 from tinytailor.latency_tables import Budget
 from tinytailor.nas.cost import amounts, fit_parts, limits
-from tinytailor.nas.network import FloatNetwork
+from tinytailor.nas.network.float_network import FloatNetwork
 from tinytailor.nas.search import ALGORITHMS, Problem
 from tinytailor.nas.search.feasible import feasible_network
 from tinytailor.nas.search.repair import exact_excess, repair
 from tinytailor.nas.spaces import Architecture, build_space
-from tinytailor.nas.train import Training, augment, fit, score
+from tinytailor.nas.training.train import Training, augment, fit, score
 from tinytailor.targets.errors import BudgetError
 
 BUDGETS = [

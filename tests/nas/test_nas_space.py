@@ -11,11 +11,11 @@ from fake_costs import FakeCosts
 from tiny_spaces import everything, tiny_space
 
 from tinytailor.compiler.ir import check
+from tinytailor.compiler.memory.aliasing import computing
 from tinytailor.compiler.opkey import OpKey, key_of
 from tinytailor.compiler.passes import optimize
-from tinytailor.compiler.places import computing
 from tinytailor.nas.cost import Parts, alive_bytes, amounts, fit_parts
-from tinytailor.nas.graphs import compiled_keys, placeholder_graph
+from tinytailor.nas.network.graphs import compiled_keys, placeholder_graph
 from tinytailor.nas.spaces import (
     Architecture,
     architecture,

@@ -14,11 +14,17 @@ from tiny_spaces import everything, tiny_image_space, tiny_space
 
 from tinytailor.latency_tables import Budget
 from tinytailor.nas.cost import Parts, amounts, fit_parts
-from tinytailor.nas.expected import ExpectedCost, expected_cost, penalty, price_slots, smooth_max
-from tinytailor.nas.network import FloatNetwork, module_name
+from tinytailor.nas.network.float_network import FloatNetwork, module_name
 from tinytailor.nas.spaces import Space, TimeSeriesSpace, build_space
-from tinytailor.nas.supernet import Supernet
-from tinytailor.nas.train import cross_entropy, endless_batches
+from tinytailor.nas.supernet.expected_cost import (
+    ExpectedCost,
+    expected_cost,
+    penalty,
+    price_slots,
+    smooth_max,
+)
+from tinytailor.nas.supernet.supernet import Supernet
+from tinytailor.nas.training.train import cross_entropy, endless_batches
 
 
 def seeded(seed: int) -> torch.Generator:

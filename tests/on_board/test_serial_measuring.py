@@ -12,8 +12,9 @@ from qemu_board import board_text, flash_command, free_port
 
 from tinytailor.compiler.opkey import make_key
 from tinytailor.compiler.ops import Add, Dense
-from tinytailor.latency_tables import LatencyTable, on_device
-from tinytailor.latency_tables.measure import measure, measure_batch
+from tinytailor.latency_tables import LatencyTable
+from tinytailor.latency_tables.measuring import on_device
+from tinytailor.latency_tables.measuring.measure import measure, measure_batch
 from tinytailor.targets import cross_toolchain, load_target
 from tinytailor.targets.errors import InputError, ToolError
 from tinytailor.targets.serial import Connection

@@ -15,7 +15,7 @@ from tinytailor.cli.report import sections
 from tinytailor.compiler import compile_model
 from tinytailor.compiler.opkey import example_graph, make_key
 from tinytailor.compiler.ops import Dense, DepthwiseConv2d
-from tinytailor.latency_tables.measure import measure
+from tinytailor.latency_tables.measuring.measure import measure
 from tinytailor.targets import cross_toolchain, load_target
 from tinytailor.targets.errors import ToolError
 

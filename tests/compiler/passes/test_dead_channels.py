@@ -31,7 +31,7 @@ from tinytailor.compiler.ops import (
 from tinytailor.compiler.passes import optimize
 from tinytailor.compiler.passes.dead_channels import remove_dead_channels
 from tinytailor.compiler.passes.ranges import ranges
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 
 SAME = (1, 1, 1, 1)
 RELU = Requant(-5, low=-5)

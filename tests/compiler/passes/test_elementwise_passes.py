@@ -28,7 +28,7 @@ from tinytailor.compiler.passes.duplicates import merge_duplicates
 from tinytailor.compiler.passes.identities import remove_identities
 from tinytailor.compiler.passes.lookups import as_clip, fuse_lookups
 from tinytailor.compiler.passes.pads import fold_pads
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 
 SAME = (1, 1, 1, 1)
 RANGE = np.arange(-128, 128)

@@ -19,7 +19,7 @@ from tinytailor.compiler.mcu.source import lower_graph
 from tinytailor.compiler.opkey import example_graph, make_key
 from tinytailor.compiler.ops import Add, Conv2d, DepthwiseConv2d, MaxPool2d
 from tinytailor.compiler.passes.residuals import fuse_residuals
-from tinytailor.compiler.quantization import Requant
+from tinytailor.compiler.requantization import Requant
 from tinytailor.compiler.serialize import load_graph, save_graph
 from tinytailor.targets import cross_toolchain, host_toolchain, load_target, run
 

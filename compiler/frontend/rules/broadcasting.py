@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operands that numpy's rules repeat along axes: how they lie on the device beside each other.
+
+Two tensors get axes in one common order, with one element where they are repeated; constants are
+reduced to the axes along which they differ, so that one number per channel is stored as such.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tinytailor.compiler.frontend.importer import Walk
+from tinytailor.compiler.frontend.layout import (
+    Axes,
+    arranged,
+    axes_of,
+    device_shape,
+    order_of,
+    straight,
+)
+from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.values import (
+    Activation,
+    Expression,
+    Finished,
+    Fused,
+    reshaped,
+)
+from tinytailor.compiler.ir import Shape, Tensor
+from tinytailor.compiler.ops import AddConstant, Affine
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """Two tensors of the device that broadcast to ``device``, and the order of the result."""
+
+    left: Tensor
+    right: Tensor
+    device: Shape
+    order: np.ndarray
+
+
+def aligned(walk: Walk, a: Activation, b: Activation, shape: Shape) -> Pair:
+    """``a`` and ``b`` with axes in one order, so that they broadcast to the model's ``shape``."""
+    if a.shape == b.shape:
+        left = walk.tensors[a.tensor]
+        right = walk.as_shape(arranged(walk, b, a.order), left.shape)
+        return Pair(left, right, left.shape, a.order)
+    a, b = (with_rank(walk, value, len(shape)) for value in (a, b))
+    axes = common_axes(walk, a, b)
+    device = device_shape(shape, axes)
+    tensors = []
+    for value in (a, b):
+        placed = arranged(walk, value, order_of(value.shape, axes))
+        sizes = tuple(value.shape[axis] for axis in axes)
+        tensors.append(walk.as_shape(placed, (*(1,) * (len(device) - len(sizes)), *sizes)))
+    return Pair(tensors[0], tensors[1], device, order_of(shape, axes))
+
+
+def with_rank(walk: Walk, value: Activation, rank: int) -> Activation:
+    widened = reshaped(value, (*(1,) * (rank - len(value.shape)), *value.shape))
+    assert isinstance(widened, Activation)
+    return widened
+
+
+def common_axes(walk: Walk, a: Activation, b: Activation) -> Axes:
+    """An order that both have already, else that of the larger one."""
+    large, small = (a, b) if a.order.size >= b.order.size else (b, a)
+    found = [axes_of(walk, value.order, value.shape) for value in (large, small)]
+    for axes in found:
+        if axes is None:
+            continue
+        if all(np.array_equal(v.order, order_of(v.shape, axes)) for v in (a, b)):
+            return axes
+    return found[0] or tuple(range(len(large.shape)))
+
+
+def affine(walk: Walk, x: Activation, gain: np.ndarray, constant: np.ndarray) -> Expression:
+    """gain * x + constant: real arrays that broadcast to the shape of ``x``."""
+    if not np.all(np.isfinite(gain)) or not np.all(np.isfinite(constant)):
+        raise Declined("its constant is not finite")
+    if np.broadcast_shapes(x.shape, gain.shape, constant.shape) != x.shape:
+        raise Declined(
+            f"its constant of shape {np.broadcast_shapes(gain.shape, constant.shape)} repeats a "
+            f"tensor of shape {x.shape}; expected a tensor of the shape of the result"
+        )
+    x, axes = straight(walk, x)
+    source = walk.as_shape(x, device_shape(x.shape, axes))
+    gains, constants = (
+        np.broadcast_to(array, x.shape).transpose(axes).reshape(source.shape)
+        for array in (gain, constant)
+    )
+    gains, constants = reduced(gains, constants)
+
+    def finish(fused: Fused) -> Finished:
+        if gains.size == 1 and abs(float(gains.flat[0])) == 1:
+            return added(source, constants, fused, int(gains.flat[0]))
+        every = np.broadcast_to(gains, constants.shape)
+        op, arrays = Affine.from_scales(source, every, constants, fused.y, fused.low, fused.high)
+        return op, (source.name,), arrays
+
+    def again(more: np.ndarray, shift: np.ndarray) -> Expression:
+        return affine(walk, x, more * gain, more * constant + shift)
+
+    return Expression(x.shape, x.order, source.shape, finish, affine=again)
+
+
+def added(source: Tensor, constants: np.ndarray, fused: Fused, sign: int) -> Finished:
+    """AddConstant: the one number that all elements are multiplied by is 1 or -1."""
+    op, bias = AddConstant.from_scales(source, constants, fused.y, fused.low, fused.high, sign)
+    if constants.shape == (*(1 for _ in source.shape[1:]), source.shape[-1]):
+        return op, (source.name,), {"bias": bias.reshape(-1)}
+    return replace(op, shape=constants.shape), (source.name,), {"bias": bias}
+
+
+def reduced(gains: np.ndarray, constants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both with one element along the axes where neither changes; gains of one number as such."""
+    for axis in range(gains.ndim):
+        first = [array.take([0], axis) for array in (gains, constants)]
+        if all(np.all(array == f) for array, f in zip((gains, constants), first, strict=True)):
+            gains, constants = first
+    if np.all(gains == gains.flat[0]):
+        gains = gains.reshape(-1)[:1].reshape((1,) * gains.ndim)
+    return gains, constants

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transposed convolutions. With a stride of one they are ordinary ones with the kernel turned:
+
+    y[h] = sum_i x[h + p - i*d] w[i] = sum_i x[h + i*d - (d*(k - 1) - p)] w[k - 1 - i]
+
+as long as the padding d*(k - 1) - p is not negative. A dilated kernel is written out with zeros
+between its taps where that form does not fit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinytailor.compiler.frontend.importer import MAX_ELEMENTS, Walk
+from tinytailor.compiler.frontend.relax_calls import Call
+from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.rules.linear import (
+    Weights,
+    convolved,
+    requantized,
+    weights,
+    window,
+)
+from tinytailor.compiler.frontend.values import (
+    Constant,
+    Expression,
+    Finished,
+    Fused,
+    map_order,
+    map_shape,
+)
+from tinytailor.compiler.ops import ConvTranspose2d
+from tinytailor.compiler.ops.geometry import Padding, Pair
+
+
+def transposed_convolution(call: Call, walk: Walk) -> Expression:
+    """conv2d_transpose and conv1d_transpose; weights are (in, out of a group, height, width)."""
+    x = walk.activation(call.arguments[0])
+    constant = walk.constant(call.arguments[1], "weight")
+    attributes = call.attributes
+    layout, kernel_layout = str(attributes["data_layout"]), str(attributes["kernel_layout"])
+    if kernel_layout not in ("IOHW", "IOW"):
+        raise Declined(f"a kernel of layout {kernel_layout}, expected IOHW or IOW")
+    source = walk.as_map(x, layout)
+    groups, out_channels = int(attributes["groups"]), call.shape[layout.index("C")]
+    if groups < 1 or source.shape[3] % groups or out_channels % groups:
+        raise Declined(
+            f"{groups} groups do not divide {source.shape[3]} input and {out_channels} output "
+            "channels"
+        )
+    layer = output_first(constant.each(lambda a: a[..., None] if a.ndim == 3 else a), groups)
+    stride, dilation, begin = window(attributes, len(kernel_layout) - 2)
+    device = map_shape(call.shape, layout)
+    padding = fitting(begin, source.shape[1:3], device[1:3], stride, dilation, layer)
+    around = ordinary_padding(padding, dilation, layer)
+
+    def finish(fused: Fused) -> Finished:
+        if stride == (1, 1) and min(around) >= 0:
+            turned = Weights(layer.integers[:, ::-1, ::-1], layer.scale)
+            return convolved(source, turned, groups, (stride, around, dilation), fused)
+        spread = Weights(with_gaps(layer.integers, dilation), layer.scale).times(fused.gain)
+        requant, constants = requantized(source, spread, fused)
+        kernel = (spread.integers.shape[1], spread.integers.shape[2])
+        places = (kernel, stride, padding, groups)
+        op = ConvTranspose2d(out_channels, *places, source.zero_point, requant)
+        return op, (source.name,), {"weight": spread.integers.astype(np.int8), **constants}
+
+    order, axis = map_order(call.shape, layout), layout.index("C")
+    return Expression(call.shape, order, device, finish, bias_axis=axis, takes_gain=True)
+
+
+def output_first(constant: Constant, groups: int) -> Weights:
+    """(C, O / groups, KH, KW) to weights of (O, KH, KW, C / groups)."""
+    channels, outputs, *kernel = constant.shape
+
+    def turned(array: np.ndarray) -> np.ndarray:
+        parts = array.reshape(groups, channels // groups, outputs, *kernel)
+        rows = parts.transpose(0, 2, 3, 4, 1)
+        return rows.reshape(groups * outputs, *kernel, channels // groups)
+
+    return weights(constant.each(turned), (0, 1, 2, 3))
+
+
+def fitting(
+    padding: Padding,
+    size: tuple[int, ...],
+    output: tuple[int, ...],
+    stride: Pair,
+    dilation: Pair,
+    layer: Weights,
+) -> Padding:
+    """``padding`` with the right and lower end that gives this output: output_padding included."""
+    ends = [
+        (size[axis] - 1) * stride[axis]
+        + dilation[axis] * (layer.integers.shape[1 + axis] - 1)
+        + 1
+        - padding[axis]
+        - output[axis]
+        for axis in (0, 1)
+    ]
+    return padding[0], padding[1], ends[0], ends[1]
+
+
+def ordinary_padding(padding: Padding, dilation: Pair, layer: Weights) -> Padding:
+    """What an ordinary convolution with the turned kernel would be padded with."""
+    reach = [dilation[axis] * (layer.integers.shape[1 + axis] - 1) for axis in (0, 1)]
+    top, left, bottom, right = padding
+    return reach[0] - top, reach[1] - left, reach[0] - bottom, reach[1] - right
+
+
+def with_gaps(weight: np.ndarray, dilation: Pair) -> np.ndarray:
+    """(O, KH, KW, C) with dilation - 1 zeros between the taps."""
+    outputs, height, width, channels = weight.shape
+    tall, wide = dilation[0] * (height - 1) + 1, dilation[1] * (width - 1) + 1
+    if tall * wide * outputs * channels > MAX_ELEMENTS:
+        raise Declined(f"its kernel reaches over {tall} x {wide} pixels, which fits no device")
+    spread = np.zeros((outputs, tall, wide, channels), weight.dtype)
+    spread[:, :: dilation[0], :: dilation[1]] = weight
+    return spread

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Averages and maxima over windows of a map.
+
+An average whose output is quantized like its input is AveragePool2d. With another output scale, or
+where the border counts, it is a depthwise convolution with ones, s_w = 1 / window: the same mean
+with a single rounding. If the border does not count, AveragePool2d has a multiplier per count.
+A maximum is taken first and changes its scale afterwards, by a table.
+
+ceil_mode adds a last window that is cut off: the map is padded on, right and below, to hold it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tinytailor.compiler.frontend.importer import Walk, same_quantization
+from tinytailor.compiler.frontend.relax_calls import Call
+from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.rules import pointwise
+from tinytailor.compiler.frontend.rules.linear import Weights, requantized, window
+from tinytailor.compiler.frontend.values import (
+    Activation,
+    Expression,
+    Finished,
+    Fused,
+    Value,
+    map_order,
+    map_shape,
+)
+from tinytailor.compiler.ir import Node, Tensor
+from tinytailor.compiler.ops import AveragePool2d, DepthwiseConv2d, Lookup, MaxPool2d
+from tinytailor.compiler.ops.geometry import Padding, Pair
+
+MAX_WINDOW = 1 << 20  # pixels under a window; a damaged file may ask for more than memory holds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pooling:
+    """A pooling call: its input as a map, its windows and the shapes of its result.
+
+    ``cut``: how much of the padding on the right and below only holds windows that are cut off.
+    """
+
+    x: Activation
+    source: Tensor
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+    padding: Padding
+    cut: Pair
+    placed: Expression
+
+
+def average_pool(call: Call, walk: Walk) -> Value:
+    windows = pooling(call, walk)
+    counted = bool(call.attributes["count_include_pad"]) and any(windows.padding)
+    if counted and any(windows.cut):
+        raise Declined(
+            "average pooling that counts its padding, with a last window that is cut off"
+        )
+    return pooled(call, walk, windows, averaged(windows, counted, even_integers=True))
+
+
+def max_pool(call: Call, walk: Walk) -> Value:
+    windows = pooling(call, walk)
+    return pooled(call, walk, windows, highest(call, walk, windows))
+
+
+def pooling(call: Call, walk: Walk) -> Pooling:
+    x = walk.activation(call.arguments[0])
+    attributes = call.attributes
+    layout = str(attributes["layout"])
+    stride, dilation, padding = window(attributes, len(layout) - 2)
+    source = walk.as_map(x, layout)
+    size = list(attributes["pool_size"])
+    kernel = (int(size[0]), int(size[1]) if len(size) > 1 else 1)
+    if kernel[0] * kernel[1] > MAX_WINDOW:
+        raise Declined(f"a window of {kernel[0]} x {kernel[1]} pixels, which fits no device")
+    device = map_shape(call.shape, layout)
+    cut = [0, 0]
+    for axis in (0, 1):
+        last = (device[1 + axis] - 1) * stride[axis] - padding[axis]  # where its window starts
+        if last >= source.shape[1 + axis]:
+            raise Declined("pooling whose last window lies outside the map (ceil_mode)")
+        end = last + dilation[axis] * (kernel[axis] - 1) + 1
+        cut[axis] = max(0, end - source.shape[1 + axis] - padding[2 + axis])
+    top, left, bottom, right = padding
+    padding = (top, left, bottom + cut[0], right + cut[1])
+    placed = Expression(call.shape, map_order(call.shape, layout), device, no_finish)
+    return Pooling(x, source, kernel, stride, dilation, padding, (cut[0], cut[1]), placed)
+
+
+def pooled(call: Call, walk: Walk, windows: Pooling, value: Expression) -> Value:
+    """A pooling of integers, as TFLite has it, is complete; one of reals waits for its scale."""
+    if windows.x.real:
+        return value
+    y = replace(windows.source, name=walk.new_name(call.origin), shape=value.device)
+    return walk.emit(value, Fused(y, -128, 127, None), windows.x.offset)
+
+
+def same(source: Tensor, y: Tensor) -> bool:
+    return same_quantization((source.scale, source.zero_point), (y.scale, y.zero_point))
+
+
+def no_finish(fused: Fused) -> Finished:
+    raise AssertionError("an expression without an operator")
+
+
+def highest(call: Call, walk: Walk, windows: Pooling) -> Expression:
+    """The maximum; a Lookup behind it where the output has another scale."""
+    source = windows.source
+    places = (windows.kernel, windows.stride, windows.padding)
+
+    def finish(fused: Fused) -> Finished:
+        if same(source, fused.y):
+            pool = MaxPool2d(*places, fused.low, fused.high, windows.dilation)
+            return pool, (source.name,), {}
+        name = walk.new_name(call.origin)
+        pool = MaxPool2d(*places, dilation=windows.dilation)
+        walk.tensors[name] = replace(source, name=name, shape=windows.placed.device)
+        walk.nodes.append(Node(name, pool, (source.name,), name))
+        real = pointwise.of_activation(windows.x, walk).real
+        table = pointwise.table(real, fused.y.scale, fused.y.zero_point)
+        return Lookup(), (name,), {"table": np.clip(table, fused.low, fused.high).astype(np.int8)}
+
+    return replace(windows.placed, finish=finish)
+
+
+def averaged(windows: Pooling, counted: bool, even_integers: bool = False) -> Expression:
+    """``counted``: whether the border counts as zeros. ``even_integers``: exact halves become even
+    integers, as onnxruntime's AveragePool has it; its GlobalAveragePool, and what the standard
+    says, are even multiples of the scale. TFLite's integer pooling rounds them away from zero."""
+    source, kernel, dilated = windows.source, windows.kernel, windows.dilation != (1, 1)
+    if dilated and any(windows.padding) and not counted:
+        raise Declined("average pooling with dilation whose padding does not count")
+
+    def finish(fused: Fused) -> Finished:
+        if counted or dilated:
+            return ones_convolution(windows, fused)
+        pool = AveragePool2d(kernel, windows.stride, windows.padding, fused.low, fused.high)
+        if same(source, fused.y):
+            if windows.x.real and (any(windows.padding) or kernel[0] * kernel[1] % 2 == 0):
+                even = 0 if even_integers else source.zero_point
+                pool = replace(pool, input_zero_point=even, ties_even=True)
+            return pool, (source.name,), {}
+        if not any(windows.padding):
+            return ones_convolution(windows, fused)
+        counts = np.arange(1, kernel[0] * kernel[1] + 1, dtype=np.float32)
+        ones = Weights(np.ones((len(counts), 1), np.int64), 1 / counts)
+        requant, constants = requantized(source, ones, fused)
+        pool = replace(pool, input_zero_point=source.zero_point, requant=requant)
+        return pool, (source.name,), {"multiplier": constants["multiplier"]}
+
+    return replace(windows.placed, finish=finish)
+
+
+def ones_convolution(windows: Pooling, fused: Fused) -> Finished:
+    source, kernel = windows.source, windows.kernel
+    channels = source.shape[3]
+    layer = Weights(
+        np.ones((channels, *kernel, 1), np.int64),
+        np.full(channels, 1 / (kernel[0] * kernel[1]), np.float32),
+    )
+    requant, constants = requantized(source, layer, fused)
+    places = (kernel, windows.stride, windows.padding, windows.dilation)
+    op = DepthwiseConv2d(*places, source.zero_point, requant)
+    weight = np.ones((*kernel, channels), np.int8)
+    return op, (source.name,), {"weight": weight, **constants}

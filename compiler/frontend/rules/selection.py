@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Elements of a tensor by their places along its axes.
+
+Slice, Split, Gather by constants, nearest Resize, Tile and borders that repeat the map are written
+by the importers as one call, ``NAME(x, places of axis 0, places of axis 1, ...)``. Where the places
+of every axis follow each other it is a Slice, else a Take.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tinytailor.compiler.frontend.importer import Walk
+from tinytailor.compiler.frontend.layout import (
+    Axes,
+    device_axis,
+    device_shape,
+    order_of,
+    straight,
+)
+from tinytailor.compiler.frontend.relax_calls import Call
+from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.values import Activation, Constant, Unknown, Value
+from tinytailor.compiler.ir import Node, Shape
+from tinytailor.compiler.ops import Operator, Slice, Take
+from tinytailor.compiler.ops.take import MAX_SIZE
+
+NAME = "tinytailor.take"
+
+
+def take(call: Call, walk: Walk) -> Value:
+    value = walk.argument(call.arguments[0])
+    places = [walk.constant(item, "place").array.astype(np.int64) for item in call.arguments[1:]]
+    check_places(value.shape, places)
+    if isinstance(value, Unknown):
+        return Unknown(call.shape)
+    if isinstance(value, Constant):
+        return value.each(lambda array: array[np.ix_(*places)])
+    return taken(walk, walk.activation(call.arguments[0]), places, call)
+
+
+def check_places(shape: Shape, places: list[np.ndarray]) -> None:
+    for axis, (size, wanted) in enumerate(zip(shape, places, strict=True)):
+        if wanted.size and not 0 <= wanted.min() <= wanted.max() < size:
+            raise Declined(f"it reads outside axis {axis} of {shape}")
+
+
+def taken(walk: Walk, x: Activation, places: list[np.ndarray], call: Call) -> Activation:
+    """``x`` at ``places`` along each axis: nothing, a Slice or a Take."""
+    shape = tuple(len(wanted) for wanted in places)
+    if 0 in shape:
+        raise Declined(f"its result of shape {shape} is empty")
+    if all(np.array_equal(p, np.arange(n)) for p, n in zip(places, x.shape, strict=True)):
+        return x
+    x, axes = straight(walk, x)
+    source = walk.as_shape(x, device_shape(x.shape, axes))
+    op, constants = operator(x.shape, source.shape, axes, places)
+    name = walk.new_name(call.origin)
+    walk.tensors[name] = replace(source, name=name, shape=op.output_shape(source.shape))
+    walk.nodes.append(Node(name, op, (source.name,), name, constants))
+    if x.tensor in walk.placeholders:
+        walk.placeholders.add(name)
+    return replace(x, tensor=name, shape=shape, order=order_of(shape, axes))
+
+
+def operator(
+    shape: Shape, source: Shape, axes: Axes, places: list[np.ndarray]
+) -> tuple[Operator, dict[str, np.ndarray]]:
+    """The operator along the axes of the device, and its tables."""
+    wanted = {
+        device_axis(shape, axes, axis): along
+        for axis, along in enumerate(places)
+        if not np.array_equal(along, np.arange(shape[axis]))
+    }
+    if 0 in wanted:
+        raise Declined("it selects along the batch")
+    if all(np.all(np.diff(along) == 1) for along in wanted.values()):
+        begin = tuple(int(wanted[axis][0]) if axis in wanted else 0 for axis in range(len(source)))
+        sizes = tuple(len(wanted.get(axis, range(size))) for axis, size in enumerate(source))
+        return Slice(begin, sizes), {}
+    changed = tuple(sorted(wanted))
+    if max(max(len(wanted[axis]), source[axis]) for axis in changed) > MAX_SIZE:
+        raise Declined(f"it selects along an axis of more than {MAX_SIZE} elements")
+    op = Take(changed, tuple(len(wanted[axis]) for axis in changed))
+    return op, {f"index{axis}": wanted[axis].astype(np.int16) for axis in changed}

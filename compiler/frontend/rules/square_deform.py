@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The CoDeNet operator, node SquareDeformDW of domain "tinytailor": see ops/square_deform_dw.py.
+
+It reaches the walk as one opaque call on (x, offset_weight, offset_bias, weight, bias).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tinytailor.compiler.frontend.importer import Walk
+from tinytailor.compiler.frontend.relax_calls import Call
+from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.rules.linear import requantized, weights
+from tinytailor.compiler.frontend.values import Expression, Finished, Fused, map_order
+from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
+
+NAME = "tinytailor.SquareDeformDW"
+LAYOUT = "NCHW"
+
+
+def square_deform_dw(call: Call, walk: Walk) -> Expression:
+    x = walk.activation(call.arguments[0])
+    roles = ("offset_weight", "offset_bias", "weight", "bias")
+    constants = [
+        walk.constant(argument, role)
+        for argument, role in zip(call.arguments[1:], roles, strict=True)
+    ]
+    offset_weight, offset_bias, weight, bias = constants
+    source = walk.as_map(x, LAYOUT)
+    channels = source.shape[3]
+    expected = ((channels,), (1,), (channels, 1, 3, 3), (channels,))
+    for role, constant, shape in zip(roles, constants, expected, strict=True):
+        if constant.shape != shape:
+            raise Declined(f"its {role} has shape {constant.shape}, expected {shape}")
+    taps = weights(weight, (0, 2, 3, 1))
+    offsets = weights(offset_weight.each(lambda array: array.reshape(1, channels)), (0, 1))
+
+    def finish(fused: Fused) -> Finished:
+        pixels = Fused(replace(fused.y, scale=1.0, zero_point=0), 0, 7, offset_bias)
+        to_pixels, offset_constants = requantized(source, offsets, pixels, "offset_")
+        requant, own = requantized(source, taps, replace(fused, bias=bias))
+        stored = np.ascontiguousarray(taps.integers[..., 0].transpose(1, 2, 0).astype(np.int8))
+        op = SquareDeformDW(source.zero_point, to_pixels.shift, requant)
+        arrays = {
+            "offset_weight": offsets.integers[0].astype(np.int8),
+            "weight": stored,
+            **offset_constants,
+            **own,
+        }
+        return op, (source.name,), arrays
+
+    return Expression(call.shape, map_order(call.shape, LAYOUT), source.shape, finish)

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ONNX nodes of each float TFLite operator: a function of the operator and a line in WRITERS.
+
+Maps come as (1, H, W, C); ``Operation.map`` and ``Operation.end_map`` turn them for ONNX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.tflite.float_model import Operation
+
+
+def window(
+    op: Operation, table: str, kernel: Sequence[int], dilation: Sequence[int] = (1, 1)
+) -> dict[str, Any]:
+    """ONNX attributes of a sliding window; SAME puts the odd row and column behind."""
+    strides = [int(op.option(table, "StrideH")), int(op.option(table, "StrideW"))]
+    pads = [0, 0, 0, 0]
+    if op.option(table, "Padding") == 0:  # SAME
+        for axis in (0, 1):
+            size = op.shape(0)[1 + axis]
+            reach = dilation[axis] * (kernel[axis] - 1) + 1
+            total = max((-(-size // strides[axis]) - 1) * strides[axis] + reach - size, 0)
+            pads[axis], pads[2 + axis] = total // 2, total - total // 2
+    return {"kernel_shape": [int(k) for k in kernel], "strides": strides, "pads": pads}
+
+
+def convolution(op: Operation) -> None:
+    """CONV_2D with weights (O, H, W, I), DEPTHWISE_CONV_2D with (1, H, W, I * multiplier)."""
+    depthwise = op.kind == "DEPTHWISE_CONV_2D"
+    table = "DepthwiseConv2D" if depthwise else "Conv2D"
+    weight = op.array(1, "weight")
+    channels = op.shape(0)[3]
+    dilations = [op.option(table, "DilationHFactor"), op.option(table, "DilationWFactor")]
+    attributes = window(op, table, weight.shape[1:3], dilations)
+    if depthwise:
+        weight, group = weight.transpose(3, 0, 1, 2), channels
+    else:
+        weight, group = weight.transpose(0, 3, 1, 2), channels // weight.shape[3]
+    operands = [op.map(0), op.store(weight)] + ([op.name(2)] if op.has(2) else [])
+    result = op.add("Conv", operands, group=group, dilations=dilations, **attributes)
+    op.end_map(result, op.option(table, "FusedActivationFunction"))
+
+
+def transposed_convolution(op: Operation) -> None:
+    """Inputs: output shape, weights (O, H, W, I), x, perhaps a bias."""
+    weight = op.array(1, "weight")
+    height, width = op.out_shape()[1:3]
+    strides = [op.option("TransposeConv", "StrideH"), op.option("TransposeConv", "StrideW")]
+    pads = [0, 0, 0, 0]
+    for axis, size in ((0, height), (1, width)):
+        full = (op.shape(2)[1 + axis] - 1) * strides[axis] + weight.shape[1 + axis]
+        same = op.option("TransposeConv", "Padding") == 0
+        before = max(full - size, 0) // 2 if same else 0
+        pads[axis], pads[2 + axis] = before, full - size - before
+    operands = [op.map(2), op.store(weight.transpose(3, 0, 1, 2))]
+    operands += [op.name(3)] if op.has(3) else []
+    extra = [max(-pads[2], 0), max(-pads[3], 0)]
+    result = op.add(
+        "ConvTranspose",
+        operands,
+        strides=strides,
+        pads=[max(pad, 0) for pad in pads],
+        output_padding=extra,
+    )
+    op.end_map(result)
+
+
+def pooling(op: Operation) -> None:
+    kernel = [op.option("Pool2D", "FilterHeight"), op.option("Pool2D", "FilterWidth")]
+    kind = "AveragePool" if op.kind.startswith("AVERAGE") else "MaxPool"
+    result = op.add(kind, [op.map(0)], **window(op, "Pool2D", kernel))
+    op.end_map(result, op.option("Pool2D", "FusedActivationFunction"))
+
+
+def fully_connected(op: Operation) -> None:
+    weight = op.array(1, "weight")
+    rows = op.store(np.array([-1, weight.shape[1]], np.int64))
+    operands = [op.add("Reshape", [op.name(0), rows]), op.store(weight)]
+    operands += [op.name(2)] if op.has(2) else []
+    result = op.add("Gemm", operands, transB=1)
+    if op.out_shape() != (1, weight.shape[0]):
+        result = op.add("Reshape", [result, op.store(np.array(op.out_shape(), np.int64))])
+    op.end(result, op.option("FullyConnected", "FusedActivationFunction"))
+
+
+def arithmetic(kind: str, table: str = "") -> Callable[[Operation], None]:
+    def write(op: Operation) -> None:
+        activation = op.option(table, "FusedActivationFunction") if table else 0
+        op.end(op.add(kind, [op.name(0), op.name(1)]), activation)
+
+    return write
+
+
+def unary(kind: str, **attributes: Any) -> Callable[[Operation], None]:
+    return lambda op: op.end(op.add(kind, [op.name(0)], **attributes))
+
+
+def clip(low: float, high: float) -> Callable[[Operation], None]:
+    def write(op: Operation) -> None:
+        bounds = [op.store(np.float32(bound)) for bound in (low, high)]
+        op.end(op.add("Clip", [op.name(0), *bounds]))
+
+    return write
+
+
+def leaky_relu(op: Operation) -> None:
+    op.end(op.add("LeakyRelu", [op.name(0)], alpha=float(op.option("LeakyRelu", "Alpha"))))
+
+
+def softmax(op: Operation) -> None:
+    beta, x = float(op.option("Softmax", "Beta")), op.name(0)
+    if beta != 1.0:
+        x = op.add("Mul", [x, op.store(np.float32(beta))])
+    op.end(op.add("Softmax", [x], axis=-1))
+
+
+def reshaped(op: Operation) -> None:
+    """RESHAPE, SQUEEZE, EXPAND_DIMS: only the resulting shape matters."""
+    op.end(op.add("Reshape", [op.name(0), op.store(np.array(op.out_shape(), np.int64))]))
+
+
+def transposed(op: Operation) -> None:
+    op.end(op.add("Transpose", [op.name(0)], perm=op.integers(1, "permutation")))
+
+
+def mean(op: Operation) -> None:
+    """Over height and width it is GlobalAveragePool; any other mean is left to the importer."""
+    axes = sorted(axis % len(op.shape(0)) for axis in op.integers(1, "axes"))
+    keep = bool(op.option("Reducer", "KeepDims"))
+    if len(op.shape(0)) == 4 and axes == [1, 2]:
+        pooled = op.add("GlobalAveragePool", [op.map(0)])
+        if keep:
+            return op.end_map(pooled)
+        shape = op.store(np.array(op.out_shape(), np.int64))
+        return op.end(op.add("Reshape", [pooled, shape]))
+    return op.end(op.add("ReduceMean", [op.name(0)], axes=axes, keepdims=int(keep)))
+
+
+def concatenation(op: Operation) -> None:
+    axis = int(op.option("Concatenation", "Axis"))
+    names = [op.name(place) for place in range(len(op.inputs))]
+    activation = op.option("Concatenation", "FusedActivationFunction")
+    op.end(op.add("Concat", names, axis=axis), activation)
+
+
+def padded(op: Operation) -> None:
+    pads = op.array(1, "padding").reshape(-1, 2).astype(np.int64)
+    operands = [op.name(0), op.store(pads.T.reshape(-1))]
+    if op.has(2):
+        operands.append(op.store(op.array(2, "value").astype(np.float32).reshape(())))
+    op.end(op.add("Pad", operands))
+
+
+def sliced(op: Operation) -> None:
+    """SLICE with begins and sizes (-1: to the end); STRIDED_SLICE with begins, ends, strides."""
+    shape = op.shape(0)
+    begins, ends = op.integers(1, "begin"), op.integers(2, "end")
+    strides = [1] * len(begins)
+    if op.kind == "STRIDED_SLICE":
+        strides = op.integers(3, "strides")
+        masks = {
+            name: int(op.option("StridedSlice", name))
+            for name in ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask")
+        }
+        if masks["EllipsisMask"] or masks["NewAxisMask"]:
+            raise Declined("it slices with an ellipsis or a new axis")
+        for axis in range(len(begins)):
+            forward = strides[axis] > 0
+            if masks["ShrinkAxisMask"] >> axis & 1:
+                ends[axis] = begins[axis] + 1 or shape[axis]
+                continue
+            if masks["BeginMask"] >> axis & 1:
+                begins[axis] = 0 if forward else shape[axis] - 1
+            if masks["EndMask"] >> axis & 1:
+                ends[axis] = shape[axis] if forward else -shape[axis] - 1
+    else:
+        sizes = zip(begins, ends, shape, strict=True)
+        ends = [n if size < 0 else begin + size for begin, size, n in sizes]
+    numbers = [begins, ends, list(range(len(begins))), strides]
+    operands = [op.store(np.array(values, np.int64)) for values in numbers]
+    result = op.add("Slice", [op.name(0), *operands])
+    op.end(op.add("Reshape", [result, op.store(np.array(op.out_shape(), np.int64))]))
+
+
+def split(op: Operation) -> None:
+    axis = op.integers(0, "axis")[0] % len(op.shape(1))
+    begin = 0
+    for place in range(len(op.outputs)):
+        size = op.out_shape(place)[axis]
+        numbers = [op.store(np.array([value], np.int64)) for value in (begin, begin + size, axis)]
+        op.end(op.add("Slice", [op.name(1), *numbers]), place=place)
+        begin += size
+
+
+def resized(op: Operation) -> None:
+    """Nearest neighbours: floor((x + offset) * scale), offset 0.5 with half_pixel_centers."""
+    table = "ResizeNearestNeighbor"
+    modes = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    if op.option(table, "HalfPixelCenters"):
+        modes = {"coordinate_transformation_mode": "half_pixel"}
+        modes["nearest_mode"] = "round_prefer_ceil"
+    elif op.option(table, "AlignCorners"):
+        modes = {"coordinate_transformation_mode": "align_corners"}
+        modes["nearest_mode"] = "round_prefer_ceil"
+    _, height, width, channels = op.out_shape()
+    sizes = op.store(np.array([1, channels, height, width], np.int64))
+    op.end_map(op.add("Resize", [op.map(0), "", "", sizes], mode="nearest", **modes))
+
+
+def rearranged(kind: str, table: str, **attributes: Any) -> Callable[[Operation], None]:
+    def write(op: Operation) -> None:
+        size = int(op.option(table, "BlockSize"))
+        op.end_map(op.add(kind, [op.map(0)], blocksize=size, **attributes))
+
+    return write
+
+
+def prelu(op: Operation) -> None:
+    op.end(op.add("PRelu", [op.name(0), op.store(op.array(1, "slope"))]))
+
+
+def dequantized(op: Operation) -> None:
+    """16-bit weights become 32-bit constants."""
+    op.writer.known[op.outputs[0]] = op.array(0, "input")
+
+
+WRITERS: dict[str, Callable[[Operation], None]] = {
+    "ADD": arithmetic("Add", "Add"),
+    "AVERAGE_POOL_2D": pooling,
+    "CONCATENATION": concatenation,
+    "CONV_2D": convolution,
+    "DEPTHWISE_CONV_2D": convolution,
+    "DEPTH_TO_SPACE": rearranged("DepthToSpace", "DepthToSpace", mode="DCR"),
+    "DEQUANTIZE": dequantized,
+    "DIV": arithmetic("Div", "Div"),
+    "ELU": unary("Elu"),
+    "EXP": unary("Exp"),
+    "EXPAND_DIMS": reshaped,
+    "FULLY_CONNECTED": fully_connected,
+    "HARD_SWISH": unary("HardSwish"),
+    "LEAKY_RELU": leaky_relu,
+    "LOGISTIC": unary("Sigmoid"),
+    "MAX_POOL_2D": pooling,
+    "MAXIMUM": arithmetic("Max"),
+    "MEAN": mean,
+    "MINIMUM": arithmetic("Min"),
+    "MUL": arithmetic("Mul", "Mul"),
+    "PAD": padded,
+    "PADV2": padded,
+    "PRELU": prelu,
+    "RELU": unary("Relu"),
+    "RELU6": clip(0.0, 6.0),
+    "RELU_N1_TO_1": clip(-1.0, 1.0),
+    "RESHAPE": reshaped,
+    "RESIZE_NEAREST_NEIGHBOR": resized,
+    "SLICE": sliced,
+    "SOFTMAX": softmax,
+    "SPACE_TO_DEPTH": rearranged("SpaceToDepth", "SpaceToDepth"),
+    "SPLIT": split,
+    "SQUEEZE": reshaped,
+    "STRIDED_SLICE": sliced,
+    "SUB": arithmetic("Sub", "Sub"),
+    "TANH": unary("Tanh"),
+    "TRANSPOSE": transposed,
+    "TRANSPOSE_CONV": transposed_convolution,
+}

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Filling a table: operators in batches, on workers, emulated or on a board."""

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables that come with the tool: their rows are taken, and only the rest is measured.
+
+    tables/<board>/<space>-<shape>.jsonl
+
+What a row counts is decided by the board's core and clock, the C compiler with its flags, and the
+code generator. The first two must be the same. If the code generator is another, a seeded sample of
+the rows is measured anew, and all of them are taken if every count of the sample is the same.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tinytailor.compiler.opkey import OpKey
+from tinytailor.latency_tables.measuring.measure import measure_batch
+from tinytailor.latency_tables.table.latency_table import Failure, LatencyTable, describe, writing
+from tinytailor.latency_tables.table.origin import (
+    differences,
+    header_for,
+    in_words,
+    make_header,
+    now,
+)
+from tinytailor.latency_tables.table.records import Header, Measurement
+from tinytailor.targets import Board, Toolchain
+
+FOLDER = Path(__file__).parent / "tables"
+BOARDS = ("mps3-an547", "nucleo-f446re", "nucleo-g0b1re", "nucleo-h743zi", "nucleo-l552ze-q")
+SPACES = ("image:32x32x3x10", "timeseries:100x6x4")
+SAMPLE = 6
+# What may differ if a sample agrees; the date, the glue and the board model are made anew.
+_CHECKED = frozenset({"compiler", "tool_version"})
+_UNCOUNTED = ("cycles", "date")  # fields of a row that say nothing of the code
+
+
+def shipped_path(board: str, space: str) -> Path:
+    """The file of a space with its shape, such as ``timeseries:100x6x4``."""
+    return FOLDER / board / f"{space.replace(':', '-')}.jsonl"
+
+
+def shipped_tables(board: str | None = None) -> list[Path]:
+    return sorted(FOLDER.glob(f"{board or '*'}/*.jsonl"))
+
+
+def begin(
+    path: Path, keys: Sequence[OpKey], board: Board, toolchain: Toolchain, runner: str
+) -> str:
+    """Put the rows of shipped tables that are among ``keys`` into the table at ``path``.
+
+    It is created where there is none; rows it has stay. Says in one line what was taken, or why
+    what is there was not; nothing if no shipped table has any of the keys that are missing, or the
+    table itself cannot go on here, which measuring will say.
+    """
+    table = LatencyTable.load(path) if path.exists() else None
+    if table is not None and differences(table, board, toolchain, runner):
+        return ""
+    wanted = {key for key in keys if table is None or key not in table}
+    rows: dict[OpKey, Measurement] = {}
+    headers, said = [], []
+    for one in shipped_tables(board.name) if wanted else ():
+        ready = LatencyTable.load(one)
+        found = [ready[key] for key in sorted(wanted - rows.keys()) if key in ready]
+        if not found:
+            continue
+        why = _why_not(ready, found, board, toolchain, runner)
+        said.append(why or f"{len(found)} rows come from the shipped table {one.stem}")
+        if not why:
+            rows.update((row.key, row) for row in found)
+            headers.append(ready.header)
+    if rows:
+        cycles = {key: row.cycles_under(board.latency) for key, row in rows.items()}
+        entries = [replace(rows[key], cycles=cycles[key]) for key in sorted(rows)]
+        with writing(path):
+            if path.exists():
+                LatencyTable.load(path).append(entries)
+            else:
+                _write(path, _header(headers, board, toolchain, runner), entries)
+    return "; ".join(said)
+
+
+def _header(shipped: Sequence[Header], board: Board, toolchain: Toolchain, runner: str) -> Header:
+    """That of a table made now; the glue is measured unless the same code was shipped."""
+    for old in shipped:
+        new = header_for(board, toolchain, runner, old.glue, now())
+        if old.origin() == new.origin():
+            return new
+    return make_header(board, toolchain, runner)
+
+
+def _write(path: Path, header: Header, rows: Sequence[Measurement]) -> None:
+    """The whole table or none."""
+    temporary = path.with_name(f".{path.name}.begin")
+    try:
+        LatencyTable.create(temporary, header).append(rows)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _why_not(
+    table: LatencyTable,
+    rows: Sequence[Measurement],
+    board: Board,
+    toolchain: Toolchain,
+    runner: str,
+) -> str:
+    """Why ``rows`` of a shipped table do not hold here; empty if they do."""
+    differing = differences(table, board, toolchain, runner)
+    strict = {name: pair for name, pair in differing.items() if name not in _CHECKED}
+    other = in_words(strict)
+    if differing and not strict:
+        other = disagreement(sample(rows, SAMPLE), board, toolchain, runner)
+    return other and f"the shipped table for {board.name} is not used: {other}"
+
+
+def sample(rows: Sequence[Measurement], count: int, seed: int = 0) -> list[Measurement]:
+    """The same rows for the same table and seed."""
+    ordered = sorted(rows, key=lambda row: row.key)
+    return random.Random(seed).sample(ordered, min(count, len(ordered)))
+
+
+def disagreement(
+    rows: Sequence[Measurement], board: Board, toolchain: Toolchain, runner: str
+) -> str:
+    """The first difference between ``rows`` and the same measured now; empty if there is none."""
+    again = measure_batch([row.key for row in rows], board, toolchain, runner)
+    for old, new in zip(rows, again, strict=True):
+        if isinstance(new, Failure):
+            return f"{describe(old.key)} cannot be measured now: {new.message}"
+        there, here = old.to_json(), new.to_json()
+        for name in there:
+            if name not in _UNCOUNTED and there[name] != here[name]:
+                return (
+                    f"{describe(old.key)} has {name} {there[name]} there and {here[name]} "
+                    "with this version of the tool"
+                )
+    return ""

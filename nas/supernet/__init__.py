@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All networks of a space in one module, and what a distribution over them costs."""
