@@ -166,7 +166,7 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
 
 
 def write_report(folder: Path, report: dict[str, Any]) -> None:
-    from tinytailor.nas.files import write_atomically, write_json
+    from tinytailor.targets.files import write_atomically, write_json
 
     title = f"{report['data']} on {report['target']}"
     text = markdown(title, sections(report))

@@ -27,11 +27,11 @@ from tinytailor.latency_tables import Budget, LatencyTable
 from tinytailor.latency_tables.estimate import EstimatedTable
 from tinytailor.nas.cost import Parts, TableCosts, excess, fit_parts, require_keys
 from tinytailor.nas.data import Dataset, load
-from tinytailor.nas.files import read_json, write_atomically, write_json
 from tinytailor.nas.network.float_network import FloatNetwork, as_input
 from tinytailor.nas.network.onnx_file import export_onnx
+from tinytailor.nas.network.quantized_network import QuantizedNetwork
 from tinytailor.nas.network.topology import Topology
-from tinytailor.nas.quantization import QUANTIZERS, QuantizedNetwork
+from tinytailor.nas.quantization import QUANTIZERS
 from tinytailor.nas.search import ALGORITHMS, Problem
 from tinytailor.nas.search.feasible import feasible_network
 from tinytailor.nas.search.study import FinishedTrial, best_trial, run_study
@@ -40,6 +40,7 @@ from tinytailor.nas.training.qat import QatNetwork, calibrate
 from tinytailor.nas.training.train import Training, fit, score
 from tinytailor.targets import Board, load_target
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.files import read_json, write_atomically, write_json
 
 IMAGE_SHIFT = 0.125  # 4 pixels of 32, as is usual for CIFAR-10
 

@@ -20,11 +20,11 @@ import torch
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from tinytailor.nas.files import write_json
 from tinytailor.nas.network.float_network import FloatNetwork
 from tinytailor.nas.search import Algorithm, Problem, Proposal
 from tinytailor.nas.spaces import Architecture
 from tinytailor.nas.training.train import Score, Training, fit, score
+from tinytailor.targets.files import write_json
 
 STUDY = "search"
 OnStep = Callable[[int, str, int, int, float], None]  # trial, phase, done, total, figure
