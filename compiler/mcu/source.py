@@ -21,8 +21,8 @@ from tinytailor.compiler.kernels.c_function import (
 from tinytailor.compiler.kernels.registry import choose, lower
 from tinytailor.compiler.kernels.variant import Choice
 from tinytailor.compiler.mcu.comments import comment_text
-from tinytailor.compiler.memory.aliasing import computing
-from tinytailor.compiler.memory.plan import MemoryPlan, plan, scratch_name
+from tinytailor.compiler.memory.aliasing import computing, places
+from tinytailor.compiler.memory.plan import MemoryPlan, plan_kernels, scratch_name
 from tinytailor.compiler.ops.float_op import FloatOp
 
 # Of every emitted C file.
@@ -104,10 +104,9 @@ def lower_graph(graph: Graph, isa: str, name: str) -> Network:
         for node in graph.nodes
         if node.name in symbols
     }
-    scratch = {node: kernel.scratch_bytes for node, kernel in kernels.items()}
-    overlap = {node: kernel.overlap for node, kernel in kernels.items()}
     kinds = {node.name: node.op.kind for node in graph.nodes}
-    return Network(name, graph, share_code(name, kernels, kinds), plan(graph, scratch, overlap))
+    arena = plan_kernels(graph, places(graph), kernels)
+    return Network(name, graph, share_code(name, kernels, kinds), arena)
 
 
 def share_code(
