@@ -20,7 +20,7 @@ from tinytailor.compiler.memory.plan import MemoryPlan, plan_kernels
 from tinytailor.compiler.opkey import OpKey, example_graph, key_of
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import Kernel
+    from tinytailor.compiler.kernels.c_function import Kernel
 
 
 @lru_cache(maxsize=65536)
