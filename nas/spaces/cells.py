@@ -18,7 +18,7 @@ From this follow the layers of a network (here), the supernet and expected costs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -144,18 +144,30 @@ def resolved(cell: Cell, holds: Callable[[When], bool]) -> tuple[tuple[Use, ...]
             uses.extend(_additions(item, layer_of))
         elif all(map(holds, item.when)):
             if item.tensor in layer_of:
-                raise InputError(f"cell {cell.name}: two of its items write {item.tensor} at once")
+                raise InputError(
+                    f"cell {cell.name}: two of its items write {item.tensor} at a time"
+                )
             if isinstance(item, Pass):
                 layer_of[item.writes] = _found(cell, layer_of, item.reads)
             else:
                 reads = tuple(_found(cell, layer_of, read) for read in item.reads)
                 uses.append(Use(slot, item.name, item.kind, reads, item.width, item.when))
                 layer_of[item.tensor] = item.name
+    result = _found(cell, layer_of, cell.items[-1].tensor)
+    _check(cell, uses, result)
+    return tuple(uses), result
+
+
+def _check(cell: Cell, uses: Sequence[Use], result: str) -> None:
+    """InputError where layers share a name, or one is read by nothing; so the last writes the
+    result."""
     names = [use.name for use in uses]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"cell {cell.name}: two of its layers are called {twice} at once")
-    return tuple(uses), _found(cell, layer_of, cell.items[-1].tensor)
+    read = {result, *(name for use in uses for name in use.reads)}
+    twice = next((name for name in names if names.count(name) > 1), "")
+    unread = next((name for name in names if name not in read), "")
+    if twice or unread:
+        problem = f"two of its layers are called {twice}" if twice else f"nothing reads {unread}"
+        raise InputError(f"cell {cell.name}: {problem}, in some of the cell's forms")
 
 
 def _found(cell: Cell, layer_of: Mapping[str, str], tensor: str) -> str:
