@@ -23,6 +23,10 @@ from tinytailor.targets.errors import InputError
 
 Built = TypeVar("Built")
 ALLOW_FLOAT = "--allow-float compiles it in float"
+QUANTIZE_FIRST = (
+    "is a float model: give samples of its inputs with --calibration X.npz (in Python: "
+    "load_model(path, calibration=...)), and it is quantized to int8"
+)
 
 
 @dataclass(frozen=True, slots=True)

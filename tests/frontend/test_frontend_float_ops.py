@@ -11,8 +11,7 @@ from float_layer_models import CASES, NETWORKS, Case, alone, numbers
 from mutations import changed_onnx
 from qdq_models import Model, differences
 
-from tinytailor.compiler import execute, key_of
-from tinytailor.compiler.frontend import load_model
+from tinytailor.compiler import execute, key_of, load_model
 from tinytailor.compiler.ops.float_op import FloatOp
 from tinytailor.targets.errors import InputError
 
