@@ -59,7 +59,7 @@ class UnsupportedError(InputError):
 
 
 class Declined(Exception):  # noqa: N818 - not an error yet: it becomes one line of the report
-    """Raised by a match that does not apply, with the reason and perhaps whose it is."""
+    """Raised by a rule that does not apply, with the reason and perhaps whose it is."""
 
     def __init__(self, reason: str, origin: Origin | None = None) -> None:
         super().__init__(reason)

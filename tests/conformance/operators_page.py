@@ -126,7 +126,7 @@ def general(reason: str) -> str:
 
 def tflite_rows() -> str:
     rows = []
-    for operator in sorted(IN_TFLITE | set(WRITERS)):
+    for operator in sorted(set(IN_TFLITE) | set(WRITERS)):
         quantized = "yes" if operator in IN_TFLITE else "no"
         written = NEEDS.get(operator, "Identity") in IMPORTED
         real = "yes" if operator in WRITERS and written else "no"
