@@ -17,6 +17,8 @@ os.environ.setdefault("TVM_NUM_THREADS", "1")
 
 import pytest
 
+pytest.register_assert_rewrite("tinytailor.targets.testing.runners")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--nightly", action="store_true", help="run what is exhaustive, too")
