@@ -28,7 +28,7 @@ from tinytailor.compiler import ir
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops import Operator
 from tinytailor.nas.layers.onnx_step import OnnxStep, Stored
-from tinytailor.nas.quantization.base import Affine, Quantizer
+from tinytailor.nas.quantization.base import Affine, Quantized, Quantizer
 from tinytailor.targets.errors import InputError
 
 Weights = Mapping[str, Tensor]  # float, by role
@@ -67,8 +67,10 @@ class Primitive:
         """Its weights, initialised from ``generator`` only; None where it has none."""
         return None
 
-    def quantization(self, quantizer: Quantizer, low: float, high: float, reads: Tensors) -> Affine:
-        """Of what it writes, after values in ``low..high`` were seen."""
+    def quantization(
+        self, quantizer: Quantizer, low: float, high: float, reads: tuple[Quantized, ...]
+    ) -> Affine:
+        """Of what it writes, whose values were seen in ``low..high``."""
         return quantizer.activation(low, high)
 
     def fake(

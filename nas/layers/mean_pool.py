@@ -18,7 +18,7 @@ from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops import AveragePool2d, Operator
 from tinytailor.nas.layers.base import Integers, Kind, Single, Tensors, Weights
 from tinytailor.nas.layers.onnx_step import OnnxStep
-from tinytailor.nas.quantization.base import Affine, Quantizer
+from tinytailor.nas.quantization.base import Affine, Quantized, Quantizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,9 @@ class MeanPool(Single):
     def compute(self, weights: Weights, *values: Tensor) -> Tensor:
         return values[0].mean((2, 3), keepdim=True)
 
-    def quantization(self, quantizer: Quantizer, low: float, high: float, reads: Tensors) -> Affine:
+    def quantization(
+        self, quantizer: Quantizer, low: float, high: float, reads: tuple[Quantized, ...]
+    ) -> Affine:
         return Affine(reads[0].scale, reads[0].zero_point)
 
     def filled(

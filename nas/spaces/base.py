@@ -58,8 +58,10 @@ class Space:
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """The chain, the input side first."""
-        shape, widths = self.input_shape[:2], self.input_shape[2:]
         stages: list[Stage] = []
+        height, width, channels = self.input_shape
+        shape: tuple[int, int] = (height, width)
+        widths: tuple[int, ...] = (channels,)
         for cell in self.cells:
             stages.append(Stage(cell, shape, widths, not stages))
             shape, widths = leaving(cell, shape, widths)

@@ -144,9 +144,7 @@ def resolved(cell: Cell, holds: Callable[[When], bool]) -> tuple[tuple[Use, ...]
             uses.extend(_additions(item, layer_of))
         elif all(map(holds, item.when)):
             if item.tensor in layer_of:
-                raise InputError(
-                    f"cell {cell.name}: two of its items write {item.tensor} at a time"
-                )
+                raise InputError(f"cell {cell.name}: two items write {item.tensor} at once")
             if isinstance(item, Pass):
                 layer_of[item.writes] = _found(cell, layer_of, item.reads)
             else:

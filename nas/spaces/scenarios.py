@@ -10,8 +10,9 @@ Presence, what is alive beside a layer and what leaves the cell are sums over sc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 from tinytailor.nas.layers import Layer
@@ -49,6 +50,8 @@ class Scenario:
         """The span of every layer and of INPUT, in this scenario."""
         spans = {INPUT: entering}
         for use in self.uses:
+            if len({spans[name] for name in use.reads}) > 1:
+                raise InputError(f"layer {use.name} reads tensors of several widths, expected one")
             spans[use.name] = span_of(use.width, entering, spans[use.reads[0]]).under(self.holds)
         return spans
 
@@ -78,9 +81,12 @@ def scenarios(cell: Cell) -> tuple[Scenario, ...]:
     found = []
     for holds in product(*_groups(cell)):
         taken = {when.decision: set(when.options) for when in holds}
-        uses, result = resolved(cell, lambda when, t=taken: t[when.decision] <= set(when.options))
-        found.append(Scenario(holds, uses, result))
+        found.append(Scenario(holds, *resolved(cell, partial(_implied, taken))))
     return tuple(found)
+
+
+def _implied(taken: Mapping[str, set[Option]], when: When) -> bool:
+    return taken[when.decision] <= set(when.options)
 
 
 def _groups(cell: Cell) -> Iterator[tuple[When, ...]]:
@@ -99,7 +105,9 @@ def leaving(
     cell: Cell, shape: tuple[int, int], widths: tuple[int, ...]
 ) -> tuple[tuple[int, int], tuple[int, ...]]:
     """The map and the numbers of channels that a cell hands on, of a map of ``shape``."""
-    entering, maps, options = Span(INPUT, widths), set(), set()
+    entering = Span(INPUT, widths)
+    maps: set[tuple[int, int]] = set()
+    options: set[int] = set()
     for scenario in scenarios(cell):
         topology = scenario.widest(shape, entering)
         _, height, width, _ = topology.shapes[scenario.result]

@@ -105,7 +105,7 @@ def fusion_cell(
     terms = []
     for k in sorted({k for kernels in branches for k in kernels}):
         branch = f"{name}.branch{k}"
-        taken = parallel.where(lambda kernels, k=k: k in kernels)
+        taken = parallel.among(*(kernels for kernels in branches if k in kernels))
         items.append(Part(branch, Convolution((k, 1)), (bottleneck,), channels, (taken,)))
         terms.append((branch, f"{name}.sum"))
     items.append(Join(name, Addition(), (*terms, (beside, f"{name}.add"))))

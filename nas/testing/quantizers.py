@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from torch import nn
 
 from tinytailor.compiler import execute, key_of, load_model
 from tinytailor.compiler.memory.aliasing import computing
@@ -164,6 +165,7 @@ def gradients_pass_through_the_rounding(subject: Subject) -> None:
 def dead_channels_and_huge_biases_stay_within_int32(subject: Subject) -> None:
     network = subject.network()
     weights = next(iter(network.weights.values()))
+    assert isinstance(weights, nn.ParameterDict)
     with torch.no_grad():
         weights["weight"][0] = 0.0
         weights["bias"][0] = 1e4
