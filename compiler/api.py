@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, check
+from tinytailor.compiler.kernels.registry import has_kernel
 from tinytailor.compiler.ops import OPERATORS
 from tinytailor.compiler.passes import optimize, require_equal, write_stages
 from tinytailor.compiler.project import (
@@ -30,22 +31,6 @@ Progress = Callable[[str], None]
 
 def _silent(_: str) -> None:
     """The progress of a caller that does not show any."""
-
-
-def load_model(
-    path: Path | str,
-    calibration: Mapping[str, np.ndarray] | np.ndarray | None = None,
-    *,
-    allow_float: bool = False,
-) -> Graph:
-    """The integer graph of a .onnx or .tflite file; a float one is quantized with ``calibration``.
-
-    ``calibration``: real inputs, float (N, *shape without its leading 1), by input name or alone.
-    ``allow_float``: operators without an integer form are computed in float, else refused.
-    """
-    from tinytailor.compiler.frontend import load_model as load
-
-    return load(Path(path), calibration=calibration, allow_float=allow_float)
 
 
 def compile_model(
@@ -101,7 +86,7 @@ def operators_of(target: Board | Fpga) -> dict[str, str]:
         from tinytailor.compiler import fpga
 
         return dict(fpga.OPERATORS)
-    return {kind: "" for kind, operator in OPERATORS.items() if hasattr(operator, "lower")}
+    return {kind: "" for kind in OPERATORS if has_kernel(kind)}
 
 
 def load_project(folder: Path) -> tuple[dict[str, Any], Graph, Board | Fpga]:

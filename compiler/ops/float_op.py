@@ -5,8 +5,8 @@
     y = clamp(rint(f(a, b, ...) / scale_y) + zero_point_y, -128, 127)
 
 f is whatever TVM lowers the operators of the model to; ``program`` is that, with everything else,
-as one TIR function. Made with --allow-float only, by frontend/float_calls.py. The functions in it
-are made of float32 sums, products and quotients (mcu/float_math.py), so every core computes the
+as one TIR function. Made with --allow-float only, by frontend/rules/float_calls.py. The functions
+in it are made of float32 sums, products and quotients (float_math.py), so every core computes the
 same bits. Such an operator has no key of its own in latency tables, and is not in ``OPERATORS``.
 """
 
@@ -16,16 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +70,3 @@ class FloatOp:
         rows = [run([x[i] for x in inputs], arrays) for i in range(len(inputs[0]))]
         assert all(row.size == prod(self.output) for row in rows)
         return np.stack(rows).reshape(-1, *self.output[1:])
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        from tinytailor.compiler.kernels.bricks.float_program import scheduled
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        names = (*(f"x{i}" for i in range(len(inputs))), *constants, "y")
-        return TirKernel(scheduled(self.program), names, dict(constants))

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from qdq_models import execute
 
-from tinytailor.compiler import references
-from tinytailor.compiler.frontend import load_model
+from tinytailor.compiler import load_model, references
 from tinytailor.compiler.ops import (
     AveragePool2d,
     Conv2d,
