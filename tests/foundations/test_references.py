@@ -21,7 +21,8 @@ from tinytailor.targets.errors import InputError
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEPTH, WIDTH = 64, 8  # products of one sum, and sums
 SCALE = 20_000  # so that 64 * 255 * 127 is step 104 of 255
-TYPES = (np.int8, np.uint8)
+# Activations and weights that onnxruntime multiplies.
+TYPES = [(np.int8, np.int8), (np.uint8, np.int8), (np.uint8, np.uint8)]
 
 
 def model(nodes: list, constants: dict[str, np.ndarray], x: np.ndarray) -> onnx.ModelProto:
@@ -83,10 +84,7 @@ def product(kind: str, operands: dict[str, np.ndarray]) -> tuple[onnx.ModelProto
 
 
 @pytest.mark.parametrize("kind", ["QLinearConv", "QLinearMatMul", "QGemm"])
-@pytest.mark.parametrize(
-    ("activations", "weights"),
-    [(np.int8, np.int8), (np.uint8, np.int8), (np.uint8, np.uint8)],  # what onnxruntime has
-)
+@pytest.mark.parametrize(("activations", "weights"), TYPES)
 def test_sums_of_the_largest_products_are_exact(kind, activations, weights) -> None:
     operands, expected = largest(activations, weights)
     whole, x = product(kind, operands)
@@ -94,11 +92,20 @@ def test_sums_of_the_largest_products_are_exact(kind, activations, weights) -> N
     np.testing.assert_array_equal(actual, np.tile(expected[:, None], actual.shape[1]))
 
 
-def test_sums_that_leave_as_real_numbers_are_exact() -> None:
-    operands, _ = largest(np.uint8, np.int8)
+@pytest.mark.parametrize(("activations", "weights"), TYPES)
+@pytest.mark.parametrize("rows", [1, 7])
+def test_sums_of_any_integers_are_exact(rows: int, activations: type, weights: type) -> None:
+    """They leave as real numbers, which hold them all."""
+    operands, _ = largest(activations, weights)
+    rng = np.random.default_rng(rows)
+    for name, kind, shape in (("x", activations, (rows, DEPTH)), ("w", weights, (DEPTH, WIDTH))):
+        ends = [np.iinfo(kind).min, np.iinfo(kind).max]
+        extremes, others = rng.choice(ends, shape), rng.integers(ends[0], ends[1] + 1, shape)
+        operands[name] = np.where(rng.random(shape) < 0.7, extremes, others).astype(kind)
     whole, x = product("MatMulIntegerToFloat", operands)
+    left, right = (operands[a].astype(int) - int(operands[f"{a}z"]) for a in "xw")
     actual = results(references.onnx_session(whole), x)
-    np.testing.assert_array_equal(actual, np.resize([1, -1], WIDTH) * DEPTH * 255.0 * 127)
+    np.testing.assert_array_equal(actual, (left @ right).ravel())
 
 
 def quantized_twice(shared: bool) -> tuple[onnx.ModelProto, np.ndarray, np.ndarray]:
