@@ -15,6 +15,7 @@ import numpy as np
 
 from tinytailor.compiler.execute import random_inputs
 from tinytailor.compiler.ir import Graph
+from tinytailor.compiler.kernels.registry import has_kernel
 from tinytailor.compiler.mcu import report
 from tinytailor.compiler.mcu.build import build
 from tinytailor.compiler.mcu.host import run_on_host
@@ -26,7 +27,6 @@ from tinytailor.compiler.mcu.program import Program, lower_graph
 from tinytailor.compiler.mcu.project import write_sources
 from tinytailor.compiler.mcu.run import invoke
 from tinytailor.compiler.ops import OPERATORS
-from tinytailor.compiler.ops.base import HasKernel
 from tinytailor.compiler.passes import PIPELINE, Pass
 from tinytailor.compiler.project import Project
 from tinytailor.targets import (
@@ -53,10 +53,10 @@ class Microcontrollers:
     steps: ClassVar[int] = 3
 
     def operators(self) -> Mapping[str, str]:
-        return {kind: "" for kind, operator in OPERATORS.items() if hasattr(operator, "lower")}
+        return {kind: "" for kind in OPERATORS if has_kernel(kind)}
 
     def check(self, graph: Graph, target: Board) -> None:
-        missing = [node for node in graph.nodes if not isinstance(node.op, HasKernel)]
+        missing = [node for node in graph.nodes if not has_kernel(node.op.kind)]
         if missing:
             lines = "\n".join(f"  {node.op.kind}  node {node.name}" for node in missing)
             raise InputError(

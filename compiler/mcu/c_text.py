@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from tinytailor.compiler.ir import Graph, Node
-from tinytailor.compiler.kernels.bricks.kernel import Kernel
+from tinytailor.compiler.kernels.c_function import Kernel
 from tinytailor.compiler.mcu.comments import comment_text
 from tinytailor.compiler.mcu.program import Address, Program
 from tinytailor.compiler.ops.float_op import FloatOp

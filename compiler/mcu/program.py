@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tinytailor.compiler.ir import Graph, Node
-from tinytailor.compiler.kernels.bricks.kernel import PARAMETER_BYTES, POINTER_BYTES, Kernel
+from tinytailor.compiler.kernels.c_function import PARAMETER_BYTES, POINTER_BYTES, Kernel
 from tinytailor.compiler.kernels.lowering import lower_node
 from tinytailor.compiler.mcu.interface import Interface, border_names, symbol
 from tinytailor.compiler.memory.aliasing import Places, places

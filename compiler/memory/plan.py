@@ -29,7 +29,7 @@ from tinytailor.compiler.memory.aliasing import Place, Places
 from tinytailor.compiler.memory.packing import Block, Intervals, aligned, pack
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import Kernel
+    from tinytailor.compiler.kernels.c_function import Kernel
 
 ALIGNMENT = 8
 MOST_SOURCES = 6  # inputs of one node that the lower bound tries all ways of laying over

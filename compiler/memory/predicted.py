@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from tinytailor.compiler.ir import Graph
-from tinytailor.compiler.kernels.bricks.kernel import Kernel
+from tinytailor.compiler.kernels.c_function import Kernel
 from tinytailor.compiler.kernels.lowering import lower_node
 from tinytailor.compiler.memory.aliasing import places
 from tinytailor.compiler.memory.plan import MemoryPlan, plan_kernels

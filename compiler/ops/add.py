@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import frexp
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,11 +24,8 @@ from tinytailor.compiler.ops.base import (
     clamp_attributes,
     example_clamp,
 )
-from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
+from tinytailor.compiler.ops.broadcast import broadcast_shape
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 WIDEST = 22  # shift at which 2 * 255 * 2^21 + 128 * 2^shift, the largest sum, is below 2^31
 
@@ -92,36 +89,3 @@ class Add:
     def wide(self) -> bool:
         """Whether the zero point has no room in the sum, and is added after the shift."""
         return self.shift > WIDEST
-
-    def expression(self, a: Any, b: Any) -> Any:
-        """The sum of two elements as TIR. The offset holds the zero point, if it can."""
-        from tinytailor.compiler.kernels.bricks import tir
-
-        offset = self.bias + (0 if self.wide else self.zero_point << self.shift)
-        first = tir.int32(a) * tir.parameter("left", self.left) + tir.parameter("offset", offset)
-        second = tir.int32(b) * tir.parameter("right", self.right)
-        value = (second + first) >> tir.parameter("right_shift", self.shift)
-        if self.wide:
-            value = value + tir.parameter("sum_zero_point", self.zero_point)
-        return tir.clamped(value, self.low, self.high, "sum_").astype("int8")
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """One loop over the elements; each is read before it is written, over a whole input."""
-        from tvm import te
-
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        shapes = merged(*inputs)
-        a, b = (te.placeholder(s, "int8", name=n) for s, n in zip(shapes, "ab", strict=True))
-        y = te.compute(
-            broadcast_shape(self.kind, *shapes),
-            lambda *place: self.expression(at(a, place), at(b, place)),
-            name="y",
-        )
-        schedule = tir.schedule_of((a, b, y))
-        whole = self.output_shape(*inputs)
-        overlap = {index: 0 for index, shape in enumerate(inputs) if shape == whole}
-        return TirKernel(schedule.mod["main"], ("x0", "x1", "y"), {}, overlap=overlap)

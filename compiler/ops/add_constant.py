@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import frexp
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,11 +25,8 @@ from tinytailor.compiler.ops.base import (
     clamp_attributes,
     example_clamp,
 )
-from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
+from tinytailor.compiler.ops.broadcast import broadcast_shape
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,27 +90,3 @@ class AddConstant:
         total = inputs[0].astype(np.int64) * self.left + constants["bias"]
         value = self.zero_point + (total >> self.shift)
         return np.clip(value, self.low, self.high).astype(np.int8)
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """Each element is read before it is written, over it if need be."""
-        from tvm import te
-
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        shapes = merged(inputs[0], self.whole(inputs[0]))
-        a = te.placeholder(shapes[0], "int8", name="a")
-        bias = te.placeholder(shapes[1], "int32", name="bias")
-
-        def total(*place: Any) -> Any:
-            scaled = tir.int32(a[place]) * tir.parameter("left", self.left) + at(bias, place)
-            value = scaled >> tir.parameter("shift", self.shift)
-            value = value + tir.parameter("zero_point", self.zero_point)
-            return tir.clamped(value, self.low, self.high).astype("int8")
-
-        y = te.compute(a.shape, total, name="y")
-        schedule = tir.schedule_of((a, bias, y))
-        arguments = ("x0", "bias", "y")
-        return TirKernel(schedule.mod["main"], arguments, dict(constants), overlap={0: 0})

@@ -9,15 +9,12 @@ is generated; values that only fill constants (scales, zero points) stay out of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.requantization import Requant
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 ConstantShapes = Mapping[str, tuple[Shape, str]]  # role -> (shape, dtype name)
 
@@ -77,13 +74,3 @@ class Operator(Protocol):
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
     ) -> np.ndarray:
         """The meaning in plain numpy, independent of the TIR that is compiled."""
-
-
-@runtime_checkable
-class HasKernel(Operator, Protocol):
-    """An operator that runs on microcontrollers."""
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """Scheduled TIR for an instruction set (``Isa``), its constants as they lie in flash."""

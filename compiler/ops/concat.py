@@ -7,18 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-    from tinytailor.compiler.kernels.bricks.tir import Moves
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +52,3 @@ class Concat:
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
     ) -> np.ndarray:
         return np.concatenate(inputs, axis=self.axis)
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """One copy per input and turn of the axes before."""
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        runs = [prod(shape[self.axis :]) for shape in inputs]
-
-        def body(moves: Moves) -> None:
-            with moves.repeat(prod(inputs[0][: self.axis])) as turn:
-                start = 0
-                for source, run in enumerate(runs):
-                    moves.copy(turn * sum(runs) + start, source, turn * run, run)
-                    start += run
-
-        sizes = [prod(shape) for shape in (*inputs, self.output_shape(*inputs))]
-        arguments = (*(f"x{i}" for i in range(len(inputs))), "y")
-        return TirKernel(tir.moves(sizes, body), arguments, {})

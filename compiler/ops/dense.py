@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,9 +17,6 @@ from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes, example_requant, requant_attributes
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +62,3 @@ class Dense:
         weight = narrow_weights.loaded(constants["weight"], shape, self.weight_bits, 1)
         acc = inputs[0].astype(np.int64) @ weight.astype(np.int64).T
         return self.requant.apply(acc + constants["bias"], constants["multiplier"])
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """A convolution of a single pixel."""
-        from tinytailor.compiler.ops.conv2d import Conv2d
-
-        features = inputs[0][1]
-        bits = self.weight_bits
-        pixel = Conv2d(self.out_features, (1, 1), requant=self.requant, weight_bits=bits)
-        weight = constants["weight"]
-        if bits == 8:
-            weight = weight.reshape(self.out_features, 1, 1, features)
-        return pixel.lower(((1, 1, 1, features),), {**constants, "weight": weight}, isa)

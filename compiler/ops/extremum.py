@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes, clamp_attributes, example_clamp
-from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
+from tinytailor.compiler.ops.broadcast import broadcast_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +46,3 @@ class Extremum:
     ) -> np.ndarray:
         pick = np.maximum if self.largest else np.minimum
         return np.clip(pick(*inputs), self.low, self.high).astype(np.int8)
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """One loop over the elements; each is read before it is written, over a whole input."""
-        from tvm import te, tirx
-
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        shapes = merged(*inputs)
-        a, b = (te.placeholder(s, "int8", name=n) for s, n in zip(shapes, "ab", strict=True))
-        pick = tirx.max if self.largest else tirx.min
-
-        def extreme(*place: Any) -> Any:
-            value = pick(tir.int32(at(a, place)), tir.int32(at(b, place)))
-            return tir.clamped(value, self.low, self.high).astype("int8")
-
-        y = te.compute(broadcast_shape(self.kind, *shapes), extreme, name="y")
-        schedule = tir.schedule_of((a, b, y))
-        whole = self.output_shape(*inputs)
-        overlap = {index: 0 for index, shape in enumerate(inputs) if shape == whole}
-        return TirKernel(schedule.mod["main"], ("x0", "x1", "y"), {}, overlap=overlap)

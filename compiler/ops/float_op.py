@@ -16,16 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +70,3 @@ class FloatOp:
         rows = [run([x[i] for x in inputs], arrays) for i in range(len(inputs[0]))]
         assert all(row.size == prod(self.output) for row in rows)
         return np.stack(rows).reshape(-1, *self.output[1:])
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        from tinytailor.compiler.kernels.bricks.float_program import scheduled
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        names = (*(f"x{i}" for i in range(len(inputs))), *constants, "y")
-        return TirKernel(scheduled(self.program), names, dict(constants))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -29,14 +29,10 @@ from tinytailor.compiler.ops.geometry import (
     output_size,
     padding4,
     pair,
-    tile_overlap,
     windows,
 )
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,34 +99,6 @@ class GroupedConv2d:
         )
         acc = grouped_product(view, constants["weight"], self.groups) + constants["bias"]
         return self.requant.apply(acc, constants["multiplier"])
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """All groups of a tile of pixels are gathered, then multiplied group by group."""
-        from tvm import te
-
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.patches import Patches, patch_kernel
-
-        _, oh, ow, oc = self.output_shape(*inputs)
-        channels = inputs[0][3] // self.groups
-        sizes = Patches((oh, ow), self.groups, oc // self.groups, self.kernel, channels)
-        x = te.placeholder(inputs[0], "int8", name="x0")
-        border = tir.border(self.input_zero_point, "int16")
-        at = tir.padded(x, self.padding, border, "int16")
-        run = self.kernel[1] * channels
-
-        def gather(h: Any, _: Any, v: Any, g: Any, k: Any, number: Any) -> Any:
-            return at(
-                h * self.stride[0] + (k // run) * self.dilation[0],
-                v * self.stride[1] + (k % run) // channels * self.dilation[1],
-                g * channels + k % channels,
-            )
-
-        p = sizes.tile(isa)[0]
-        overlap = {0: tile_overlap(inputs[0], (oh, ow, oc), p, self.stride, self.padding)}
-        return patch_kernel(sizes, (x,), gather, constants, self.requant, overlap, isa)
 
 
 def check_groups(kind: str, groups: int, channels: int, out_channels: int) -> None:

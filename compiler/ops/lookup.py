@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 INTEGERS = np.arange(-128, 128)  # what the entries of a table stand for
 
@@ -46,22 +43,3 @@ class Lookup:
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
     ) -> np.ndarray:
         return constants["table"][inputs[0].astype(np.int64) + 128]
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """One loop over the elements; each is read before it is written, over it if need be."""
-        from math import prod
-
-        from tvm import te
-
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        shape = (prod(inputs[0]),)
-        x = te.placeholder(shape, "int8", name="x")
-        table = te.placeholder((256,), "int8", name="table")
-        y = te.compute(shape, lambda i: table[tir.int32(x[i]) + tir.const(128)], name="y")
-        schedule = tir.schedule_of((x, table, y))
-        arguments = ("x0", "table", "y")
-        return TirKernel(schedule.mod["main"], arguments, dict(constants), overlap={0: 0})

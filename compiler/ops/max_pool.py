@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,12 +22,8 @@ from tinytailor.compiler.ops.geometry import (
     output_size,
     padding4,
     pair,
-    window_overlap,
     windows,
 )
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 BORDER = -128
 
@@ -78,35 +74,3 @@ class MaxPool2d:
     ) -> np.ndarray:
         view = windows(inputs[0], self.kernel, self.stride, self.padding, self.dilation, BORDER)
         return np.clip(view.max(axis=(3, 4)), self.low, self.high).astype(np.int8)
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """One maximum per output element, kept in a register."""
-        from tvm import te
-
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        _, oh, ow, channels = self.output_shape(*inputs)
-        (kh, kw), (sh, sw), (dh, dw) = self.kernel, self.stride, self.dilation
-        x = te.placeholder(inputs[0], "int8", name="x")
-        at = tir.padded(x, self.padding, tir.const(BORDER, "int8"))
-        i, j = te.reduce_axis((0, kh), "i"), te.reduce_axis((0, kw), "j")
-        top = te.compute(
-            (oh, ow, channels),
-            lambda h, v, c: te.max(tir.int32(at(h * sh + i * dh, v * sw + j * dw, c)), axis=[i, j]),
-            name="top",
-        )
-        y = te.compute(
-            (oh, ow, channels),
-            lambda h, v, c: tir.clamped(top[h, v, c], self.low, self.high).astype("int8"),
-            name="y",
-        )
-        schedule = tir.schedule_of((x, y))
-        maximum = schedule.get_sblock("top")
-        inner = schedule.get_loops(schedule.get_sblock("y"))[-1]
-        schedule.compute_at(maximum, inner, preserve_unit_loops=True)
-        schedule.decompose_reduction(maximum, schedule.get_loops(maximum)[-2])
-        overlap = {0: window_overlap(inputs[0], (oh, ow), self.stride, self.padding)}
-        return TirKernel(schedule.mod["main"], ("x0", "y"), {}, overlap=overlap)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,12 +22,9 @@ from tinytailor.compiler.ops.base import (
     example_requant,
     requant_attributes,
 )
-from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
+from tinytailor.compiler.ops.broadcast import broadcast_shape
 from tinytailor.compiler.requantization import Requant, effective_scale, multipliers
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 MAX_SHIFT = 15  # 255 * 255 shifted further leaves 32 bits
 
@@ -76,29 +73,3 @@ class Mul:
         a, b = (x.astype(np.int64) for x in inputs)
         product = (a - self.left_zero_point) * (b - self.right_zero_point)
         return self.requant.apply(product, np.array(self.multiplier))
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """One loop over the elements; each is read before it is written, over it if need be."""
-        from tvm import te
-
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        shapes = merged(*inputs)
-        a, b = (te.placeholder(s, "int8", name=n) for s, n in zip(shapes, "ab", strict=True))
-
-        def product(*place: Any) -> Any:
-            left = tir.int32(at(a, place)) - tir.parameter("left_zero_point", self.left_zero_point)
-            right = tir.int32(at(b, place)) - tir.parameter(
-                "right_zero_point", self.right_zero_point
-            )
-            multiplier = tir.parameter("multiplier", self.multiplier)
-            return tir.requantize(left * right, multiplier, self.requant)
-
-        y = te.compute(broadcast_shape(self.kind, *shapes), product, name="y")
-        schedule = tir.schedule_of((a, b, y))
-        whole = self.output_shape(*inputs)
-        overlap = {index: 0 for index, shape in enumerate(inputs) if shape == whole}
-        return TirKernel(schedule.mod["main"], ("x0", "x1", "y"), {}, overlap=overlap)

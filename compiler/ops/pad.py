@@ -5,18 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import EXAMPLE_ZERO_POINT, ConstantShapes
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-    from tinytailor.compiler.kernels.bricks.tir import Moves
 
 Sides = tuple[int, int, int]  # rows, columns, channels
 
@@ -60,39 +55,6 @@ class Pad:
     ) -> np.ndarray:
         around = ((0, 0), *zip(self.before, self.after, strict=True))
         return np.pad(inputs[0], around, constant_values=np.int8(self.value))
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """Rows are copied whole where no channels are added, else pixel by pixel."""
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        _, height, width, channels = inputs[0]
-        y = self.output_shape(*inputs)
-        row, pixel = y[2] * y[3], y[3]
-        top, left, first = self.before[0] * row, self.before[1] * pixel, self.before[2]
-
-        def pixels(moves: Moves, start: Any, source: Any) -> None:
-            if pixel == channels:
-                moves.copy(start, 0, source, width * channels)
-                return
-            with moves.repeat(width) as w:
-                moves.fill(start + w * pixel, self.value, first)
-                moves.copy(start + w * pixel + first, 0, source + w * channels, channels)
-                end = start + w * pixel + first + channels
-                moves.fill(end, self.value, self.after[2])
-
-        def body(moves: Moves) -> None:
-            moves.fill(0, self.value, top)
-            with moves.repeat(height) as h:
-                moves.fill(top + h * row, self.value, left)
-                pixels(moves, top + h * row + left, h * width * channels)
-                end = top + h * row + left + width * pixel
-                moves.fill(end, self.value, self.after[1] * pixel)
-            moves.fill(top + height * row, self.value, self.after[0] * row)
-
-        return TirKernel(tir.moves((prod(inputs[0]), prod(y)), body), ("x0", "y"), {})
 
 
 def sides(value: Iterable[Any]) -> Sides:

@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +49,3 @@ class Reshape:
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
     ) -> np.ndarray:
         return inputs[0].reshape(inputs[0].shape[0], *self.shape[1:])
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """One copy."""
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        size = prod(inputs[0])
-        func = tir.moves((size, size), lambda moves: moves.copy(0, 0, 0, size))
-        return TirKernel(func, ("x0", "y"), {}, overlap={0: 0})

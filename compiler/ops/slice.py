@@ -5,17 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +54,3 @@ class Slice:
     ) -> np.ndarray:
         parts = zip(self.begin[1:], self.size[1:], strict=True)
         return inputs[0][(slice(None), *(slice(b, b + n) for b, n in parts))]
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """What is contiguous is copied in one piece."""
-        from tinytailor.compiler.kernels.bricks import tir, views
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        strides = views.row_strides(inputs[0])
-        start = sum(b * s for b, s in zip(self.begin, strides, strict=True))
-        view = views.View(start, self.size, strides)
-        func = tir.moves((prod(inputs[0]), prod(self.size)), views.body(view))
-        return TirKernel(func, ("x0", "y"), {}, overlap=views.overlap(view))

@@ -11,17 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 MAX_SIZE = 1 << 15  # of an axis, so that places along it fit int16
 
@@ -69,36 +65,3 @@ class Take:
         for axis in self.axes:
             y = y.take(constants[f"index{axis}"], axis=axis)
         return y
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """Loops over the output; what lies behind the last table is copied in one piece."""
-        from tvm import te
-
-        from tinytailor.compiler.kernels.bricks import tir, views
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        tail = self.axes[-1] + 1
-        shape = (*inputs[0][:tail], prod(inputs[0][tail:]))
-        x = te.placeholder(shape, "int8", name="x")
-        tables = {
-            axis: te.placeholder((size,), "int16", name=f"index{axis}")
-            for axis, size in zip(self.axes, self.sizes, strict=True)
-        }
-
-        def source(*places: Any) -> Any:
-            looked_up = (
-                tir.int32(tables[axis][place]) if axis in tables else place
-                for axis, place in enumerate(places)
-            )
-            return x[tuple(looked_up)]
-
-        sizes = self.output_shape(*inputs)
-        y = te.compute((*sizes[:tail], shape[-1]), source, name="y")
-        schedule = tir.schedule_of((x, *tables.values(), y))
-        places = np.arange(prod(inputs[0]), dtype=np.int64).reshape(inputs[0])
-        reads = self.reference((places,), constants).reshape(-1, shape[-1])[:, 0]
-        arguments = ("x0", *constants, "y")
-        overlap = views.run_overlap(reads, shape[-1])
-        return TirKernel(schedule.mod["main"], arguments, dict(constants), overlap=overlap)

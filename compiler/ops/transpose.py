@@ -9,17 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.base import ConstantShapes
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +51,3 @@ class Transpose:
         self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
     ) -> np.ndarray:
         return inputs[0].transpose(self.axes)
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """The output is written from front to back; what is contiguous is copied in one piece."""
-        from tinytailor.compiler.kernels.bricks import tir, views
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        strides = views.row_strides(inputs[0])
-        sizes = self.output_shape(*inputs)
-        view = views.View(0, sizes, tuple(strides[axis] for axis in self.axes))
-        func = tir.moves((prod(sizes), prod(sizes)), views.body(view))
-        return TirKernel(func, ("x0", "y"), {})

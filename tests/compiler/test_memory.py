@@ -9,6 +9,7 @@ from networks import residual_network
 
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
+from tinytailor.compiler.kernels.bricks.overlap import overlap_distance
 from tinytailor.compiler.mcu.host import run_on_host
 from tinytailor.compiler.mcu.program import lower_graph
 from tinytailor.compiler.mcu.project import write_sources
@@ -27,7 +28,6 @@ from tinytailor.compiler.ops import (
     Reshape,
     SquareDeformDW,
 )
-from tinytailor.compiler.ops.geometry import overlap_distance
 from tinytailor.targets import cross_toolchain, host_toolchain, load_target
 
 
