@@ -4,7 +4,7 @@ target."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +23,6 @@ VERIFIED_INPUTS = 8  # random ones, where none are given
 
 def _silent(_: str) -> None:
     """The progress of a caller that does not show any."""
-
-
-def load_model(
-    path: Path | str,
-    calibration: Mapping[str, np.ndarray] | np.ndarray | None = None,
-    *,
-    allow_float: bool = False,
-) -> Graph:
-    """The integer graph of a .onnx or .tflite file; a float one is quantized with ``calibration``.
-
-    ``calibration``: real inputs, float (N, *shape without its leading 1), by input name or alone.
-    ``allow_float``: operators without an integer form are computed in float, else refused.
-    """
-    from tinytailor.compiler.frontend import load_model as load
-
-    return load(Path(path), calibration=calibration, allow_float=allow_float)
 
 
 def compile_model(
