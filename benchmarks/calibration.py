@@ -35,7 +35,7 @@ from tinytailor.latency_tables.estimate import TARGETS, columns, family, feature
 from tinytailor.latency_tables.measuring.measure import measure
 from tinytailor.nas.spaces import Space
 from tinytailor.nas.spaces.timeseries import timeseries_space
-from tinytailor.targets import Board, cross_toolchain, load_target
+from tinytailor.targets import Board, cross_toolchain, load_target, require_board
 
 SPACE = timeseries_space(100, 6, 4, fusion_channels=(8, 16, 32, 48, 64))
 DEFAULT = timeseries_space(100, 6, 4)
@@ -50,9 +50,7 @@ COUNTS = (3, 5, 10, 20)
 
 
 def board(name: str) -> Board:
-    target = load_target(name)
-    assert isinstance(target, Board)
-    return target
+    return require_board(load_target(name), "calibrating")
 
 
 def table(name: str, space: Space, path: Path) -> LatencyTable:
