@@ -20,10 +20,11 @@ from typing import Any
 from tinytailor.targets.errors import InputError
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object], *, synced: bool = False) -> None:
     """Let ``write`` fill a temporary file in the same folder, then rename it to ``path``.
 
     If ``write`` raises, for instance because it checked what it wrote, ``path`` stays as it was.
+    ``synced``: it is on the disk first, and survives the loss of power.
     """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     temporary = Path(name)
@@ -31,8 +32,9 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         os.close(handle)
         write(temporary)
         temporary.chmod(0o644)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+        if synced:
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
