@@ -32,7 +32,7 @@ from tinytailor.compiler.frontend.report import quiet
 from tinytailor.compiler.frontend.rules import ONNX
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.quantize import quantize_onnx
-from tinytailor.compiler.quantize.plan import BINARY, UNARY
+from tinytailor.compiler.quantize.plan import POINTWISE
 from tinytailor.targets.errors import InputError
 
 PASSED, REFUSED, NOT_APPLICABLE, WRONG = "passed", "refused", "not applicable", "wrong"
@@ -258,7 +258,7 @@ def leading(node: Any) -> list[str]:
 
 
 def one_sample(node: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    elementwise = node.op_type in UNARY | BINARY
+    elementwise = node.op_type in POINTWISE
     rank = max(array.ndim for array in feeds.values())
     if elementwise and all(array.shape[:1] != (1,) for array in feeds.values()):
         return {

@@ -118,6 +118,6 @@ RULES = Rules(
         "relax.nn.relu": Rule(clamp),
         "relax.nn.relu6": Rule(clamp),
     },
-    onnx={"Clip": Onnx(clip), "Relu": Onnx()},
+    onnx={"Clip": Onnx(clip, pointwise=True), "Relu": Onnx(pointwise=True)},
     tflite={"RELU": Tflite(), "RELU6": Tflite(), "RELU_N1_TO_1": Tflite()},
 )

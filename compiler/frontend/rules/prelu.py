@@ -79,6 +79,6 @@ def from_tflite(converter: Any, operator: Any) -> list[Any]:
 
 RULES = Rules(
     calls={NAME: Rule(prelu)},
-    onnx={"PRelu": Onnx(from_onnx, real_parameters=True)},
+    onnx={"PRelu": Onnx(from_onnx, real_parameters=True, pointwise=True)},
     tflite={"PRELU": Tflite(from_tflite)},
 )
