@@ -13,6 +13,7 @@ from tvm import relax
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 
 from tinytailor.compiler.frontend.onnx.model_file import full_name
+from tinytailor.compiler.frontend.relax_calls import own_call
 from tinytailor.compiler.frontend.report import Origin, Unsupported, first_line
 from tinytailor.compiler.frontend.rules.rule import Onnx
 from tinytailor.compiler.ir import Shape
@@ -80,4 +81,4 @@ class NamedImporter(ONNXGraphImporter):
         known = [item for item in inputs if item is not None]
         shape, dtype = self.types[node.output[0]]  # KeyError: nothing behind it can be checked
         out_type = relax.TensorType(shape=shape, dtype=dtype)
-        return relax.op.call_dps_packed(full_name(node), relax.Tuple(known), out_type)
+        return own_call(full_name(node), known, out_type)

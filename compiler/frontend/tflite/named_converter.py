@@ -13,6 +13,7 @@ from typing import Any
 from tvm import relax
 from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter, get_tensor_name
 
+from tinytailor.compiler.frontend.relax_calls import own_call
 from tinytailor.compiler.frontend.report import Origin, Unsupported, first_line
 from tinytailor.compiler.frontend.rules import TFLITE
 from tinytailor.compiler.frontend.tflite.arguments import tensor_shape
@@ -73,4 +74,4 @@ class NamedConverter(OperatorConverter):
             if self.has_expr(operator.Inputs(index))
         ]
         out_type = relax.TensorType(shape=tensor_shape(tensor), dtype=dtype)
-        return relax.op.call_dps_packed(origin.operator, relax.Tuple(known), out_type)
+        return own_call(origin.operator, known, out_type)
