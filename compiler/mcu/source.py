@@ -22,7 +22,6 @@ from tinytailor.compiler.mcu.comments import comment_text
 from tinytailor.compiler.memory.aliasing import computing
 from tinytailor.compiler.memory.plan import MemoryPlan, plan, scratch_name
 from tinytailor.compiler.ops.base import HasKernel
-from tinytailor.compiler.ops.float_op import FloatOp
 
 # Of every emitted C file.
 MACROS = """\
@@ -248,9 +247,9 @@ def macros(graph: Graph) -> str:
 def float_layers(graph: Graph) -> list[dict[str, object]]:
     """The layers that compute in float, with the operators of the model that they are."""
     return [
-        {"name": node.name, "operators": list(node.op.operators)}
+        {"name": node.name, "operators": list(node.op.in_float())}
         for node in graph.nodes
-        if isinstance(node.op, FloatOp)
+        if node.op.in_float()
     ]
 
 
@@ -278,8 +277,7 @@ def describe(graph: Graph, node: Node) -> str:
         if key in ("kernel", "stride", "padding", "dilation") and any(v > 1 for v in value)
     )
     name = comment_text(node.name)
-    operators = getattr(node.op, "operators", ())
-    details = comment_text(" ".join(operators)) if operators else details
+    details = comment_text(" ".join(node.op.in_float())) or details
     return f"{name}: {node.op.kind} {details + ', ' if details else ''}{inputs} -> {output}{work}"
 
 

@@ -7,48 +7,43 @@ y = clamp(max(a, b))   or   clamp(min(a, b))
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import ConstantShapes, clamp_attributes, example_clamp
+from tinytailor.compiler.ops.base import Clamped, Inputs
 from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
+from tinytailor.compiler.ops.traits.channels import Channels, linked
+from tinytailor.compiler.ops.traits.constants import Constants
+from tinytailor.compiler.ops.traits.keys import FLAG, HIGH, LOW
+from tinytailor.compiler.ops.traits.ranges import Range, Ranges, corners
 
 if TYPE_CHECKING:
     from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
-class Extremum:
+class Extremum(Clamped):
     kind: ClassVar[str] = "extremum"
 
-    largest: bool
-    low: int = -128
-    high: int = 127
+    largest: bool = field(metadata=FLAG)
+    low: int = field(default=-128, metadata=LOW)
+    high: int = field(default=127, metadata=HIGH)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return broadcast_shape(self.kind, *inputs)
 
-    def macs(self, *inputs: Shape) -> int:
-        return 0
-
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        return {}
-
-    def key_attributes(self) -> dict[str, Any]:
-        return {"largest": self.largest, **clamp_attributes(self.low, self.high)}
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> Extremum:
-        return cls(bool(attributes["largest"]), *example_clamp(attributes))
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         pick = np.maximum if self.largest else np.minimum
         return np.clip(pick(*inputs), self.low, self.high).astype(np.int8)
+
+    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+        return corners(self, reads, inputs, constants)
+
+    def channels(self, inputs: Inputs, constants: Constants) -> Channels:
+        return linked(*inputs, output=self.output_shape(*inputs))
 
     def lower(
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str

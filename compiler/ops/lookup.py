@@ -8,44 +8,52 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import ConstantShapes
+from tinytailor.compiler.ops.base import Inputs, Operator
+from tinytailor.compiler.ops.traits import constants as specs
+from tinytailor.compiler.ops.traits.channels import Channels, linked
+from tinytailor.compiler.ops.traits.constants import INTEGERS, Constants, ConstantSpecs
+from tinytailor.compiler.ops.traits.ranges import Range, Ranges
 
 if TYPE_CHECKING:
     from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
-INTEGERS = np.arange(-128, 128)  # what the entries of a table stand for
-
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(Operator):
     kind: ClassVar[str] = "lookup"
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
         return x
 
-    def macs(self, *inputs: Shape) -> int:
-        return 0
+    def constants(self, *inputs: Shape) -> ConstantSpecs:
+        return {"table": specs.table()}
 
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        return {"table": ((256,), "int8")}
-
-    def key_attributes(self) -> dict[str, Any]:
-        return {}
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> Lookup:
-        return cls()
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         return constants["table"][inputs[0].astype(np.int64) + 128]
+
+    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+        (x,), table = reads, constants["table"].astype(np.int64)
+        parts = [table[a + 128 : b + 129] for a, b in zip(x.low, x.high, strict=True)]
+        return Range(np.array([p.min() for p in parts]), np.array([p.max() for p in parts]))
+
+    def table(self, constants: Constants) -> np.ndarray:
+        return constants["table"]
+
+    def mapped(self, table: np.ndarray, constants: Constants) -> Constants:
+        return {"table": table[constants["table"].astype(np.int64) + 128]}
+
+    def channels(self, inputs: Inputs, constants: Constants) -> Channels:
+        return linked(*inputs, output=inputs[0])
+
+    def identity(self, inputs: Inputs, constants: Constants) -> str:
+        same = np.array_equal(constants["table"], INTEGERS)
+        return "its table is the identity" if same else ""
 
     def lower(
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str

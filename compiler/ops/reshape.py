@@ -7,14 +7,19 @@ Costs nothing and emits nothing, but where bytes must get from one border of the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import ConstantShapes
+from tinytailor.compiler.ops.base import Inputs, Operator
+from tinytailor.compiler.ops.traits.channels import ALL, Channels, Fewer, Link
+from tinytailor.compiler.ops.traits.constants import Constants
+from tinytailor.compiler.ops.traits.keys import NUMBERS
+from tinytailor.compiler.ops.traits.neighbours import View
+from tinytailor.compiler.ops.traits.ranges import Range, Ranges, enclosing
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,10 +27,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Reshape:
+class Reshape(Operator):
     kind: ClassVar[str] = "reshape"
 
-    shape: Shape
+    shape: Shape = field(metadata=NUMBERS)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
@@ -35,23 +40,34 @@ class Reshape:
             )
         return self.shape
 
-    def macs(self, *inputs: Shape) -> int:
-        return 0
+    def dtypes(self, *read: str) -> tuple[str, ...]:
+        """Whatever type it is given."""
+        return (*read, *read)
 
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        return {}
-
-    def key_attributes(self) -> dict[str, Any]:
-        return {"shape": list(self.shape)}
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> Reshape:
-        return cls(tuple(int(d) for d in attributes["shape"]))
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         return inputs[0].reshape(inputs[0].shape[0], *self.shape[1:])
+
+    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+        ends = reads[0].spread(inputs[0])
+        return enclosing(*(end.reshape(self.shape) for end in ends))
+
+    def channels(self, inputs: Inputs, constants: Constants) -> Channels:
+        """A row of pixels holds every channel once a pixel, and so the other way round."""
+        few, many = sorted((inputs[0][-1], self.shape[-1]))
+        if many % few:
+            return None
+        runs = [slice(start, start + few) for start in range(0, many, few)]
+        wider = self.shape[-1] == many
+        return tuple(Link(0, ALL, run) if wider else Link(0, run, ALL) for run in runs)
+
+    def with_fewer_channels(self, fewer: Fewer, constants: Constants) -> tuple[Reshape, Constants]:
+        return replace(self, shape=(*self.shape[:-1], fewer.count)), constants
+
+    def view(self, *inputs: Shape) -> View:
+        return View(output_at=0, inputs_at=(0,))
+
+    def identity(self, inputs: Inputs, constants: Constants) -> str:
+        return "it keeps the shape" if inputs[0] == self.shape else ""
 
     def lower(
         self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str

@@ -23,7 +23,7 @@ from tinytailor.compiler.frontend.rules.functions import Unary
 from tinytailor.compiler.frontend.values import Activation, Constant, Pointwise, Unknown, Value
 from tinytailor.compiler.ir import Node, Tensor
 from tinytailor.compiler.ops import Lookup
-from tinytailor.compiler.ops.lookup import INTEGERS
+from tinytailor.compiler.ops.traits.constants import INTEGERS
 
 Function = Callable[..., Any]  # of float64 arrays
 
