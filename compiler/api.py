@@ -11,6 +11,7 @@ import numpy as np
 
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, check
+from tinytailor.compiler.kernels.registry import has_kernel
 from tinytailor.compiler.ops import tabled
 from tinytailor.compiler.passes import optimize, require_equal, write_stages
 from tinytailor.compiler.project import (
@@ -101,7 +102,7 @@ def operators_of(target: Board | Fpga) -> dict[str, str]:
         from tinytailor.compiler import fpga
 
         return dict(fpga.OPERATORS)
-    return {kind: "" for kind, operator in tabled().items() if hasattr(operator, "lower")}
+    return {kind: "" for kind in tabled() if has_kernel(kind)}
 
 
 def load_project(folder: Path) -> tuple[dict[str, Any], Graph, Board | Fpga]:

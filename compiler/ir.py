@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tinytailor.compiler.ops.base import Operator
 
 Shape = tuple[int, ...]
+Shapes = tuple[Shape, ...]
+Constants = Mapping[str, np.ndarray]  # arrays by role
 INT32 = np.iinfo(np.int32)
 
 
@@ -52,7 +54,7 @@ class Node:
     op: Operator
     inputs: tuple[str, ...]
     output: str
-    constants: Mapping[str, np.ndarray] = field(default_factory=dict)
+    constants: Constants = field(default_factory=dict)
 
     @property
     def constant_bytes(self) -> int:
@@ -73,7 +75,7 @@ class Graph:
     nodes: tuple[Node, ...]
     imported: Mapping[str, int] = field(default_factory=dict)
 
-    def input_shapes(self, node: Node) -> tuple[Shape, ...]:
+    def input_shapes(self, node: Node) -> Shapes:
         return tuple(self.tensors[name].shape for name in node.inputs)
 
     def node_macs(self, node: Node) -> int:

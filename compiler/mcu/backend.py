@@ -12,12 +12,12 @@ import numpy as np
 
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph
+from tinytailor.compiler.kernels.registry import has_kernel
 from tinytailor.compiler.mcu import project, source
 from tinytailor.compiler.mcu.host import run_on_host
 from tinytailor.compiler.mcu.on_board import run_on_board
 from tinytailor.compiler.memory.aliasing import computing
 from tinytailor.compiler.memory.plan import MemoryPlan
-from tinytailor.compiler.ops.base import HasKernel
 from tinytailor.compiler.project import GENERATOR, tool_version
 from tinytailor.targets import (
     Board,
@@ -41,7 +41,7 @@ Progress = Callable[[str], None]
 
 def check_supported(graph: Graph) -> None:
     """InputError that lists every operator without a kernel for microcontrollers."""
-    missing = [n for n in computing(graph) if not isinstance(n.op, HasKernel)]
+    missing = [n for n in computing(graph) if not has_kernel(n.op.kind)]
     if missing:
         lines = "\n".join(f"  {node.op.kind}  node {node.name}" for node in missing)
         raise InputError(

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from tinytailor.compiler.ir import Graph
-from tinytailor.compiler.kernels.bricks.kernel import Kernel
+from tinytailor.compiler.kernels.c_function import Kernel
+from tinytailor.compiler.kernels.variant import Choice
 from tinytailor.compiler.mcu import source
 from tinytailor.compiler.memory.aliasing import computing
 from tinytailor.targets import Board, Buffer, Call, Toolchain, build_for, image_sizes
@@ -66,16 +67,18 @@ def kernel_image(
     toolchain: Toolchain,
     folder: Path,
     runner: str = "emulator",
+    choices: Sequence[Choice] = (),
 ) -> KernelImage:
     """Build an image with one function per (symbol, single-node graph) into ``folder``.
 
+    ``choices``: the kernel of each graph; the preferred ones if there are none.
     For a ``runner`` "serial:PORT" it is the firmware of the board, which calls them on request.
     """
     kernels = []
-    for symbol, graph in graphs:
+    for (symbol, graph), choice in zip(graphs, choices or (None,) * len(graphs), strict=True):
         if len(graph.nodes) != 1 or not computing(graph):
             raise InputError(f"kernel {symbol}: expected a graph of one computing node")
-        kernels.append(source.lower_node(graph, graph.nodes[0], board.core.isa, symbol))
+        kernels.append(source.lower_node(graph, graph.nodes[0], board.core.isa, symbol, choice))
     elf = folder / "kernels.elf"
     pointers = {
         kernel.symbol: len(graph.inputs) + 1 + bool(kernel.scratch_bytes)

@@ -12,16 +12,17 @@ import jinja2
 import numpy as np
 
 from tinytailor.compiler.ir import Graph, Node, Tensor
-from tinytailor.compiler.kernels.bricks.kernel import (
+from tinytailor.compiler.kernels.c_function import (
     PARAMETER_BYTES,
     POINTER_BYTES,
     Kernel,
     print_kernel,
 )
+from tinytailor.compiler.kernels.registry import choose, lower
+from tinytailor.compiler.kernels.variant import Choice
 from tinytailor.compiler.mcu.comments import comment_text
-from tinytailor.compiler.memory.aliasing import computing
-from tinytailor.compiler.memory.plan import MemoryPlan, plan, scratch_name
-from tinytailor.compiler.ops.base import HasKernel
+from tinytailor.compiler.memory.aliasing import computing, places
+from tinytailor.compiler.memory.plan import MemoryPlan, plan_kernels, scratch_name
 
 # Of every emitted C file.
 MACROS = """\
@@ -74,12 +75,14 @@ class Network:
         return words + POINTER_BYTES * len(arrays) + sum(len(data) for _, data in once)
 
 
-def lower_node(graph: Graph, node: Node, isa: str, symbol: str) -> Kernel:
-    """The C function of one node under the name ``symbol``."""
+def lower_node(
+    graph: Graph, node: Node, isa: str, symbol: str, choice: Choice | None = None
+) -> Kernel:
+    """The C function of one node under the name ``symbol``, by the preferred kernel unless told."""
     shapes = graph.input_shapes(node)
-    assert isinstance(node.op, HasKernel), node.name  # the back end has listed those without
-    lowered = node.op.lower(shapes, node.constants, isa)
-    return print_kernel(lowered, symbol, shapes, graph.tensors[node.output].shape)
+    choice = choice or choose(node.op, shapes, isa)
+    lowered = lower(node.op, shapes, node.constants, isa, choice)
+    return print_kernel(lowered, choice, symbol, shapes, graph.tensors[node.output].shape)
 
 
 def layer_symbols(graph: Graph, name: str) -> dict[str, str]:
@@ -100,10 +103,9 @@ def lower_graph(graph: Graph, isa: str, name: str) -> Network:
         for node in graph.nodes
         if node.name in symbols
     }
-    scratch = {node: kernel.scratch_bytes for node, kernel in kernels.items()}
-    overlap = {node: kernel.overlap for node, kernel in kernels.items()}
     kinds = {node.name: node.op.kind for node in graph.nodes}
-    return Network(name, graph, share_code(name, kernels, kinds), plan(graph, scratch, overlap))
+    arena = plan_kernels(graph, places(graph), kernels)
+    return Network(name, graph, share_code(name, kernels, kinds), arena)
 
 
 def share_code(

@@ -15,7 +15,9 @@ import numpy as np
 
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.mcu import project, source
-from tinytailor.compiler.memory.predicted import example_kernels, plan_of
+from tinytailor.compiler.memory.aliasing import places
+from tinytailor.compiler.memory.plan import plan_kernels
+from tinytailor.compiler.memory.predicted import example_kernels
 from tinytailor.targets import Board, Toolchain
 from tinytailor.targets.stack import worst_stack
 
@@ -57,7 +59,8 @@ def image_memory(
 def _placeholder(graph: Graph, isa: str) -> source.Network:
     """The network with the code of its operators' keys, and constants of which no two are equal."""
     rng = np.random.default_rng(0)
-    examples, symbols = example_kernels(graph, isa), source.layer_symbols(graph, NAME)
+    found, symbols = places(graph), source.layer_symbols(graph, NAME)
+    examples = example_kernels(graph, found.views, isa)
     kernels = {
         node: replace(
             kernel,
@@ -72,4 +75,4 @@ def _placeholder(graph: Graph, isa: str) -> source.Network:
     }
     kinds = {node.name: node.op.kind for node in graph.nodes}
     shared = source.share_code(NAME, kernels, kinds)
-    return source.Network(NAME, graph, shared, plan_of(graph, examples))
+    return source.Network(NAME, graph, shared, plan_kernels(graph, found, examples))

@@ -8,7 +8,7 @@ operator that works from front to back overwrites only what it has read already.
 its ``overlap`` distance, is declared by the kernel. For a 3x3 convolution it is about one row, so
 two maps take the memory of one map and a row.
 
-    places.py    which tensors lie in which home, the inputs of a joined map side by side
+    aliasing.py  which tensors lie in which home, the inputs of a joined map side by side
     here         buffers, what may lie over what, a lower bound
     packing.py   offsets
 
@@ -22,10 +22,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 from tinytailor.compiler.ir import Graph
-from tinytailor.compiler.memory.aliasing import Place, places
+from tinytailor.compiler.memory.aliasing import Place, Places
 from tinytailor.compiler.memory.packing import Block, Intervals, aligned, pack
+
+if TYPE_CHECKING:
+    from tinytailor.compiler.kernels.c_function import Kernel
 
 ALIGNMENT = 8
 MOST_SOURCES = 6  # inputs of one node that the lower bound tries all ways of laying over
@@ -75,34 +79,39 @@ def scratch_name(node: str) -> str:
     return f"{node}/scratch"
 
 
+def plan_kernels(graph: Graph, places: Places, kernels: Mapping[str, Kernel]) -> MemoryPlan:
+    """The arena of ``graph`` when its nodes are computed by ``kernels``, by node name."""
+    scratch = {node: kernel.scratch_bytes for node, kernel in kernels.items()}
+    overlap = {node: kernel.overlap for node, kernel in kernels.items()}
+    return plan(graph, places, scratch, overlap)
+
+
 def plan(
     graph: Graph,
+    places: Places,
     scratch_bytes: Mapping[str, int],
     overlap: Mapping[str, Mapping[int, int]],
     alignment: int = ALIGNMENT,
 ) -> MemoryPlan:
-    """Place all tensors of ``graph``; both mappings go by node name."""
-    place = places(graph).of
-    buffers = _buffers(graph, place, scratch_bytes)
-    overlaps = _overlaps(graph, place, buffers, overlap)
+    """Place all tensors of ``graph``, whose ``places`` are known; both mappings go by node name."""
+    buffers = _buffers(graph, places, scratch_bytes)
+    overlaps = _overlaps(graph, places.of, buffers, overlap)
     bound = lower_bound(buffers, overlaps, alignment)
     packing = pack(_blocks(buffers), forbidden(buffers, overlaps), alignment, bound)
     return MemoryPlan(
-        packing.size, bound, packing.optimal, buffers, packing.offsets, place, overlaps
+        packing.size, bound, packing.optimal, buffers, packing.offsets, places.of, overlaps
     )
 
 
-def _buffers(
-    graph: Graph, place: Mapping[str, Place], scratch_bytes: Mapping[str, int]
-) -> tuple[Buffer, ...]:
+def _buffers(graph: Graph, places: Places, scratch_bytes: Mapping[str, int]) -> tuple[Buffer, ...]:
     """One per tensor that a node writes, and scratch; borders of the graph are not the arena's."""
-    views, borders = places(graph).views, {*graph.inputs, *graph.outputs}
-    reads = _reads(graph, place)
+    borders = {*graph.inputs, *graph.outputs}
+    reads = _reads(graph, places)
     found = []
     for i, node in enumerate(graph.nodes):
-        if node.name in views:
+        if node.name in places.views:
             continue
-        at, size = place[node.output], graph.tensors[node.output].bytes
+        at, size = places.of[node.output], graph.tensors[node.output].bytes
         if at.home not in borders:
             last = max(
                 (when for when, low, high in reads[at.home] if _meet(at.offset, size, low, high)),
@@ -115,15 +124,14 @@ def _buffers(
     return tuple(found)
 
 
-def _reads(graph: Graph, place: Mapping[str, Place]) -> dict[str, list[tuple[int, int, int]]]:
+def _reads(graph: Graph, places: Places) -> dict[str, list[tuple[int, int, int]]]:
     """Home -> (node, first byte, byte behind) of every read in it."""
-    views = places(graph).views
     reads: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
     for i, node in enumerate(graph.nodes):
-        if node.name in views:
+        if node.name in places.views:
             continue
         for name in node.inputs:
-            at = place[name]
+            at = places.of[name]
             reads[at.home].append((i, at.offset, at.offset + graph.tensors[name].bytes))
     return reads
 

@@ -7,7 +7,7 @@ key, so that a search asking about thousands of networks lowers each operator on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinytailor.compiler.ir import Graph
-from tinytailor.compiler.memory.aliasing import computing
-from tinytailor.compiler.memory.plan import MemoryPlan, plan
+from tinytailor.compiler.memory.aliasing import places
+from tinytailor.compiler.memory.plan import MemoryPlan, plan_kernels
 from tinytailor.compiler.opkey import OpKey, example_graph, key_of
 
 if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import Kernel
+    from tinytailor.compiler.kernels.c_function import Kernel
 
 
 @lru_cache(maxsize=65536)
@@ -37,8 +37,10 @@ def example_kernel(key: OpKey) -> Kernel:
     return replace(kernel, constants=hollow)
 
 
-def example_kernels(graph: Graph, isa: str) -> dict[str, Kernel]:
-    return {node.name: example_kernel(key_of(node, graph, isa)) for node in computing(graph)}
+def example_kernels(graph: Graph, views: Collection[str], isa: str) -> dict[str, Kernel]:
+    """Of all nodes but ``views``, by name."""
+    running = (node for node in graph.nodes if node.name not in views)
+    return {node.name: example_kernel(key_of(node, graph, isa)) for node in running}
 
 
 def kernel_bytes(key: OpKey) -> tuple[int, int]:
@@ -49,15 +51,11 @@ def kernel_bytes(key: OpKey) -> tuple[int, int]:
 
 def plan_memory(graph: Graph, isa: str) -> MemoryPlan:
     """The arena plan of the C that ``graph`` compiles to, to the byte."""
-    return plan_of(graph, example_kernels(graph, isa))
-
-
-def plan_of(graph: Graph, kernels: Mapping[str, Kernel]) -> MemoryPlan:
-    scratch = {name: kernel.scratch_bytes for name, kernel in kernels.items()}
-    overlap = {name: kernel.overlap for name, kernel in kernels.items()}
-    return plan(graph, scratch, overlap)
+    found = places(graph)
+    return plan_kernels(graph, found, example_kernels(graph, found.views, isa))
 
 
 def constant_bytes(graph: Graph, isa: str) -> int:
     """Bytes of constants in flash, as packed by the kernels, with the gaps between them."""
-    return sum(kernel.placed_bytes for kernel in example_kernels(graph, isa).values())
+    kernels = example_kernels(graph, places(graph).views, isa)
+    return sum(kernel.placed_bytes for kernel in kernels.values())

@@ -13,21 +13,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import frexp
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape, Tensor
-from tinytailor.compiler.ops.base import Inputs, Shifted
-from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
+from tinytailor.compiler.ir import Constants, Shape, Shapes, Tensor
+from tinytailor.compiler.ops.base import Shifted
+from tinytailor.compiler.ops.broadcast import broadcast_shape
 from tinytailor.compiler.ops.traits.channels import Channels, linked
-from tinytailor.compiler.ops.traits.constants import Constants
 from tinytailor.compiler.ops.traits.keys import HIGH, LOW, ZERO_POINT, in_key, neutral, told
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, corners, full
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 WIDEST = 22  # shift at which 2 * 255 * 2^21 + 128 * 2^shift, the largest sum, is below 2^31
 
@@ -81,14 +77,14 @@ class Add(Shifted):
         value = self.zero_point + ((a * self.left + b * self.right + self.bias) >> self.shift)
         return np.clip(value, self.low, self.high).astype(np.int8)
 
-    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
         return corners(self, reads, inputs, constants)
 
-    def accumulators(self, inputs: Inputs, constants: Constants) -> Range:
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
         left, right = full(1).times(self.left), full(1).times(self.right)
         return Range(left.low + right.low, left.high + right.high).plus(self.offset)
 
-    def channels(self, inputs: Inputs, constants: Constants) -> Channels:
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         return linked(*inputs, output=self.output_shape(*inputs))
 
     def epilogue(self, operand: int) -> Add:
@@ -103,37 +99,3 @@ class Add(Shifted):
     def offset(self) -> int:
         """What is added to the products; the zero point is in it, if there is room."""
         return self.bias + (0 if self.wide else self.zero_point << self.shift)
-
-    def expression(self, a: Any, b: Any) -> Any:
-        """The sum of two elements as TIR. The offset holds the zero point, if it can."""
-        from tinytailor.compiler.kernels.bricks import tir
-
-        first = tir.int32(a) * tir.parameter("left", self.left) + tir.parameter(
-            "offset", self.offset
-        )
-        second = tir.int32(b) * tir.parameter("right", self.right)
-        value = (second + first) >> tir.parameter("right_shift", self.shift)
-        if self.wide:
-            value = value + tir.parameter("sum_zero_point", self.zero_point)
-        return tir.clamped(value, self.low, self.high, "sum_").astype("int8")
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """One loop over the elements; each is read before it is written, over a whole input."""
-        from tvm import te
-
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        shapes = merged(*inputs)
-        a, b = (te.placeholder(s, "int8", name=n) for s, n in zip(shapes, "ab", strict=True))
-        y = te.compute(
-            broadcast_shape(self.kind, *shapes),
-            lambda *place: self.expression(at(a, place), at(b, place)),
-            name="y",
-        )
-        schedule = tir.schedule_of((a, b, y))
-        whole = self.output_shape(*inputs)
-        overlap = {index: 0 for index, shape in enumerate(inputs) if shape == whole}
-        return TirKernel(schedule.mod["main"], ("x0", "x1", "y"), {}, overlap=overlap)

@@ -11,24 +11,20 @@ bias holds the constant in the same unit, the rounding half and the zero point o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import frexp
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape, Tensor
-from tinytailor.compiler.ops.base import Inputs, Shifted
-from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
+from tinytailor.compiler.ir import Constants, Shape, Shapes, Tensor
+from tinytailor.compiler.ops.base import Shifted
+from tinytailor.compiler.ops.broadcast import broadcast_shape
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer, linked, of_channels
-from tinytailor.compiler.ops.traits.constants import Constants, ConstantSpecs, biases
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, biases
 from tinytailor.compiler.ops.traits.keys import HIGH, LOW, ZERO_POINT, neutral, numbers, unless
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, corners, enclosing, full
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +77,14 @@ class AddConstant(Shifted):
         value = self.zero_point + (total >> self.shift)
         return np.clip(value, self.low, self.high).astype(np.int8)
 
-    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
         return corners(self, reads, inputs, constants)
 
-    def accumulators(self, inputs: Inputs, constants: Constants) -> Range:
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
         bias, scaled = enclosing(constants["bias"]), full(1).times(self.left)
         return Range(bias.low + scaled.low, bias.high + scaled.high)
 
-    def channels(self, inputs: Inputs, constants: Constants) -> Channels:
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         return linked(*inputs, output=inputs[0])
 
     def with_fewer_channels(
@@ -96,27 +92,3 @@ class AddConstant(Shifted):
     ) -> tuple[AddConstant, Constants]:
         bias = of_channels(constants["bias"], fewer.stay)
         return replace(self, shape=bias.shape if self.shape else ()), {"bias": bias}
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """Each element is read before it is written, over it if need be."""
-        from tvm import te
-
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        shapes = merged(inputs[0], self.whole(inputs[0]))
-        a = te.placeholder(shapes[0], "int8", name="a")
-        bias = te.placeholder(shapes[1], "int32", name="bias")
-
-        def total(*place: Any) -> Any:
-            scaled = tir.int32(a[place]) * tir.parameter("left", self.left) + at(bias, place)
-            value = scaled >> tir.parameter("shift", self.shift)
-            value = value + tir.parameter("zero_point", self.zero_point)
-            return tir.clamped(value, self.low, self.high).astype("int8")
-
-        y = te.compute(a.shape, total, name="y")
-        schedule = tir.schedule_of((a, bias, y))
-        arguments = ("x0", "bias", "y")
-        return TirKernel(schedule.mod["main"], arguments, dict(constants), overlap={0: 0})

@@ -11,24 +11,20 @@ rounding half and the zero point of a: one rounding. |a * left| and |bias| less 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import frexp
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape, Tensor
-from tinytailor.compiler.ops.base import Inputs, Shifted
-from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
+from tinytailor.compiler.ir import Constants, Shape, Shapes, Tensor
+from tinytailor.compiler.ops.base import Shifted
+from tinytailor.compiler.ops.broadcast import broadcast_shape
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer, linked, of_channels
-from tinytailor.compiler.ops.traits.constants import Constants, ConstantSpecs, biases, factors
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, biases, factors
 from tinytailor.compiler.ops.traits.keys import HIGH, LOW, NUMBERS, ZERO_POINT
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, corners, enclosing
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,42 +74,17 @@ class Affine(Shifted):
         value = self.zero_point + (total >> self.shift)
         return np.clip(value, self.low, self.high).astype(np.int8)
 
-    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
         return corners(self, reads, inputs, constants)
 
-    def accumulators(self, inputs: Inputs, constants: Constants) -> Range:
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
         left, bias = (constants[role].astype(np.int64) for role in ("left", "bias"))
         return enclosing(left * -128 + bias, left * 127 + bias)
 
-    def channels(self, inputs: Inputs, constants: Constants) -> Channels:
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         return linked(*inputs, output=inputs[0])
 
     def with_fewer_channels(self, fewer: Fewer, constants: Constants) -> tuple[Affine, Constants]:
         left = of_channels(constants["left"], fewer.stay)
         bias = of_channels(constants["bias"], fewer.stay)
         return replace(self, shape=left.shape), {"left": left, "bias": bias}
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """Each element is read before it is written, over it if need be."""
-        from tvm import te
-
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        shapes = merged(inputs[0], self.shape)
-        a = te.placeholder(shapes[0], "int8", name="a")
-        left = te.placeholder(shapes[1], "int32", name="left")
-        bias = te.placeholder(shapes[1], "int32", name="bias")
-
-        def total(*place: Any) -> Any:
-            scaled = tir.int32(a[place]) * at(left, place) + at(bias, place)
-            value = scaled >> tir.parameter("shift", self.shift)
-            value = value + tir.parameter("zero_point", self.zero_point)
-            return tir.clamped(value, self.low, self.high).astype("int8")
-
-        y = te.compute(a.shape, total, name="y")
-        schedule = tir.schedule_of((a, left, bias, y))
-        arguments = ("x0", "left", "bias", "y")
-        return TirKernel(schedule.mod["main"], arguments, dict(constants), overlap={0: 0})

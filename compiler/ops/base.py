@@ -20,23 +20,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Constants, Shape
 from tinytailor.compiler.ops.geometry import Padding
 from tinytailor.compiler.ops.traits import keys
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer
-from tinytailor.compiler.ops.traits.constants import Constants, ConstantSpecs
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs
 from tinytailor.compiler.ops.traits.neighbours import Bordered, Clamp, Surround, View
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, full
 from tinytailor.compiler.requantization import Requant
 
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-Inputs = tuple[Shape, ...]
+Shapes = tuple[Shape, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +81,13 @@ class Operator(ABC):
         """Itself with its constant "weight" packed into fewer bits; None where it has none such."""
         return None
 
-    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
         """What values the channels of its output can take, given those of its inputs."""
         clamp = self.clamp()
         ends = (-128, 127) if clamp is None else (clamp.low, clamp.high)
         return full(self.output_shape(*inputs)[-1], *ends)
 
-    def accumulators(self, inputs: Inputs, constants: Constants) -> Range | None:
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range | None:
         """The least and the largest number that its 32-bit sums reach for any int8 inputs, by
         channel; None where there is nothing that could leave 32 bits."""
         return None
@@ -111,7 +108,7 @@ class Operator(ABC):
         """Constants with which it also does table[y + 128] behind it; None where none do."""
         return None
 
-    def channels(self, inputs: Inputs, constants: Constants) -> Channels:
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         return None
 
     def with_fewer_channels(self, fewer: Fewer, constants: Constants) -> tuple[Self, Constants]:
@@ -123,7 +120,7 @@ class Operator(ABC):
         place, of one that only moves bytes; None of one that computes."""
         return None
 
-    def identity(self, inputs: Inputs, constants: Constants) -> str:
+    def identity(self, inputs: Shapes, constants: Constants) -> str:
         """Why its output is its input, byte for byte; "" where it is not."""
         return ""
 
@@ -186,13 +183,3 @@ class Shifted(Clamped):
     def with_clamp(self, clamp: Clamp) -> Self:
         op: Any = self
         return replace(op, zero_point=clamp.zero_point, low=clamp.low, high=clamp.high)
-
-
-@runtime_checkable
-class HasKernel(Protocol):
-    """An operator that runs on microcontrollers."""
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """Scheduled TIR for an instruction set (``Isa``), its constants as they lie in flash."""

@@ -5,26 +5,20 @@ bytes are copied: runs of each input in turn, as often as the axes before ``axis
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from math import prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import Inputs, Operator
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.traits.channels import ALL, Channels, Link, linked
-from tinytailor.compiler.ops.traits.constants import Constants
 from tinytailor.compiler.ops.traits.keys import NUMBER
 from tinytailor.compiler.ops.traits.neighbours import View
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, enclosing
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-    from tinytailor.compiler.kernels.bricks.tir import Moves
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +44,19 @@ class Concat(Operator):
     def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         return np.concatenate(inputs, axis=self.axis)
 
-    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
         if self._along_channels(inputs):
             ends = ([x.low for x in reads], [x.high for x in reads])
             return Range(*(np.concatenate(end) for end in ends))
         return enclosing(*(end for x in reads for end in (x.low, x.high)))
 
-    def channels(self, inputs: Inputs, constants: Constants) -> Channels:
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         if not self._along_channels(inputs):
             return linked(*inputs, output=inputs[0])
         starts = accumulate((shape[-1] for shape in inputs), initial=0)
         return tuple(Link(i, ALL, slice(*part)) for i, part in enumerate(pairwise(starts)))
 
-    def _along_channels(self, inputs: Inputs) -> bool:
+    def _along_channels(self, inputs: Shapes) -> bool:
         return self.axis == len(inputs[0]) - 1
 
     def view(self, *inputs: Shape) -> View | str:
@@ -72,25 +66,5 @@ class Concat(Operator):
         *starts, _ = accumulate(map(prod, inputs), initial=0)
         return View(inputs_at=tuple(starts))
 
-    def identity(self, inputs: Inputs, constants: Constants) -> str:
+    def identity(self, inputs: Shapes, constants: Constants) -> str:
         return "it joins a single tensor" if len(inputs) == 1 else ""
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """One copy per input and turn of the axes before."""
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        runs = [prod(shape[self.axis :]) for shape in inputs]
-
-        def body(moves: Moves) -> None:
-            with moves.repeat(prod(inputs[0][: self.axis])) as turn:
-                start = 0
-                for source, run in enumerate(runs):
-                    moves.copy(turn * sum(runs) + start, source, turn * run, run)
-                    start += run
-
-        sizes = [prod(shape) for shape in (*inputs, self.output_shape(*inputs))]
-        arguments = (*(f"x{i}" for i in range(len(inputs))), "y")
-        return TirKernel(tir.moves(sizes, body), arguments, {})

@@ -11,26 +11,24 @@ stored, y = add(requant(acc), r): the integers of a Conv2d and an Add after it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinytailor.compiler import narrow_weights
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.add import Add
-from tinytailor.compiler.ops.base import Inputs, Operator, Requantized
+from tinytailor.compiler.ops.base import Operator, Requantized
 from tinytailor.compiler.ops.geometry import (
     Padding,
     Pair,
     output_size,
-    tile_overlap,
     widened,
     windows,
 )
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer, Mixed, mixed
-from tinytailor.compiler.ops.traits.constants import Constants, ConstantSpecs, layer, weights
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
 from tinytailor.compiler.ops.traits.keys import (
     NUMBER,
     PADDING,
@@ -50,10 +48,6 @@ from tinytailor.compiler.ops.traits.ranges import (
 )
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-    from tinytailor.compiler.kernels.isa import dsp
 
 _ADD = in_key(
     lambda name, add: {} if add is None else {name: add.key_attributes()},
@@ -113,7 +107,7 @@ class Conv2d(Requantized):
     def with_weight_bits(self, bits: int) -> Conv2d:
         return replace(self, weight_bits=bits)
 
-    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
         x = reads[0].widened(self.input_zero_point) if any(self.padding) else reads[0]
         acc = sums(self._weight(constants, inputs[0][3]), x).plus(constants["bias"])
         y = requantized(self.requant, acc, constants["multiplier"])
@@ -121,7 +115,7 @@ class Conv2d(Requantized):
             return y
         return self.add.ranges((y, reads[1]), (inputs[1], inputs[1]), {})
 
-    def accumulators(self, inputs: Inputs, constants: Constants) -> Range:
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
         channels = inputs[0][3]
         terms = sums(self._weight(constants, channels), full(channels))
         acc = accumulated(terms, constants["bias"], self.requant.shift)
@@ -135,7 +129,7 @@ class Conv2d(Requantized):
             return replace(self, add=self.add.with_clamp(clamp))
         return Requantized.with_clamp(self, clamp)
 
-    def channels(self, inputs: Inputs, constants: Constants) -> Channels:
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         if self.add or self.weight_bits != 8:
             return None
         border = self.input_zero_point if any(self.padding) else None
@@ -152,141 +146,3 @@ class Conv2d(Requantized):
         if self.add is not None or not isinstance(epilogue, Add):
             return None
         return replace(self, add=epilogue)
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """Pixels are gathered into int16 rows once (im2col) and multiplied with all channels.
-
-        With the DSP extension the product runs in 2 x 2 tiles (1 x 4 for a single pixel); pixels
-        and channels are padded to whole tiles, and only real outputs are stored.
-        """
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-        from tinytailor.compiler.kernels.isa import dsp
-
-        isa = isa if self.weight_bits == 8 else "base"
-        if isa == "mve":
-            from tinytailor.compiler.kernels.isa.mve_lower import lower_conv2d
-
-            kernel = lower_conv2d(self, inputs, constants)
-            if kernel is not None:
-                return kernel
-        _, oh, ow, oc = inputs[1] if self.add else self.output_shape(*inputs)
-        depth = self.kernel[0] * self.kernel[1] * inputs[0][3]
-        # TVM drops loops of one turn, so a depth of one leaves nothing to tensorize.
-        tiled = isa != "base" and depth > 1
-        tile = (1, 1) if not tiled else (1, 4) if oh * ow == 1 else (2, 2)
-        columns = -(-oc // tile[1]) * tile[1]
-        weight = constants["weight"].reshape(oc, -1)
-        packed = {
-            "weight": dsp.pack_weights(weight, columns) if tiled else weight,
-            "bias": np.pad(constants["bias"], (0, columns - oc)),
-            "multiplier": np.pad(constants["multiplier"], (0, columns - oc)),
-        }
-        schedule = self._computation(inputs[0], (oh, ow, oc), packed, tile[0])
-        block = dsp.matmul_block(*tile, depth) if tiled else None
-        self._schedule(schedule, tile, inputs[0][3], block)
-        arguments = (*(f"x{i}" for i in range(len(inputs))), *packed, "y")
-        used = (block,) if block else ()
-        overlap = {0: tile_overlap(inputs[0], (oh, ow, oc), tile[0], self.stride, self.padding)}
-        if self.add:  # behind the last pixel of a tile, the pixels before it are still read
-            overlap[1] = (tile[0] - 1) * oc
-        return TirKernel(schedule.mod["main"], arguments, packed, used, overlap)
-
-    def _pixels(self, oh: int, ow: int, p: int) -> Pair:
-        """Outputs as lines of pixels that divide into tiles, if rows, columns or all of them do.
-
-        A line is a row of the map; the whole map, as one line, where rows would waste pixels.
-        """
-        return (oh, ow) if ow % p == 0 else (1, oh * ow)
-
-    def _computation(
-        self, shape: Shape, output: Shape, packed: Mapping[str, np.ndarray], p: int
-    ) -> Any:
-        """Gather, product, requantization; rows and columns in multiples of the tile."""
-        from tvm import te, tirx
-
-        from tinytailor.compiler.kernels.bricks import tir
-
-        oh, ow, oc = output
-        lines, pixels = self._pixels(oh, ow, p)
-        channels, rows = shape[3], -(-pixels // p) * p
-        run = self.kernel[1] * channels
-        depth = self.kernel[0] * run
-        x = te.placeholder(shape, "int8", name="x")
-        w, b, m = (te.placeholder(a.shape, a.dtype.name, name=r) for r, a in packed.items())
-        border = tir.border(self.input_zero_point, "int16")
-        at = tir.padded(x, self.padding, border, "int16")
-
-        def gather(line: Any, pixel: Any, k: Any) -> Any:
-            h, v = (line, pixel) if pixels == ow else (pixel // ow, pixel % ow)
-            value = at(
-                h * self.stride[0] + (k // run) * self.dilation[0],
-                v * self.stride[1] + (k % run) // channels * self.dilation[1],
-                k % channels,
-            )
-            if rows == pixels:
-                return value
-            return tirx.if_then_else(pixel < pixels, value, tir.const(0, "int16"))
-
-        patch = te.compute((lines, rows, depth), gather, name="patch")
-        k = te.reduce_axis((0, depth), "k")
-
-        def product(h: Any, v: Any, o: Any) -> Any:
-            weight = tir.narrow(lambda place: w[o, place], k, self.weight_bits)
-            return te.sum(tir.int32(patch[h, v, k]) * weight, axis=k)
-
-        acc = te.compute((lines, rows, w.shape[0]), product, name="acc")
-        r = te.placeholder((lines, pixels, oc), "int8", name="r")
-
-        def result(h: Any, v: Any, o: Any) -> Any:
-            return tir.requantized(acc[h, v, o] + b[o], m[o], self.requant)
-
-        if self.add is None:
-            y = te.compute(
-                (lines, pixels, oc), lambda h, v, o: result(h, v, o).astype("int8"), name="y"
-            )
-            return tir.schedule_of((x, w, b, m, y))
-        add, term = self.add, te.compute((lines, rows, w.shape[0]), result, name="term")
-        y = te.compute(
-            (lines, pixels, oc),
-            lambda h, v, o: add.expression(term[h, v, o], r[h, v, o]),
-            name="y",
-        )
-        return tir.schedule_of((x, r, w, b, m, y))
-
-    def _schedule(
-        self, schedule: Any, tile: Pair, channels: int, block: dsp.Intrinsic | None
-    ) -> None:
-        """Tiles of pixels outside, tiles of channels inside; a row of patches per pixel tile."""
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.isa import dsp
-
-        _, pixel, channel = schedule.get_loops(schedule.get_sblock("y"))
-        outer_pixel, inner_pixel = schedule.split(pixel, [None, tile[0]])
-        outer_channel, inner_channel = schedule.split(channel, [None, tile[1]])
-        schedule.reorder(outer_pixel, outer_channel, inner_pixel, inner_channel)
-        product, patches = schedule.get_sblock("acc"), schedule.get_sblock("patch")
-        if self.add:
-            term = schedule.get_sblock("term")
-            schedule.compute_at(term, outer_channel, preserve_unit_loops=True)
-            for loop in schedule.get_loops(schedule.get_sblock("term"))[-2:]:
-                schedule.unroll(loop)
-        schedule.compute_at(product, outer_channel, preserve_unit_loops=True)
-        schedule.compute_at(patches, outer_pixel, preserve_unit_loops=True)
-        # Rows of the window outside the pixels of the tile: whether a row lies inside the map is
-        # asked once for all of them. Runs are as long as they are contiguous.
-        *_, pixels, depth = schedule.get_loops(patches)
-        if self.dilation[1] == 1 and not (self.padding[1] or self.padding[3]):
-            row, run = schedule.split(depth, [self.kernel[0], self.kernel[1] * channels])
-            schedule.reorder(row, pixels, run)
-        else:
-            row, column, run = schedule.split(depth, [*self.kernel, channels])
-            schedule.reorder(row, pixels, column, run)
-        if block is None:
-            schedule.decompose_reduction(product, schedule.get_loops(product)[-1])
-            return
-        schedule.storage_align(patches, 0, -2, dsp.GROUP, 0)
-        tir.tensorize_tile(schedule, product, block.name, axes=2 if tile[0] == 1 else 3)
-        schedule.unroll(inner_pixel)
-        schedule.unroll(inner_channel)

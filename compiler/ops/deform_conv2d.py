@@ -14,23 +14,16 @@ zp_x, and the bias already holds -zp_x * sum(weight[o]). Groups as in GroupedCon
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import Inputs, Requantized
-from tinytailor.compiler.ops.geometry import Padding, Pair, output_size, overlap_distance, sampled
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Requantized
+from tinytailor.compiler.ops.geometry import Padding, Pair, output_size, sampled
 from tinytailor.compiler.ops.grouped_conv2d import check_groups, grouped_product
-from tinytailor.compiler.ops.traits.constants import (
-    Constants,
-    ConstantSpecs,
-    layer,
-    pixels,
-    weights,
-)
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, pixels, weights
 from tinytailor.compiler.ops.traits.keys import NUMBER, PADDING, PAIR, REQUANT, ZERO_POINT
 from tinytailor.compiler.ops.traits.ranges import (
     Range,
@@ -42,9 +35,6 @@ from tinytailor.compiler.ops.traits.ranges import (
 )
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 MAX_PIXELS = 2**15 - 1  # offsets beyond it are as far outside the map
 
@@ -107,52 +97,11 @@ class DeformConv2d(Requantized):
         acc = grouped_product(view, constants["weight"], self.groups) + constants["bias"]
         return self.requant.apply(acc, constants["multiplier"])
 
-    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
         terms = sums(constants["weight"], reads[0].widened(self.input_zero_point), self.groups)
         acc = terms.plus(constants["bias"])
         return requantized(self.requant, acc, constants["multiplier"])
 
-    def accumulators(self, inputs: Inputs, constants: Constants) -> Range:
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
         terms = sums(constants["weight"], full(inputs[0][3]), self.groups)
         return accumulated(terms, constants["bias"], self.requant.shift)
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """Where each tap of a pixel lies is found once for all its channels."""
-        from tvm import te, tirx
-
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.patches import Patches, Prepared, patch_kernel
-
-        _, oh, ow, oc = self.output_shape(*inputs)
-        _, height, width, depth = inputs[0]
-        channels, taps = depth // self.groups, self.kernel[0] * self.kernel[1]
-        sizes = Patches((oh, ow), self.groups, oc // self.groups, self.kernel, channels)
-        x = te.placeholder(inputs[0], "int8", name="x0")
-        offset = te.placeholder(inputs[1], "int8", name="x1")
-        pixels = te.placeholder((256,), "int16", name="pixels")
-
-        def coordinate(h: Any, v: Any, n: Any) -> Any:
-            """Row (n even) or column (n odd) under tap n / 2 of all offset groups."""
-            tap = n // 2 % taps
-            row = h * self.stride[0] + tap // self.kernel[1] * self.dilation[0] - self.padding[0]
-            column = v * self.stride[1] + tap % self.kernel[1] * self.dilation[1] - self.padding[1]
-            moved = pixels[tir.int32(offset[0, h, v, n]) + 128]
-            return tirx.Select(n % 2 == 0, row, column) + tir.int32(moved)
-
-        def gather(h: Any, r: Any, v: Any, g: Any, k: Any, number: Any) -> Any:
-            channel = g * channels + k % channels
-            place = channel // (depth // self.offset_groups) * taps + k // channels
-            row, column = number(2 * place), number(2 * place + 1)
-            inside = tir.inside(row, column, height, width)
-            border = tir.border(self.input_zero_point, "int16")
-            return tirx.if_then_else(inside, x[0, row, column, channel].astype("int16"), border)
-
-        prepared = Prepared(inputs[1][3], coordinate)
-        p = sizes.tile(isa)[0]
-        tiles = np.arange(0, oh * ow, p)
-        written = np.minimum(tiles + p, oh * ow) * oc
-        overlap = {1: overlap_distance(tiles * inputs[1][3], written)}
-        reads = (x, offset, pixels)
-        return patch_kernel(sizes, reads, gather, constants, self.requant, overlap, isa, prepared)

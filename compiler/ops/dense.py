@@ -6,17 +6,16 @@ The bias already holds -zp_x * sum(weight[o]).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinytailor.compiler import narrow_weights
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import Inputs, Requantized
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Requantized
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer, Mixed, mixed
-from tinytailor.compiler.ops.traits.constants import Constants, ConstantSpecs, layer, weights
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
 from tinytailor.compiler.ops.traits.keys import NUMBER, REQUANT
 from tinytailor.compiler.ops.traits.ranges import (
     Range,
@@ -28,9 +27,6 @@ from tinytailor.compiler.ops.traits.ranges import (
 )
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +63,19 @@ class Dense(Requantized):
     def with_weight_bits(self, bits: int) -> Dense:
         return replace(self, weight_bits=bits)
 
-    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
         acc = sums(self._weight(constants, inputs[0][1]), reads[0]).plus(constants["bias"])
         return requantized(self.requant, acc, constants["multiplier"])
 
-    def accumulators(self, inputs: Inputs, constants: Constants) -> Range:
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
         features = inputs[0][1]
         terms = sums(self._weight(constants, features), full(features))
         return accumulated(terms, constants["bias"], self.requant.shift)
 
-    def channels(self, inputs: Inputs, constants: Constants) -> Channels:
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         if self.weight_bits != 8:
             return None
         return Mixed(constants["weight"], constants["bias"])
 
     def with_fewer_channels(self, fewer: Fewer, constants: Constants) -> tuple[Dense, Constants]:
         return replace(self, out_features=fewer.count), mixed(constants, fewer)
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """A convolution of a single pixel."""
-        from tinytailor.compiler.ops.conv2d import Conv2d
-
-        features = inputs[0][1]
-        bits = self.weight_bits
-        pixel = Conv2d(self.out_features, (1, 1), requant=self.requant, weight_bits=bits)
-        weight = constants["weight"]
-        if bits == 8:
-            weight = weight.reshape(self.out_features, 1, 1, features)
-        return pixel.lower(((1, 1, 1, features),), {**constants, "weight": weight}, isa)

@@ -12,22 +12,18 @@ same bits. Such an operator is no entry of latency tables.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from math import prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Constants, Shape
 from tinytailor.compiler.ops.base import Operator
-from tinytailor.compiler.ops.traits.constants import Constants, ConstantSpecs, reals
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, reals
 from tinytailor.compiler.ops.traits.keys import Attributes, in_key, named
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 def _digest(name: str, program: str) -> Attributes:
@@ -74,12 +70,3 @@ class FloatOp(Operator):
         rows = [run([x[i] for x in inputs], arrays) for i in range(len(inputs[0]))]
         assert all(row.size == prod(self.output) for row in rows)
         return np.stack(rows).reshape(-1, *self.output[1:])
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        from tinytailor.compiler.kernels.bricks.float_program import scheduled
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        names = (*(f"x{i}" for i in range(len(inputs))), *constants, "y")
-        return TirKernel(scheduled(self.program), names, dict(constants))

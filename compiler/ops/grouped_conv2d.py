@@ -10,23 +10,21 @@ With C groups it is a depthwise convolution with multiplier O/C. The bias alread
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import Inputs, Requantized
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Requantized
 from tinytailor.compiler.ops.geometry import (
     Padding,
     Pair,
     output_size,
-    tile_overlap,
     widened,
     windows,
 )
-from tinytailor.compiler.ops.traits.constants import Constants, ConstantSpecs, layer, weights
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
 from tinytailor.compiler.ops.traits.keys import NUMBER, PADDING, PAIR, REQUANT, ZERO_POINT
 from tinytailor.compiler.ops.traits.neighbours import Bordered
 from tinytailor.compiler.ops.traits.ranges import (
@@ -39,9 +37,6 @@ from tinytailor.compiler.ops.traits.ranges import (
 )
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,46 +74,18 @@ class GroupedConv2d(Requantized):
         acc = grouped_product(view, constants["weight"], self.groups) + constants["bias"]
         return self.requant.apply(acc, constants["multiplier"])
 
-    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
         x = reads[0].widened(self.input_zero_point) if any(self.padding) else reads[0]
         acc = sums(constants["weight"], x, self.groups).plus(constants["bias"])
         return requantized(self.requant, acc, constants["multiplier"])
 
-    def accumulators(self, inputs: Inputs, constants: Constants) -> Range:
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
         terms = sums(constants["weight"], full(inputs[0][3]), self.groups)
         return accumulated(terms, constants["bias"], self.requant.shift)
 
     def bordered(self, padding: Padding) -> Bordered:
         wider = replace(self, padding=widened(self.padding, padding))
         return Bordered(wider, self.input_zero_point)
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """All groups of a tile of pixels are gathered, then multiplied group by group."""
-        from tvm import te
-
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.patches import Patches, patch_kernel
-
-        _, oh, ow, oc = self.output_shape(*inputs)
-        channels = inputs[0][3] // self.groups
-        sizes = Patches((oh, ow), self.groups, oc // self.groups, self.kernel, channels)
-        x = te.placeholder(inputs[0], "int8", name="x0")
-        border = tir.border(self.input_zero_point, "int16")
-        at = tir.padded(x, self.padding, border, "int16")
-        run = self.kernel[1] * channels
-
-        def gather(h: Any, _: Any, v: Any, g: Any, k: Any, number: Any) -> Any:
-            return at(
-                h * self.stride[0] + (k // run) * self.dilation[0],
-                v * self.stride[1] + (k % run) // channels * self.dilation[1],
-                g * channels + k % channels,
-            )
-
-        p = sizes.tile(isa)[0]
-        overlap = {0: tile_overlap(inputs[0], (oh, ow, oc), p, self.stride, self.padding)}
-        return patch_kernel(sizes, (x,), gather, constants, self.requant, overlap, isa)
 
 
 def check_groups(kind: str, groups: int, channels: int, out_channels: int) -> None:

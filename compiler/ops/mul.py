@@ -9,24 +9,19 @@ two differences has at most 16 bits and a sign.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape, Tensor
-from tinytailor.compiler.ops.base import Inputs, Requantized
-from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
+from tinytailor.compiler.ir import Constants, Shape, Shapes, Tensor
+from tinytailor.compiler.ops.base import Requantized
+from tinytailor.compiler.ops.broadcast import broadcast_shape
 from tinytailor.compiler.ops.traits.channels import Channels, linked
-from tinytailor.compiler.ops.traits.constants import Constants
 from tinytailor.compiler.ops.traits.keys import REQUANT, ZERO_POINT, neutral
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, corners, enclosing, full
 from tinytailor.compiler.requantization import Requant, effective_scale, multipliers
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 MAX_SHIFT = 15  # 255 * 255 shifted further leaves 32 bits
 
@@ -61,39 +56,13 @@ class Mul(Requantized):
         product = (a - self.left_zero_point) * (b - self.right_zero_point)
         return self.requant.apply(product, np.array(self.multiplier))
 
-    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
         return corners(self, reads, inputs, constants)
 
-    def accumulators(self, inputs: Inputs, constants: Constants) -> Range:
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
         left, right = full(1).plus(-self.left_zero_point), full(1).plus(-self.right_zero_point)
         ends = enclosing(*(a * b for a in (left.low, left.high) for b in (right.low, right.high)))
         return ends.times(1 << self.requant.shift)
 
-    def channels(self, inputs: Inputs, constants: Constants) -> Channels:
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         return linked(*inputs, output=self.output_shape(*inputs))
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """One loop over the elements; each is read before it is written, over it if need be."""
-        from tvm import te
-
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        shapes = merged(*inputs)
-        a, b = (te.placeholder(s, "int8", name=n) for s, n in zip(shapes, "ab", strict=True))
-
-        def product(*place: Any) -> Any:
-            left = tir.int32(at(a, place)) - tir.parameter("left_zero_point", self.left_zero_point)
-            right = tir.int32(at(b, place)) - tir.parameter(
-                "right_zero_point", self.right_zero_point
-            )
-            multiplier = tir.parameter("multiplier", self.multiplier)
-            return tir.requantize(left * right, multiplier, self.requant)
-
-        y = te.compute(broadcast_shape(self.kind, *shapes), product, name="y")
-        schedule = tir.schedule_of((a, b, y))
-        whole = self.output_shape(*inputs)
-        overlap = {index: 0 for index, shape in enumerate(inputs) if shape == whole}
-        return TirKernel(schedule.mod["main"], ("x0", "x1", "y"), {}, overlap=overlap)

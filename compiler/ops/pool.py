@@ -11,24 +11,22 @@ integer of the mean; with it multiplier[n - 1] holds s_x / (n * s_y), and only o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import Clamped, Inputs
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Clamped
 from tinytailor.compiler.ops.geometry import (
     NO_PADDING,
     Padding,
     Pair,
     output_size,
-    window_overlap,
     windows,
 )
 from tinytailor.compiler.ops.traits.channels import Channels, linked
-from tinytailor.compiler.ops.traits.constants import Constants, ConstantSpecs, scales
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, scales
 from tinytailor.compiler.ops.traits.keys import (
     HIGH,
     LOW,
@@ -42,9 +40,6 @@ from tinytailor.compiler.ops.traits.neighbours import Clamp
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, enclosing, full
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +81,18 @@ class AveragePool2d(Clamped):
             multiplier = constants["multiplier"][count - 1]
             return self.requant.apply(total - count * self.input_zero_point, multiplier)
         if self.ties_even:
-            whole, rest = np.divmod(total + count * self._shift(), count)
-            y = whole + (2 * rest + (whole & 1) > count) - self._shift()
+            whole, rest = np.divmod(total + count * self.offset, count)
+            y = whole + (2 * rest + (whole & 1) > count) - self.offset
             return np.clip(y, self.low, self.high).astype(np.int8)
         magnitude = (np.abs(total) + count // 2) // count
         return np.clip(np.sign(total) * magnitude, self.low, self.high).astype(np.int8)
 
-    def _shift(self) -> int:
+    @property
+    def offset(self) -> int:
         """What makes all integers positive and a multiple of the scale even where it is even."""
         return 128 + self.input_zero_point % 2
 
-    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
         if self.requant is None:
             return reads[0].clipped(self.low, self.high)
         counts = np.arange(1, self.kernel[0] * self.kernel[1] + 1)[:, None]
@@ -104,7 +100,7 @@ class AveragePool2d(Clamped):
         ends = (self.requant.apply(end * counts, multiplier) for end in (steps.low, steps.high))
         return enclosing(*ends)
 
-    def accumulators(self, inputs: Inputs, constants: Constants) -> Range | None:
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range | None:
         if self.requant is None:
             return None
         steps = full(1).plus(-self.input_zero_point).widened(0)
@@ -120,83 +116,8 @@ class AveragePool2d(Clamped):
             return Clamped.with_clamp(self, clamp)
         return replace(self, requant=clamp.on(self.requant))
 
-    def channels(self, inputs: Inputs, constants: Constants) -> Channels:
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         return linked(*inputs, output=inputs[0])
 
     def bordered(self, padding: Padding) -> str:
         return "would not count the border"
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """One sum per output element. Outputs never catch up with inputs still to be read."""
-        from tvm import te, tirx
-
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        _, oh, ow, channels = self.output_shape(*inputs)
-        (kh, kw), (sh, sw) = self.kernel, self.stride
-        x = te.placeholder(inputs[0], "int8", name="x")
-        roles = {
-            role: te.placeholder(spec.shape, spec.dtype, name=role)
-            for role, spec in self.constants(*inputs).items()
-        }
-        at = tir.padded(x, self.padding, tir.const(0, "int8"))
-        i, j = te.reduce_axis((0, kh), "i"), te.reduce_axis((0, kw), "j")
-        acc = te.compute(
-            (oh, ow, channels),
-            lambda h, v, c: te.sum(tir.int32(at(h * sh + i, v * sw + j, c)), axis=[i, j]),
-            name="acc",
-        )
-
-        def mean(h: Any, v: Any, c: Any) -> Any:
-            count = self._count(inputs[0], h, v)
-            half = tirx.truncdiv(count, tir.const(2))
-            away = tirx.Select(acc[h, v, c] < 0, acc[h, v, c] - half, acc[h, v, c] + half)
-            return tir.clamped(tirx.truncdiv(away, count), self.low, self.high).astype("int8")
-
-        def even(h: Any, v: Any, c: Any) -> Any:
-            count, two = self._count(inputs[0], h, v), tir.const(2)
-            shift = tir.parameter("offset", self._shift())
-            total = acc[h, v, c] + count * shift
-            whole, rest = tirx.truncdiv(total, count), tirx.truncmod(total, count)
-            up = two * rest + tirx.truncmod(whole, two) > count
-            y = whole + tirx.Select(up, tir.const(1), tir.const(0)) - shift
-            return tir.clamped(y, self.low, self.high).astype("int8")
-
-        def requantized(h: Any, v: Any, c: Any) -> Any:
-            assert self.requant is not None
-            count = self._count(inputs[0], h, v)
-            zero_point = tir.parameter("input_zero_point", self.input_zero_point)
-            total = acc[h, v, c] - count * zero_point
-            return tir.requantize(total, roles["multiplier"][count - 1], self.requant)
-
-        rounded = requantized if roles else even if self.ties_even else mean
-        y = te.compute((oh, ow, channels), rounded, name="y")
-        schedule = tir.schedule_of((x, *roles.values(), y))
-        loops = schedule.get_loops(schedule.get_sblock("y"))
-        total = schedule.get_sblock("acc")
-        schedule.compute_at(total, loops[-1], preserve_unit_loops=True)
-        schedule.decompose_reduction(total, schedule.get_loops(total)[-2])
-        overlap = {0: window_overlap(inputs[0], (oh, ow), self.stride, self.padding)}
-        arguments = ("x0", *roles, "y")
-        return TirKernel(schedule.mod["main"], arguments, dict(constants), overlap=overlap)
-
-    def _count(self, shape: Shape, h: Any, v: Any) -> Any:
-        """How many elements of the window of output (h, v) lie inside the map."""
-        from tvm import tirx
-
-        from tinytailor.compiler.kernels.bricks import tir
-
-        product = tir.const(1)
-        for axis, place in enumerate((h, v)):
-            before, after = self.padding[axis], self.padding[axis + 2]
-            first = place * self.stride[axis] - before
-            last = first + self.kernel[axis]
-            if before:
-                first = tirx.max(first, tir.const(0))
-            if after:
-                last = tirx.min(last, tir.const(shape[1 + axis]))
-            product = product * (last - first)
-        return product

@@ -11,24 +11,20 @@ largest of them: |d * factor| < 2^29, so nothing overflows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import frexp
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape, Tensor
-from tinytailor.compiler.ops.base import Inputs, Shifted
-from tinytailor.compiler.ops.broadcast import at, broadcast_shape, merged
+from tinytailor.compiler.ir import Constants, Shape, Shapes, Tensor
+from tinytailor.compiler.ops.base import Shifted
+from tinytailor.compiler.ops.broadcast import broadcast_shape
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer, linked, of_channels
-from tinytailor.compiler.ops.traits.constants import Constants, ConstantSpecs, factors
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, factors
 from tinytailor.compiler.ops.traits.keys import HIGH, LOW, NUMBERS, ZERO_POINT, neutral
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, corners, enclosing
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,49 +74,21 @@ class PRelu(Shifted):
         value = self.zero_point + ((product + (1 << (self.shift - 1))) >> self.shift)
         return np.clip(value, self.low, self.high).astype(np.int8)
 
-    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
         """It rises or falls on either side of the zero point."""
         turn = np.clip(self.input_zero_point, reads[0].low, reads[0].high)
         ends = corners(self, reads, inputs, constants)
         return ends.joined(corners(self, (Range(turn, turn),), inputs, constants))
 
-    def accumulators(self, inputs: Inputs, constants: Constants) -> Range:
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
         negative, half = constants["negative"].astype(np.int64), 1 << (self.shift - 1)
         below, above = -128 - self.input_zero_point, 127 - self.input_zero_point
         zero = np.zeros_like(negative)
         return enclosing(zero, negative * below, zero + self.positive * above).plus(half)
 
-    def channels(self, inputs: Inputs, constants: Constants) -> Channels:
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         return linked(*inputs, output=inputs[0])
 
     def with_fewer_channels(self, fewer: Fewer, constants: Constants) -> tuple[PRelu, Constants]:
         negative = of_channels(constants["negative"], fewer.stay)
         return replace(self, shape=negative.shape), {"negative": negative}
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """Each element is read before it is written, over it if need be."""
-        from tvm import te, tirx
-
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        shapes = merged(inputs[0], self.shape)
-        a = te.placeholder(shapes[0], "int8", name="a")
-        negative = te.placeholder(shapes[1], "int32", name="negative")
-
-        def scaled(*place: Any) -> Any:
-            steps = tir.int32(a[place]) - tir.parameter("input_zero_point", self.input_zero_point)
-            below = steps < tir.const(0)
-            positive = tir.parameter("positive", self.positive)
-            factor = tirx.Select(below, at(negative, place), positive)
-            rounded = steps * factor + tir.parameter("half", 1 << (self.shift - 1))
-            value = rounded >> tir.parameter("shift", self.shift)
-            value = value + tir.parameter("zero_point", self.zero_point)
-            return tir.clamped(value, self.low, self.high).astype("int8")
-
-        y = te.compute(a.shape, scaled, name="y")
-        schedule = tir.schedule_of((a, negative, y))
-        arguments = ("x0", "negative", "y")
-        return TirKernel(schedule.mod["main"], arguments, dict(constants), overlap={0: 0})

@@ -6,24 +6,19 @@ Costs nothing and emits nothing, but where bytes must get from one border of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import Inputs, Operator
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.traits.channels import ALL, Channels, Fewer, Link
-from tinytailor.compiler.ops.traits.constants import Constants
 from tinytailor.compiler.ops.traits.keys import NUMBERS
 from tinytailor.compiler.ops.traits.neighbours import View
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, enclosing
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +42,11 @@ class Reshape(Operator):
     def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         return inputs[0].reshape(inputs[0].shape[0], *self.shape[1:])
 
-    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
         ends = reads[0].spread(inputs[0])
         return enclosing(*(end.reshape(self.shape) for end in ends))
 
-    def channels(self, inputs: Inputs, constants: Constants) -> Channels:
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         """A row of pixels holds every channel once a pixel, and so the other way round."""
         few, many = sorted((inputs[0][-1], self.shape[-1]))
         if many % few:
@@ -66,16 +61,5 @@ class Reshape(Operator):
     def view(self, *inputs: Shape) -> View:
         return View(output_at=0, inputs_at=(0,))
 
-    def identity(self, inputs: Inputs, constants: Constants) -> str:
+    def identity(self, inputs: Shapes, constants: Constants) -> str:
         return "it keeps the shape" if inputs[0] == self.shape else ""
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """One copy."""
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        size = prod(inputs[0])
-        func = tir.moves((size, size), lambda moves: moves.copy(0, 0, 0, size))
-        return TirKernel(func, ("x0", "y"), {}, overlap={0: 0})

@@ -3,24 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import Inputs, Operator
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer, linked
-from tinytailor.compiler.ops.traits.constants import Constants
 from tinytailor.compiler.ops.traits.keys import NUMBERS
 from tinytailor.compiler.ops.traits.neighbours import View
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +43,11 @@ class Slice(Operator):
         parts = zip(self.begin[1:], self.size[1:], strict=True)
         return inputs[0][(slice(None), *(slice(b, b + n) for b, n in parts))]
 
-    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
         taken = slice(self.begin[-1], self.begin[-1] + self.size[-1])
         return Range(reads[0].low[taken], reads[0].high[taken])
 
-    def channels(self, inputs: Inputs, constants: Constants) -> Channels:
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         return linked(*inputs, output=inputs[0]) if self.size[-1] == inputs[0][-1] else None
 
     def with_fewer_channels(self, fewer: Fewer, constants: Constants) -> tuple[Slice, Constants]:
@@ -62,21 +57,8 @@ class Slice(Operator):
         start = run_start(inputs[0], self.begin, self.size)
         return "what it takes is not in one piece" if start is None else View(output_at=start)
 
-    def identity(self, inputs: Inputs, constants: Constants) -> str:
+    def identity(self, inputs: Shapes, constants: Constants) -> str:
         return "it takes all" if inputs[0] == self.size else ""
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """What is contiguous is copied in one piece."""
-        from tinytailor.compiler.kernels.bricks import tir, views
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        strides = views.row_strides(inputs[0])
-        start = sum(b * s for b, s in zip(self.begin, strides, strict=True))
-        view = views.View(start, self.size, strides)
-        func = tir.moves((prod(inputs[0]), prod(self.size)), views.body(view))
-        return TirKernel(func, ("x0", "y"), {}, overlap=views.overlap(view))
 
 
 def run_start(shape: Shape, begin: Shape, size: Shape) -> int | None:

@@ -10,21 +10,16 @@ scale 1/256 of TFLite and 1/255 of quantizers need no fraction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Constants, Shape
 from tinytailor.compiler.ops.base import Operator
-from tinytailor.compiler.ops.traits.constants import Constants, ConstantSpecs, factors
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, factors
 from tinytailor.compiler.ops.traits.keys import in_key, told
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
 
 FRACTION = 6  # bits of levels that are no whole number
 FRACTION_LEVELS = 17_003  # of an operator made from its key
@@ -87,40 +82,3 @@ class Softmax(Operator):
         total = e.sum(axis=-1, keepdims=True) << self.fraction
         value = (self.levels * e + total // 2) // total + self.zero_point
         return np.minimum(127, value).astype(np.int8)
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """Three passes over the classes: maximum, sum of exponentials, rounded division."""
-        from tvm import te, tirx
-
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        classes = inputs[0][1]
-        x = te.placeholder((classes,), "int8", name="x")
-        table = te.placeholder((256,), "int32", name="table")
-        k, n = te.reduce_axis((0, classes), "k"), te.reduce_axis((0, classes), "n")
-        top = te.compute((1,), lambda _: te.max(tir.int32(x[k]), axis=k), name="top")
-        e = te.compute((classes,), lambda c: table[top[0] - tir.int32(x[c])], name="e")
-        total = te.compute((1,), lambda _: te.sum(e[n], axis=n), name="total")
-
-        def share(c: Any) -> Any:
-            levels = tir.parameter("levels", self.levels).astype("uint32")
-            unsigned = e[c].astype("uint32") * levels
-            sum_ = total[0].astype("uint32")
-            if self.fraction:
-                sum_ = sum_ * tir.const(1 << self.fraction, "uint32")
-            rounded = unsigned + sum_ // tir.const(2, "uint32")
-            value = tirx.truncdiv(rounded, sum_).astype("int32")
-            value = value + tir.parameter("zero_point", self.zero_point)
-            return tirx.min(value, tir.const(127)).astype("int8")
-
-        y = te.compute((classes,), share, name="y")
-        schedule = tir.schedule_of((x, table, y))
-        schedule.compute_inline(schedule.get_sblock("e"))
-        for name in ("top", "total"):
-            block = schedule.get_sblock(name)
-            schedule.decompose_reduction(block, schedule.get_loops(block)[-1])
-        arguments = ("x0", "table", "y")
-        return TirKernel(schedule.mod["main"], arguments, dict(constants), overlap={0: 0})

@@ -26,23 +26,15 @@ Source: Dong et al., CoDeNet (FPGA 2021), section 3, with one of its four publis
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import Inputs, Requantized
-from tinytailor.compiler.ops.geometry import first_reads, overlap_distance, sampled
-from tinytailor.compiler.ops.traits.constants import (
-    Constants,
-    ConstantSpecs,
-    biases,
-    layer,
-    scales,
-    weights,
-)
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Requantized
+from tinytailor.compiler.ops.geometry import sampled
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, biases, layer, scales, weights
 from tinytailor.compiler.ops.traits.keys import REQUANT, ZERO_POINT, in_key
 from tinytailor.compiler.ops.traits.ranges import (
     Range,
@@ -55,9 +47,6 @@ from tinytailor.compiler.ops.traits.ranges import (
 )
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 MAX_DILATION = 7
 TAPS = (-1, 0, 1)
@@ -116,98 +105,15 @@ class SquareDeformDW(Requantized):
                 acc += tap.astype(np.int64) * constants["weight"][i + 1, j + 1]
         return self.requant.apply(acc, constants["multiplier"])
 
-    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
         x = reads[0].widened(self.input_zero_point)
         terms = sums(by_channel(constants["weight"]), x, inputs[0][3])
         acc = terms.plus(constants["bias"])
         return requantized(self.requant, acc, constants["multiplier"])
 
-    def accumulators(self, inputs: Inputs, constants: Constants) -> Range:
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
         x = full(inputs[0][3])
         terms = sums(by_channel(constants["weight"]), x, inputs[0][3])
         offset = sums(constants["offset_weight"][None], x)
         to_pixels = accumulated(offset, constants["offset_bias"], self.offset_shift)
         return accumulated(terms, constants["bias"], self.requant.shift).joined(to_pixels)
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """Per pixel: its dilation, then the nine taps gathered side by side, then a plain window.
-
-        A tap is one contiguous run of channels, so gathering it is one copy or one fill.
-        """
-        from tinytailor.compiler.kernels.bricks import tir
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-        from tinytailor.compiler.kernels.isa import dsp
-
-        channels = inputs[0][3]
-        roles = tuple(self.constants(*inputs))
-        schedule = self._computation(inputs[0])
-        block = None
-        if isa != "base" and channels % 4 == 0:
-            block = dsp.depthwise_block((3, 3), 3 * channels, channels, channels)
-        _, pixel, _ = schedule.get_loops(schedule.get_sblock("y"))
-        window, taps = schedule.get_sblock("acc"), schedule.get_sblock("taps")
-        inner = tir.split_channels(schedule, window, 4 if block else 1)
-        for stage in (taps, schedule.get_sblock("d"), schedule.get_sblock("offset")):
-            schedule.compute_at(stage, pixel, preserve_unit_loops=True)
-        offset = schedule.get_sblock("offset")
-        schedule.decompose_reduction(offset, schedule.get_loops(offset)[-1])
-        tir.finish_window(schedule, window, inner, block)
-        used = (block,) if block else ()
-        overlap = {0: self._overlap(inputs[0])}
-        return TirKernel(schedule.mod["main"], ("x0", *roles, "y"), dict(constants), used, overlap)
-
-    def _overlap(self, shape: Shape) -> int:
-        """A pixel is gathered from as far as the dilation reaches, then written."""
-        _, height, width, channels = shape
-        pixels = np.arange(height * width)
-        reach = (MAX_DILATION,) * 4
-        reads = first_reads(shape, pixels, width, (1, 1), reach)
-        return overlap_distance(reads, (pixels + 1) * channels)
-
-    def _computation(self, shape: Shape) -> Any:
-        """Offset, dilation, taps, window, requantization, each a stage of its own."""
-        from tvm import te, tirx
-
-        from tinytailor.compiler.kernels.bricks import tir
-
-        _, height, width, channels = shape
-        x = te.placeholder(shape, "int8", name="x")
-        roles = {
-            role: te.placeholder(spec.shape, spec.dtype, name=role)
-            for role, spec in self.constants(shape).items()
-        }
-        k = te.reduce_axis((0, channels), "k")
-        i, j = te.reduce_axis((0, 3), "i"), te.reduce_axis((0, 3), "j")
-
-        def offset_sum(h: Any, v: Any) -> Any:
-            weight = tir.int32(roles["offset_weight"][k])
-            return te.sum(tir.int32(x[0, h, v, k]) * weight, axis=k)
-
-        def dilation(h: Any, v: Any) -> Any:
-            total = offset[h, v] + roles["offset_bias"][0]
-            to_pixels = Requant(shift=self.offset_shift, low=0, high=MAX_DILATION)
-            multiplier = roles["offset_multiplier"][0]
-            return tir.int32(tir.requantize(total, multiplier, to_pixels, "offset_"))
-
-        def tap(h: Any, v: Any, i: Any, j: Any, c: Any) -> Any:
-            row, column = h + (i - 1) * d[h, v], v + (j - 1) * d[h, v]
-            inside = tir.inside(row, column, height, width)
-            border = tir.border(self.input_zero_point, "int8")
-            return tirx.if_then_else(inside, x[0, row, column, c], border)
-
-        def window(h: Any, v: Any, c: Any) -> Any:
-            weight = tir.int32(roles["weight"][i, j, c])
-            return te.sum(tir.int32(taps[h, v, i, j, c]) * weight, axis=[i, j])
-
-        def requantized(h: Any, v: Any, c: Any) -> Any:
-            total = acc[h, v, c] + roles["bias"][c]
-            return tir.requantize(total, roles["multiplier"][c], self.requant)
-
-        offset = te.compute((height, width), offset_sum, name="offset")
-        d = te.compute((height, width), dilation, name="d")
-        taps = te.compute((height, width, 3, 3, channels), tap, name="taps")
-        acc = te.compute((height, width, channels), window, name="acc")
-        y = te.compute((height, width, channels), requantized, name="y")
-        return tir.schedule_of((x, *roles.values(), y))

@@ -10,23 +10,18 @@ how near the output may lie to the input, and nothing else of the code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import Inputs, Operator
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.traits.channels import Channels, linked
-from tinytailor.compiler.ops.traits.constants import Constants, ConstantSpecs, places
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, places
 from tinytailor.compiler.ops.traits.keys import NUMBERS
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 MAX_SIZE = 1 << 15  # of an axis, so that places along it fit int16
 
@@ -64,46 +59,13 @@ class Take(Operator):
             y = y.take(constants[f"index{axis}"], axis=axis)
         return y
 
-    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
         (x,), last = reads, len(inputs[0]) - 1
         if last not in self.axes:
             return x
         taken = constants[f"index{last}"]
         return Range(x.low[taken], x.high[taken])
 
-    def channels(self, inputs: Inputs, constants: Constants) -> Channels:
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         taken = len(inputs[0]) - 1 in self.axes
         return None if taken else linked(*inputs, output=inputs[0])
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """Loops over the output; what lies behind the last table is copied in one piece."""
-        from tvm import te
-
-        from tinytailor.compiler.kernels.bricks import tir, views
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        tail = self.axes[-1] + 1
-        shape = (*inputs[0][:tail], prod(inputs[0][tail:]))
-        x = te.placeholder(shape, "int8", name="x")
-        tables = {
-            axis: te.placeholder((size,), "int16", name=f"index{axis}")
-            for axis, size in zip(self.axes, self.sizes, strict=True)
-        }
-
-        def source(*places: Any) -> Any:
-            looked_up = (
-                tir.int32(tables[axis][place]) if axis in tables else place
-                for axis, place in enumerate(places)
-            )
-            return x[tuple(looked_up)]
-
-        sizes = self.output_shape(*inputs)
-        y = te.compute((*sizes[:tail], shape[-1]), source, name="y")
-        schedule = tir.schedule_of((x, *tables.values(), y))
-        places = np.arange(prod(inputs[0]), dtype=np.int64).reshape(inputs[0])
-        reads = self.reference((places,), constants).reshape(-1, shape[-1])[:, 0]
-        arguments = ("x0", *constants, "y")
-        overlap = views.run_overlap(reads, shape[-1])
-        return TirKernel(schedule.mod["main"], arguments, dict(constants), overlap=overlap)

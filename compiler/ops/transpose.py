@@ -7,23 +7,17 @@ front end finds shape and axes for any of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import Inputs, Operator
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.traits.channels import Channels, linked
-from tinytailor.compiler.ops.traits.constants import Constants
 from tinytailor.compiler.ops.traits.keys import NUMBERS
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, enclosing
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +40,9 @@ class Transpose(Operator):
     def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         return inputs[0].transpose(self.axes)
 
-    def ranges(self, reads: Ranges, inputs: Inputs, constants: Constants) -> Range:
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
         return enclosing(*(end.transpose(self.axes) for end in reads[0].spread(inputs[0])))
 
-    def channels(self, inputs: Inputs, constants: Constants) -> Channels:
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         stays = self.axes[-1] == len(self.axes) - 1
         return linked(*inputs, output=inputs[0]) if stays else None
-
-    def lower(
-        self, inputs: tuple[Shape, ...], constants: Mapping[str, np.ndarray], isa: str
-    ) -> TirKernel:
-        """The output is written from front to back; what is contiguous is copied in one piece."""
-        from tinytailor.compiler.kernels.bricks import tir, views
-        from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-
-        strides = views.row_strides(inputs[0])
-        sizes = self.output_shape(*inputs)
-        view = views.View(0, sizes, tuple(strides[axis] for axis in self.axes))
-        func = tir.moves((prod(sizes), prod(sizes)), views.body(view))
-        return TirKernel(func, ("x0", "y"), {})

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import tinytailor.latency_tables
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables.measuring.measure import measure_batch
 from tinytailor.latency_tables.table.latency_table import Failure, LatencyTable, describe, writing
@@ -29,7 +30,7 @@ from tinytailor.latency_tables.table.origin import (
 from tinytailor.latency_tables.table.records import Header, Measurement
 from tinytailor.targets import Board, Toolchain
 
-FOLDER = Path(__file__).parent / "tables"
+FOLDER = Path(tinytailor.latency_tables.__file__).parent / "tables"
 BOARDS = ("mps3-an547", "nucleo-f446re", "nucleo-g0b1re", "nucleo-h743zi", "nucleo-l552ze-q")
 SPACES = ("image:32x32x3x10", "timeseries:100x6x4")
 SAMPLE = 6

@@ -19,7 +19,8 @@ from tinytailor.latency_tables import LatencyTable
 from tinytailor.latency_tables.table.latency_table import describe
 from tinytailor.targets import cross_toolchain, load_target, run
 
-MODULE = "tinytailor.compiler.ops.abs_difference"
+OPERATOR = "tinytailor.compiler.ops.abs_difference"
+KERNELS = "tinytailor.compiler.kernels.abs_difference"
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +30,29 @@ def page(repository) -> str:
 
 @pytest.fixture
 def operator(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The page's file, and its line in OPERATORS."""
-    path = tmp_path / "abs_difference.py"
-    path.write_text(page.split("```python\n")[1].split("```")[0])
-    spec = importlib.util.spec_from_file_location(MODULE, path)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, MODULE, module)
-    spec.loader.exec_module(module)
+    """The page's files, and its line in OPERATORS."""
+    operator, plain, kernels, _ = code(page)
+    folder = tmp_path / "kernels"
+    folder.mkdir()
+    (folder / "plain.py").write_text(plain)
+    module = loaded(OPERATOR, tmp_path / "abs_difference.py", operator, monkeypatch)
+    monkeypatch.delitem(sys.modules, f"{KERNELS}.plain", raising=False)
+    loaded(KERNELS, folder / "__init__.py", kernels, monkeypatch)
     monkeypatch.setitem(OPERATORS, module.AbsDifference.kind, module.AbsDifference)
+    return module
+
+
+def code(page: str) -> list[str]:
+    return [part.split("```")[0] for part in page.split("```python\n")[1:]]
+
+
+def loaded(name: str, path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module of this text, under the name it has on the page."""
+    path.write_text(text)
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(module)
     return module
 
 
@@ -53,7 +69,7 @@ def test_the_operator_computes_its_meaning_on_the_emulated_core(operator, tmp_pa
 
 def test_it_is_measured_as_the_page_shows(cli, page, operator, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exec(compile(page.split("```python\n")[2].split("```")[0], "keys.py", "exec"), {})
+    exec(compile(code(page)[-1], "keys.py", "exec"), {})
     result = cli(
         "measure", "--target", "nucleo-f446re", "--keys", "keys.jsonl", "--out", "own.jsonl"
     )

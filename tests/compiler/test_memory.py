@@ -9,9 +9,11 @@ from networks import residual_network
 
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
+from tinytailor.compiler.kernels.bricks.overlap import overlap_distance
 from tinytailor.compiler.mcu.host import run_on_host
 from tinytailor.compiler.mcu.project import write_sources
 from tinytailor.compiler.mcu.source import lower_graph
+from tinytailor.compiler.memory.aliasing import places
 from tinytailor.compiler.memory.plan import ALIGNMENT, plan, scratch_name
 from tinytailor.compiler.opkey import example_constants
 from tinytailor.compiler.ops import (
@@ -26,7 +28,6 @@ from tinytailor.compiler.ops import (
     Reshape,
     SquareDeformDW,
 )
-from tinytailor.compiler.ops.geometry import overlap_distance
 from tinytailor.targets import cross_toolchain, host_toolchain, load_target
 
 
@@ -91,7 +92,7 @@ def test_buffers_alive_at_the_same_time_collide_only_as_their_node_allows(seed):
     overlap = {
         n.name: {k: int(rng.integers(0, 60)) for k in range(len(n.inputs))} for n in graph.nodes
     }
-    result = plan(graph, scratch, overlap)
+    result = plan(graph, places(graph), scratch, overlap)
     spans = {b: (result.start(b), result.start(b) + b.bytes) for b in result.buffers}
     for a, (start, end) in spans.items():
         assert start % ALIGNMENT == 0
@@ -142,22 +143,22 @@ def test_the_overlap_distance_is_the_least_that_keeps_unread_bytes():
 
 def test_scratch_is_part_of_the_arena():
     graph = random_graph(3)
-    small = plan(graph, {}, {}).arena_bytes
-    big = plan(graph, {graph.nodes[0].name: 10_000}, {})
+    small = plan(graph, places(graph), {}, {}).arena_bytes
+    big = plan(graph, places(graph), {graph.nodes[0].name: 10_000}, {})
     assert big.arena_bytes >= 10_000 > small
     assert scratch_name(graph.nodes[0].name) in big.offsets
 
 
 def test_maps_laid_over_each_other_take_less_memory():
     graph = residual_network()
-    apart = plan(graph, {}, {}).arena_bytes
+    apart = plan(graph, places(graph), {}, {}).arena_bytes
     kernels = lower_graph(graph, "dsp", "net").kernels
     overlap = {name: kernel.overlap for name, kernel in kernels.items()}
-    assert plan(graph, {}, overlap).arena_bytes < 0.8 * apart
+    assert plan(graph, places(graph), {}, overlap).arena_bytes < 0.8 * apart
 
 
 def test_reshaped_tensors_share_memory():
     graph = residual_network()
     reshape = next(n for n in graph.nodes if isinstance(n.op, Reshape))
-    place = plan(graph, {}, {}).place
+    place = plan(graph, places(graph), {}, {}).place
     assert place[reshape.output] == place[reshape.inputs[0]]

@@ -13,11 +13,13 @@ from examples import EXAMPLES, random_inputs
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, Node, check
 from tinytailor.compiler.kernels.bricks import tir
+from tinytailor.compiler.kernels.registry import choose, fitting, has_kernel, lower, variants_of
 from tinytailor.compiler.mcu import kernel_image
 from tinytailor.compiler.ops import tabled
 from tinytailor.targets import (
     Buffer,
     Call,
+    Isa,
     cross_toolchain,
     default_runner,
     linked_for,
@@ -40,7 +42,7 @@ SAMPLES = 3
 
 def test_every_operator_with_a_kernel_has_examples():
     tried = {example.op.kind for example in EXAMPLES}
-    assert tried == set(tabled())
+    assert tried == {kind for kind in tabled() if has_kernel(kind)}
 
 
 @pytest.mark.parametrize("board_name", BOARDS)
@@ -49,8 +51,12 @@ def test_emitted_kernels_equal_the_numpy_meaning_on_the_emulated_core(board_name
     runner = default_runner(board)
     if runner == "qemu" and shutil.which("qemu-system-arm") is None:
         pytest.skip(f"qemu-system-arm is not on PATH, nothing else has a {board.core.name}")
-    graphs = [(f"k{i}", e.graph(board.core.isa)) for i, e in enumerate(EXAMPLES)]
-    image = kernel_image(graphs, linked_for(runner, board), cross_toolchain(), tmp_path)
+    isa = board.core.isa
+    tried = [(example, variant) for example in EXAMPLES for variant in new_with(example, isa)]
+    graphs = [(f"k{i}", example.graph(isa)) for i, (example, _) in enumerate(tried)]
+    choices = [variant.untuned for _, variant in tried]
+    linked = linked_for(runner, board)
+    image = kernel_image(graphs, linked, cross_toolchain(), tmp_path, choices=choices)
     inputs = [random_inputs(g, SAMPLES, seed=i) for i, (_, g) in enumerate(graphs)]
     calls = [
         Call(k.symbol, _buffers([batch[s] for batch in batches], k))
@@ -59,11 +65,28 @@ def test_emitted_kernels_equal_the_numpy_meaning_on_the_emulated_core(board_name
     ]
     # counting on QEMU checks the alignment of accesses, too
     results = iter(run_on(runner, image.elf, board, calls, count=runner == "qemu"))
-    for example, (_, graph), batches in zip(EXAMPLES, graphs, inputs, strict=True):
+    for (example, variant), (_, graph), batches in zip(tried, graphs, inputs, strict=True):
         (expected,) = execute(graph, *batches)
         for s in range(SAMPLES):
             actual = np.frombuffer(next(results).outputs[0], expected.dtype)
-            np.testing.assert_array_equal(actual, expected[s].ravel(), err_msg=example.name)
+            name = f"{example.name} by {variant.name}"
+            np.testing.assert_array_equal(actual, expected[s].ravel(), err_msg=name)
+
+
+def new_with(example, isa):
+    """The preferred kernel, and those that no lesser instruction set has."""
+    preferred, *others = fitting(example.op, example.shapes, isa)
+    return (preferred, *(v for v in others if v.isas[0] == isa))
+
+
+def test_every_variant_is_tried_on_some_core():
+    tried = {
+        (example.op.kind, variant.name)
+        for example in EXAMPLES
+        for isa in Isa
+        for variant in new_with(example, isa)
+    }
+    assert tried == {(k, v.name) for k in tabled() if has_kernel(k) for v in variants_of(k)}
 
 
 def _buffers(arrays, kernel):
@@ -76,7 +99,8 @@ def _buffers(arrays, kernel):
 def test_the_tir_of_the_plain_schedule_built_with_llvm_equals_the_numpy_meaning(example):
     graph = example.graph("base")
     node = graph.nodes[0]
-    kernel = node.op.lower(example.shapes, node.constants, "base")
+    choice = choose(node.op, example.shapes, "base")
+    kernel = lower(node.op, example.shapes, node.constants, "base", choice)
     function = tvm.compile(tvm.IRModule({"main": tir.resolved(kernel.func)}), target="llvm")["main"]
     batches = random_inputs(graph, SAMPLES, seed=7)
     (expected,) = execute(graph, *batches)

@@ -72,7 +72,7 @@ def random_network(seed: int) -> Graph:
 
 def run_in_place(graph: Graph, overlap: dict, x: np.ndarray) -> list[np.ndarray]:
     """Executes the plan of ``graph`` with all its bytes in one arena, as the emitted code does."""
-    result = plan(graph, {}, overlap)
+    result = plan(graph, places(graph), {}, overlap)
     views = places(graph).views
     rng = np.random.default_rng(0)
     borders = {t: np.zeros(graph.tensors[t].bytes, np.int8) for t in graph.outputs}
@@ -141,7 +141,7 @@ def test_branches_are_computed_where_they_belong_in_the_joined_map():
     result = places(graph)
     assert result.views == {"layer_d", "layer_e"}
     assert result.of["c"] == result.of["e"] == Place("d", 8)
-    assert plan(graph, {}, {}).arena_bytes <= 24 + 2 * 8
+    assert plan(graph, places(graph), {}, {}).arena_bytes <= 24 + 2 * 8
 
 
 def test_joined_maps_join_again_without_copies():
@@ -155,7 +155,7 @@ def test_joined_maps_join_again_without_copies():
     result = places(graph)
     assert result.of["t0"] == Place("t3", 0)
     assert len(result.views) == 3
-    assert plan(graph, {}, {}).arena_bytes == graph.tensors["t3"].bytes
+    assert plan(graph, places(graph), {}, {}).arena_bytes == graph.tensors["t3"].bytes
 
 
 def test_what_cannot_be_a_view_says_why():
@@ -197,7 +197,7 @@ def test_every_tensor_has_its_value_where_it_is_placed_while_it_lives():
         graph = random_network(seed)
         x = np.random.default_rng(seed).integers(-128, 128, (1, 8, 3, 4)).astype(np.int8)
         values = execute_all(graph, {"x": x})
-        result = plan(graph, {}, {})
+        result = plan(graph, places(graph), {}, {})
         arena = np.zeros(result.arena_bytes, np.int8)
         for i, node in enumerate(graph.nodes):
             for buffer in result.buffers:

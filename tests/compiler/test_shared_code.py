@@ -11,6 +11,7 @@ import pytest
 
 from tinytailor.compiler import compile_model, verify
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
+from tinytailor.compiler.kernels.registry import choose, lower
 from tinytailor.compiler.mcu import project
 from tinytailor.compiler.mcu.source import lower_graph
 from tinytailor.compiler.opkey import example_constants
@@ -86,9 +87,10 @@ def test_the_image_holds_shared_code_and_equal_constants_once(mobile, tmp_path):
 @pytest.mark.parametrize("kernel", [(3, 3), (5, 3)])
 def test_a_depthwise_layer_that_keeps_its_rows_runs_in_place(kernel, stride):
     op = DepthwiseConv2d(kernel, (stride, stride), (1, 1, 1, 1))
-    key = op.lower((SHAPE,), example_constants(op, (SHAPE,), 0), "dsp")
-    assert key.overlap == {0: 0}
-    assert (key.sliding is not None) == (kernel[0] > stride)
+    choice = choose(op, (SHAPE,), "dsp")
+    lowered = lower(op, (SHAPE,), example_constants(op, (SHAPE,), 0), "dsp", choice)
+    assert lowered.overlap == {0: 0}
+    assert (lowered.sliding is not None) == (kernel[0] > stride)
 
 
 def test_rows_are_fetched_once_where_windows_overlap():

@@ -17,6 +17,8 @@ from tinytailor.compiler import compile_model, verify
 from tinytailor.compiler.execute import execute
 from tinytailor.targets import load_target
 
+pytestmark = pytest.mark.xdist_group("node-tests")  # one process, so that they run once
+
 ON_THE_DEVICE = ("test_conv_with_autopad_same", "test_depthtospace_example", "test_softmax_example")
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""2,100 damaged model files: each ends in one sentence, or in a graph whose C computes it.
+"""2,100 damaged model files, 300 of them in every run: each ends in one sentence, or in a graph
+whose C computes it.
 
 A worker process imports them, because one that crashes or hangs in native code takes its process
 along. TINYTAILOR_DAMAGED_FILES=20000 tries so many.
@@ -17,12 +18,14 @@ import numpy as np
 import pytest
 from mutations import changed_onnx, changed_tflite, flipped
 from sound_files import onnx_files, tflite_files
+from tiers import nightly_but
 
 from tinytailor.compiler import load_model
 
 COUNT = int(os.environ.get("TINYTAILOR_DAMAGED_FILES", "2100"))
-BATCH = 700
-COMPILED = 20  # of each batch
+BATCH = 100
+SAMPLE = (0, 700, 1400)  # batches of every run
+COMPILED = 4  # of each batch
 WORKER = Path(__file__).parent / "fuzz_worker.py"
 
 
@@ -36,7 +39,7 @@ def sound(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("first", range(0, COUNT, BATCH))
+@pytest.mark.parametrize("first", nightly_but(SAMPLE, range(0, COUNT, BATCH)))
 def test_damaged_files_end_in_a_sentence_or_in_a_graph(sound: Path, first: int) -> None:
     count = min(BATCH, COUNT - first)
     arguments = [str(n) for n in (sound, first, count, COMPILED)]

@@ -10,6 +10,7 @@ import pytest
 from float_layer_models import CASES, NETWORKS, Case, alone, numbers
 from mutations import changed_onnx
 from qdq_models import Model, differences
+from tiers import nightly_but
 
 from tinytailor.compiler import execute, key_of
 from tinytailor.compiler.frontend import load_model
@@ -156,10 +157,11 @@ def test_whole_powers_of_negative_numbers_have_their_sign(tmp_path):
     assert found[0] <= found[2] // 100
 
 
-def test_damaged_files_end_in_a_graph_that_runs_or_in_a_sentence(tmp_path):
+@pytest.mark.parametrize("first", nightly_but((0,), range(0, 120, 30)))
+def test_damaged_files_end_in_a_graph_that_runs_or_in_a_sentence(first, tmp_path):
     sound = [saved(case, tmp_path / "m.onnx").read_bytes() for case in CASES.values()]
     ended = {"graph": 0, "refused": 0}
-    for seed in range(120):
+    for seed in range(first, first + 30):
         rng = np.random.default_rng(seed)
         path = tmp_path / "damaged.onnx"
         path.write_bytes(changed_onnx(sound[seed % len(sound)], rng))
@@ -172,7 +174,7 @@ def test_damaged_files_end_in_a_graph_that_runs_or_in_a_sentence(tmp_path):
         shapes = [graph.tensors[name].shape for name in graph.inputs]
         inputs = [rng.integers(-128, 128, shape).astype(np.int8) for shape in shapes]
         execute(graph, *inputs)
-    assert min(ended.values()) > 10, ended
+    assert min(ended.values()) > 2, ended
 
 
 def test_a_float_operator_has_no_place_in_latency_tables(tmp_path):

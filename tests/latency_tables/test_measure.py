@@ -12,6 +12,7 @@ from pathlib import Path
 
 import measuring
 import pytest
+from tiers import nightly_but
 
 from tinytailor.compiler import make_key
 from tinytailor.compiler.ops import Dense
@@ -19,6 +20,8 @@ from tinytailor.latency_tables import LatencyTable
 from tinytailor.latency_tables.measuring.measure import measure
 from tinytailor.targets import cross_toolchain, load_target
 from tinytailor.targets.errors import InputError, ToolError
+
+pytestmark = pytest.mark.xdist_group("measuring")  # one process, so that it is measured once
 
 PATIENCE = 600  # seconds; only a process that hangs takes so long, on any machine
 
@@ -59,7 +62,8 @@ def test_a_loaded_table_equals_the_measured_one_and_nothing_is_measured_twice(wh
     assert whole.path.read_bytes() == before
 
 
-def test_a_measurement_killed_at_random_moments_ends_with_the_same_rows(whole, tmp_path):
+@pytest.mark.parametrize("kills", nightly_but((2,), (2, 8)))
+def test_a_measurement_killed_at_random_moments_ends_with_the_same_rows(whole, tmp_path, kills):
     path = tmp_path / "table.jsonl"
     LatencyTable.create(path, whole.header)
     begun = time.monotonic()
@@ -68,7 +72,7 @@ def test_a_measurement_killed_at_random_moments_ends_with_the_same_rows(whole, t
     assert LatencyTable.load(path).rows == {key: whole[key] for key in measuring.few()}
     LatencyTable.create(path, whole.header)
     rng, killed, kept = random.Random(7), 0, 0
-    for _ in range(5):  # each goes on where the one before was killed
+    for _ in range(kills):  # each goes on where the one before was killed
         process = measuring.started(path)
         process.join(rng.uniform(0.05, 0.7) * duration)
         process.kill()

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from synthetic_table import write_table
+from tiers import nightly_but
 
 from tinytailor.cli.search import finish
 from tinytailor.compiler import execute, load_model
@@ -18,6 +19,8 @@ from tinytailor.nas.run import Progress, SearchResult, SearchSettings, search
 from tinytailor.nas.spaces import Architecture, build_space
 from tinytailor.targets import Board, load_target
 from tinytailor.targets.errors import BudgetError, InputError
+
+pytestmark = pytest.mark.xdist_group("run")  # one process, so that it is searched once
 
 FILES = {
     "architecture.json",
@@ -131,7 +134,10 @@ def test_other_settings_are_refused_and_named(base: SearchSettings, whole: Searc
     assert search(dataclasses.replace(base, threads=2)) == whole
 
 
-@pytest.mark.parametrize("stage", ["trial 2/2: short training", "train", "quantize"])
+STAGES = ("trial 2/2: short training", "train", "quantize")
+
+
+@pytest.mark.parametrize("stage", nightly_but(("train",), STAGES))
 def test_an_interrupted_run_continues_to_the_result_of_an_uninterrupted_one(
     base: SearchSettings, whole: SearchResult, stage: str, tmp_path: Path
 ) -> None:

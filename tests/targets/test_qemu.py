@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from call_programs import FUNCTIONS, PROGRAM, number
 from target_programs import COUNTED_LOOP, PROGRAMS
 
 from tinytailor.targets import (
@@ -29,6 +28,7 @@ from tinytailor.targets import (
 )
 from tinytailor.targets.board import load_board
 from tinytailor.targets.errors import CheckError, InputError, ToolError
+from tinytailor.targets.testing.call_programs import PROGRAM, functions, number
 
 BOARD = """
 name = "mps2-an386"
@@ -129,7 +129,13 @@ def test_regions_are_told_apart_as_on_the_emulator(
     calls.append(Call("only_shared", (number(3),)))
     regions = {"first": "1", "second": "2", "third": "3"}
     found = [
-        run_on(on, build(PROGRAM, linked_for(on, board), *FUNCTIONS), board, calls, regions=regions)
+        run_on(
+            on,
+            build(PROGRAM, linked_for(on, board), *functions(PROGRAM)),
+            board,
+            calls,
+            regions=regions,
+        )
         for on in RUNNERS
     ]
     assert found[0] == found[1]
@@ -155,7 +161,7 @@ def test_what_the_core_refuses_is_named_with_its_place(
     build: Callable[..., Path],
 ) -> None:
     board = linked_for("qemu", board_of(core))
-    image = build(PROGRAM, board, *FUNCTIONS)
+    image = build(PROGRAM, board, *functions(PROGRAM))
     calls = [Call("nothing", (number(1),)), Call(function, (number(1),))]
     place = rf"call 1 \({function}\) of .* on QEMU at pc 0x\w{{8}} ?{message}"
     with pytest.raises(CheckError, match=place):
@@ -166,7 +172,7 @@ def test_a_missing_qemu_is_a_sentence(
     board_of: Callable[[str], Board], build: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     board = linked_for("qemu", board_of("cortex-m4"))
-    image = build(PROGRAM, board, *FUNCTIONS)
+    image = build(PROGRAM, board, *functions(PROGRAM))
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(ToolError, match="qemu-system-arm is not on PATH"):
         qemu.run(image, board, [Call("nothing", (number(1),))], count=False)
@@ -177,7 +183,12 @@ def test_an_image_for_the_board_itself_is_refused(
 ) -> None:
     board = board_of("cortex-m4")
     with pytest.raises(InputError, match=r"outside the flash of .*built for another board"):
-        run_on("qemu", build(PROGRAM, board, *FUNCTIONS), board, [Call("nothing", (number(1),))])
+        run_on(
+            "qemu",
+            build(PROGRAM, board, *functions(PROGRAM)),
+            board,
+            [Call("nothing", (number(1),))],
+        )
 
 
 def test_a_core_that_only_qemu_has_is_refused_by_the_emulator(
@@ -186,7 +197,7 @@ def test_a_core_that_only_qemu_has_is_refused_by_the_emulator(
     board = board_of("cortex-m55")
     assert default_runner(board) == "qemu"
     with pytest.raises(InputError, match=r"the emulator has no cortex-m55.*run it on qemu"):
-        run_on("emulator", build(PROGRAM, board, *FUNCTIONS), board, [])
+        run_on("emulator", build(PROGRAM, board, *functions(PROGRAM)), board, [])
 
 
 def test_a_loop_on_the_cortex_m55_is_counted_to_the_instruction(

@@ -25,6 +25,8 @@ from tinytailor.compiler.kernels.isa import dsp
 from tinytailor.compiler.ops.geometry import Pair
 from tinytailor.compiler.requantization import Requant
 
+PLAIN = (1, 1)  # the tile of one pixel and one channel, without a block of assembly
+
 
 @dataclass(frozen=True, slots=True)
 class Patches:
@@ -41,13 +43,9 @@ class Patches:
     def depth(self) -> int:
         return self.taps[0] * self.taps[1] * self.channels
 
-    def tile(self, isa: str) -> Pair:
-        """(pixels, channels) of a register block; (1, 1) without one.
-
-        TVM drops loops of one turn, so a depth of one leaves nothing to tensorize.
-        """
-        if isa == "base" or self.depth == 1:
-            return (1, 1)
+    @property
+    def tile(self) -> Pair:
+        """(pixels, channels) of a block of assembly."""
         pixels = self.output[0] * self.output[1] if self.phases == (1, 1) else self.in_phase
         if pixels > 1 and not self.cut:
             return (2, 2)
@@ -67,6 +65,12 @@ class Patches:
         """Lines of pixels that divide into tiles: rows, or the whole map as one line."""
         height, width = self.output
         return (1, height * width) if width % p and self.phases == (1, 1) else (height, width)
+
+
+def block_misfit(sizes: Patches) -> str:
+    """Why no block of assembly multiplies the patches."""
+    # TVM drops loops of one turn
+    return "needs two products or more to an output" if sizes.depth == 1 else ""
 
 
 # (row, phase, column of the phase, group, place in the patch) to an int16 value; the last argument
@@ -89,15 +93,16 @@ def patch_kernel(
     constants: Mapping[str, np.ndarray],
     requant: Requant,
     overlap: Mapping[int, int],
-    isa: str,
+    tile: Pair,
     prepared: Prepared | None = None,
 ) -> TirKernel:
     """``inputs``: placeholders of what ``gather`` reads, by the names of the kernel's arguments.
 
+    ``tile``: ``sizes.tile`` for a block of assembly, ``PLAIN`` for loops.
+
     ``constants``: weight (phases * phases * groups, out_channels, depth), bias without depth and
     multiplier (groups, out_channels), and the arrays of further ``inputs``.
     """
-    tile = sizes.tile(isa)
     packed = {**constants, **_packed(sizes, constants, tile)}
     placeholders = {
         role: te.placeholder(packed[role].shape, packed[role].dtype.name, name=role)

@@ -22,6 +22,7 @@ from tvm.script import tirx as T
 from tinytailor.compiler.ops.geometry import Pair
 
 GROUP = 4  # products per step: one word of int8 weights
+WINDOW_CHANNELS = 4  # of a depthwise block
 UNROLL = 4  # steps per pass of the assembly loop
 STRAIGHT_STEPS = 6  # up to so many steps there is no loop
 _MAX_OFFSET = 4095  # LDR immediate

@@ -18,12 +18,22 @@ from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
 from tinytailor.compiler.kernels.bricks import tir
+from tinytailor.compiler.kernels.bricks.addition import sum_of
 from tinytailor.compiler.kernels.isa.dsp import Intrinsic
 from tinytailor.compiler.kernels.isa.mve import MVE_OR_PLAIN, assembly, registered
 from tinytailor.compiler.ops.add import Add
 from tinytailor.compiler.requantization import Requant
 
 _WORDS = 4  # int32 in a vector
+
+
+def finish(schedule: Any, lanes: int, q: Requant, add: Add | None = None) -> list[Intrinsic]:
+    """The blocks that make ``lanes`` channels of ``y``; the last one stands for all of it."""
+    blocks = [requant_block(lanes, q)]
+    if add is not None:
+        blocks.append(requant_add_block(lanes, q, add))
+    schedule.tensorize(schedule.get_loops(schedule.get_sblock("y"))[-1], blocks[-1].name)
+    return blocks
 
 
 def requant_block(lanes: int, q: Requant) -> Intrinsic:
@@ -178,7 +188,7 @@ def requant_add_block(lanes: int, q: Requant, add: Add) -> Intrinsic:
 def _order_of_reads(add: Add) -> Callable[..., tuple[Any, ...]]:
     """A block is matched with its reads in order; TVM sorts the terms of a sum by their factors."""
     a, r = (te.placeholder((_WORDS,), "int8", name=name) for name in "ar")
-    y = te.compute((_WORDS,), lambda o: add.expression(a[o], r[o]), name="y")
+    y = te.compute((_WORDS,), lambda o: sum_of(add, a[o], r[o]), name="y")
     schedule = tir.schedule_of((a, r, y))
     first = str(schedule.get(schedule.get_sblock("y")).reads[0].source.name)
 
@@ -210,7 +220,7 @@ def _register_requant_add(name: str, function: str, lanes: int, q: Requant, add:
                     vj = T.axis.spatial(lanes, j)
                     T.reads(*order(A[0, vj], B[vj], M[vj], R[0, vj]))
                     T.writes(Y[0, vj])
-                    Y[0, vj] = add.expression(tir.requantize(A[0, vj] + B[vj], M[vj], q), R[0, vj])
+                    Y[0, vj] = sum_of(add, tir.requantize(A[0, vj] + B[vj], M[vj], q), R[0, vj])
 
     @T.prim_func(s_tir=True)
     def call(  # type: ignore[no-untyped-def]

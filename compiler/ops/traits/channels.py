@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.traits.constants import Constants
+from tinytailor.compiler.ir import Constants, Shape
 
 ALL = slice(None)
 

@@ -17,7 +17,6 @@ from tinytailor.compiler import narrow_weights
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.requantization import multipliers
 
-Constants = Mapping[str, np.ndarray]  # arrays of a node by role
 INTEGERS = np.arange(-128, 128)  # what the 256 entries of a table stand for
 
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.traits.constants import Constants
+from tinytailor.compiler.ir import Constants, Shape
 from tinytailor.compiler.requantization import Requant
 
 if TYPE_CHECKING:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One program whose functions are called one by one: arguments, regions, stack, and every fault."""
+"""Programs whose functions are called one by one: arguments, regions, stack, every fault; and bytes
+written where they must not be."""
 
 from __future__ import annotations
 
@@ -83,11 +84,42 @@ void service(int32_t *x);
 void service(int32_t *x) { (void)x; __asm volatile("svc #0"); }
 void nothing(int32_t *x);
 void nothing(int32_t *x) { (void)x; }
+
+void addresses(uint8_t *x, uint8_t *y, uint32_t *z);
+void addresses(uint8_t *x, uint8_t *y, uint32_t *z)
+{
+    z[0] = (uintptr_t)x;
+    z[1] = (uintptr_t)y;
+    z[2] = x[0]++;
+    z[3] = y[0]++;
+}
 """
-FUNCTIONS = re.findall(r"^(?:FAR )?(?:void|int32_t) (\w+)\(.*\);$", PROGRAM, re.MULTILINE)
+STRAY = """
+#include <stdint.h>
+/* x[1] is written at place x[0] of y, of the arena, or of x itself */
+static uint8_t arena[52] __attribute__((aligned(8)));
+static uint8_t other[8] __attribute__((aligned(64)));
+void output(int32_t *x, uint8_t *y);
+void output(int32_t *x, uint8_t *y) { y[x[0]] = (uint8_t)x[1]; }
+void scratch(int32_t *x, uint8_t *y);
+void scratch(int32_t *x, uint8_t *y)
+{
+    ((volatile uint8_t *)arena)[x[0]] = (uint8_t)x[1];
+    y[0] = arena[1] + other[0];
+}
+void input(int32_t *x, uint8_t *y);
+void input(int32_t *x, uint8_t *y) { ((uint8_t *)x)[x[0]] = (uint8_t)x[1]; y[0] = 0; }
+"""
+
+
+def functions(program: str) -> dict[str, int]:
+    """Name -> number of its pointers."""
+    declared = re.findall(r"^(?:FAR )?\w+ (\w+)\((.*)\);$", program, re.MULTILINE)
+    return {name: parameters.count("*") for name, parameters in declared}
 
 
 def number(value: int) -> Buffer:
+    """An int32 that the function may change."""
     return Buffer(4, struct.pack("<i", value), read_back=True)
 
 

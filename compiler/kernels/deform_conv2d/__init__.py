@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernels of ``deform_conv2d``, the preferred first."""
+
+from tinytailor.compiler.kernels.deform_conv2d import dsp_tile, plain
+
+VARIANTS = (dsp_tile.VARIANT, plain.VARIANT)
