@@ -5,9 +5,9 @@
     y = clamp(rint(f(a, b, ...) / scale_y) + zero_point_y, -128, 127)
 
 f is whatever TVM lowers the operators of the model to; ``program`` is that, with everything else,
-as one TIR function. Made with --allow-float only, by frontend/float_calls.py. The functions in it
-are made of float32 sums, products and quotients (mcu/float_math.py), so every core computes the
-same bits. Such an operator is no entry of latency tables.
+as one TIR function. Made with --allow-float only. The functions in it are made of float32 sums,
+products and quotients (kernels/bricks/float_math.py), so every core computes the same bits. Such an
+operator is no entry of latency tables.
 """
 
 from __future__ import annotations
