@@ -81,7 +81,8 @@ def print_kernel(
 ) -> Kernel:
     """Lower and print ``kernel`` as the C function ``symbol`` with code of its own."""
     from tinytailor.compiler.kernels.bricks import float_math
-    from tinytailor.compiler.kernels.bricks.render import expression, render
+    from tinytailor.compiler.kernels.bricks.render import render
+    from tinytailor.compiler.kernels.bricks.render_expressions import expression
     from tinytailor.compiler.kernels.bricks.sliding import slide
     from tinytailor.compiler.kernels.bricks.tir import lower
 

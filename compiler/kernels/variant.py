@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A kernel variant, one way to compute an operator, and the choice of one as a value.
 
-    Variant   its name, where it applies, its knobs, and what it lowers to
+    Variant   its name, where it fits, its knobs, and what it lowers to
     Choice    the name of a variant and a value for each of its knobs
 
-Names are ``plain`` for what is plain C, else the instruction set and what its block computes:
-``dsp_tile``, ``mve_dot``. Whether a variant applies follows from what an OpKey holds, attributes
-and shapes, and never from constants: all operators of a key have one kernel.
+A name is ``plain`` for plain C, else the instruction set and what its block of assembly computes:
+``dsp_tile``, ``mve_dot``. Whether a variant fits follows from what an OpKey holds, attributes and
+shapes, and never from constants: all operators of a key have one kernel.
 """
 
 from __future__ import annotations
@@ -26,31 +26,38 @@ MVE = (Isa.MVE,)
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What tables, manifests and tuners say of a kernel."""
+    """What tables, manifests and tuners say of a kernel; ``knobs`` in the order of its variant."""
 
     variant: str
-    knobs: tuple[tuple[str, int], ...] = ()  # in the order in which the variant declares them
+    knobs: tuple[tuple[str, int], ...] = ()
 
 
 def fits_all(op: Any, shapes: Shapes) -> str:
-    """The ``misfit`` of a variant that computes every operator of its kind."""
+    """The limits of a variant that computes every operator of its kind."""
     return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """``lower(op, input shapes, constants, *knobs)``: the kernel, its constants as they lie in
-    flash.
+    """``lower(op, input shapes, constants, *values of the knobs)`` returns the scheduled TIR with
+    its constants as they lie in flash.
 
-    ``misfit(op, input shapes)``: why it cannot compute that operator, "" if it can.
-    ``knobs``: name -> the values it may have, the one that is taken untuned first.
+    ``isas``: the instruction sets that have it, the least first.
+    ``limits(op, input shapes)``: why it cannot compute that operator, "" if it can.
+    ``knobs``: name -> the values it may have, first the one that is taken untuned.
     """
 
     name: str
     lower: Callable[..., TirKernel]
     isas: tuple[Isa, ...] = EVERYWHERE
-    misfit: Callable[[Any, Shapes], str] = fits_all
+    limits: Callable[[Any, Shapes], str] = fits_all
     knobs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def misfit(self, op: Any, shapes: Shapes, isa: str) -> str:
+        """Why it does not compute ``op`` on these shapes with ``isa``, "" if it does."""
+        if isa not in self.isas:
+            return f"needs {' or '.join(self.isas)}"
+        return self.limits(op, shapes)
 
     @property
     def untuned(self) -> Choice:

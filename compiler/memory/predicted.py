@@ -12,17 +12,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinytailor.compiler.ir import Graph, Node
+from tinytailor.compiler.kernels.c_function import Kernel
+from tinytailor.compiler.kernels.lowering import lower_node
 from tinytailor.compiler.memory.aliasing import places
 from tinytailor.compiler.memory.plan import MemoryPlan, plan_kernels
 from tinytailor.compiler.opkey import OpKey, example_graph, key_of
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.c_function import Kernel
 
 
 @lru_cache(maxsize=65536)
@@ -33,9 +31,7 @@ def example_kernel(key: OpKey) -> Kernel:
 
 
 def _hollow_kernel(graph: Graph, node: Node, isa: str) -> Kernel:
-    from tinytailor.compiler.mcu import source  # prints with TVM
-
-    kernel = source.lower_node(graph, node, isa, "kernel")
+    kernel = lower_node(graph, node, isa, "kernel")
     hollow = {
         role: np.broadcast_to(np.zeros((), array.dtype), array.shape)
         for role, array in kernel.constants.items()

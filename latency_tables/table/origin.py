@@ -112,6 +112,11 @@ def files_of(folder: Path) -> list[Path]:
     return [p for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc"]
 
 
+def of_kernels(compiler: Path) -> list[Path]:
+    """The files of the folder ``compiler`` that decide what operators cost: all but those said."""
+    return [p for p in files_of(compiler) if p.relative_to(compiler).parts[0] not in NOT_OF_KERNELS]
+
+
 @cache
 def compiler_digest() -> str:
     """A digest of the sources that decide the code of kernels and what is counted of it."""
@@ -121,11 +126,7 @@ def compiler_digest() -> str:
     files += [
         path for part in ("cycles", "emulator", "runtime") for path in files_of(targets / part)
     ]
-    files += [
-        path
-        for path in files_of(compiler)
-        if path.relative_to(compiler).parts[0] not in NOT_OF_KERNELS
-    ]
+    files += of_kernels(compiler)
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(f"{path.parent.name}/{path.name}\0".encode())

@@ -154,3 +154,14 @@ def test_help_loads_no_heavy_library():
 def test_targets_and_tables_load_neither_torch_nor_tvm():
     modules = loaded_by("import tinytailor.targets, tinytailor.latency_tables")
     assert modules & {"torch", "tvm", "unicorn"} == set()
+
+
+KERNELS = """
+from tinytailor.compiler.kernels.registry import has_kernel
+from tinytailor.compiler.ops import OPERATORS
+assert all(has_kernel(kind) for kind in OPERATORS)
+"""
+
+
+def test_operators_and_the_question_for_their_kernels_load_no_tvm():
+    assert loaded_by(KERNELS) & {"torch", "tvm"} == set()

@@ -19,7 +19,8 @@ from tvm import ir, relax, s_tir, tirx
 from tvm_ffi import structural_map, structural_walk
 
 from tinytailor.compiler.kernels.bricks import float_math
-from tinytailor.compiler.kernels.bricks.render import UnknownNodeError, render
+from tinytailor.compiler.kernels.bricks.render import render
+from tinytailor.compiler.kernels.bricks.render_expressions import UnknownNodeError
 from tinytailor.compiler.kernels.bricks.tir import lower
 from tinytailor.targets.errors import InputError
 

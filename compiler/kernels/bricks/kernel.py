@@ -15,6 +15,15 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
+class Intrinsic:
+    """A registered TensorIntrin: its TVM name and the C function it calls."""
+
+    name: str
+    function: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sliding:
     """Buffer ``name`` holds ``rows`` rows at the top of each turn of a loop, the last ``rows -
     step`` of which the next turn needs again: they move up, and ``step`` new ones are fetched."""
@@ -31,7 +40,7 @@ class TirKernel:
     func: Any
     arguments: tuple[str, ...]
     constants: Mapping[str, np.ndarray]  # role -> array as it lies in flash
-    intrinsics: tuple[Any, ...] = ()
+    intrinsics: tuple[Intrinsic, ...] = ()
     # Input -> bytes that the output must start before it, or more, to be written over it.
     overlap: Mapping[int, int] = field(default_factory=dict)
     sliding: Sliding | None = None

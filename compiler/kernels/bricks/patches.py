@@ -20,7 +20,7 @@ import numpy as np
 from tvm import te, tirx
 
 from tinytailor.compiler.kernels.bricks import tir
-from tinytailor.compiler.kernels.bricks.kernel import TirKernel
+from tinytailor.compiler.kernels.bricks.kernel import Intrinsic, TirKernel
 from tinytailor.compiler.kernels.isa import dsp
 from tinytailor.compiler.ops.geometry import Pair
 from tinytailor.compiler.requantization import Requant
@@ -67,7 +67,7 @@ class Patches:
         return (1, height * width) if width % p and self.phases == (1, 1) else (height, width)
 
 
-def block_misfit(sizes: Patches) -> str:
+def block_limits(sizes: Patches) -> str:
     """Why no block of assembly multiplies the patches."""
     # TVM drops loops of one turn
     return "needs two products or more to an output" if sizes.depth == 1 else ""
@@ -108,7 +108,8 @@ def patch_kernel(
         role: te.placeholder(packed[role].shape, packed[role].dtype.name, name=role)
         for role in ("weight", "bias", "multiplier")
     }
-    y = _computation(sizes, tile[0], (gather, prepared), placeholders, requant)
+    patch = _patch(sizes, tile[0], gather, prepared)
+    y = _computation(sizes, tile[0], patch, placeholders, requant)
     schedule = tir.schedule_of((*inputs, *placeholders.values(), y))
     block = dsp.matmul_block(*tile, sizes.depth) if tile[1] > 1 else None
     _schedule(schedule, sizes, tile, prepared is not None, block)
@@ -134,17 +135,10 @@ def _packed(
     }
 
 
-def _computation(
-    sizes: Patches,
-    p: int,
-    reading: tuple[Gather, Prepared | None],
-    constants: Mapping[str, Any],
-    requant: Requant,
-) -> Any:
-    """Gather, product, requantization; pixels of a line in multiples of the tile."""
-    w, b, m = constants.values()
+def _patch(sizes: Patches, p: int, gather: Gather, prepared: Prepared | None) -> Any:
+    """What lies under the pixels of a line, in multiples of the tile."""
     lines, pixels = sizes.lines(p)
-    width, groups, (row_phases, phases) = sizes.output[1], sizes.groups, sizes.phases
+    width, phases = sizes.output[1], sizes.phases[1]
     flat = (lines, pixels) != sizes.output
     in_phase = -(-pixels // phases)
     rows = -(-in_phase // p) * p
@@ -156,7 +150,6 @@ def _computation(
             return taken
         return tirx.if_then_else(v < in_phase, taken, tir.const(0, dtype))
 
-    gather, prepared = reading
     numbers = None
     if prepared is not None:
         value = prepared.value
@@ -173,10 +166,21 @@ def _computation(
 
         return guarded(line, v, lambda h, w: gather(h, r, w, g, k, number), "int16")
 
+    return te.compute((lines, phases, sizes.groups, rows, sizes.depth), patch_value, name="patch")
+
+
+def _computation(
+    sizes: Patches, p: int, patch: Any, constants: Mapping[str, Any], requant: Requant
+) -> Any:
+    """Product and requantization; pixels of a line in multiples of the tile."""
+    w, b, m = constants.values()
+    lines, pixels = sizes.lines(p)
+    groups, (row_phases, phases) = sizes.groups, sizes.phases
+    rows = int(patch.shape[3])
+
     def matrix(line: Any, r: Any, g: Any) -> Any:
         return (line % row_phases * phases + r) * groups + g
 
-    patch = te.compute((lines, phases, groups, rows, sizes.depth), patch_value, name="patch")
     k = te.reduce_axis((0, sizes.depth), "k")
 
     def product(line: Any, r: Any, g: Any, v: Any, o: Any) -> Any:
@@ -194,7 +198,7 @@ def _computation(
 
     if sizes.cut:
         return te.compute((lines, pixels, groups, sizes.out_channels), cut, name="y")
-    shape = (lines, in_phase, phases, groups, sizes.out_channels)
+    shape = (lines, -(-pixels // phases), phases, groups, sizes.out_channels)
     return te.compute(shape, requantized, name="y")
 
 
@@ -203,7 +207,7 @@ def _schedule(
     sizes: Patches,
     tile: Pair,
     prepared: bool,
-    block: dsp.Intrinsic | None,
+    block: Intrinsic | None,
 ) -> None:
     """Tiles of pixels outside, groups and tiles of their channels inside."""
     _, pixel, *phases, group, channel = schedule.get_loops(schedule.get_sblock("y"))

@@ -17,7 +17,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as script
 from tvm_ffi import structural_map
 
-from tinytailor.compiler.kernels.isa.dsp import Intrinsic
+from tinytailor.compiler.kernels.bricks.kernel import Intrinsic
 from tinytailor.compiler.ops.geometry import Padding
 from tinytailor.compiler.requantization import Requant
 

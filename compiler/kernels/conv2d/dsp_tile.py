@@ -26,4 +26,4 @@ def lower(op: Conv2d, shapes: Shapes, constants: Constants) -> TirKernel:
     return gathered.kernel(op, shapes, packed, tile, block)
 
 
-VARIANT = Variant("dsp_tile", lower, DSP, gathered.block_misfit)
+VARIANT = Variant("dsp_tile", lower, DSP, gathered.block_limits)

@@ -18,7 +18,7 @@ from tvm import te, tirx
 from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.addition import sum_of
-from tinytailor.compiler.kernels.bricks.kernel import TirKernel
+from tinytailor.compiler.kernels.bricks.kernel import Intrinsic, TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import tile_overlap
 from tinytailor.compiler.kernels.isa import dsp
 from tinytailor.compiler.ops.conv2d import Conv2d
@@ -30,7 +30,7 @@ def depth_of(op: Conv2d, shape: Shape) -> int:
     return op.kernel[0] * op.kernel[1] * shape[3]
 
 
-def block_misfit(op: Conv2d, shapes: Shapes) -> str:
+def block_limits(op: Conv2d, shapes: Shapes) -> str:
     """Why no block of assembly multiplies its weights."""
     if op.weight_bits != 8:
         return f"takes weights of 8 bits, these have {op.weight_bits}"
@@ -40,7 +40,7 @@ def block_misfit(op: Conv2d, shapes: Shapes) -> str:
 
 
 def kernel(
-    op: Conv2d, shapes: Shapes, packed: Constants, tile: Pair, block: dsp.Intrinsic | None
+    op: Conv2d, shapes: Shapes, packed: Constants, tile: Pair, block: Intrinsic | None
 ) -> TirKernel:
     """``packed``: constants with channels in multiples of the ``tile`` of (pixels, channels)."""
     _, oh, ow, oc = op.output_shape(*shapes)
@@ -119,7 +119,7 @@ def _computation(
 
 
 def _schedule(
-    schedule: Any, op: Conv2d, tile: Pair, channels: int, block: dsp.Intrinsic | None
+    schedule: Any, op: Conv2d, tile: Pair, channels: int, block: Intrinsic | None
 ) -> None:
     """Tiles of pixels outside, tiles of channels inside; a row of patches per pixel tile."""
     _, pixel, channel = schedule.get_loops(schedule.get_sblock("y"))

@@ -16,7 +16,7 @@ from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.addition import sum_of
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import first_reads, overlap_distance
-from tinytailor.compiler.kernels.conv2d.gathered import block_misfit, depth_of
+from tinytailor.compiler.kernels.conv2d.gathered import block_limits, depth_of
 from tinytailor.compiler.kernels.isa import mve, mve_requant
 from tinytailor.compiler.kernels.variant import MVE, Variant
 from tinytailor.compiler.ops.conv2d import Conv2d
@@ -117,4 +117,4 @@ def _overlap(op: Conv2d, shape: Shape, output: Shape, direct: bool) -> int:
     return overlap_distance(reads, written)
 
 
-VARIANT = Variant("mve_dot", lower, MVE, block_misfit)
+VARIANT = Variant("mve_dot", lower, MVE, block_limits)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-from tinytailor.compiler.kernels.bricks.patches import block_misfit
+from tinytailor.compiler.kernels.bricks.patches import block_limits
 from tinytailor.compiler.kernels.deform_conv2d import gathered
 from tinytailor.compiler.kernels.variant import DSP, Variant
 from tinytailor.compiler.ops.deform_conv2d import DeformConv2d
@@ -15,8 +15,8 @@ def lower(op: DeformConv2d, shapes: Shapes, constants: Constants) -> TirKernel:
     return gathered.kernel(op, shapes, constants, gathered.patches(op, shapes).tile)
 
 
-def misfit(op: DeformConv2d, shapes: Shapes) -> str:
-    return block_misfit(gathered.patches(op, shapes))
+def limits(op: DeformConv2d, shapes: Shapes) -> str:
+    return block_limits(gathered.patches(op, shapes))
 
 
-VARIANT = Variant("dsp_tile", lower, DSP, misfit)
+VARIANT = Variant("dsp_tile", lower, DSP, limits)

@@ -26,7 +26,7 @@ def of_dense(variant: Variant) -> Variant:
     def lower(op: Dense, shapes: Shapes, constants: Constants, *knobs: int) -> TirKernel:
         return variant.lower(convolution(op), pixel(shapes), constants, *knobs)
 
-    def misfit(op: Dense, shapes: Shapes) -> str:
-        return variant.misfit(convolution(op), pixel(shapes))
+    def limits(op: Dense, shapes: Shapes) -> str:
+        return variant.limits(convolution(op), pixel(shapes))
 
-    return replace(variant, lower=lower, misfit=misfit)
+    return replace(variant, lower=lower, limits=limits)

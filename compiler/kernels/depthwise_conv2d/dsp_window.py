@@ -17,10 +17,10 @@ def lower(op: DepthwiseConv2d, shapes: Shapes, constants: Constants) -> TirKerne
     return rows.kernel(op, shapes, constants, dsp.WINDOW_CHANNELS, block)
 
 
-def misfit(op: DepthwiseConv2d, shapes: Shapes) -> str:
+def limits(op: DepthwiseConv2d, shapes: Shapes) -> str:
     if shapes[0][3] % dsp.WINDOW_CHANNELS:
         return f"takes channels in fours, not {shapes[0][3]}"
-    return rows.block_misfit(op)
+    return rows.block_limits(op)
 
 
-VARIANT = Variant("dsp_window", lower, DSP, misfit)
+VARIANT = Variant("dsp_window", lower, DSP, limits)

@@ -20,7 +20,7 @@ def lower(op: DepthwiseConv2d, shapes: Shapes, constants: Constants) -> TirKerne
     (shape,) = shapes
     channels = shape[3]
     lanes = mve.window_lanes(channels)
-    assert lanes is not None  # misfit has asked
+    assert lanes is not None  # limits has asked
     packed = {
         "weight": mve.pack_window_weights(constants["weight"], lanes),
         "bias": constants["bias"],
@@ -66,10 +66,10 @@ def _computation(
     return (x, w, b, m, te.compute(size, output, name="y"))
 
 
-def misfit(op: DepthwiseConv2d, shapes: Shapes) -> str:
+def limits(op: DepthwiseConv2d, shapes: Shapes) -> str:
     if mve.window_lanes(shapes[0][3]) is None:
         return f"takes channels in eights, not {shapes[0][3]}"
-    return rows.block_misfit(op)
+    return rows.block_limits(op)
 
 
-VARIANT = Variant("mve_window", lower, MVE, misfit)
+VARIANT = Variant("mve_window", lower, MVE, limits)

@@ -17,14 +17,13 @@ from tvm import te
 
 from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.kernels.bricks import tir
-from tinytailor.compiler.kernels.bricks.kernel import Sliding, TirKernel
+from tinytailor.compiler.kernels.bricks.kernel import Intrinsic, Sliding, TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import first_reads, overlap_distance
-from tinytailor.compiler.kernels.isa import dsp
 from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
 from tinytailor.compiler.ops.geometry import Pair
 
 
-def block_misfit(op: DepthwiseConv2d) -> str:
+def block_limits(op: DepthwiseConv2d) -> str:
     """Why no block of assembly computes its windows."""
     if op.weight_bits != 8:
         return f"takes weights of 8 bits, these have {op.weight_bits}"
@@ -104,7 +103,7 @@ def kernel(
     shapes: Shapes,
     constants: Constants,
     lanes: int = 1,
-    block: dsp.Intrinsic | None = None,
+    block: Intrinsic | None = None,
 ) -> TirKernel:
     """``lanes`` channels at a time by ``block``, or as plain loops."""
     (shape,) = shapes

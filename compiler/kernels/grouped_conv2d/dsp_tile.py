@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-from tinytailor.compiler.kernels.bricks.patches import block_misfit
+from tinytailor.compiler.kernels.bricks.patches import block_limits
 from tinytailor.compiler.kernels.grouped_conv2d import gathered
 from tinytailor.compiler.kernels.variant import DSP, Variant
 from tinytailor.compiler.ops.grouped_conv2d import GroupedConv2d
@@ -15,8 +15,8 @@ def lower(op: GroupedConv2d, shapes: Shapes, constants: Constants) -> TirKernel:
     return gathered.kernel(op, shapes, constants, gathered.patches(op, shapes).tile)
 
 
-def misfit(op: GroupedConv2d, shapes: Shapes) -> str:
-    return block_misfit(gathered.patches(op, shapes))
+def limits(op: GroupedConv2d, shapes: Shapes) -> str:
+    return block_limits(gathered.patches(op, shapes))
 
 
-VARIANT = Variant("dsp_tile", lower, DSP, misfit)
+VARIANT = Variant("dsp_tile", lower, DSP, limits)

@@ -13,12 +13,11 @@ intrinsics, 0.66 for this form).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
+from tinytailor.compiler.kernels.bricks.kernel import Intrinsic
 from tinytailor.compiler.ops.geometry import Pair
 
 GROUP = 4  # products per step: one word of int8 weights
@@ -27,15 +26,6 @@ UNROLL = 4  # steps per pass of the assembly loop
 STRAIGHT_STEPS = 6  # up to so many steps there is no loop
 _MAX_OFFSET = 4095  # LDR immediate
 _DSP_OR_PLAIN = "#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP\n{}\n#else\n{}\n#endif"
-
-
-@dataclass(frozen=True, slots=True)
-class Intrinsic:
-    """A registered TensorIntrin: its TVM name and the C function it calls."""
-
-    name: str
-    function: str
-    text: str
 
 
 def padded_depth(depth: int) -> int:

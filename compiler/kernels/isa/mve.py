@@ -20,7 +20,8 @@ import numpy as np
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
-from tinytailor.compiler.kernels.isa.dsp import Intrinsic, register_row
+from tinytailor.compiler.kernels.bricks.kernel import Intrinsic
+from tinytailor.compiler.kernels.isa.dsp import register_row
 from tinytailor.compiler.ops.geometry import Pair
 
 LANES = 16  # int8 in a vector

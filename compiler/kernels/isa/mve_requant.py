@@ -19,7 +19,7 @@ from tvm.script import tirx as T
 
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.addition import sum_of
-from tinytailor.compiler.kernels.isa.dsp import Intrinsic
+from tinytailor.compiler.kernels.bricks.kernel import Intrinsic
 from tinytailor.compiler.kernels.isa.mve import MVE_OR_PLAIN, assembly, registered
 from tinytailor.compiler.ops.add import Add
 from tinytailor.compiler.requantization import Requant

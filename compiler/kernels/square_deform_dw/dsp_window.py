@@ -17,10 +17,10 @@ def lower(op: SquareDeformDW, shapes: Shapes, constants: Constants) -> TirKernel
     return gathered.kernel(op, shapes, constants, dsp.WINDOW_CHANNELS, block)
 
 
-def misfit(op: SquareDeformDW, shapes: Shapes) -> str:
+def limits(op: SquareDeformDW, shapes: Shapes) -> str:
     if shapes[0][3] % dsp.WINDOW_CHANNELS:
         return f"takes channels in fours, not {shapes[0][3]}"
     return ""
 
 
-VARIANT = Variant("dsp_window", lower, DSP, misfit)
+VARIANT = Variant("dsp_window", lower, DSP, limits)

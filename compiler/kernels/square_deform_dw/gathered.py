@@ -13,9 +13,8 @@ from tvm import te, tirx
 
 from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.kernels.bricks import tir
-from tinytailor.compiler.kernels.bricks.kernel import TirKernel
+from tinytailor.compiler.kernels.bricks.kernel import Intrinsic, TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import first_reads, overlap_distance
-from tinytailor.compiler.kernels.isa import dsp
 from tinytailor.compiler.ops.square_deform_dw import MAX_DILATION, SquareDeformDW
 from tinytailor.compiler.requantization import Requant
 
@@ -25,7 +24,7 @@ def kernel(
     shapes: Shapes,
     constants: Constants,
     lanes: int = 1,
-    block: dsp.Intrinsic | None = None,
+    block: Intrinsic | None = None,
 ) -> TirKernel:
     """``lanes`` channels at a time by ``block``, or as plain loops."""
     schedule = tir.schedule_of(_computation(op, shapes[0]))
