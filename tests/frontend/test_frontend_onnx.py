@@ -316,5 +316,5 @@ def test_a_bias_that_overflows_the_accumulator_names_its_layer(tmp_path: Path) -
     bias = model.constant("bias", np.full(2, 1e8, np.float32))
     y = model.node("Conv", [x, w, bias], "heavy")
     path = model.save(tmp_path / "model.onnx", model.quantized(y, 0.1))
-    with pytest.raises(InputError, match=r"node heavy: .*32 bits"):
+    with pytest.raises(InputError, match=r"layer heavy: .*32 bits"):
         load_model(path)
