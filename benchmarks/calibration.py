@@ -34,7 +34,7 @@ from tinytailor.latency_tables.calibration.plan import propose
 from tinytailor.latency_tables.estimate import TARGETS, columns, family, features
 from tinytailor.latency_tables.measuring.measure import measure
 from tinytailor.nas.spaces.timeseries import TimeSeriesSpace
-from tinytailor.targets import Board, cross_toolchain, load_target
+from tinytailor.targets import Board, cross_toolchain, load_target, require_board
 
 SPACE = TimeSeriesSpace(100, 6, 4, fusion_channels=(8, 16, 32, 48, 64))
 DEFAULT = TimeSeriesSpace(100, 6, 4)
@@ -49,9 +49,7 @@ COUNTS = (3, 5, 10, 20)
 
 
 def board(name: str) -> Board:
-    target = load_target(name)
-    assert isinstance(target, Board)
-    return target
+    return require_board(load_target(name), "calibrating")
 
 
 def table(name: str, space: TimeSeriesSpace, path: Path) -> LatencyTable:

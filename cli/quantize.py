@@ -34,7 +34,8 @@ def run(
 
 def quantize_file(model: Path, calibration: Path, out: Path, scheme: str) -> dict[str, Any]:
     from tinytailor.cli.inputs import load_arrays
-    from tinytailor.compiler.frontend import load_model, read_file
+    from tinytailor.compiler import load_model
+    from tinytailor.compiler.frontend.load import read_file
     from tinytailor.compiler.quantize import check_scheme, quantize_model
 
     check_scheme(scheme)

@@ -18,6 +18,7 @@ from tinytailor.cli.options import DataName, Json, Seed, SpaceName, TargetName, 
 from tinytailor.cli.output import Result, command, note, stages
 from tinytailor.cli.report import MARKDOWN, REPORT, SEARCH, draw, markdown, sections
 from tinytailor.cli.verify import verify_project
+from tinytailor.targets import default_runner
 from tinytailor.targets.errors import BudgetError, CheckError, InputError
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
     project, test = folder / PROJECT, folder / "test.npz"
     manifest = compile_file(Path(result.model), settings.target, project, name)
     inputs = load_inputs(test, manifest["inputs"], name="input", expect="output")
-    checks = [verify_project(project, on, inputs) for on in ("host", "emulator")]
+    runner = default_runner(load_board(settings.target))
+    checks = [verify_project(project, on, inputs) for on in ("host", runner)]
     report = {
         "kind": SEARCH,
         "schema": 1,
@@ -148,7 +150,7 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
         "accuracy": {"float": result.float_accuracy, "integer": result.quantized_accuracy},
         "verification": checks,
         "predicted": result.cost,
-        "profile": profile(project, "emulator", inputs.batches[0][:1]),
+        "profile": profile(project, runner, inputs.batches[0][:1]),
         "architecture": result.architecture,
         "trials": result.trials,
         "preprocessing": result.preprocessing,

@@ -8,8 +8,9 @@ mcu, fpga    the back ends
 api          compile, verify, profile
 """
 
-from tinytailor.compiler.api import compile_model, load_model, operators_of, profile, verify
+from tinytailor.compiler.api import compile_model, operators_of, profile, verify
 from tinytailor.compiler.execute import execute
+from tinytailor.compiler.frontend.load import load_model
 from tinytailor.compiler.ir import Graph, Node, Tensor
 from tinytailor.compiler.memory.predicted import constant_bytes, plan_memory
 from tinytailor.compiler.opkey import OpKey, example_graph, key_of, make_key

@@ -38,7 +38,7 @@ from tinytailor.nas.search.study import FinishedTrial, best_trial, run_study
 from tinytailor.nas.spaces import SPACES, Architecture, Space, build_space
 from tinytailor.nas.training.qat import QatNetwork, calibrate
 from tinytailor.nas.training.train import Training, fit, score
-from tinytailor.targets import Board, load_target
+from tinytailor.targets import load_target, require_board
 from tinytailor.targets.errors import InputError
 
 IMAGE_SHIFT = 0.125  # 4 pixels of 32, as is usual for CIFAR-10
@@ -161,12 +161,7 @@ def check_settings(settings: SearchSettings) -> None:
 
 def table_costs(settings: SearchSettings, space: Space) -> TableCosts:
     """The prices of the target; InputError if it is no microcontroller or the table lacks rows."""
-    board = load_target(settings.target)
-    if not isinstance(board, Board):
-        raise InputError(
-            f"target {settings.target} is not a microcontroller; "
-            "search needs one with a latency table"
-        )
+    board = require_board(load_target(settings.target), "a search with a latency table")
     measured = LatencyTable.load(settings.table)
     table = EstimatedTable(measured) if settings.allow_estimates else measured
     require_keys(space, table, str(board.core.isa))

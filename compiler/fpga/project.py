@@ -12,10 +12,6 @@ depths for reports), the .bin files, the README and the manifest differ. Same gr
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.resources import files
@@ -27,14 +23,13 @@ import numpy as np
 
 from tinytailor.compiler.execute import execute_all
 from tinytailor.compiler.fpga import program as layout
-from tinytailor.compiler.fpga.limits import check
 from tinytailor.compiler.fpga.model import iterations, resources, step_cost
 from tinytailor.compiler.fpga.program import Program, Step, pack
 from tinytailor.compiler.fpga.vectors import Vectors, make_vectors
 from tinytailor.compiler.ir import Graph, Tensor
 from tinytailor.compiler.ops.square_deform_dw import MAX_DILATION
 from tinytailor.compiler.project import GENERATOR, tool_version
-from tinytailor.targets.errors import CheckError, InputError
+from tinytailor.targets.errors import CheckError
 from tinytailor.targets.fpga import LANES, Fpga
 
 VECTOR_SEED = 0
@@ -60,11 +55,10 @@ RENDERED = {
 def emit(
     graph: Graph, fpga: Fpga, folder: Path, name: str, *, model_sha256: str, fuse: bool = True
 ) -> dict[str, Any]:
-    """Write the project into ``folder``, which must be empty or absent, and return its manifest.
+    """Write the project of a checked graph into the empty ``folder``; its manifest.
 
-    Raises InputError listing everything the engine cannot run. On any error nothing is written.
+    Nothing is written unless the packed program means what the graph means.
     """
-    check(graph, fpga)
     program = pack(graph, fuse=fuse)
     vectors = make_vectors(program, VECTOR_SEED)
     _check_packing(graph, program, vectors)
@@ -74,7 +68,6 @@ def emit(
         f"{hashlib.sha256(data).hexdigest()}  {path}\n" for path, data in sorted(contents.items())
     )
     contents["SHA256SUMS"] = sums.encode()
-    contents["manifest.json"] = (json.dumps(manifest, indent=2) + "\n").encode()
     _write(folder, contents)
     return manifest
 
@@ -213,21 +206,7 @@ def _tensor(tensor: Tensor) -> dict[str, Any]:
 
 
 def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Write beside ``folder`` and move into place, so a half-written project is never seen."""
-    folder = folder.absolute()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} exists and is not an empty folder: name another one")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    mode = folder.stat().st_mode & 0o777 if folder.exists() else None
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        for path, data in contents.items():
-            file = partial / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(data)
-        partial.chmod(mode if mode is not None else (partial / "hls").stat().st_mode & 0o777)
-        os.replace(partial, folder)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    for path, data in contents.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)

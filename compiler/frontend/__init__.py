@@ -1,110 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Model files to the integer graph.
 
-    model.onnx (QDQ, QOperator) --onnx.py--+
-                                           +--> Relax --bindings.py--> calls --walk.py--> Graph
-    model.tflite (int8) -------tflite.py---+
+    model.onnx (QDQ, QOperator) --onnx/--+
+                                         +--> Relax --relax_calls.py--> calls --importer.py--> Graph
+    model.tflite (int8) -------tflite/---+
 
 A float model is quantized first, with samples of its inputs (compiler/quantize).
 
 TVM imports the file; everything it leaves as real arithmetic between dequantize and quantize is
-matched and turned into integers by a plain walk. What has no integer form is listed in one
-InputError; it becomes a float operator only with ``allow_float``.
+turned into integers by rules. What has no integer form is listed in one InputError; it becomes a
+float operator only with ``allow_float``.
+
+    load             load_model: a path to a graph
+    onnx, tflite     readers: checks, the format's own forms, TVM
+    relax_calls      what TVM made, as a list of calls
+    importer         the pass over the calls; asks rules
+    rules            one file an operator: how its calls become values, what it is in the files
+    imported_values  what a call stands for until it is an int8 tensor
+    graph_builder    the graph so far
 """
-
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-
-import numpy as np
-
-from tinytailor.compiler.frontend.names import identifier
-from tinytailor.compiler.frontend.report import Unsupported, UnsupportedError, with_float_hints
-from tinytailor.compiler.ir import Graph
-from tinytailor.targets.errors import InputError
-
-SUFFIXES = (".onnx", ".tflite")
-MAX_BYTES = 1 << 30
-
-
-def load_model(
-    path: str | Path,
-    name: str | None = None,
-    *,
-    calibration: Mapping[str, np.ndarray] | np.ndarray | None = None,
-    allow_float: bool = False,
-) -> Graph:
-    """The integer graph of a .onnx or .tflite file.
-
-    A float model needs ``calibration``: real inputs, float (N, *shape without its leading 1), by
-    input name, or one array. ``name`` names the graph, else the file does. Maps are NHWC: a model
-    with (1, C, H, W) inputs takes (1, H, W, C), one with (1, C, T) series takes (1, T, 1, C). Maps
-    of four axes come out channels-last too, all else in the order of the model, and inputs that
-    the model only reshapes and transposes at first are taken in its order. Tensors are int8: where
-    the model uses uint8, integers and zero points are 128 less.
-    ``allow_float``: operators without an integer form become float operators (FloatOp) where TVM
-    can lower them and QuantizeLinear follows.
-    Raises InputError for a file that cannot be read, or listing all operators without integer form.
-    """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise InputError(f"{path}: expected a model file ending in {' or '.join(SUFFIXES)}")
-    data = read_file(path)
-    if calibration is not None:
-        from tinytailor.compiler.quantize import quantize_model
-
-        data, suffix = quantize_model(data, calibration, path=path), ".onnx"
-    return graph_of(data, suffix, path, name or identifier(path.stem, "model"), allow_float)
-
-
-def graph_of(data: bytes, suffix: str, path: Path, name: str, allow_float: bool = False) -> Graph:
-    """The graph ``name`` of a quantized model's bytes; errors and external data are of ``path``."""
-    try:
-        return walked(data, suffix, path, name, allow_float)
-    except UnsupportedError as error:
-        if allow_float:
-            raise
-        left: Sequence[Unsupported] = ()
-        try:  # what would still be refused
-            walked(data, suffix, path, name, True)
-        except UnsupportedError as rest:
-            left = rest.items
-        except InputError:  # about something else, which comes first without floats, too
-            left = error.items
-        raise with_float_hints(error, left) from None
-
-
-def walked(data: bytes, suffix: str, path: Path, name: str, allow_float: bool) -> Graph:
-    from tinytailor.compiler.frontend.importer import Walk
-
-    # Damaged files hold numbers that are not finite; whatever matters is checked where it is used.
-    with np.errstate(all="ignore"):
-        if suffix == ".tflite":
-            from tinytailor.compiler.frontend.tflite.reader import import_tflite
-
-            return Walk(import_tflite(data, path, name), allow_float).run()
-        from tinytailor.compiler.frontend.onnx.reader import import_onnx
-
-        return Walk(import_onnx(data, path, name, allow_float), allow_float).run()
-
-
-def read_file(path: Path) -> bytes:
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    if not path.is_file():
-        raise InputError(f"{path}: expected a model file, got a folder or a device")
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise InputError(f"{path}: {size} bytes are more than the limit of {MAX_BYTES}")
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    if not data:
-        raise InputError(f"{path}: the file is empty")
-    return data
-
-
-__all__ = ["load_model"]

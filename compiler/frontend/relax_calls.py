@@ -7,15 +7,18 @@ another call's result becomes a ``Ref`` to its position. What follows needs no T
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.frontend.report import Origin
+from tinytailor.compiler.frontend.quantization import Quantization
+from tinytailor.compiler.frontend.report import Origin, Unsupported
 from tinytailor.compiler.ir import Shape
 from tinytailor.targets.errors import InputError
+
+BORDERS = ("relax.quantize", "relax.dequantize")  # between real numbers and integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Ref:
 class Call:
     """One operator application; ``origin`` is the operator of the model file it came from.
 
-    ``source``: the Relax call, for those who hand it back to TVM (float_calls.py).
+    ``source``: the Relax call, for those who hand it back to TVM (rules/float_calls.py).
     """
 
     operator: str
@@ -57,6 +60,30 @@ class Listing:
     calls: tuple[Call, ...]
     outputs: tuple[Any, ...]
     known: Mapping[Any, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImportedModel:
+    """What the readers of model files hand over; ``unsupported``: operators that are refused."""
+
+    name: str
+    listing: Listing
+    channels_first: bool
+    input_quantization: Mapping[str, Quantization] = field(default_factory=dict)
+    unsupported: Sequence[Unsupported] = ()
+
+
+def refs(call: Call) -> Iterator[Ref]:
+    """The results a call reads, those of a tuple included."""
+    for argument in call.arguments:
+        for item in argument if isinstance(argument, tuple) else (argument,):
+            if isinstance(item, Ref):
+                yield item
+
+
+def shape_of(expression: Any) -> Shape:
+    """The shape of a Relax expression whose type is known."""
+    return tuple(int(size) for size in expression.ty.shape.values)
 
 
 def read(function: Any, origins: Mapping[str, Origin]) -> Listing:

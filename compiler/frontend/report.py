@@ -23,6 +23,10 @@ from tinytailor.targets.errors import InputError
 
 Built = TypeVar("Built")
 ALLOW_FLOAT = "--allow-float compiles it in float"
+QUANTIZE_FIRST = (
+    "is a float model: give samples of its inputs with --calibration X.npz (in Python: "
+    "load_model(path, calibration=...)), and it is quantized to int8"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class UnsupportedError(InputError):
 
 
 class Declined(Exception):  # noqa: N818 - not an error yet: it becomes one line of the report
-    """Raised by a match that does not apply, with the reason and perhaps whose it is."""
+    """Raised by a rule that does not apply, with the reason and perhaps whose it is."""
 
     def __init__(self, reason: str, origin: Origin | None = None) -> None:
         super().__init__(reason)

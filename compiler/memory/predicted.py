@@ -10,26 +10,22 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinytailor.compiler.ir import Graph
+from tinytailor.compiler.kernels.c_function import Kernel
+from tinytailor.compiler.kernels.lowering import lower_node
 from tinytailor.compiler.memory.aliasing import places
 from tinytailor.compiler.memory.plan import MemoryPlan, plan_kernels
 from tinytailor.compiler.opkey import OpKey, example_graph, key_of
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.c_function import Kernel
 
 
 @lru_cache(maxsize=65536)
 def example_kernel(key: OpKey) -> Kernel:
     """The kernel of the operator ``key`` stands for; its constants have shapes but no memory."""
-    from tinytailor.compiler.mcu import source  # prints with TVM
-
     graph = example_graph(key)
-    kernel = source.lower_node(graph, graph.nodes[0], key.isa, "kernel")
+    kernel = lower_node(graph, graph.nodes[0], key.isa, "kernel")
     hollow = {
         role: np.broadcast_to(np.zeros((), array.dtype), array.shape)
         for role, array in kernel.constants.items()

@@ -5,8 +5,8 @@
     y = clamp(rint(f(a, b, ...) / scale_y) + zero_point_y, -128, 127)
 
 f is whatever TVM lowers the operators of the model to; ``program`` is that, with everything else,
-as one TIR function. Made with --allow-float only, by frontend/float_calls.py. The functions in it
-are made of float32 sums, products and quotients (float_math.py), so every core computes the
+as one TIR function. Made with --allow-float only, by frontend/rules/float_calls.py. The functions
+in it are made of float32 sums, products and quotients (float_math.py), so every core computes the
 same bits. Such an operator has no key of its own in latency tables, and is not in ``OPERATORS``.
 """
 

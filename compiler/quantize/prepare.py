@@ -16,7 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.frontend.onnx.reader import DAMAGED, fix_batch, is_quantized, opened, opset
+from tinytailor.compiler.frontend.onnx.model_file import (
+    DAMAGED,
+    fix_batch,
+    is_quantized,
+    opened,
+    opset,
+)
 from tinytailor.compiler.frontend.report import first_line
 from tinytailor.targets.errors import InputError
 

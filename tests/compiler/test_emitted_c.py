@@ -17,8 +17,8 @@ from examples import EXAMPLES
 from tinytailor.compiler import load_model
 from tinytailor.compiler.ir import Graph, Node
 from tinytailor.compiler.mcu.comments import comment_text
+from tinytailor.compiler.mcu.program import lower_graph
 from tinytailor.compiler.mcu.project import WARNINGS, write_sources
-from tinytailor.compiler.mcu.source import lower_graph
 from tinytailor.targets import cross_toolchain, load_target
 
 M0, M4 = "nucleo-g0b1re", "nucleo-f446re"

@@ -17,8 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "frontend"))
 from float_layer_models import CASES, NETWORKS, Case
 from qdq_models import Model
 
-from tinytailor.compiler import compile_model, execute, verify
-from tinytailor.compiler.frontend import load_model
+from tinytailor.compiler import compile_model, execute, load_model, verify
 from tinytailor.compiler.kernels.bricks.render_float import literal
 from tinytailor.compiler.mcu.project import WARNINGS
 from tinytailor.compiler.passes import listing

@@ -13,9 +13,9 @@ import pytest
 from examples import EXAMPLES
 from tinytailor.compiler import kernels
 from tinytailor.compiler.kernels import add as kernels_of_add
+from tinytailor.compiler.kernels.lowering import lower_node
 from tinytailor.compiler.kernels.registry import choose, fitting, has_kernel, lower, variants_of
 from tinytailor.compiler.kernels.variant import DSP, Choice, Variant
-from tinytailor.compiler.mcu.source import lower_node
 from tinytailor.compiler.ops import OPERATORS, Add, Conv2d, Dense, DepthwiseConv2d
 from tinytailor.compiler.ops.float_op import FloatOp
 from tinytailor.targets import Isa

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from examples import EXAMPLES, Example
-from tinytailor.compiler.mcu.source import lower_node
+from tinytailor.compiler.kernels.lowering import lower_node
 from tinytailor.compiler.opkey import key_of, make_key
 from tinytailor.compiler.ops import OPERATORS, Add
 from tinytailor.compiler.requantization import Requant

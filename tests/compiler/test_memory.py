@@ -11,8 +11,8 @@ from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.kernels.bricks.overlap import overlap_distance
 from tinytailor.compiler.mcu.host import run_on_host
+from tinytailor.compiler.mcu.program import lower_graph
 from tinytailor.compiler.mcu.project import write_sources
-from tinytailor.compiler.mcu.source import lower_graph
 from tinytailor.compiler.memory.aliasing import places
 from tinytailor.compiler.memory.plan import ALIGNMENT, plan, scratch_name
 from tinytailor.compiler.opkey import example_constants

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinytailor.compiler.mcu import source
+from tinytailor.compiler.kernels.lowering import lower_node
+from tinytailor.compiler.mcu.program import share_code
 from tinytailor.compiler.opkey import example_constants, example_graph, make_key
 from tinytailor.compiler.ops import (
     Add,
@@ -90,13 +91,13 @@ def kernel_of(op, shapes, isa):
     graph = example_graph(key)
     constants = example_constants(op, shapes, seed=5)
     node = replace(graph.nodes[0], op=op, constants=constants)
-    return key, source.lower_node(graph, node, isa, "layer")
+    return key, lower_node(graph, node, isa, "layer")
 
 
 def check_same_code(op, shapes, isa):
     key, kernel = kernel_of(op, shapes, isa)
     graph = example_graph(key)
-    example = source.lower_node(graph, graph.nodes[0], isa, "layer")
+    example = lower_node(graph, graph.nodes[0], isa, "layer")
     assert kernel.body == example.body
     assert kernel.helpers == example.helpers
     assert list(kernel.parameters) == list(example.parameters)
@@ -122,6 +123,6 @@ def test_layers_of_one_key_that_are_quantized_differently_have_equal_code_and_ow
     (one, shapes), *_ = operators(1, False, False)
     (two, _), *_ = operators(2, False, False)
     kernels = {name: kernel_of(op, shapes, "dsp")[1] for name, op in (("a", one), ("b", two))}
-    shared = source.share_code("net", kernels, {"a": "conv2d", "b": "conv2d"})
+    shared = share_code("net", kernels, {"a": "conv2d", "b": "conv2d"})
     assert shared["a"].code == shared["b"].code == "net_conv2d_1"
     assert shared["a"].parameters != shared["b"].parameters

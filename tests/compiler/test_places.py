@@ -10,8 +10,8 @@ from networks import Builder
 from tinytailor.compiler.execute import execute, execute_all
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.mcu.host import run_on_host
+from tinytailor.compiler.mcu.program import lower_graph
 from tinytailor.compiler.mcu.project import write_sources
-from tinytailor.compiler.mcu.source import lower_graph
 from tinytailor.compiler.memory.aliasing import WORD, Place, places, run_start
 from tinytailor.compiler.memory.plan import plan
 from tinytailor.compiler.opkey import example_constants

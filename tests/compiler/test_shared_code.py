@@ -12,8 +12,9 @@ import pytest
 from tinytailor.compiler import compile_model, verify
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.kernels.registry import choose, lower
-from tinytailor.compiler.mcu import project
-from tinytailor.compiler.mcu.source import lower_graph
+from tinytailor.compiler.mcu.build import build_program
+from tinytailor.compiler.mcu.program import lower_graph
+from tinytailor.compiler.mcu.project import write_sources
 from tinytailor.compiler.opkey import example_constants
 from tinytailor.compiler.ops import Conv2d, DepthwiseConv2d
 from tinytailor.compiler.requantization import Requant
@@ -109,7 +110,7 @@ def test_a_layer_has_the_same_code_if_one_calls_it_or_several(compiler, tmp_path
         folder = tmp_path / str(count)
         folder.mkdir()
         network = lower_graph(chain(*(POINTWISE,) * count, seeds=range(count)), "dsp", "net")
-        project.write_sources(network, board, toolchain, folder, "")
-        _, image = project.build_program(folder, "net", board, toolchain, folder)
+        write_sources(network, board, toolchain, folder, "")
+        _, image = build_program(folder, "net", board, toolchain, folder)
         sizes.append((image.symbols["net_conv2d_1"][1], image.symbols["net_00_conv2d"][1]))
     assert sizes[0] == sizes[1]

@@ -10,8 +10,8 @@ import pytest
 from combined import side_by_side
 
 from examples import EXAMPLES
+from tinytailor.compiler.mcu.program import lower_graph
 from tinytailor.compiler.mcu.project import write_sources
-from tinytailor.compiler.mcu.source import lower_graph
 from tinytailor.targets import build_image, cross_flags, cross_toolchain, image_sizes, load_target
 from tinytailor.targets.stack import StackUse
 

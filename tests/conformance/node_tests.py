@@ -23,11 +23,13 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tinytailor.compiler.execute import execute
-from tinytailor.compiler.frontend.importer import Walk
+from tinytailor.compiler.frontend.imported_values import Activation
+from tinytailor.compiler.frontend.importer import Importer
+from tinytailor.compiler.frontend.layout import map_order, row_major
 from tinytailor.compiler.frontend.onnx import qoperator
-from tinytailor.compiler.frontend.onnx.reader import IMPORTED, import_onnx
+from tinytailor.compiler.frontend.onnx.reader import import_onnx
 from tinytailor.compiler.frontend.report import quiet
-from tinytailor.compiler.frontend.values import Activation, map_order, row_major
+from tinytailor.compiler.frontend.rules import ONNX
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.quantize import quantize_onnx
 from tinytailor.compiler.quantize.plan import BINARY, UNARY
@@ -36,6 +38,7 @@ from tinytailor.targets.errors import InputError
 PASSED, REFUSED, NOT_APPLICABLE, WRONG = "passed", "refused", "not applicable", "wrong"
 OPSET, IR_VERSION = 21, 10  # newer ones onnxruntime may not know yet
 FOLDED = {"BatchNormalization", "Dropout"}  # before quantization
+IMPORTED = {name for name in ONNX if "." not in name}  # those of the standard
 QUANTIZED = {name for domain, name in qoperator.REWRITES if not domain}
 BORDER = {"QuantizeLinear", "DequantizeLinear"}
 HELPERS = {"Constant", "Identity"}
@@ -120,14 +123,14 @@ def steps_apart(
     data: bytes, feeds: dict[str, np.ndarray], path: Path
 ) -> tuple[Graph, list[np.ndarray]]:
     """The graph of a quantized model, and how far each output is from onnxruntime, in steps."""
-    walk, graph = imported(data, path)
-    results = device_results(walk, graph, feeds)
+    importer, graph = imported(data, path)
+    results = device_results(importer, graph, feeds)
     expected = onnxruntime_results(data, feeds)
     gaps = []
     for item, name, real, ours in zip(
-        walk.model.listing.outputs, graph.outputs, expected, results, strict=True
+        importer.model.listing.outputs, graph.outputs, expected, results, strict=True
     ):
-        value, tensor = walk.argument(item), graph.tensors[name]
+        value, tensor = importer.builder.argument(item), graph.tensors[name]
         offset = value.offset if isinstance(value, Activation) else 0
         steps = real.astype(np.int64) - offset
         if real.dtype.kind == "f":
@@ -156,18 +159,18 @@ def integer_model(
     return data, feeds
 
 
-def imported(data: bytes, path: Path) -> tuple[Walk, Graph]:
+def imported(data: bytes, path: Path) -> tuple[Importer, Graph]:
     with np.errstate(all="ignore"):
-        walk = Walk(import_onnx(data, path, "test"))
-        return walk, walk.run()
+        importer = Importer(import_onnx(data, path, "test"))
+        return importer, importer.run()
 
 
 def device_results(
-    walk: Walk, graph: Graph, feeds: dict[str, np.ndarray]
+    importer: Importer, graph: Graph, feeds: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, ...]:
     batches = []
-    for index, parameter in enumerate(walk.model.listing.inputs):
-        value = walk.values[-1 - index]
+    for index, parameter in enumerate(importer.model.listing.inputs):
+        value = importer.builder.values[-1 - index]
         tensor = graph.tensors[graph.inputs[index]]
         # TVM renames inputs; both lists are in the file's order
         flat = list(feeds.values())[index].ravel()[value.order]

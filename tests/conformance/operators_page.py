@@ -12,11 +12,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
-from node_tests import BORDER, FOLDED, NOT_APPLICABLE, PASSED, REFUSED, WRONG, Result, all_results
+from node_tests import (
+    BORDER,
+    FOLDED,
+    IMPORTED,
+    NOT_APPLICABLE,
+    PASSED,
+    REFUSED,
+    WRONG,
+    Result,
+    all_results,
+)
 
 from tinytailor.compiler.frontend.onnx import qoperator
-from tinytailor.compiler.frontend.onnx import reader as onnx_files
-from tinytailor.compiler.frontend.tflite import reader as tflite_files
+from tinytailor.compiler.frontend.rules import TFLITE as IN_TFLITE
 from tinytailor.compiler.frontend.tflite.writers import WRITERS
 
 HERE = Path(__file__).resolve().parent
@@ -87,7 +96,7 @@ def onnx_rows(results: Sequence[Result]) -> str:
         listed = f"{domain}.{name}" if domain else name
         integer.setdefault(real, []).append(listed)
     rows = []
-    for operator in sorted(onnx_files.IMPORTED | FOLDED | set(integer)):
+    for operator in sorted(IMPORTED | FOLDED | set(integer)):
         names = {operator, f"QLinear{operator}"}
         own = [result for result in results if result.operator in names]
         passed = [result for result in own if result.verdict == PASSED]
@@ -117,9 +126,9 @@ def general(reason: str) -> str:
 
 def tflite_rows() -> str:
     rows = []
-    for operator in sorted(tflite_files.IMPORTED | set(WRITERS)):
-        quantized = "yes" if operator in tflite_files.IMPORTED else "no"
-        written = NEEDS.get(operator, "Identity") in onnx_files.IMPORTED
+    for operator in sorted(set(IN_TFLITE) | set(WRITERS)):
+        quantized = "yes" if operator in IN_TFLITE else "no"
+        written = NEEDS.get(operator, "Identity") in IMPORTED
         real = "yes" if operator in WRITERS and written else "no"
         rows.append(f"| {operator} | {quantized} | {real} |\n")
     return "".join(rows)

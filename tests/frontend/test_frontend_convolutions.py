@@ -10,7 +10,7 @@ import pytest
 from qdq_models import Model, differences
 from tflite_models import T, gap, save
 
-from tinytailor.compiler.frontend import load_model
+from tinytailor.compiler import load_model
 from tinytailor.targets.errors import InputError
 
 SAME_PADS = {"pads": [1, 1, 1, 1]}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from qdq_models import Model, differences
 
-from tinytailor.compiler.frontend import load_model
+from tinytailor.compiler import load_model
 from tinytailor.compiler.ops import DeformConv2d
 from tinytailor.targets.errors import InputError
 

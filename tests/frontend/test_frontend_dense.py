@@ -10,7 +10,7 @@ import pytest
 from qdq_models import Model, differences, execute
 from tflite_models import T, litert, save
 
-from tinytailor.compiler.frontend import load_model
+from tinytailor.compiler import load_model
 
 
 def gemm(shape: tuple[int, int], kernel: tuple[int, int], bias: bool = True, **attributes):

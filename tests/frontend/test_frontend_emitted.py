@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto
 from qdq_models import Model
 
+from tinytailor.compiler import load_model
 from tinytailor.compiler.api import compile_model, verify
-from tinytailor.compiler.frontend import load_model
 from tinytailor.targets import load_target
 
 

@@ -12,7 +12,7 @@ from mutations import flipped
 from onnx import helper
 from qdq_models import Model
 
-from tinytailor.compiler.frontend import load_model
+from tinytailor.compiler import load_model
 from tinytailor.targets.errors import InputError
 
 

@@ -12,8 +12,7 @@ from mutations import changed_onnx
 from qdq_models import Model, differences
 from tiers import nightly_but
 
-from tinytailor.compiler import execute, key_of
-from tinytailor.compiler.frontend import load_model
+from tinytailor.compiler import execute, key_of, load_model
 from tinytailor.compiler.ops.float_op import FloatOp
 from tinytailor.targets.errors import InputError
 

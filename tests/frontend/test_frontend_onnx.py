@@ -15,7 +15,7 @@ import pytest
 from onnx import helper
 from qdq_models import Model, differences, execute
 
-from tinytailor.compiler.frontend import load_model
+from tinytailor.compiler import load_model
 from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
 from tinytailor.targets.errors import InputError
 

@@ -11,8 +11,8 @@ import pytest
 from onnx import helper
 from qdq_models import Model, differences
 
+from tinytailor.compiler import load_model
 from tinytailor.compiler.execute import execute
-from tinytailor.compiler.frontend import load_model
 from tinytailor.targets.errors import InputError
 
 SHAPE = (1, 4, 6, 6)

@@ -11,7 +11,7 @@ from onnx import TensorProto
 from qdq_models import Model, differences, execute
 from tflite_models import T, gap, save
 
-from tinytailor.compiler.frontend import load_model
+from tinytailor.compiler import load_model
 from tinytailor.targets.errors import InputError
 
 SHAPE = (1, 4, 7, 6)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from qdq_models import Model, differences, execute
 
-from tinytailor.compiler.frontend import load_model
+from tinytailor.compiler import load_model
 
 SHAPE = (1, 4, 7, 6)
 SAME = {"pads": [1, 1, 1, 1]}

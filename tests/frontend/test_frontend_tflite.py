@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from qdq_models import execute
 
-from tinytailor.compiler.frontend import load_model
+from tinytailor.compiler import load_model
 from tinytailor.compiler.ops import (
     AveragePool2d,
     Conv2d,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinytailor.compiler.frontend import load_model
+from tinytailor.compiler import load_model
 from tinytailor.compiler.frontend.tflite.float_model import float_onnx
 from tinytailor.targets.errors import InputError
 

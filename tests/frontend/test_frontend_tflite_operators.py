@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from tflite_models import T, gap, save
 
-from tinytailor.compiler.frontend import load_model
+from tinytailor.compiler import load_model
 
 MAP = (1, 9, 8, 3)
 POOL = {"filterHeight": 3, "filterWidth": 2, "strideH": 2, "strideW": 2}

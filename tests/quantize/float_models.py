@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from tinytailor.compiler import load_model
 from tinytailor.compiler.execute import execute
-from tinytailor.compiler.frontend import load_model
 from tinytailor.compiler.ir import Graph
 
 

@@ -11,7 +11,7 @@ import pytest
 from float_models import Floats, differences
 from onnx import TensorProto
 
-from tinytailor.compiler.frontend import load_model
+from tinytailor.compiler import load_model
 from tinytailor.compiler.quantize import SCHEMES, quantize_onnx
 from tinytailor.compiler.quantize.calibrate import best_range
 from tinytailor.targets.errors import InputError

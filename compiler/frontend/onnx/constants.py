@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from tinytailor.compiler.frontend.rules import ONNX
+
 ROUNDS = 8  # a Shape may follow a Slice whose end follows another Shape
 MAX_ELEMENTS = 4096  # of a shape, or of what shapes are computed with
 KEPT = {"QuantizeLinear", "If", "Loop", "Scan"}
-REAL_PARAMETERS = {"BatchNormalization", "PRelu"}
+REAL_PARAMETERS = {name for name, form in ONNX.items() if form.real_parameters}
 
 
 def fold(model: Any) -> None:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Windows: their sizes checked, borders that ONNX leaves to be computed as explicit pads."""
+"""Windows: their sizes checked, borders that ONNX leaves to be computed as explicit pads.
+
+The conversions here only change attributes; they return nothing, so that TVM converts the node.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +30,16 @@ def check_windows(graph: Any, file: str) -> None:
                 )
 
 
-def resolve_windows(node: Any, inputs: Any, attrs: dict[str, Any]) -> None:
-    """What a convolution or pooling leaves open, as pads in ``attrs``."""
-    if node.op_type == "Conv":
-        resolve_auto_pad(inputs, attrs, inputs[1].ty.shape.values[2:])
-    elif node.op_type == "ConvTranspose":
-        resolve_output_shape(inputs, attrs)
-    elif node.op_type in ("AveragePool", "MaxPool"):
-        if len(node.output) > 1:
-            raise ValueError("its second output, the indices, is not supported")
-        resolve_auto_pad(inputs, attrs, attrs["kernel_shape"])
+def conv_pads(inputs: Any, attrs: dict[str, Any]) -> None:
+    """Conv, whose kernel is its second input; TVM does the rest."""
+    resolve_auto_pad(inputs, attrs, inputs[1].ty.shape.values[2:])
+
+
+def pooling_pads(inputs: Any, attrs: dict[str, Any]) -> None:
+    """AveragePool and MaxPool."""
+    if attrs["tvm_custom"]["num_outputs"] > 1:
+        raise ValueError("its second output, the indices, is not supported")
+    resolve_auto_pad(inputs, attrs, attrs["kernel_shape"])
 
 
 def resolve_auto_pad(inputs: Any, attrs: dict[str, Any], window: Any) -> None:
@@ -58,8 +61,8 @@ def resolve_auto_pad(inputs: Any, attrs: dict[str, Any], window: Any) -> None:
     attrs["pads"] = [*before, *after]
 
 
-def resolve_output_shape(inputs: Any, attrs: dict[str, Any]) -> None:
-    """ONNX's output_shape as pads, before the importer, which resolves auto_pad only."""
+def transposed_conv_pads(inputs: Any, attrs: dict[str, Any]) -> None:
+    """ConvTranspose: its output_shape as pads, before TVM, which resolves auto_pad only."""
     wanted = attrs.get("output_shape")
     if not wanted:
         return

@@ -11,23 +11,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tinytailor.compiler.frontend.importer import Walk
-from tinytailor.compiler.frontend.layout import (
-    Axes,
-    arranged,
-    axes_of,
-    device_shape,
-    order_of,
-    straight,
-)
-from tinytailor.compiler.frontend.report import Declined
-from tinytailor.compiler.frontend.values import (
+from tinytailor.compiler.frontend.graph_builder import GraphBuilder
+from tinytailor.compiler.frontend.imported_values import (
     Activation,
     Expression,
     Finished,
     Fused,
     reshaped,
 )
+from tinytailor.compiler.frontend.layout import Axes, axes_of, device_shape, order_of
+from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.rules.reshape import as_shape
+from tinytailor.compiler.frontend.rules.transpose import arranged, straight
 from tinytailor.compiler.ir import Shape, Tensor
 from tinytailor.compiler.ops import AddConstant, Affine
 
@@ -42,33 +37,34 @@ class Pair:
     order: np.ndarray
 
 
-def aligned(walk: Walk, a: Activation, b: Activation, shape: Shape) -> Pair:
+def aligned(builder: GraphBuilder, a: Activation, b: Activation, shape: Shape) -> Pair:
     """``a`` and ``b`` with axes in one order, so that they broadcast to the model's ``shape``."""
     if a.shape == b.shape:
-        left = walk.tensors[a.tensor]
-        right = walk.as_shape(arranged(walk, b, a.order), left.shape)
+        left = builder.tensors[a.tensor]
+        right = as_shape(builder, arranged(builder, b, a.order), left.shape)
         return Pair(left, right, left.shape, a.order)
-    a, b = (with_rank(walk, value, len(shape)) for value in (a, b))
-    axes = common_axes(walk, a, b)
+    a, b = (with_rank(builder, value, len(shape)) for value in (a, b))
+    axes = common_axes(builder, a, b)
     device = device_shape(shape, axes)
     tensors = []
     for value in (a, b):
-        placed = arranged(walk, value, order_of(value.shape, axes))
+        placed = arranged(builder, value, order_of(value.shape, axes))
         sizes = tuple(value.shape[axis] for axis in axes)
-        tensors.append(walk.as_shape(placed, (*(1,) * (len(device) - len(sizes)), *sizes)))
+        tensors.append(as_shape(builder, placed, (*(1,) * (len(device) - len(sizes)), *sizes)))
     return Pair(tensors[0], tensors[1], device, order_of(shape, axes))
 
 
-def with_rank(walk: Walk, value: Activation, rank: int) -> Activation:
+def with_rank(builder: GraphBuilder, value: Activation, rank: int) -> Activation:
     widened = reshaped(value, (*(1,) * (rank - len(value.shape)), *value.shape))
     assert isinstance(widened, Activation)
     return widened
 
 
-def common_axes(walk: Walk, a: Activation, b: Activation) -> Axes:
+def common_axes(builder: GraphBuilder, a: Activation, b: Activation) -> Axes:
     """An order that both have already, else that of the larger one."""
     large, small = (a, b) if a.order.size >= b.order.size else (b, a)
-    found = [axes_of(walk, value.order, value.shape) for value in (large, small)]
+    first = builder.model.channels_first
+    found = [axes_of(first, value.order, value.shape) for value in (large, small)]
     for axes in found:
         if axes is None:
             continue
@@ -77,7 +73,9 @@ def common_axes(walk: Walk, a: Activation, b: Activation) -> Axes:
     return found[0] or tuple(range(len(large.shape)))
 
 
-def affine(walk: Walk, x: Activation, gain: np.ndarray, constant: np.ndarray) -> Expression:
+def affine(
+    builder: GraphBuilder, x: Activation, gain: np.ndarray, constant: np.ndarray
+) -> Expression:
     """gain * x + constant: real arrays that broadcast to the shape of ``x``."""
     if not np.all(np.isfinite(gain)) or not np.all(np.isfinite(constant)):
         raise Declined("its constant is not finite")
@@ -86,8 +84,8 @@ def affine(walk: Walk, x: Activation, gain: np.ndarray, constant: np.ndarray) ->
             f"its constant of shape {np.broadcast_shapes(gain.shape, constant.shape)} repeats a "
             f"tensor of shape {x.shape}; expected a tensor of the shape of the result"
         )
-    x, axes = straight(walk, x)
-    source = walk.as_shape(x, device_shape(x.shape, axes))
+    x, axes = straight(builder, x)
+    source = as_shape(builder, x, device_shape(x.shape, axes))
     gains, constants = (
         np.broadcast_to(array, x.shape).transpose(axes).reshape(source.shape)
         for array in (gain, constant)
@@ -102,7 +100,7 @@ def affine(walk: Walk, x: Activation, gain: np.ndarray, constant: np.ndarray) ->
         return op, (source.name,), arrays
 
     def again(more: np.ndarray, shift: np.ndarray) -> Expression:
-        return affine(walk, x, more * gain, more * constant + shift)
+        return affine(builder, x, more * gain, more * constant + shift)
 
     return Expression(x.shape, x.order, source.shape, finish, affine=again)
 

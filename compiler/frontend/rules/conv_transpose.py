@@ -9,39 +9,36 @@ between its taps where that form does not fit.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from tinytailor.compiler.frontend.importer import MAX_ELEMENTS, Walk
-from tinytailor.compiler.frontend.relax_calls import Call
+from tinytailor.compiler.frontend.graph_builder import MAX_ELEMENTS, GraphBuilder
+from tinytailor.compiler.frontend.imported_values import Constant, Expression, Finished, Fused
+from tinytailor.compiler.frontend.layout import map_order, map_shape
+from tinytailor.compiler.frontend.onnx.windows import transposed_conv_pads
+from tinytailor.compiler.frontend.relax_calls import Call, shape_of
 from tinytailor.compiler.frontend.report import Declined
-from tinytailor.compiler.frontend.rules.linear import (
-    Weights,
-    convolved,
-    requantized,
-    weights,
-    window,
-)
-from tinytailor.compiler.frontend.values import (
-    Constant,
-    Expression,
-    Finished,
-    Fused,
-    map_order,
-    map_shape,
-)
+from tinytailor.compiler.frontend.rules.convolution import convolved
+from tinytailor.compiler.frontend.rules.linear import Weights, requantized, weights
+from tinytailor.compiler.frontend.rules.operands import activation
+from tinytailor.compiler.frontend.rules.rule import Onnx, Rule, Rules, Tflite
+from tinytailor.compiler.frontend.rules.transpose import as_map
+from tinytailor.compiler.frontend.rules.window import window
+from tinytailor.compiler.frontend.tflite.arguments import tensor_shape
 from tinytailor.compiler.ops import ConvTranspose2d
 from tinytailor.compiler.ops.geometry import Padding, Pair
 
 
-def transposed_convolution(call: Call, walk: Walk) -> Expression:
+def transposed_convolution(call: Call, builder: GraphBuilder) -> Expression:
     """conv2d_transpose and conv1d_transpose; weights are (in, out of a group, height, width)."""
-    x = walk.activation(call.arguments[0])
-    constant = walk.constant(call.arguments[1], "weight")
+    x = activation(builder, call.arguments[0])
+    constant = builder.constant(call.arguments[1], "weight")
     attributes = call.attributes
     layout, kernel_layout = str(attributes["data_layout"]), str(attributes["kernel_layout"])
     if kernel_layout not in ("IOHW", "IOW"):
         raise Declined(f"a kernel of layout {kernel_layout}, expected IOHW or IOW")
-    source = walk.as_map(x, layout)
+    source = as_map(builder, x, layout)
     groups, out_channels = int(attributes["groups"]), call.shape[layout.index("C")]
     if groups < 1 or source.shape[3] % groups or out_channels % groups:
         raise Declined(
@@ -117,3 +114,27 @@ def with_gaps(weight: np.ndarray, dilation: Pair) -> np.ndarray:
     spread = np.zeros((outputs, tall, wide, channels), weight.dtype)
     spread[:, :: dilation[0], :: dilation[1]] = weight
     return spread
+
+
+def transpose_conv(converter: Any, operator: Any) -> Any:
+    """TFLite's form. The size of its output is an input, which TVM computes itself."""
+    result = converter.convert_map["TRANSPOSE_CONV"](op=operator)
+    size = shape_of(converter.bb.normalize(result))
+    expected = tensor_shape(converter.subgraph.Tensors(operator.Outputs(0)))
+    if size != expected:
+        raise ValueError(f"its output has shape {expected}, expected {size}")
+    return result
+
+
+RULES = Rules(
+    calls={
+        "relax.nn.conv1d_transpose": Rule(transposed_convolution),
+        "relax.nn.conv2d_transpose": Rule(transposed_convolution),
+    },
+    onnx={"ConvTranspose": Onnx(transposed_conv_pads)},
+    tflite={
+        "TRANSPOSE_CONV": Tflite(
+            transpose_conv, options="TransposeConvOptions", positive=("StrideH", "StrideW")
+        )
+    },
+)

@@ -4,7 +4,7 @@
 It samples its map bilinearly, which is no sum of integers; at whole pixels sampling is reading. So
 it is accepted where every offset is a whole number: Round stands between DequantizeLinear and the
 offset input, or the scale of the offsets is a whole number, usually 1. The mask must be absent or a
-constant of ones. TVM does not import it; it reaches the walk as one opaque call on x, weight,
+constant of ones. TVM does not import it; it reaches the builder as one opaque call on x, weight,
 offset, the settings as integers, and the bias and mask where the node has them.
 """
 
@@ -16,21 +16,23 @@ from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.frontend.importer import Walk
-from tinytailor.compiler.frontend.relax_calls import Call
-from tinytailor.compiler.frontend.report import Declined
-from tinytailor.compiler.frontend.rules import pointwise
-from tinytailor.compiler.frontend.rules.linear import requantized, weights
-from tinytailor.compiler.frontend.values import (
+from tinytailor.compiler.frontend.graph_builder import GraphBuilder
+from tinytailor.compiler.frontend.imported_values import (
     Activation,
     Constant,
     Expression,
     Finished,
     Fused,
     Pointwise,
-    map_order,
-    map_shape,
 )
+from tinytailor.compiler.frontend.layout import map_order, map_shape
+from tinytailor.compiler.frontend.relax_calls import Call, shape_of
+from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.rules import lookup
+from tinytailor.compiler.frontend.rules.linear import requantized, weights
+from tinytailor.compiler.frontend.rules.operands import activation
+from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules
+from tinytailor.compiler.frontend.rules.transpose import as_map
 from tinytailor.compiler.ops import DeformConv2d
 from tinytailor.compiler.ops.deform_conv2d import MAX_PIXELS
 from tinytailor.compiler.ops.geometry import Padding, Pair, output_size
@@ -77,12 +79,12 @@ class Settings:
         return cls((sh, sw), (top, left, bottom, right), (dh, dw), groups, offsets, bias, mask)
 
 
-def opaque(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> list[Any]:
+def opaque(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     """The call that stands for a node in Relax."""
     from tvm import relax
 
     settings = Settings.of_node(inputs, attributes)
-    x, weight = ([int(size) for size in item.ty.shape.values] for item in inputs[:2])
+    x, weight = (shape_of(item) for item in inputs[:2])
     try:
         places = (settings.stride, settings.padding, settings.dilation)
         size = output_size(NAME, (1, *x[2:], x[1]), (weight[2], weight[3]), *places)
@@ -95,18 +97,18 @@ def opaque(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> list[Any]:
     return [relax.op.call_dps_packed(NAME, fields, result)]
 
 
-def deform_conv(call: Call, walk: Walk) -> Expression:
+def deform_conv(call: Call, builder: GraphBuilder) -> Expression:
     x_argument, weight, offset, numbers, *more = call.arguments
-    settings = Settings.of_numbers(walk.constant(numbers, "settings").array)
-    x = walk.activation(x_argument)
-    bias = walk.constant(more[0], "bias") if settings.bias else None
+    settings = Settings.of_numbers(builder.constant(numbers, "settings").array)
+    x = activation(builder, x_argument)
+    bias = builder.constant(more[0], "bias") if settings.bias else None
     if bias is not None and bias.shape != call.shape[1:2]:
         raise Declined(f"a bias of shape {bias.shape}, expected {call.shape[1:2]}")
-    if settings.mask and not np.all(walk.constant(more[-1], "mask").real == 1):
+    if settings.mask and not np.all(builder.constant(more[-1], "mask").real == 1):
         raise Declined("its mask has other values than 1, which have no integer form; leave it out")
-    moves, pixels = whole_pixels(walk, offset)
-    source, places = walk.as_map(x, LAYOUT), walk.as_map(moves, LAYOUT)
-    layer = weights(walk.constant(weight, "weight"), (0, 2, 3, 1))
+    moves, pixels = whole_pixels(builder, offset)
+    source, places = as_map(builder, x, LAYOUT), as_map(builder, moves, LAYOUT)
+    layer = weights(builder.constant(weight, "weight"), (0, 2, 3, 1))
     out_channels, kernel = call.shape[1], (layer.integers.shape[1], layer.integers.shape[2])
     groups = (settings.groups, settings.offset_groups)
     window = (settings.stride, settings.padding, settings.dilation)
@@ -126,13 +128,13 @@ def deform_conv(call: Call, walk: Walk) -> Expression:
     return Expression(call.shape, map_order(call.shape, LAYOUT), device, finish)
 
 
-def whole_pixels(walk: Walk, argument: Any) -> tuple[Activation, np.ndarray]:
+def whole_pixels(builder: GraphBuilder, argument: Any) -> tuple[Activation, np.ndarray]:
     """The quantized offsets, and the pixels that their 256 integers stand for."""
-    value = walk.argument(argument)
+    value = builder.argument(argument)
     if isinstance(value, Constant):
         raise Declined("its offsets are constant: it is an ordinary convolution of moved pixels")
     if not isinstance(value, Pointwise):
-        value = pointwise.of_activation(walk.activation(argument), walk)
+        value = lookup.of_activation(builder, activation(builder, argument))
     if not np.array_equal(value.real, np.rint(value.real)):
         raise Declined(
             "its offsets are fractions of pixels, and sampling between pixels has no integer form; "
@@ -141,3 +143,6 @@ def whole_pixels(walk: Walk, argument: Any) -> tuple[Activation, np.ndarray]:
         )
     pixels = np.clip(value.real, -MAX_PIXELS, MAX_PIXELS).astype(np.int16)
     return Activation(value.tensor, value.shape, value.order, True), pixels
+
+
+RULES = Rules(calls={NAME: Rule(deform_conv)}, onnx={NAME: Onnx(opaque)})

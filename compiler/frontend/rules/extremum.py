@@ -1,25 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The larger and the smaller of two: bounds of a clamp where one is a number, else an operator of
-its own; and PRelu, whose negative side has a slope of its own for each channel.
+its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
 from math import inf
+from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.frontend.importer import Walk
-from tinytailor.compiler.frontend.layout import device_shape, straight
-from tinytailor.compiler.frontend.relax_calls import Call
-from tinytailor.compiler.frontend.report import Declined
-from tinytailor.compiler.frontend.rules import pointwise
-from tinytailor.compiler.frontend.rules.broadcasting import aligned, reduced
-from tinytailor.compiler.frontend.rules.elementwise import clamped
-from tinytailor.compiler.frontend.rules.moves import as_quantized
-from tinytailor.compiler.frontend.values import (
-    Activation,
+from tinytailor.compiler.frontend.graph_builder import GraphBuilder
+from tinytailor.compiler.frontend.imported_values import (
     Constant,
     Expression,
     Finished,
@@ -28,70 +22,80 @@ from tinytailor.compiler.frontend.values import (
     Unknown,
     Value,
 )
-from tinytailor.compiler.ops import Extremum, PRelu
+from tinytailor.compiler.frontend.relax_calls import Call
+from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.rules import pointwise
+from tinytailor.compiler.frontend.rules.broadcasting import aligned
+from tinytailor.compiler.frontend.rules.clamp import clamped
+from tinytailor.compiler.frontend.rules.lookup import as_quantized
+from tinytailor.compiler.frontend.rules.operands import activation
+from tinytailor.compiler.frontend.rules.rule import (
+    Attributes,
+    Onnx,
+    OnnxConversion,
+    Rule,
+    Rules,
+    Tflite,
+)
+from tinytailor.compiler.ops import Extremum
 
-PRELU = "tinytailor.prelu"
+
+def maximum(call: Call, builder: GraphBuilder) -> Value:
+    return extreme(call, builder, True, np.maximum)
 
 
-def maximum(call: Call, walk: Walk) -> Value:
-    return extreme(call, walk, True, np.maximum)
+def minimum(call: Call, builder: GraphBuilder) -> Value:
+    return extreme(call, builder, False, np.minimum)
 
 
-def minimum(call: Call, walk: Walk) -> Value:
-    return extreme(call, walk, False, np.minimum)
-
-
-def extreme(call: Call, walk: Walk, largest: bool, function: Callable[..., np.ndarray]) -> Value:
-    values = [walk.argument(argument) for argument in call.arguments]
+def extreme(
+    call: Call, builder: GraphBuilder, largest: bool, function: Callable[..., np.ndarray]
+) -> Value:
+    values = [builder.argument(argument) for argument in call.arguments]
     if any(isinstance(value, Unknown) for value in values):
         return Unknown(call.shape)
     for value, argument in zip(values, call.arguments[::-1], strict=True):
-        alone = not isinstance(walk.argument(argument), Pointwise | Constant)
+        alone = not isinstance(builder.argument(argument), Pointwise | Constant)
         if isinstance(value, Constant) and value.array.size == 1 and alone:
             number = float(value.real.reshape(-1)[0])
             bounds = (number, inf) if largest else (-inf, number)
-            return clamped(call, walk, argument, *bounds)
-    if (result := pointwise.binary(call, walk, function)) is not None:
+            return clamped(call, builder, argument, *bounds)
+    if (result := pointwise.binary(call, builder, function)) is not None:
         return result
     if any(isinstance(value, Constant) for value in values):
         raise Declined("the extreme of a tensor and an array of constants; expected one number")
-    return of_two(call, walk, largest)
+    return of_two(call, builder, largest)
 
 
-def of_two(call: Call, walk: Walk, largest: bool) -> Expression:
+def of_two(call: Call, builder: GraphBuilder, largest: bool) -> Expression:
     """Two tensors, both with the scale of the result."""
-    a, b = (walk.activation(argument) for argument in call.arguments)
+    a, b = (activation(builder, argument) for argument in call.arguments)
     if not a.real or not b.real:
         raise Declined("it compares integers that were not dequantized")
-    pair = aligned(walk, a, b, call.shape)
+    pair = aligned(builder, a, b, call.shape)
 
     def finish(fused: Fused) -> Finished:
-        left, right = (as_quantized(walk, value, fused, call) for value in (a, b))
-        same = aligned(walk, left, right, call.shape)
+        left, right = (as_quantized(builder, value, fused, call.origin) for value in (a, b))
+        same = aligned(builder, left, right, call.shape)
         op = Extremum(largest, fused.low, fused.high)
         return op, (same.left.name, same.right.name), {}
 
     return Expression(call.shape, pair.order, pair.device, finish)
 
 
-def prelu(call: Call, walk: Walk) -> Value:
-    """x where it is positive, slope * x elsewhere: a table if there is one slope only."""
-    value = walk.argument(call.arguments[0])
-    slope = walk.constant(call.arguments[1], "slope").real
-    if isinstance(value, Unknown):
-        return value
-    if slope.size == 1 and isinstance(value, Activation | Pointwise):
-        number = slope.reshape(-1)[0]
-        return pointwise.unary(lambda real, _: np.where(real < 0, real * number, real))(call, walk)
-    x, axes = straight(walk, walk.activation(call.arguments[0]))
-    if np.broadcast_shapes(x.shape, slope.shape) != x.shape or not np.all(np.isfinite(slope)):
-        raise Declined(f"slopes of shape {slope.shape} for a tensor of shape {x.shape}")
-    source = walk.as_shape(x, device_shape(x.shape, axes))
-    placed = np.broadcast_to(slope, x.shape).transpose(axes).reshape(source.shape)
-    slopes, _ = reduced(placed, placed)
+def pairwise(name: str) -> OnnxConversion:
+    """ONNX Max and Min of any number of inputs, two by two."""
 
-    def finish(fused: Fused) -> Finished:
-        op, negative = PRelu.from_scales(source, slopes, fused.y, fused.low, fused.high)
-        return op, (source.name,), {"negative": negative}
+    def convert(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+        from tvm import relax
 
-    return Expression(call.shape, x.order, source.shape, finish)
+        return [reduce(getattr(relax.op, name), inputs)]
+
+    return convert
+
+
+RULES = Rules(
+    calls={"relax.maximum": Rule(maximum), "relax.minimum": Rule(minimum)},
+    onnx={"Max": Onnx(pairwise("maximum")), "Min": Onnx(pairwise("minimum"))},
+    tflite={"MAXIMUM": Tflite(), "MINIMUM": Tflite()},
+)

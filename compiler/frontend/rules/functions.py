@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions of one real number by their Relax names, in float64: pointwise.py makes tables."""
+"""Functions of one real number by their Relax names, in float64: lookup.py makes tables of them.
+
+ONNX operators without a line in FUNCTIONS are written by TVM in terms of others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import erf, pi, sqrt
+from typing import Any
 
 import numpy as np
 
 from tinytailor.compiler.frontend.relax_calls import Call
-
-Unary = Callable[[np.ndarray, Call], np.ndarray]
+from tinytailor.compiler.frontend.rules.pointwise import Unary, binary_only, unary
+from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules, Tflite
+from tinytailor.compiler.frontend.tflite.arguments import options, quantized, real
 
 
 def plain(function: Callable[[np.ndarray], np.ndarray]) -> Unary:
@@ -59,3 +64,63 @@ FUNCTIONS: dict[str, Unary] = {
     "relax.square": plain(np.square),
     "relax.tanh": plain(np.tanh),
 }
+
+
+def celu(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)"""
+    from tvm import relax
+
+    alpha, one = (relax.const(np.float32(n)) for n in (attributes.get("alpha", 1.0), 1.0))
+    zero = relax.const(np.float32(0))
+    grown = relax.op.exp(relax.op.divide(inputs[0], alpha))
+    below = relax.op.minimum(relax.op.multiply(alpha, relax.op.subtract(grown, one)), zero)
+    return [relax.op.add(relax.op.maximum(inputs[0], zero), below)]
+
+
+def elu(converter: Any, operator: Any) -> list[Any]:
+    from tvm import relax
+
+    x, one = real(converter, operator, 0), relax.const(np.float32(1))
+    zero = relax.const(np.float32(0))
+    below = relax.op.minimum(relax.op.subtract(relax.op.exp(x), one), zero)
+    return quantized(converter, operator, relax.op.add(relax.op.maximum(x, zero), below))
+
+
+def gelu_of_options(converter: Any, operator: Any) -> list[Any]:
+    from tvm import relax
+
+    nn = relax.op.nn
+    function = nn.gelu_tanh if options(operator, "GeluOptions").Approximate() else nn.gelu
+    return quantized(converter, operator, function(real(converter, operator, 0)))
+
+
+def square(converter: Any, operator: Any) -> list[Any]:
+    from tvm import relax
+
+    return quantized(converter, operator, relax.op.square(real(converter, operator, 0)))
+
+
+ONNX = (
+    *("Abs", "Ceil", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish"),
+    *("LeakyRelu", "Log", "Mish", "Neg", "Pow", "Reciprocal", "Round", "Selu", "Sigmoid", "Sign"),
+    *("Sin", "Softplus", "Softsign", "Sqrt", "Tanh", "ThresholdedRelu"),
+)
+TFLITE = (
+    *("ABS", "CEIL", "COS", "EXP", "FLOOR", "HARD_SWISH", "LEAKY_RELU", "LOG", "LOGISTIC", "NEG"),
+    *("POW", "ROUND", "RSQRT", "SIN", "SQRT", "TANH"),
+)
+RULES = Rules(
+    calls={
+        **{name: Rule(unary(function)) for name, function in FUNCTIONS.items()},
+        "relax.greater": Rule(binary_only(np.greater, "a comparison")),
+        "relax.less": Rule(binary_only(np.less, "a comparison")),
+        "relax.power": Rule(binary_only(np.power, "a power")),
+    },
+    onnx={**{name: Onnx() for name in ONNX}, "Celu": Onnx(celu)},
+    tflite={
+        **{name: Tflite() for name in TFLITE},
+        "ELU": Tflite(elu),
+        "GELU": Tflite(gelu_of_options),
+        "SQUARE": Tflite(square),
+    },
+)

@@ -1,64 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions of single elements. Whatever the model writes between dequantize and quantize of one
-tensor is computed for its 256 integers, and becomes one Lookup:
-
-    table[q] = clamp(round(f(s_x (q - z_x)) / s_y) + z_y)   half to even
-
-Every step is rounded to float32, as the model's own arithmetic is; so the table holds what the
-model's runtime computes.
+"""Rules of functions of single elements (lookup.py): of one tensor, and of one tensor twice or with
+a number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.frontend.importer import Quantization, Walk
+from tinytailor.compiler.frontend.graph_builder import GraphBuilder
+from tinytailor.compiler.frontend.imported_values import (
+    Activation,
+    Constant,
+    Pointwise,
+    Unknown,
+    Value,
+)
 from tinytailor.compiler.frontend.relax_calls import Call
-from tinytailor.compiler.frontend.report import Declined, Origin
-from tinytailor.compiler.frontend.rules.functions import Unary
-from tinytailor.compiler.frontend.values import Activation, Constant, Pointwise, Unknown, Value
-from tinytailor.compiler.ir import Node, Tensor
-from tinytailor.compiler.ops import Lookup
-from tinytailor.compiler.ops.lookup import INTEGERS
+from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.rules import lookup
+from tinytailor.compiler.frontend.rules.operands import activation
 
-Function = Callable[..., Any]  # of float64 arrays
+Unary = Callable[[np.ndarray, Call], np.ndarray]  # of float64
 
 
-def of_activation(value: Activation, walk: Walk) -> Pointwise:
-    """A dequantized tensor as a function of its own integers."""
-    tensor = walk.tensors[value.tensor]
-    steps = (INTEGERS - tensor.zero_point).astype(np.float32)
-    return Pointwise(value.tensor, value.shape, value.order, steps * np.float32(tensor.scale))
+def unary(function: Unary) -> Callable[[Call, GraphBuilder], Value]:
+    """The rule of a call with one input; ``function`` may read its attributes."""
 
-
-def applied(value: Pointwise, function: Function) -> Pointwise:
-    return replace(value, real=function(value.real.astype(np.float64)).astype(np.float32))
-
-
-def unary(function: Unary) -> Callable[[Call, Walk], Value]:
-    """The match of an operator with one input; ``function`` may read its attributes."""
-
-    def match(call: Call, walk: Walk) -> Value:
-        value = walk.argument(call.arguments[0])
+    def rule(call: Call, builder: GraphBuilder) -> Value:
+        value = builder.argument(call.arguments[0])
         if isinstance(value, Unknown):
             return value
         if not isinstance(value, Pointwise):
-            activation = walk.activation(call.arguments[0])
-            if not activation.real:
+            x = activation(builder, call.arguments[0])
+            if not x.real:
                 raise Declined("it computes with integers that were not dequantized")
-            value = of_activation(activation, walk)
-        return applied(value, lambda real: function(real, call))
+            value = lookup.of_activation(builder, x)
+        return lookup.applied(value, lambda real: function(real, call))
 
-    return match
+    return rule
 
 
-def binary(call: Call, walk: Walk, function: Function) -> Value | None:
+def binary(call: Call, builder: GraphBuilder, function: lookup.Function) -> Value | None:
     """Two functions of one tensor, or one and a number; None where the arguments are others."""
-    values = [walk.argument(argument) for argument in call.arguments[:2]]
+    values = [builder.argument(argument) for argument in call.arguments[:2]]
     constants = [value for value in values if isinstance(value, Constant)]
     if len(constants) == 2 and function is np.multiply:
         for number, other in (constants, constants[::-1]):
@@ -73,7 +60,7 @@ def binary(call: Call, walk: Walk, function: Function) -> Value | None:
             operands.append(value.real.reshape(())[()])
             continue
         if isinstance(value, Activation) and value.real:
-            value = of_activation(value, walk)
+            value = lookup.of_activation(builder, value)
         if not isinstance(value, Pointwise):
             return None
         if placed is not None and not same_place(placed, value):
@@ -85,50 +72,19 @@ def binary(call: Call, walk: Walk, function: Function) -> Value | None:
     return replace(placed, real=np.asarray(function(*operands)).astype(np.float32))
 
 
-def binary_only(function: Function, what: str) -> Callable[[Call, Walk], Value]:
-    """The match of an operator with two inputs that has no other form."""
+def binary_only(function: lookup.Function, what: str) -> Callable[[Call, GraphBuilder], Value]:
+    """The rule of a call with two inputs that has no other form."""
 
-    def match(call: Call, walk: Walk) -> Value:
-        result = binary(call, walk, function)
+    def rule(call: Call, builder: GraphBuilder) -> Value:
+        result = binary(call, builder, function)
         if result is not None:
             return result
-        if any(isinstance(walk.argument(a), Unknown) for a in call.arguments[:2]):
+        if any(isinstance(builder.argument(a), Unknown) for a in call.arguments[:2]):
             return Unknown(call.shape)
         raise Declined(f"{what} of two tensors; expected one quantized tensor and a number")
 
-    return match
+    return rule
 
 
 def same_place(a: Pointwise, b: Pointwise) -> bool:
     return (a.tensor, a.shape) == (b.tensor, b.shape) and np.array_equal(a.order, b.order)
-
-
-def finish(
-    walk: Walk, value: Pointwise, quantization: Quantization, offset: int, origin: Origin
-) -> Activation:
-    """The Lookup node of ``value``, quantized."""
-    name = walk.new_name(value.origin or origin)
-    scale, zero_point = quantization
-    if np.any(np.isnan(value.real)):
-        raise Declined("its result is not a number for some inputs", value.origin)
-    constants = {"table": table(value.real, scale, zero_point)}
-    source = walk.tensors[value.tensor]
-    walk.tensors[name] = Tensor(name, source.shape, "int8", scale, zero_point)
-    walk.nodes.append(Node(name, Lookup(), (source.name,), name, constants))
-    if source.name in walk.placeholders:
-        walk.placeholders.add(name)
-    return Activation(name, value.shape, value.order, False, offset)
-
-
-def whole_range(value: Pointwise) -> Quantization:
-    """The finest scale and the zero point that hold 0 and all of the 256 results."""
-    if not np.all(np.isfinite(value.real)):
-        raise Declined("its result is not finite for some inputs", value.origin)
-    low, high = min(0.0, float(value.real.min())), max(0.0, float(value.real.max()))
-    scale = float(np.float32((high - low) / 255)) or 1.0
-    return scale, int(np.clip(np.rint(-128 - low / scale), -128, 127))
-
-
-def table(real: np.ndarray, scale: float, zero_point: int) -> np.ndarray:
-    steps = np.rint(real / np.float32(scale)) + zero_point
-    return np.clip(steps, -128, 127).astype(np.int8)

@@ -15,21 +15,26 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tinytailor.compiler.frontend.importer import Walk, same_quantization
-from tinytailor.compiler.frontend.relax_calls import Call
-from tinytailor.compiler.frontend.report import Declined
-from tinytailor.compiler.frontend.rules import pointwise
-from tinytailor.compiler.frontend.rules.linear import Weights, requantized, window
-from tinytailor.compiler.frontend.values import (
+from tinytailor.compiler.frontend.graph_builder import GraphBuilder
+from tinytailor.compiler.frontend.imported_values import (
     Activation,
     Expression,
     Finished,
     Fused,
     Value,
-    map_order,
-    map_shape,
 )
-from tinytailor.compiler.ir import Node, Tensor
+from tinytailor.compiler.frontend.layout import map_order, map_shape
+from tinytailor.compiler.frontend.onnx.windows import pooling_pads
+from tinytailor.compiler.frontend.quantization import quantization_of, same_quantization
+from tinytailor.compiler.frontend.relax_calls import Call
+from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.rules import lookup
+from tinytailor.compiler.frontend.rules.linear import Weights, requantized
+from tinytailor.compiler.frontend.rules.operands import activation
+from tinytailor.compiler.frontend.rules.rule import Onnx, Rule, Rules, Tflite
+from tinytailor.compiler.frontend.rules.transpose import as_map
+from tinytailor.compiler.frontend.rules.window import window
+from tinytailor.compiler.ir import Tensor
 from tinytailor.compiler.ops import AveragePool2d, DepthwiseConv2d, Lookup, MaxPool2d
 from tinytailor.compiler.ops.geometry import Padding, Pair
 
@@ -53,27 +58,27 @@ class Pooling:
     placed: Expression
 
 
-def average_pool(call: Call, walk: Walk) -> Value:
-    windows = pooling(call, walk)
+def average_pool(call: Call, builder: GraphBuilder) -> Value:
+    windows = pooling(call, builder)
     counted = bool(call.attributes["count_include_pad"]) and any(windows.padding)
     if counted and any(windows.cut):
         raise Declined(
             "average pooling that counts its padding, with a last window that is cut off"
         )
-    return pooled(call, walk, windows, averaged(windows, counted, even_integers=True))
+    return pooled(call, builder, windows, averaged(windows, counted, even_integers=True))
 
 
-def max_pool(call: Call, walk: Walk) -> Value:
-    windows = pooling(call, walk)
-    return pooled(call, walk, windows, highest(call, walk, windows))
+def max_pool(call: Call, builder: GraphBuilder) -> Value:
+    windows = pooling(call, builder)
+    return pooled(call, builder, windows, highest(call, builder, windows))
 
 
-def pooling(call: Call, walk: Walk) -> Pooling:
-    x = walk.activation(call.arguments[0])
+def pooling(call: Call, builder: GraphBuilder) -> Pooling:
+    x = activation(builder, call.arguments[0])
     attributes = call.attributes
     layout = str(attributes["layout"])
     stride, dilation, padding = window(attributes, len(layout) - 2)
-    source = walk.as_map(x, layout)
+    source = as_map(builder, x, layout)
     size = list(attributes["pool_size"])
     kernel = (int(size[0]), int(size[1]) if len(size) > 1 else 1)
     if kernel[0] * kernel[1] > MAX_WINDOW:
@@ -92,23 +97,22 @@ def pooling(call: Call, walk: Walk) -> Pooling:
     return Pooling(x, source, kernel, stride, dilation, padding, (cut[0], cut[1]), placed)
 
 
-def pooled(call: Call, walk: Walk, windows: Pooling, value: Expression) -> Value:
+def pooled(call: Call, builder: GraphBuilder, windows: Pooling, value: Expression) -> Value:
     """A pooling of integers, as TFLite has it, is complete; one of reals waits for its scale."""
     if windows.x.real:
         return value
-    y = replace(windows.source, name=walk.new_name(call.origin), shape=value.device)
-    return walk.emit(value, Fused(y, -128, 127, None), windows.x.offset)
+    return builder.like(windows.source, value, windows.x.offset, call.origin)
 
 
 def same(source: Tensor, y: Tensor) -> bool:
-    return same_quantization((source.scale, source.zero_point), (y.scale, y.zero_point))
+    return same_quantization(quantization_of(source), quantization_of(y))
 
 
 def no_finish(fused: Fused) -> Finished:
     raise AssertionError("an expression without an operator")
 
 
-def highest(call: Call, walk: Walk, windows: Pooling) -> Expression:
+def highest(call: Call, builder: GraphBuilder, windows: Pooling) -> Expression:
     """The maximum; a Lookup behind it where the output has another scale."""
     source = windows.source
     places = (windows.kernel, windows.stride, windows.padding)
@@ -117,13 +121,17 @@ def highest(call: Call, walk: Walk, windows: Pooling) -> Expression:
         if same(source, fused.y):
             pool = MaxPool2d(*places, fused.low, fused.high, windows.dilation)
             return pool, (source.name,), {}
-        name = walk.new_name(call.origin)
         pool = MaxPool2d(*places, dilation=windows.dilation)
-        walk.tensors[name] = replace(source, name=name, shape=windows.placed.device)
-        walk.nodes.append(Node(name, pool, (source.name,), name))
-        real = pointwise.of_activation(windows.x, walk).real
-        table = pointwise.table(real, fused.y.scale, fused.y.zero_point)
-        return Lookup(), (name,), {"table": np.clip(table, fused.low, fused.high).astype(np.int8)}
+        shape = windows.placed.device
+        top = replace(source, name=builder.new_name(call.origin), shape=shape)
+        builder.append(pool, (source.name,), top)
+        real = lookup.of_activation(builder, windows.x).real
+        table = lookup.table(real, *quantization_of(fused.y))
+        return (
+            Lookup(),
+            (top.name,),
+            {"table": np.clip(table, fused.low, fused.high).astype(np.int8)},
+        )
 
     return replace(windows.placed, finish=finish)
 
@@ -168,3 +176,19 @@ def ones_convolution(windows: Pooling, fused: Fused) -> Finished:
     op = DepthwiseConv2d(*places, source.zero_point, requant)
     weight = np.ones((*kernel, channels), np.int8)
     return op, (source.name,), {"weight": weight, **constants}
+
+
+OPTIONS = ("StrideH", "StrideW", "FilterHeight", "FilterWidth")
+RULES = Rules(
+    calls={
+        "relax.nn.avg_pool1d": Rule(average_pool),
+        "relax.nn.avg_pool2d": Rule(average_pool),
+        "relax.nn.max_pool1d": Rule(max_pool, selects=True),
+        "relax.nn.max_pool2d": Rule(max_pool, selects=True),
+    },
+    onnx={"AveragePool": Onnx(pooling_pads), "MaxPool": Onnx(pooling_pads)},
+    tflite={
+        "AVERAGE_POOL_2D": Tflite(options="Pool2DOptions", positive=OPTIONS),
+        "MAX_POOL_2D": Tflite(options="Pool2DOptions", positive=OPTIONS),
+    },
+)

@@ -1,35 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """The CoDeNet operator, node SquareDeformDW of domain "tinytailor": see ops/square_deform_dw.py.
 
-It reaches the walk as one opaque call on (x, offset_weight, offset_bias, weight, bias).
+It reaches the builder as one opaque call on (x, offset_weight, offset_bias, weight, bias).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.frontend.importer import Walk
+from tinytailor.compiler.frontend.graph_builder import GraphBuilder
+from tinytailor.compiler.frontend.imported_values import Expression, Finished, Fused
+from tinytailor.compiler.frontend.layout import map_order
 from tinytailor.compiler.frontend.relax_calls import Call
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules.linear import requantized, weights
-from tinytailor.compiler.frontend.values import Expression, Finished, Fused, map_order
+from tinytailor.compiler.frontend.rules.operands import activation
+from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules
+from tinytailor.compiler.frontend.rules.transpose import as_map
 from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
 
 NAME = "tinytailor.SquareDeformDW"
 LAYOUT = "NCHW"
 
 
-def square_deform_dw(call: Call, walk: Walk) -> Expression:
-    x = walk.activation(call.arguments[0])
+def square_deform_dw(call: Call, builder: GraphBuilder) -> Expression:
+    x = activation(builder, call.arguments[0])
     roles = ("offset_weight", "offset_bias", "weight", "bias")
     constants = [
-        walk.constant(argument, role)
+        builder.constant(argument, role)
         for argument, role in zip(call.arguments[1:], roles, strict=True)
     ]
     offset_weight, offset_bias, weight, bias = constants
-    source = walk.as_map(x, LAYOUT)
+    source = as_map(builder, x, LAYOUT)
     channels = source.shape[3]
     expected = ((channels,), (1,), (channels, 1, 3, 3), (channels,))
     for role, constant, shape in zip(roles, constants, expected, strict=True):
@@ -53,3 +59,14 @@ def square_deform_dw(call: Call, walk: Walk) -> Expression:
         return op, (source.name,), arrays
 
     return Expression(call.shape, map_order(call.shape, LAYOUT), source.shape, finish)
+
+
+def opaque(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """The call that stands for a node in Relax; its map has the shape of its input."""
+    from tvm import relax
+
+    known = [item for item in inputs if item is not None]
+    return [relax.op.call_dps_packed(NAME, relax.Tuple(known), known[0].ty)]
+
+
+RULES = Rules(calls={NAME: Rule(square_deform_dw)}, onnx={NAME: Onnx(opaque)})

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinytailor.compiler.frontend.report import Declined
-from tinytailor.compiler.frontend.tflite.float_model import Operation
+from tinytailor.compiler.frontend.tflite.onnx_writer import Operation
 
 
 def window(

@@ -14,8 +14,8 @@ from tinytailor.compiler import compile_model, execute, plan_memory, verify
 from tinytailor.compiler.ir import Tensor, check
 from tinytailor.compiler.mcu import kernel_image
 from tinytailor.compiler.mcu.host import run_on_host
+from tinytailor.compiler.mcu.program import lower_graph
 from tinytailor.compiler.mcu.project import write_sources
-from tinytailor.compiler.mcu.source import lower_graph
 from tinytailor.compiler.opkey import example_graph, make_key
 from tinytailor.compiler.ops import Add, Conv2d, DepthwiseConv2d, MaxPool2d
 from tinytailor.compiler.passes.residuals import fuse_residuals

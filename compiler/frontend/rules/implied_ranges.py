@@ -16,77 +16,65 @@ from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.frontend.importer import Quantization, Walk, integer_bounds, refs
-from tinytailor.compiler.frontend.relax_calls import Ref
-from tinytailor.compiler.frontend.report import Declined
-from tinytailor.compiler.frontend.rules import pointwise, selection
-from tinytailor.compiler.frontend.values import (
+from tinytailor.compiler.frontend.graph_builder import GraphBuilder
+from tinytailor.compiler.frontend.imported_values import (
     Activation,
     Expression,
     FloatInput,
-    Fused,
     Pointwise,
     Value,
 )
-from tinytailor.compiler.ir import Tensor
-
-MOVES = {
-    "relax.concat",
-    "relax.max",
-    "relax.nn.max_pool1d",
-    "relax.nn.max_pool2d",
-    "relax.nn.pad",
-    "relax.permute_dims",
-    "relax.reshape",
-    selection.NAME,
-}
+from tinytailor.compiler.frontend.quantization import Quantization
+from tinytailor.compiler.frontend.relax_calls import Ref, refs
+from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.rules import lookup
 
 
-def settled(walk: Walk, argument: Any) -> Value:
+def settled(builder: GraphBuilder, argument: Any) -> Value:
     """The value behind an argument, as a tensor if one of the two cases applies."""
-    value = walk.argument(argument)
-    found = tensor_of(walk, value, argument.index) if isinstance(argument, Ref) else None
+    value = builder.argument(argument)
+    found = tensor_of(builder, value, argument.index) if isinstance(argument, Ref) else None
     if found is None:
         return value
     if isinstance(value, Pointwise) or (isinstance(value, Expression) and value.known):
-        walk.ranged.add(argument.index)
-    walk.values[argument.index] = found = replace(found, real=True)
+        builder.ranged.add(argument.index)
+    builder.values[argument.index] = found = replace(found, real=True)
     return found
 
 
-def tensor_of(walk: Walk, value: Value, index: int) -> Activation | None:
+def tensor_of(builder: GraphBuilder, value: Value, index: int) -> Activation | None:
     if isinstance(value, Pointwise) and value.origin is not None:
-        quantization = pointwise.whole_range(value)
-        return pointwise.finish(walk, value, quantization, 0, value.origin)
+        return lookup.looked_up(builder, value, lookup.whole_range(value), 0, value.origin)
     if isinstance(value, Expression) and value.known is not None:
-        return emitted(walk, value, value.known, 0)
+        return emitted(builder, value, value.known, 0)
     if not isinstance(value, FloatInput | Expression):
         return None
-    later = quantized_later(walk, index)
+    later = quantized_later(builder, index)
     if later is None or len(later) != 1:
         return None
     ((scale, zero_point, offset),) = later
     if isinstance(value, Expression):
-        return emitted(walk, value, (scale, zero_point - offset), offset)
-    tensor = walk.graph_input(value, scale, zero_point - offset)
+        return emitted(builder, value, (scale, zero_point - offset), offset)
+    tensor = builder.graph_input(value, scale, zero_point - offset)
     return Activation(tensor, value.shape, value.order, False, offset)
 
 
-def emitted(walk: Walk, value: Expression, quantization: Quantization, offset: int) -> Activation:
+def emitted(
+    builder: GraphBuilder, value: Expression, quantization: Quantization, offset: int
+) -> Activation:
     if value.origin is None:
         raise Declined("it is quantized by nothing")
-    y = Tensor(walk.new_name(value.origin), value.device, "int8", *quantization)
-    low, high = integer_bounds(value.low, value.high, *quantization)
-    return walk.emit(value, Fused(y, low, high, value.bias, value.gain), offset)
+    return builder.quantized(value, quantization, offset, value.origin)
 
 
-def quantized_later(walk: Walk, index: int) -> set[tuple[float, int, int]] | None:
-    """(scale, zero point, offset) of every QuantizeLinear that the value reaches through MOVES
-    alone; None if it reaches something else."""
+def quantized_later(builder: GraphBuilder, index: int) -> set[tuple[float, int, int]] | None:
+    """(scale, zero point, offset) of every QuantizeLinear that the value reaches through calls that
+    only select; None if it reaches something else."""
     found: set[tuple[float, int, int]] = set()
-    if any(isinstance(ref, Ref) and ref.index == index for ref in walk.model.listing.outputs):
+    listing = builder.model.listing
+    if any(isinstance(ref, Ref) and ref.index == index for ref in listing.outputs):
         return None
-    for place, call in enumerate(walk.model.listing.calls):
+    for place, call in enumerate(listing.calls):
         if Ref(index) not in refs(call):
             continue
         if call.operator == "relax.quantize" and call.dtype in ("int8", "uint8"):
@@ -97,7 +85,7 @@ def quantized_later(walk: Walk, index: int) -> set[tuple[float, int, int]] | Non
             offset = 128 if call.dtype == "uint8" else 0
             found.add((float(scale.reshape(-1)[0]), int(zero.reshape(-1)[0]), offset))
             continue
-        behind = quantized_later(walk, place) if call.operator in MOVES else None
+        behind = quantized_later(builder, place) if call.operator in builder.selecting else None
         if behind is None:
             return None
         found |= behind

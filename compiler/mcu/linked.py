@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from tinytailor.compiler.ir import Graph
-from tinytailor.compiler.mcu import project, source
+from tinytailor.compiler.mcu.build import build_program
+from tinytailor.compiler.mcu.interface import entry, symbol
+from tinytailor.compiler.mcu.program import Program, lower_graph, make_program
+from tinytailor.compiler.mcu.project import write_sources
 from tinytailor.compiler.memory.aliasing import places
-from tinytailor.compiler.memory.plan import plan_kernels
 from tinytailor.compiler.memory.predicted import example_kernels
 from tinytailor.targets import Board, Toolchain
 from tinytailor.targets.stack import worst_stack
@@ -46,21 +48,20 @@ def image_memory(
     ``weights=False`` if its constants are placeholders: then no two arrays are taken for equal.
     """
     isa = str(board.core.isa)
-    network = source.lower_graph(graph, isa, NAME) if weights else _placeholder(graph, isa)
+    program = lower_graph(graph, isa, NAME) if weights else placeholder(graph, isa)
     with tempfile.TemporaryDirectory(prefix="tinytailor-sizes-") as name:
         folder = Path(name)
-        project.write_sources(network, board, toolchain, folder, "")
-        elf, sizes = project.build_program(folder, NAME, board, toolchain, folder)
-        stack = worst_stack(elf, f"{NAME}_invoke")
-    arena = network.plan.arena_bytes
+        write_sources(program, board, toolchain, folder, "")
+        elf, sizes = build_program(folder, NAME, board, toolchain, folder)
+        stack = worst_stack(elf, entry(NAME))
+    arena = program.plan.arena_bytes
     return ImageMemory(arena, sizes.ram_static_bytes, stack, sizes.flash_bytes)
 
 
-def _placeholder(graph: Graph, isa: str) -> source.Network:
-    """The network with the code of its operators' keys, and constants of which no two are equal."""
-    rng = np.random.default_rng(0)
-    found, symbols = places(graph), source.layer_symbols(graph, NAME)
-    examples = example_kernels(graph, found.views, isa)
+def placeholder(graph: Graph, isa: str) -> Program:
+    """The program with the code of its operators' keys, and constants of which no two are equal."""
+    rng, found = np.random.default_rng(0), places(graph)
+    symbols = {node.name: symbol(NAME, i, node) for i, node in enumerate(graph.nodes)}
     kernels = {
         node: replace(
             kernel,
@@ -71,8 +72,6 @@ def _placeholder(graph: Graph, isa: str) -> source.Network:
                 for role, array in kernel.constants.items()
             },
         )
-        for node, kernel in examples.items()
+        for node, kernel in example_kernels(graph, found.views, isa).items()
     }
-    kinds = {node.name: node.op.kind for node in graph.nodes}
-    shared = source.share_code(NAME, kernels, kinds)
-    return source.Network(NAME, graph, shared, plan_kernels(graph, found, examples))
+    return make_program(NAME, graph, found, kernels)

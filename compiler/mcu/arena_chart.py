@@ -11,11 +11,11 @@ high, one column a layer, numbered as in the names of the emitted functions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinytailor.cli.report import Section
+from tinytailor.compiler.sections import Section
 
 WIDEST = 72  # columns of the drawing; longer networks have several layers in one
 
@@ -31,7 +31,7 @@ class ArenaRow:
     contents: tuple[str, ...]
 
 
-def arena_rows(manifest: dict[str, Any]) -> list[ArenaRow]:
+def arena_rows(manifest: Mapping[str, Any]) -> list[ArenaRow]:
     """The buffers of a project's arena, from low offsets to high."""
     rows = [
         ArenaRow(
@@ -46,7 +46,7 @@ def arena_rows(manifest: dict[str, Any]) -> list[ArenaRow]:
     return sorted(rows, key=lambda row: (row.offset, row.first))
 
 
-def arena_section(manifest: dict[str, Any]) -> Section:
+def arena_section(manifest: Mapping[str, Any]) -> Section:
     rows = arena_rows(manifest)
     layers = max((row.last for row in rows), default=0) + 1
     step = -(-layers // WIDEST)
@@ -73,7 +73,7 @@ def bar(row: ArenaRow, layers: int, step: int) -> str:
     return "".join("#" if row.first <= span[-1] and span[0] <= row.last else "." for span in spans)
 
 
-def verdict(manifest: dict[str, Any]) -> str:
+def verdict(manifest: Mapping[str, Any]) -> str:
     """How good the plan is: proven the least, or how far it can be from that."""
     if manifest["arena_optimal"]:
         return "proven the least for these buffers"

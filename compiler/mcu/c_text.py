@@ -1,28 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The text of an emitted network: constants, layer functions, and the function that calls them."""
+"""The C text of a program: constants, layer functions, and the calls of those."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from importlib.resources import files
+from collections.abc import Iterable, Sequence
 
-import jinja2
 import numpy as np
 
-from tinytailor.compiler.ir import Graph, Node, Tensor
-from tinytailor.compiler.kernels.c_function import (
-    PARAMETER_BYTES,
-    POINTER_BYTES,
-    Kernel,
-    print_kernel,
-)
-from tinytailor.compiler.kernels.registry import choose, lower
-from tinytailor.compiler.kernels.variant import Choice
+from tinytailor.compiler.ir import Graph, Node
+from tinytailor.compiler.kernels.c_function import Kernel
 from tinytailor.compiler.mcu.comments import comment_text
-from tinytailor.compiler.memory.aliasing import computing, places
-from tinytailor.compiler.memory.plan import MemoryPlan, plan_kernels, scratch_name
+from tinytailor.compiler.mcu.program import Address, Program
 from tinytailor.compiler.ops.float_op import FloatOp
 
 # Of every emitted C file.
@@ -55,89 +43,6 @@ FLOAT_MACROS = """\
 
 Array = tuple[str, bytes]  # type and content of a constant array
 _PER_LINE = {"int8": 20, "uint8": 20, "int16": 12, "int32": 8, "float32": 6}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Network:
-    """A graph with its kernels by node name (none for views) and its memory plan."""
-
-    name: str
-    graph: Graph
-    kernels: Mapping[str, Kernel]
-    plan: MemoryPlan
-
-    @property
-    def constant_bytes(self) -> int:
-        """In flash, where equal arrays lie once."""
-        kernels = self.kernels.values()
-        arrays = [array for kernel in kernels for array in kernel.constants.values()]
-        words = PARAMETER_BYTES * sum(len(kernel.parameters) for kernel in kernels)
-        once = {content(array) for array in arrays}
-        return words + POINTER_BYTES * len(arrays) + sum(len(data) for _, data in once)
-
-
-def lower_node(
-    graph: Graph, node: Node, isa: str, symbol: str, choice: Choice | None = None
-) -> Kernel:
-    """The C function of one node under the name ``symbol``, by the preferred kernel unless told."""
-    shapes = graph.input_shapes(node)
-    choice = choice or choose(node.op, shapes, isa)
-    lowered = lower(node.op, shapes, node.constants, isa, choice)
-    return print_kernel(lowered, choice, symbol, shapes, graph.tensors[node.output].shape)
-
-
-def layer_symbols(graph: Graph, name: str) -> dict[str, str]:
-    """Name of each node that runs -> its C function."""
-    running = {node.name for node in computing(graph)}
-    return {
-        node.name: f"{name}_{index:02d}_{node.op.kind}"
-        for index, node in enumerate(graph.nodes)
-        if node.name in running
-    }
-
-
-def lower_graph(graph: Graph, isa: str, name: str) -> Network:
-    """All nodes of ``graph`` as C functions ``<name>_<index>_<kind>``, and the arena."""
-    symbols = layer_symbols(graph, name)
-    kernels = {
-        node.name: lower_node(graph, node, isa, symbols[node.name])
-        for node in graph.nodes
-        if node.name in symbols
-    }
-    kinds = {node.name: node.op.kind for node in graph.nodes}
-    arena = plan_kernels(graph, places(graph), kernels)
-    return Network(name, graph, share_code(name, kernels, kinds), arena)
-
-
-def share_code(
-    name: str, kernels: Mapping[str, Kernel], kinds: Mapping[str, str]
-) -> dict[str, Kernel]:
-    """Kernels of equal text get one function, ``<name>_<kind>_<number>``."""
-    shared: list[Kernel] = []
-    result = {}
-    for node, kernel in kernels.items():
-        known = next((other for other in shared if kernel.same_code(other)), None)
-        if known is None and kernel.has_record:
-            count = 1 + sum(other.code.startswith(f"{name}_{kinds[node]}_") for other in shared)
-            known = replace(kernel, code=f"{name}_{kinds[node]}_{count}")
-            shared.append(known)
-        result[node] = replace(kernel, code=known.code) if known else kernel
-    return result
-
-
-@lru_cache
-def environment() -> jinja2.Environment:
-    """Templates of this package; an undefined name is an error."""
-    folder = files("tinytailor.compiler.mcu") / "templates"
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(str(folder)),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    templates.filters["comment"] = comment_text
-    return templates
 
 
 def content(array: np.ndarray) -> Array:
@@ -222,19 +127,17 @@ def _parameters(kernel: Kernel, record: str = "") -> str:
     return ", ".join((*parameters, *([f"{record} *constants"] if record else [])))
 
 
-def layer_texts(network: Network) -> list[str]:
+def layer_texts(program: Program) -> list[str]:
     """All layers in order, shared code before the first that uses it."""
     texts: list[str] = []
     arrays: dict[Array, str] = {}
     known: set[str] = set()
     users: dict[str, list[str]] = {}
-    for one in network.kernels.values():
-        users.setdefault(one.code, []).append(one.symbol)
-    for node in network.graph.nodes:
-        kernel = network.kernels.get(node.name)
-        if kernel is None:
-            continue
-        text = layer_text(kernel, describe(network.graph, node), arrays)
+    for layer in program.layers:
+        users.setdefault(layer.kernel.code, []).append(layer.kernel.symbol)
+    for layer in program.layers:
+        kernel = layer.kernel
+        text = layer_text(kernel, describe(program.graph, layer.node), arrays)
         if kernel.has_record and kernel.code not in known:
             known.add(kernel.code)
             of = "\n * ".join(["The code of", *users[kernel.code]])
@@ -285,73 +188,19 @@ def describe(graph: Graph, node: Node) -> str:
     return f"{name}: {node.op.kind} {details + ', ' if details else ''}{inputs} -> {output}{work}"
 
 
-def pointers(network: Network) -> dict[str, str]:
-    """Tensor name -> C expression of its address."""
-    graph = network.graph
-    roles = border_names(graph)
-    result = {}
-    for tensor, at in network.plan.place.items():
-        if at.home in roles:
-            result[tensor] = f"{roles[at.home]} + {at.offset}" if at.offset else roles[at.home]
-        else:
-            offset = network.plan.offsets[at.home] + at.offset
-            result[tensor] = f"arena + {offset}" if offset else "arena"
-    return result
-
-
-def border_names(graph: Graph) -> dict[str, str]:
-    """Graph inputs and outputs -> parameter names of the invoke function."""
-    names = {}
-    for role, tensors in (("input", graph.inputs), ("output", graph.outputs)):
-        for i, tensor in enumerate(tensors):
-            names[tensor] = role if len(tensors) == 1 else f"{role}_{i}"
-    return names
-
-
-def invoke_parameters(graph: Graph) -> str:
-    roles = border_names(graph)
-    parts = [f"const int8_t *{roles[t]}" for t in graph.inputs]
-    parts += [f"{graph.tensors[t].dtype}_t *{roles[t]}" for t in graph.outputs]
-    return ", ".join(parts)
-
-
-def calls(network: Network) -> list[str]:
+def calls(program: Program) -> list[str]:
     """The body of the invoke function: one call a line, in execution order."""
-    address, roles = pointers(network), set(border_names(network.graph).values())
-
-    def cast(expression: str, ctype: str) -> str:
-        if expression in roles:
-            return expression
-        return f"({ctype})({expression})" if " " in expression else f"({ctype}){expression}"
-
     lines = []
-    for node in network.graph.nodes:
-        kernel = network.kernels.get(node.name)
-        if kernel is None:
-            continue
-        arguments = [cast(address[t], "const int8_t *") for t in node.inputs]
-        arguments.append(cast(address[node.output], f"{kernel.output_dtype}_t *"))
-        if kernel.scratch_bytes:
-            offset = network.plan.offsets[scratch_name(node.name)]
-            arguments.append(f"arena + {offset}" if offset else "arena")
-        lines.append(f"{kernel.symbol}({', '.join(arguments)});")
+    for layer in program.layers:
+        arguments = [_cast(address, "const int8_t *") for address in layer.inputs]
+        arguments.append(_cast(layer.output, f"{layer.kernel.output_dtype}_t *"))
+        if layer.scratch is not None:
+            arguments.append(str(layer.scratch))
+        lines.append(f"{layer.kernel.symbol}({', '.join(arguments)});")
     return lines
 
 
-def border_records(graph: Graph, names: Sequence[str]) -> list[dict[str, object]]:
-    """What headers and manifests say about graph inputs or outputs."""
-    roles = border_names(graph)
-    return [_border_record(graph.tensors[name], roles[name]) for name in names]
-
-
-def _border_record(tensor: Tensor, role: str) -> dict[str, object]:
-    return {
-        "name": tensor.name,
-        "role": role,
-        "macro": role.upper(),
-        "shape": list(tensor.shape),
-        "dtype": tensor.dtype,
-        "scale": float(tensor.scale),
-        "zero_point": tensor.zero_point,
-        "bytes": tensor.bytes,
-    }
+def _cast(address: Address, ctype: str) -> str:
+    if address.is_parameter:
+        return str(address)
+    return f"({ctype})({address})" if address.offset else f"({ctype}){address}"

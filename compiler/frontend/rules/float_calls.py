@@ -13,48 +13,41 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.frontend.layout import arranged
-from tinytailor.compiler.frontend.relax_calls import Call, Ref
-from tinytailor.compiler.frontend.report import Declined, Origin, attempt
-from tinytailor.compiler.frontend.values import (
+from tinytailor.compiler.frontend.graph_builder import GraphBuilder
+from tinytailor.compiler.frontend.imported_values import (
     Activation,
     Constant,
     Expression,
     Float,
     Pointwise,
     Unknown,
-    row_major,
 )
-from tinytailor.compiler.ir import Node, Shape, Tensor
+from tinytailor.compiler.frontend.layout import row_major
+from tinytailor.compiler.frontend.quantization import Quantization
+from tinytailor.compiler.frontend.relax_calls import BORDERS, Call, Ref, refs
+from tinytailor.compiler.frontend.report import Declined, Origin, attempt
+from tinytailor.compiler.frontend.rules.reshape import as_shape
+from tinytailor.compiler.frontend.rules.transpose import arranged
+from tinytailor.compiler.ir import Shape, Tensor
 from tinytailor.compiler.ops.float_op import FloatOp
 
-if TYPE_CHECKING:
-    from tinytailor.compiler.frontend.importer import Quantization, Walk
-
-BORDERS = ("relax.quantize", "relax.dequantize")
 MAX_CALLS = 1000  # of one operator: far more than a network has between two quantizers
 MAX_WORK = 1 << 24  # elements of its largest tensor
 
 
-def is_float(walk: Walk, call: Call) -> bool:
+def is_float(builder: GraphBuilder, call: Call) -> bool:
     """Whether ``call`` reads what a float operator will compute."""
-    found = (walk.values.get(ref.index) for ref in references(call))
+    found = (builder.values.get(ref.index) for ref in refs(call))
     return call.operator not in BORDERS and any(isinstance(value, Float) for value in found)
 
 
-def references(call: Call) -> list[Ref]:
-    from tinytailor.compiler.frontend.importer import refs
-
-    return list(refs(call))
-
-
-def deferred(walk: Walk, index: int, call: Call) -> Float | None:
+def deferred(builder: GraphBuilder, index: int, call: Call) -> Float | None:
     """The value of ``call`` if it may be part of a float operator, else None."""
-    values = [walk.values.get(ref.index) for ref in references(call)]
+    values = [builder.values.get(ref.index) for ref in refs(call)]
     usable = (Activation, Constant, Expression, Float, Pointwise)
     if call.source is None or call.dtype != "float32" or call.operator in BORDERS:
         return None
@@ -65,20 +58,18 @@ def deferred(walk: Walk, index: int, call: Call) -> Float | None:
 
 
 def finish(
-    walk: Walk, index: int, origin: Origin, quantization: Quantization, offset: int
+    builder: GraphBuilder, index: int, origin: Origin, quantization: Quantization, offset: int
 ) -> Activation:
     """The node that computes call ``index`` in float and quantizes the result."""
-    program = Program(walk)
+    program = Program(builder)
     try:
         op, inputs, arrays = program.built(index, quantization)
     except Declined as reason:
         raise Declined(str(reason), origin) from None
-    name = walk.new_name(origin)
-    walk.tensors[name] = Tensor(name, op.output, "int8", *quantization)
-    constants = {f"c{i}": array for i, array in enumerate(arrays)}
-    walk.nodes.append(Node(name, op, tuple(inputs), name, constants))
-    shape = walk.model.listing.calls[index].shape
-    return Activation(name, shape, row_major(shape), False, offset)
+    y = Tensor(builder.new_name(origin), op.output, "int8", *quantization)
+    builder.append(op, tuple(inputs), y, {f"c{i}": array for i, array in enumerate(arrays)})
+    shape = builder.model.listing.calls[index].shape
+    return Activation(y.name, shape, row_major(shape), False, offset)
 
 
 def batched(shape: Shape) -> Shape:
@@ -89,13 +80,13 @@ def batched(shape: Shape) -> Shape:
 class Program:
     """A Relax function under construction: its parameters, and what calls of the model became."""
 
-    walk: Walk
+    graph: GraphBuilder
     activations: dict[str, Any] = field(default_factory=dict)  # tensor -> parameter
     constants: list[tuple[Any, np.ndarray]] = field(default_factory=list)
     arrays: dict[Any, Any] = field(default_factory=dict)  # constant of the model -> parameter
     made: dict[int, Any] = field(default_factory=dict)
     operators: list[str] = field(default_factory=list)
-    builder: Any = None
+    block: Any = None  # relax.BlockBuilder
 
     def built(
         self, index: int, quantization: Quantization
@@ -104,8 +95,8 @@ class Program:
 
         from tinytailor.compiler.kernels.bricks.float_program import program_of
 
-        self.builder = relax.BlockBuilder()
-        root = self.walk.model.listing.calls[index]
+        self.block = relax.BlockBuilder()
+        root = self.graph.model.listing.calls[index]
         steps = self.ordered(index)
 
         shape = batched(root.shape)
@@ -124,7 +115,7 @@ class Program:
             raise Declined("it is computed from constants alone; fold them in the model")
         op = FloatOp(
             tuple(dict.fromkeys(self.operators)),
-            tuple(self.walk.tensors[name].shape for name in inputs),
+            tuple(self.graph.tensors[name].shape for name in inputs),
             shape,
             tuple(array.shape for array in arrays),
             program,
@@ -133,18 +124,18 @@ class Program:
 
     def ordered(self, index: int) -> list[int]:
         """The calls that must be computed, in the order of the model; their inputs are ready."""
-        walk, needed, waiting = self.walk, {index}, [index]
+        graph, needed, waiting = self.graph, {index}, [index]
         while waiting:
-            call = walk.model.listing.calls[waiting.pop()]
+            call = graph.model.listing.calls[waiting.pop()]
             if call.source is None or prod(call.shape) > MAX_WORK or len(needed) > MAX_CALLS:
                 raise Declined(f"{call.origin.operator} cannot be part of a float operator")
-            for ref in references(call):
-                value = walk.values[ref.index]
+            for ref in refs(call):
+                value = graph.values[ref.index]
                 if isinstance(value, Unknown):
                     raise Declined("")
                 if isinstance(value, Activation) and not value.real:
                     raise Declined("it computes with integers that stand for real numbers")
-                ranged = ref.index in walk.ranged  # better not rounded at all
+                ranged = ref.index in graph.ranged  # better not rounded at all
                 if isinstance(value, Activation) and not ranged:
                     self.activation(ref.index, value)
                 elif isinstance(value, Activation | Expression | Pointwise | Float):
@@ -161,8 +152,8 @@ class Program:
 
         if index in self.made:
             return
-        placed = arranged(self.walk, value, row_major(value.shape))
-        tensor = self.walk.as_shape(placed, batched(value.shape))
+        placed = arranged(self.graph, value, row_major(value.shape))
+        tensor = as_shape(self.graph, placed, batched(value.shape))
         if tensor.name not in self.activations:
             name = f"x{len(self.activations)}"
             self.activations[tensor.name] = relax.Var(name, relax.TensorType(tensor.shape, "int8"))
@@ -173,31 +164,31 @@ class Program:
     ) -> Any:
         from tvm import relax
 
-        calls = self.walk.model.listing.calls
+        calls = self.graph.model.listing.calls
         for step in steps:  # constants become parameters, which come before the body
-            for ref in references(calls[step]):
+            for ref in refs(calls[step]):
                 self.constant(ref.index)
             self.literals(calls[step].source)
         parameters = [*self.activations.values(), *(variable for variable, _ in self.constants)]
-        with self.builder.function("main", parameters):
-            with self.builder.dataflow():
+        with self.block.function("main", parameters):
+            with self.block.dataflow():
                 self.dequantize()
                 for step in steps:
                     self.made[step] = self.emit(self.rebuilt(calls[step].source))
                     self.operators.append(calls[step].origin.operator)
                 value = self.emit(relax.op.reshape(self.made[index], shape))
-                result = self.builder.emit_output(self.emit(quantized(value, *quantization)))
-            self.builder.emit_func_output(result)
-        return self.builder.get()["main"]
+                result = self.block.emit_output(self.emit(quantized(value, *quantization)))
+            self.block.emit_func_output(result)
+        return self.block.get()["main"]
 
     def emit(self, expression: Any) -> Any:
-        return self.builder.emit(self.builder.normalize(expression))
+        return self.block.emit(self.block.normalize(expression))
 
     def constant(self, index: int) -> None:
         """The real numbers of a constant: a parameter, or a literal if it is one number."""
         from tvm import relax
 
-        value = self.walk.values[index]
+        value = self.graph.values[index]
         if index in self.made or not isinstance(value, Constant):
             return
         array = value.array if value.scale is None else value.real.astype(np.float32)
@@ -243,7 +234,7 @@ class Program:
         from tvm import relax
 
         kind = type(expression).__name__
-        known = self.walk.model.listing.known
+        known = self.graph.model.listing.known
         if kind == "Call":
             arguments = [self.rebuilt(argument) for argument in expression.args]
             return relax.Call(expression.op, arguments, expression.attrs, expression.ty_args)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tinytailor.cli.arena import ArenaRow, arena_rows, arena_section, bar, verdict
+from tinytailor.compiler.mcu.arena_chart import ArenaRow, arena_rows, arena_section, bar, verdict
 
 
 def manifest(**changes):

@@ -2,7 +2,7 @@
 """ONNX operators that are imported only with --allow-float, as none has an integer form here.
 
 All are tried against onnxruntime (tests/frontend/test_frontend_float_ops.py); TVM imports more,
-which stay refused. CONVERSIONS are those whose conversion in TVM leaves Relax.
+which stay refused. Those whose conversion in TVM leaves Relax have one here.
 """
 
 from __future__ import annotations
@@ -12,31 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.frontend.onnx.operators import Attributes, Conversion, numbers, shape_of
-
-OPERATORS = frozenset(
-    {
-        "CumSum",
-        "Einsum",
-        "GroupNormalization",
-        "InstanceNormalization",
-        "LayerNormalization",
-        "LogSoftmax",
-        "LRN",
-        "Mean",
-        "MeanVarianceNormalization",
-        "ReduceL2",
-        "ReduceLogSum",
-        "ReduceLogSumExp",
-        "ReduceProd",
-        "RMSNormalization",
-    }
-)
-
-
-def left_to_tvm(operator: str, attributes: Attributes) -> bool:
-    """Whether only TVM's own conversion has this form of an operator that is imported anyway."""
-    return operator == "Resize" and attributes.get("mode", b"nearest") == b"linear"
+from tinytailor.compiler.frontend.onnx.arguments import numbers
+from tinytailor.compiler.frontend.relax_calls import shape_of
+from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rules
 
 
 def cumulative_sum(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
@@ -75,8 +53,16 @@ def layer_normalization(inputs: Sequence[Any], attributes: Attributes) -> list[A
     return [relax.op.nn.layer_norm(x, scale, bias, axes, attributes.get("epsilon", 1e-5))]
 
 
-CONVERSIONS: dict[str, Conversion] = {
-    "CumSum": cumulative_sum,
-    "Einsum": einsum,
-    "LayerNormalization": layer_normalization,
-}
+TVM = (
+    *("GroupNormalization", "InstanceNormalization", "LRN", "LogSoftmax", "Mean"),
+    *("MeanVarianceNormalization", "RMSNormalization", "ReduceL2", "ReduceLogSum"),
+    *("ReduceLogSumExp", "ReduceProd"),
+)
+RULES = Rules(
+    onnx_in_float={
+        **{name: Onnx() for name in TVM},
+        "CumSum": Onnx(cumulative_sum),
+        "Einsum": Onnx(einsum),
+        "LayerNormalization": Onnx(layer_normalization),
+    }
+)

@@ -7,10 +7,9 @@
     Indices      places that were found, as int32    Float    computed in float, see float_calls.py
     Unknown      follows an operator that was refused
 
-Model and device may disagree on the layout. ``order`` holds, for every place in device memory, the
-place of that element in the model's own row-major order. So reshape, squeeze and transpose of the
-model only change ``shape`` and ``order``; an operator asks for the order it needs, and a dense
-layer permutes its weight columns by it.
+Model and device may disagree on the layout, which ``order`` says (layout.py). So reshape, squeeze
+and transpose of the model only change ``shape`` and ``order``; an operator asks for the order it
+needs, and a dense layer permutes its weight columns by it.
 """
 
 from __future__ import annotations
@@ -21,9 +20,11 @@ from math import inf, prod
 
 import numpy as np
 
+from tinytailor.compiler.frontend.layout import inverse, order_of
+from tinytailor.compiler.frontend.quantization import Quantization
 from tinytailor.compiler.frontend.report import Declined, Origin
 from tinytailor.compiler.ir import Shape, Tensor
-from tinytailor.compiler.ops import Operator
+from tinytailor.compiler.ops.base import Operator
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,7 +118,7 @@ class Expression:
     low: float = -inf
     high: float = inf
     origin: Origin | None = None  # the operator it began with, which names its node
-    known: tuple[float, int] | None = None  # scale and zero point that fit whatever it may hold
+    known: Quantization | None = None  # that fits whatever it may hold
     takes_gain: bool = False
     gain: np.ndarray | None = None
     affine: Callable[[np.ndarray, np.ndarray], Expression] | None = None
@@ -165,25 +166,6 @@ class Unknown:
 Value = Constant | FloatInput | Activation | Expression | Pointwise | Indices | Float | Unknown
 Placed = FloatInput | Activation | Expression | Pointwise | Indices
 
-MAP_LAYOUTS = {"NCHW": (0, 2, 3, 1), "NHWC": (0, 1, 2, 3), "NCW": (0, 2, 1), "NWC": (0, 1, 2)}
-
-
-def row_major(shape: Shape) -> np.ndarray:
-    return np.arange(prod(shape), dtype=np.int64)
-
-
-def map_order(shape: Shape, layout: str) -> np.ndarray:
-    """The order of a map in ``layout`` that lies channels-last in memory."""
-    return row_major(shape).reshape(shape).transpose(MAP_LAYOUTS[layout]).ravel()
-
-
-def map_shape(shape: Shape, layout: str) -> Shape:
-    """(1, height, width, channels) of a map in ``layout``; a series becomes (1, T, 1, C)."""
-    sizes = dict(zip(layout, shape, strict=True))
-    if layout in ("NCW", "NWC"):
-        return (sizes["N"], sizes["W"], 1, sizes["C"])
-    return (sizes["N"], sizes["H"], sizes["W"], sizes["C"])
-
 
 def reshaped(value: Placed, shape: Shape) -> Placed:
     if prod(shape) != prod(value.shape):
@@ -193,10 +175,9 @@ def reshaped(value: Placed, shape: Shape) -> Placed:
 
 def transposed(value: Placed, axes: tuple[int, ...]) -> Placed:
     """The element at old place p is now at place inverse[p]; memory does not move."""
-    places = row_major(value.shape).reshape(value.shape).transpose(axes)
-    inverse = np.empty(places.size, np.int64)
-    inverse[places.ravel()] = np.arange(places.size)
-    return unbiased(replace(value, shape=tuple(places.shape), order=inverse[value.order]))
+    shape = tuple(value.shape[axis] for axis in axes)
+    moved = inverse(order_of(value.shape, axes))
+    return unbiased(replace(value, shape=shape, order=moved[value.order]))
 
 
 def unbiased(value: Placed) -> Placed:

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An ONNX file as a model: opened, with batch 1, and whether it is quantized."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tinytailor.compiler.frontend.onnx import qoperator
+from tinytailor.targets.errors import InputError
+
+CHANNELS_LAST = ("tinytailor.layout", "channels last")  # what the metadata of a model may say
+DAMAGED = "cannot be read as an ONNX model: it is damaged or not an ONNX file"
+DYNAMIC = ("ConvInteger", "DynamicQuantizeLinear", "MatMulInteger")  # scales found while running
+INTEGER = {"QuantizeLinear", "DequantizeLinear", *DYNAMIC}
+
+
+def opened(data: bytes, folder: Path) -> Any:
+    import onnx
+    from onnx.external_data_helper import load_external_data_for_model
+
+    model = onnx.load_model_from_string(data)
+    if not model.graph.node:
+        raise ValueError("it has no nodes")
+    load_external_data_for_model(model, str(folder))
+    return model
+
+
+def is_quantized(graph: Any) -> bool:
+    """Whether any node computes with integers that stand for real numbers."""
+    return any(
+        node.op_type in INTEGER or (node.domain, node.op_type) in qoperator.REWRITES
+        for node in graph.node
+    )
+
+
+def is_channels_last(model: Any) -> bool:
+    """Whether its maps are (1, H, W, C), as those of TFLite files written as ONNX."""
+    return any((item.key, item.value) == CHANNELS_LAST for item in model.metadata_props)
+
+
+def opset(model: Any, domain: str) -> int:
+    names = ("", "ai.onnx") if domain in ("", "ai.onnx") else (domain,)
+    return next((int(s.version) for s in model.opset_import if s.domain in names), 1)
+
+
+def fix_batch(graph: Any, file: str) -> None:
+    """Inputs get batch 1; any other free size is the user's to fix."""
+    constants = {tensor.name for tensor in graph.initializer}
+    for value in graph.input:
+        if value.name in constants:
+            continue
+        sizes = value.type.tensor_type.shape.dim
+        for axis, size in enumerate(sizes):
+            fixed = size.HasField("dim_value") and size.dim_value > 0
+            if axis == 0 and not fixed:
+                size.dim_value = 1
+            elif not fixed:
+                raise InputError(
+                    f"{file}: input {value.name} has a dynamic size "
+                    f"{size.dim_param or '?'} on axis {axis}; export the model with fixed shapes"
+                )
+        if not sizes or sizes[0].dim_value != 1:
+            shape = tuple(size.dim_value for size in sizes)
+            raise InputError(
+                f"{file}: input {value.name} has shape {shape}, expected batch 1 in front"
+            )

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Relu, Relu6, Clip: bounds of the integers that the operator before writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from tinytailor.compiler.frontend.graph_builder import GraphBuilder
+from tinytailor.compiler.frontend.imported_values import (
+    Activation,
+    Expression,
+    Pointwise,
+    Unknown,
+    Value,
+)
+from tinytailor.compiler.frontend.onnx.arguments import numbers
+from tinytailor.compiler.frontend.quantization import integer_bounds, quantization_of
+from tinytailor.compiler.frontend.relax_calls import BORDERS, Call, Ref
+from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.rules import lookup
+from tinytailor.compiler.frontend.rules.operands import activation
+from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules, Tflite
+
+
+def clamp(call: Call, builder: GraphBuilder) -> Value:
+    """Relu, Relu6, Clip: part of the operator before, as bounds of its integers."""
+    return clamped(call, builder, call.arguments[0], *clamp_bounds(call))
+
+
+def clamped(call: Call, builder: GraphBuilder, argument: Any, low: float, high: float) -> Value:
+    value = builder.argument(argument)
+    if isinstance(value, Unknown):
+        return value
+    if isinstance(value, Expression):
+        return value.clamped(low, high)
+    if isinstance(value, Pointwise):
+        return lookup.applied(value, lambda real: np.clip(real, low, high))
+    x = activation(builder, argument)
+    if x.real:
+        bounds = integer_bounds(low, high, *quantization_of(builder.tensors[x.tensor]))
+    else:
+        bounds = (int(max(low - x.offset, -128)), int(min(high - x.offset, 127)))
+    try:
+        tighten(argument, builder, x, bounds)
+    except Declined:
+        if not x.real:
+            raise
+        real = lookup.of_activation(builder, x)
+        return lookup.applied(real, lambda real: np.clip(real, low, high))
+    return x
+
+
+def clamp_bounds(call: Call) -> tuple[float, float]:
+    if call.operator != "relax.clip":
+        return 0.0, 6.0 if call.operator.endswith("relu6") else inf
+    low, high = (float(bound) for bound in call.arguments[1:3])
+    if not low <= high:
+        raise Declined(f"the bounds {low:g} and {high:g} are no interval")
+    return low, high
+
+
+def tighten(
+    argument: Any, builder: GraphBuilder, value: Activation, bounds: tuple[int, int]
+) -> None:
+    """Narrow the clamp of the node that wrote ``value``, if nothing else reads it."""
+    low, high = bounds
+    if (low, high) == (-128, 127):
+        return
+    place = next((i for i, node in enumerate(builder.nodes) if node.output == value.tensor), None)
+    if place is None or not read_once(argument, builder):
+        raise Declined("it follows a tensor that others read unclamped; clamp before quantizing")
+    node = builder.nodes[place]
+    builder.nodes[place] = replace(node, op=narrowed(node.op, low, high))
+
+
+def narrowed(op: Any, low: int, high: int) -> Any:
+    """The operator with its clamp, its own or its requantization's, inside low..high."""
+    if hasattr(op, "requant"):
+        return replace(op, requant=narrowed(op.requant, low, high))
+    if not hasattr(op, "low"):
+        raise Declined("the operator before it has no clamp of its own")
+    return replace(op, low=min(max(op.low, low), high), high=min(max(op.high, low), high))
+
+
+def read_once(argument: Any, builder: GraphBuilder) -> bool:
+    """Whether ``argument`` has one reader, back to where it was quantized."""
+    while isinstance(argument, Ref) and argument.index >= 0:
+        producer = builder.model.listing.calls[argument.index]
+        if builder.uses[argument.index] != 1:
+            return False
+        if producer.operator not in (*BORDERS, "relax.astype", "relax.reshape"):
+            return True
+        if producer.operator == "relax.quantize":
+            return True
+        argument = producer.arguments[0]
+    return False
+
+
+def clip(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """Bounds as inputs (opset 11 on) or attributes; a missing one is infinite."""
+    from tvm import relax
+
+    bounds = []
+    for index, (name, missing) in enumerate((("min", float("-inf")), ("max", float("inf")))):
+        found = numbers(inputs, 1 + index, name)
+        bounds.append(float(attributes.get(name, missing) if found is None else found[0]))
+    return [relax.op.clip(inputs[0], *bounds)]
+
+
+RULES = Rules(
+    calls={
+        "relax.clip": Rule(clamp),
+        "relax.nn.relu": Rule(clamp),
+        "relax.nn.relu6": Rule(clamp),
+    },
+    onnx={"Clip": Onnx(clip), "Relu": Onnx()},
+    tflite={"RELU": Tflite(), "RELU6": Tflite(), "RELU_N1_TO_1": Tflite()},
+)

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What leaves numbers as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinytailor.compiler.frontend.graph_builder import GraphBuilder
+from tinytailor.compiler.frontend.imported_values import Value
+from tinytailor.compiler.frontend.onnx.arguments import numbers
+from tinytailor.compiler.frontend.relax_calls import Call
+from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules
+
+
+def alias(call: Call, builder: GraphBuilder) -> Value:
+    """astype round an integer pooling: the numbers stay what they are."""
+    return builder.argument(call.arguments[0])
+
+
+def dropout(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
+    """Nothing, unless it is trained."""
+    training = numbers(inputs, 2, "training_mode")
+    if training is not None and np.any(training):
+        raise ValueError("it is in training mode; export the model for inference")
+    return [inputs[0]]
+
+
+RULES = Rules(
+    calls={"relax.astype": Rule(alias)},
+    onnx={"Constant": Onnx(needed=0), "Dropout": Onnx(dropout), "Identity": Onnx()},
+)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Another shape over the same memory: nothing is computed, whatever reads it sees other axes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tinytailor.compiler.frontend.graph_builder import GraphBuilder
+from tinytailor.compiler.frontend.imported_values import (
+    Activation,
+    Constant,
+    Float,
+    Indices,
+    Unknown,
+    Value,
+    reshaped,
+)
+from tinytailor.compiler.frontend.relax_calls import Call
+from tinytailor.compiler.frontend.rules.rule import Onnx, Rule, Rules, Tflite
+from tinytailor.compiler.ir import Shape, Tensor
+from tinytailor.compiler.ops import Reshape
+
+
+def reshape(call: Call, builder: GraphBuilder) -> Value:
+    """Also squeeze, expand_dims and flatten: only the resulting shape matters."""
+    value = builder.argument(call.arguments[0])
+    if isinstance(value, Unknown):
+        return Unknown(call.shape)
+    if isinstance(value, Constant):
+        return value.each(lambda array: array.reshape(call.shape))
+    assert not isinstance(value, Float)  # the importer asks float_calls.py first
+    return reshaped(value, call.shape)
+
+
+def as_shape(builder: GraphBuilder, value: Activation | Indices, shape: Shape) -> Tensor:
+    """The tensor in another shape over the same memory (a Reshape node if it differs)."""
+    tensor = builder.tensors[value.tensor]
+    if tensor.shape == shape:
+        return tensor
+    y = replace(tensor, name=builder.names.fresh("reshape", "reshape"), shape=shape)
+    return builder.append(Reshape(shape), (tensor.name,), y)
+
+
+RULES = Rules(
+    calls={
+        "relax.reshape": Rule(reshape, selects=True, in_model_order=True),
+        "relax.squeeze": Rule(reshape),
+        "relax.expand_dims": Rule(reshape),
+    },
+    onnx={name: Onnx() for name in ("Flatten", "Reshape", "Squeeze", "Unsqueeze")},
+    tflite={name: Tflite() for name in ("EXPAND_DIMS", "RESHAPE", "SQUEEZE")},
+)
