@@ -26,7 +26,7 @@ from tinytailor.compiler.mcu.on_board import measure_on_board, run_on_board
 from tinytailor.compiler.mcu.program import Program, lower_graph
 from tinytailor.compiler.mcu.project import write_sources
 from tinytailor.compiler.mcu.run import invoke
-from tinytailor.compiler.ops import OPERATORS
+from tinytailor.compiler.ops import tabled
 from tinytailor.compiler.passes import PIPELINE, Pass
 from tinytailor.compiler.project import Project
 from tinytailor.targets import (
@@ -53,7 +53,7 @@ class Microcontrollers:
     steps: ClassVar[int] = 3
 
     def operators(self) -> Mapping[str, str]:
-        return {kind: "" for kind in OPERATORS if has_kernel(kind)}
+        return {kind: "" for kind in tabled() if has_kernel(kind)}
 
     def check(self, graph: Graph, target: Board) -> None:
         missing = [node for node in graph.nodes if not has_kernel(node.op.kind)]
@@ -139,8 +139,11 @@ def _listed(*runners: str) -> str:
 
 def interface_of(project: Project[Board]) -> Interface:
     """A compiled project from outside."""
-    codes = {layer["name"]: layer["code"] for layer in project.manifest["layers"]}
-    return Interface(project.name, project.graph, codes)
+    layers = project.manifest["layers"]
+    codes, variants = (
+        {layer["name"]: layer[key] for layer in layers} for key in ("code", "variant")
+    )
+    return Interface(project.name, project.graph, codes, variants)
 
 
 def check_fits(program: Program, board: Board) -> None:

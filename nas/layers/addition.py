@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 from torch import Tensor
 
 from tinytailor.compiler import ir
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops import Add, Operator
-from tinytailor.nas.layers.base import Integers, Kind, Single, Tensors, Weights
+from tinytailor.nas.layers.base import Filled, Integers, Kind, Single, Tensors, Weights
 from tinytailor.nas.layers.onnx_step import OnnxStep
 
 
@@ -30,9 +28,7 @@ class Addition(Single):
         a, b = values
         return a + b
 
-    def filled(
-        self, op: Operator, integers: Integers, reads: Tensors, writes: ir.Tensor
-    ) -> tuple[Operator, Mapping[str, np.ndarray]]:
+    def filled(self, op: Operator, integers: Integers, reads: Tensors, writes: ir.Tensor) -> Filled:
         a, b = reads
         return Add.from_scales(a, b, writes), {}
 

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from tinytailor.compiler import ir
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Constants, Shape
 from tinytailor.compiler.ops import Operator
 from tinytailor.nas.layers.onnx_step import OnnxStep, Stored
 from tinytailor.nas.quantization.base import Affine, Quantized, Quantizer
@@ -33,6 +33,7 @@ from tinytailor.targets.errors import InputError
 
 Weights = Mapping[str, Tensor]  # float, by role
 Integers = Mapping[str, np.ndarray]  # what a quantizer made of them, and its scales
+Filled = tuple[Operator, Constants]  # an operator with what was trained
 Tensors = tuple[ir.Tensor, ...]  # with scale and zero point
 OUT = ""  # the tensor of a layer that other layers read
 
@@ -85,9 +86,7 @@ class Primitive:
         """What the device and the ONNX file hold; zero points are not folded in yet."""
         return {}
 
-    def filled(
-        self, op: Operator, integers: Integers, reads: Tensors, writes: ir.Tensor
-    ) -> tuple[Operator, Mapping[str, np.ndarray]]:
+    def filled(self, op: Operator, integers: Integers, reads: Tensors, writes: ir.Tensor) -> Filled:
         """``op`` with zero points and multipliers, and its constants by role."""
         return op, {}
 

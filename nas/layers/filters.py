@@ -24,9 +24,8 @@ from torch.nn import functional
 
 from tinytailor.compiler import ir
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops import Operator
 from tinytailor.compiler.requantization import Requant, effective_scale, multipliers
-from tinytailor.nas.layers.base import Integers, Single, Tensors, Trained, Weights
+from tinytailor.nas.layers.base import Filled, Integers, Single, Tensors, Trained, Weights
 from tinytailor.nas.layers.onnx_step import OnnxStep, Stored
 from tinytailor.nas.quantization.base import HIGH, LOW, Quantizer
 from tinytailor.targets.errors import InputError
@@ -87,9 +86,7 @@ class Filters(Single):
             "weight_scale": scale.numpy().astype(np.float32),
         }
 
-    def filled(
-        self, op: Any, integers: Integers, reads: Tensors, writes: ir.Tensor
-    ) -> tuple[Operator, Mapping[str, np.ndarray]]:
+    def filled(self, op: Any, integers: Integers, reads: Tensors, writes: ir.Tensor) -> Filled:
         (source,), weight = reads, integers["weight"]
         scale = effective_scale(source.scale, integers["weight_scale"], writes.scale)
         multiplier, shift = multipliers(scale)

@@ -6,17 +6,15 @@ It is quantized as what it reads, so the mean of the integers is the integer of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import numpy as np
 from torch import Tensor
 
 from tinytailor.compiler import ir
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops import AveragePool2d, Operator
-from tinytailor.nas.layers.base import Integers, Kind, Single, Tensors, Weights
+from tinytailor.nas.layers.base import Filled, Integers, Kind, Single, Tensors, Weights
 from tinytailor.nas.layers.onnx_step import OnnxStep
 from tinytailor.nas.quantization.base import Affine, Quantized, Quantizer
 
@@ -39,9 +37,7 @@ class MeanPool(Single):
     ) -> Affine:
         return Affine(reads[0].scale, reads[0].zero_point)
 
-    def filled(
-        self, op: Any, integers: Integers, reads: Tensors, writes: ir.Tensor
-    ) -> tuple[Operator, Mapping[str, np.ndarray]]:
+    def filled(self, op: Any, integers: Integers, reads: Tensors, writes: ir.Tensor) -> Filled:
         zero_point = reads[0].zero_point if op.ties_even else 0
         return replace(op, input_zero_point=zero_point), {}
 

@@ -14,15 +14,15 @@ import numpy as np
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.memory.aliasing import computing
 from tinytailor.compiler.opkey import OpKey, key_of
-from tinytailor.compiler.ops import Operator
 from tinytailor.compiler.passes import optimize
 from tinytailor.nas.layers import PlacedStep
+from tinytailor.nas.layers.base import Filled
 from tinytailor.nas.layers.logits import flat_node
 from tinytailor.nas.network.topology import INPUT, Topology
 from tinytailor.nas.quantization import Affine
 
 OUTPUT = "output"
-Fill = Callable[[PlacedStep], tuple[Operator, Mapping[str, np.ndarray]]]
+Fill = Callable[[PlacedStep], Filled]
 
 
 def placeholder_graph(topology: Topology, name: str = "network") -> Graph:
@@ -67,6 +67,6 @@ def _nodes(topology: Topology, fill: Fill) -> tuple[Node, ...]:
     return tuple(nodes)
 
 
-def _placeholder(step: PlacedStep) -> tuple[Operator, Mapping[str, np.ndarray]]:
-    expected = step.operator.constant_shapes(*step.shapes)
-    return step.operator, {role: np.ones(shape, dtype) for role, (shape, dtype) in expected.items()}
+def _placeholder(step: PlacedStep) -> Filled:
+    specs = step.operator.constants(*step.shapes)
+    return step.operator, {role: np.ones(spec.shape, spec.dtype) for role, spec in specs.items()}

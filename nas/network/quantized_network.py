@@ -11,9 +11,8 @@ import numpy as np
 
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, Tensor
-from tinytailor.compiler.ops import Operator
 from tinytailor.nas.layers import PlacedStep
-from tinytailor.nas.layers.base import Integers
+from tinytailor.nas.layers.base import Filled, Integers
 from tinytailor.nas.network.graphs import build_graph, tensors_of
 from tinytailor.nas.network.topology import INPUT, Topology
 from tinytailor.nas.quantization import Affine, quantize
@@ -45,7 +44,7 @@ class QuantizedNetwork:
         """The integer graph the compiler takes: exactly the device's arithmetic."""
         return build_graph(self.topology, name, self.tensors, self._filled)
 
-    def _filled(self, step: PlacedStep) -> tuple[Operator, Mapping[str, np.ndarray]]:
+    def _filled(self, step: PlacedStep) -> Filled:
         reads = tuple(self.tensors[source] for source in step.sources)
         integers = self.integers.get(step.name, {})
         return step.primitive.filled(step.operator, integers, reads, self.tensors[step.name])

@@ -22,8 +22,8 @@ class FormulaCosts:
         op = key.operator()
         work = op.macs(*key.input_shapes) + 2 * prod(op.output_shape(*key.input_shapes)) + 500
         weights = sum(
-            shape[0] * (shape[1] * shape[2] * shape[3] if len(shape) == 4 else 4)
-            for shape, _ in op.constant_shapes(*key.input_shapes).values()
+            spec.shape[0] * (prod(spec.shape[1:]) if len(spec.shape) == 4 else 4)
+            for spec in op.constants(*key.input_shapes).values()
         )
         return OperatorCost(work / 200e3, 4 * key.input_shapes[0][3], weights + 400)
 
