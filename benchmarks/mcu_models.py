@@ -30,7 +30,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "zoo")]
 
 from mcu_page import PAGE, page  # noqa: E402  (beside this file)
 
-from tinytailor.compiler import compile_model, execute, load_model  # noqa: E402
+from tinytailor.compiler import compile_model, execute, load_model, references  # noqa: E402
 from tinytailor.compiler.ir import Graph  # noqa: E402
 from tinytailor.targets import cross_toolchain, load_target  # noqa: E402
 from tinytailor.targets.errors import BudgetError  # noqa: E402
@@ -188,10 +188,7 @@ def _layers(graph: Graph, path: Path, real: np.ndarray) -> dict[str, Any]:
 
 
 def _litert(path: Path, real: np.ndarray, scale: float, zero_point: int) -> np.ndarray:
-    from ai_edge_litert.interpreter import Interpreter
-
-    session = Interpreter(str(path), num_threads=1)
-    session.allocate_tensors()
+    session = references.litert(path)
     source, result = session.get_input_details()[0], session.get_output_details()[0]
     unit, zero = source["quantization"]
     rows = []
@@ -204,14 +201,7 @@ def _litert(path: Path, real: np.ndarray, scale: float, zero_point: int) -> np.n
 
 
 def _onnxruntime(path: Path, real: np.ndarray, scale: float, zero_point: int) -> np.ndarray:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Node by node, as the file says: fused, its integer kernels depend on the host's processor.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = references.onnx_session(path)
     source = session.get_inputs()[0]
     batches = shaped(real, (1, *source.shape[1:]))
     rows = [session.run(None, {source.name: row[None]})[0] for row in batches]

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinytailor.compiler.frontend.report import first_line
 from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.quantize.prepare import session_options
+from tinytailor.compiler.references import onnx_session
 from tinytailor.targets.errors import InputError
 
 Range = tuple[float, float]
@@ -112,7 +112,6 @@ class Observer:
 
     def __init__(self, model: Any, tensors: Iterable[str], file: str) -> None:
         import onnx
-        import onnxruntime
 
         inputs = graph_inputs(model)
         self.file = file
@@ -127,11 +126,7 @@ class Observer:
             for name in self.computed
         )
         try:
-            self.session = onnxruntime.InferenceSession(
-                observed.SerializeToString(),
-                session_options("ORT_DISABLE_ALL"),
-                providers=["CPUExecutionProvider"],
-            )
+            self.session = onnx_session(observed)
         except Exception as error:
             raise InputError(f"{file}: onnxruntime cannot run it ({first_line(error)})") from None
 

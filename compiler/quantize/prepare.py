@@ -9,13 +9,13 @@ batch norms folded, every tensor's type and shape known.
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tinytailor.compiler import references
 from tinytailor.compiler.frontend.onnx.model_file import (
     DAMAGED,
     fix_batch,
@@ -78,36 +78,15 @@ def at_opset(model: Any, file: str) -> Any:
         ) from None
 
 
-def session_options(level: str) -> Any:
-    """onnxruntime on one thread, silent; ``level``: ORT_DISABLE_ALL, ORT_ENABLE_BASIC."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
-    options.log_severity_level = 4
-    options.add_session_config_entry("session.disable_aot_function_inlining", "1")
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return options
-
-
 def optimized(model: Any, file: str) -> Any:
     """onnxruntime's basic optimizations: constant folding, batch norm behind convolution."""
-    import onnx
-    import onnxruntime
-
     del model.graph.value_info[:]  # what the file says may hold another batch
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
-    with tempfile.TemporaryDirectory(prefix="tinytailor.") as folder:
-        options = session_options("ORT_ENABLE_BASIC")
-        options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")
-        try:
-            onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            raise InputError(f"{file}: onnxruntime cannot run it ({first_line(error)})") from None
-        result = onnx.load(options.optimized_model_filepath)
+    try:
+        result = references.optimized(model, "ORT_ENABLE_BASIC")
+    except Exception as error:
+        raise InputError(f"{file}: onnxruntime cannot run it ({first_line(error)})") from None
     if not result.graph.node:
         raise InputError(f"{file} computes nothing: its outputs are its inputs or constants")
     name_nodes(result.graph)

@@ -14,12 +14,11 @@ import onnx
 from onnx import TensorProto, helper
 
 from tinytailor.compiler.quantize.plan import VIEWS
+from tinytailor.compiler.references import onnx_session
 
 
 def integer_tensors(model: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What onnxruntime computes for the result of every QuantizeLinear."""
-    import onnxruntime
-
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     names = [node.output[0] for node in model.graph.node if node.op_type == "QuantizeLinear"]
@@ -27,12 +26,7 @@ def integer_tensors(model: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.nd
     watched.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.INT8, None) for name in names
     )
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(
-        watched.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return dict(zip(names, session.run(names, feeds), strict=True))
+    return dict(zip(names, onnx_session(watched).run(names, feeds), strict=True))
 
 
 def layers(model: Any, integers: dict[str, np.ndarray]) -> Iterator[tuple[bytes, list[str]]]:

@@ -33,6 +33,7 @@ from tinytailor.compiler.frontend.rules import ONNX
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.quantize import quantize_onnx
 from tinytailor.compiler.quantize.plan import BINARY, UNARY
+from tinytailor.compiler.references import onnx_session
 from tinytailor.targets.errors import InputError
 
 PASSED, REFUSED, NOT_APPLICABLE, WRONG = "passed", "refused", "not applicable", "wrong"
@@ -184,14 +185,8 @@ def device_results(
 
 
 def onnxruntime_results(data: bytes, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        results: list[np.ndarray] = session.run(None, feeds)
+        results: list[np.ndarray] = onnx_session(data).run(None, feeds)
     except Exception as error:
         text = str(error).splitlines()[0]
         raise NotApplicable(f"onnxruntime cannot run it ({text[:80]})") from None

@@ -13,7 +13,7 @@ import pytest
 from layers import integer_tensors, layers
 from node_tests import imported, steps_apart
 
-from tinytailor.compiler import compile_model, verify
+from tinytailor.compiler import compile_model, references, verify
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.quantize import quantize_model
 from tinytailor.targets import load_target
@@ -115,15 +115,12 @@ def test_the_emulated_device_computes_the_integers_bit_for_bit(
 
 
 def test_a_float_tflite_model_is_the_same_function_in_onnx(data_folder) -> None:
-    import onnxruntime
-
     from tinytailor.compiler.frontend.tflite.float_model import float_onnx
 
-    interpreter_of = pytest.importorskip("ai_edge_litert.interpreter").Interpreter
+    pytest.importorskip("ai_edge_litert")
     path = data_folder / "mlperf_tiny/models/ic_resnet8_float.tflite"
-    session = onnxruntime.InferenceSession(float_onnx(path.read_bytes(), path))
-    interpreter = interpreter_of(str(path))
-    interpreter.allocate_tensors()
+    session = references.onnx_session(float_onnx(path.read_bytes(), path))
+    interpreter = references.litert(path)
     source, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     for sample in photos(data_folder).x[:10]:
         interpreter.set_tensor(source["index"], sample[None])

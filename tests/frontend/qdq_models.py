@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from tinytailor.compiler import references
 from tinytailor.compiler.ir import Graph
 
 FLOAT = TensorProto.FLOAT
@@ -136,12 +137,7 @@ def differences(
 
     ``fused``: whether onnxruntime may join operators with their quantization.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    if not fused:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = references.onnx_session(references.fused(path) if fused else path)
     shape = tuple(size if isinstance(size, int) else 1 for size in session.get_inputs()[0].shape)
     tensor = graph.tensors[graph.inputs[0]]
     result = graph.tensors[graph.outputs[0]]

@@ -11,6 +11,7 @@ from qdq_models import Model, differences, execute
 from tflite_models import T, litert, save
 
 from tinytailor.compiler import load_model
+from tinytailor.compiler.references import onnx_session
 
 
 def gemm(shape: tuple[int, int], kernel: tuple[int, int], bias: bool = True, **attributes):
@@ -116,8 +117,6 @@ def test_products_are_within_one_step_of_onnxruntime(name: str, tmp_path: Path) 
 
 
 def test_rows_of_the_input_are_within_one_step_of_onnxruntime(tmp_path: Path) -> None:
-    import onnxruntime
-
     model = Model()
     path = model.save(tmp_path / "model.onnx", rows(model))
     graph = load_model(path)
@@ -125,7 +124,7 @@ def test_rows_of_the_input_are_within_one_step_of_onnxruntime(tmp_path: Path) ->
     assert [n.op.kind for n in graph.nodes if n.op.kind != "reshape"] == ["conv2d"]
     x = np.random.default_rng(2).integers(-128, 128, (1, 5, 12)).astype(np.int8)
     real = (x.astype(np.float32) - source.zero_point) * np.float32(source.scale)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnx_session(path)
     expected = np.rint(session.run(None, {"x": real})[0] / np.float32(result.scale))
     actual = execute(graph, x).reshape(1, 5, 7).astype(int) - result.zero_point
     assert np.abs(actual - expected).max() <= 1

@@ -17,6 +17,7 @@ from qdq_models import Model, differences, execute
 
 from tinytailor.compiler import load_model
 from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
+from tinytailor.compiler.references import onnx_session
 from tinytailor.targets.errors import InputError
 
 SAME = {"pads": [1, 1, 1, 1]}
@@ -197,8 +198,6 @@ def test_outputs_are_within_one_step_of_onnxruntime(build, dtype, tmp_path: Path
 
 
 def test_an_input_that_is_transposed_at_once_keeps_its_own_layout(tmp_path: Path) -> None:
-    import onnxruntime
-
     model = Model()
     path = model.save(tmp_path / "model.onnx", channels_last_input(model))
     graph = load_model(path)
@@ -206,7 +205,7 @@ def test_an_input_that_is_transposed_at_once_keeps_its_own_layout(tmp_path: Path
     assert source.shape == (1, 6, 5, 3)
     x = np.random.default_rng(2).integers(-128, 128, source.shape).astype(np.int8)
     real = (x.astype(np.float32) - source.zero_point) * np.float32(source.scale)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnx_session(path)
     y = session.run(None, {"x": real})[0].transpose(0, 2, 3, 1)
     expected = np.rint(y / np.float32(result.scale)) + result.zero_point
     np.testing.assert_array_equal(execute(graph, x), expected)

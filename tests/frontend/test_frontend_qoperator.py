@@ -13,6 +13,7 @@ from qdq_models import Model, differences
 
 from tinytailor.compiler import load_model
 from tinytailor.compiler.execute import execute
+from tinytailor.compiler.references import onnx_session
 from tinytailor.targets.errors import InputError
 
 SHAPE = (1, 4, 6, 6)
@@ -195,11 +196,9 @@ def test_dynamic_quantization_is_refused_with_a_hint(kind, tmp_path: Path) -> No
 
 
 def test_micro_kws_of_qoperator_form_equals_onnxruntime_but_for_single_steps(data_folder) -> None:
-    import onnxruntime
-
     path = data_folder / "mlperf_tiny/onnx/micro_kws_m_static_qoperator.onnx"
     graph = load_model(path)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnx_session(path)
     x = spectrograms(data_folder, 60)
     source, result = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
     steps = np.rint(x / np.float32(source.scale)) + source.zero_point

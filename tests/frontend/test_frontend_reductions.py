@@ -12,6 +12,7 @@ from qdq_models import Model, differences, execute
 from tflite_models import T, gap, save
 
 from tinytailor.compiler import load_model
+from tinytailor.compiler.references import onnx_session
 from tinytailor.targets.errors import InputError
 
 SHAPE = (1, 4, 7, 6)
@@ -57,13 +58,11 @@ def test_outputs_are_within_one_step_of_onnxruntime(build, dtype, tmp_path: Path
 
 def places(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """The indices that the graph and onnxruntime find on one input."""
-    import onnxruntime
-
     graph = load_model(path)
     source = graph.tensors[graph.inputs[0]]
     x = np.random.default_rng(3).integers(-20, 20, SHAPE).astype(np.int8)
     real = (x.astype(np.float32) - source.zero_point) * np.float32(source.scale)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnx_session(path)
     expected = session.run(None, {"x": real})[0]
     on_device = x.transpose(0, 2, 3, 1) if source.shape == (1, 7, 6, 4) else x
     actual = execute(graph, on_device)

@@ -13,6 +13,7 @@ import pytest
 from qdq_models import Model, differences, execute
 
 from tinytailor.compiler import load_model
+from tinytailor.compiler.references import onnx_session
 
 SHAPE = (1, 4, 7, 6)
 SAME = {"pads": [1, 1, 1, 1]}
@@ -153,8 +154,6 @@ def test_outputs_are_within_one_step_of_onnxruntime(build, dtype, tmp_path: Path
 def test_micro_kws_as_a_quantizer_leaves_it_equals_onnxruntime_in_most_rows(data_folder) -> None:
     """Biases and softmax have scales of their own. Averages on exact halves move a logit by one
     step; onnxruntime's fused softmax would differ by one step everywhere, so nothing is fused."""
-    import onnxruntime
-
     path = data_folder / "mlperf_tiny" / "onnx" / "micro_kws_m_static_qdq.onnx"
     graph = load_model(path)
     kinds = [node.op.kind for node in graph.nodes]
@@ -163,9 +162,7 @@ def test_micro_kws_as_a_quantizer_leaves_it_equals_onnxruntime_in_most_rows(data
     rng = np.random.default_rng(0)
     walks = rng.normal(0, 1, (100, 49, 40)).cumsum(axis=1).reshape(100, -1)
     x = np.clip(np.rint(walks * rng.uniform(0.2, 10, (100, 1))), -128, 127).astype(np.int8)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+    session = onnx_session(path)
     real = (x.astype(np.float32) - source.zero_point) * np.float32(source.scale)
     name = session.get_inputs()[0].name
     y = np.concatenate([session.run(None, {name: row[None]})[0] for row in real])

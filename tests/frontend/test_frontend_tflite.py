@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from qdq_models import execute
 
-from tinytailor.compiler import load_model
+from tinytailor.compiler import load_model, references
 from tinytailor.compiler.ops import (
     AveragePool2d,
     Conv2d,
@@ -55,8 +55,8 @@ def test_resnet8_equals_litert_but_for_single_steps(folder: Path, data_folder: P
 
 def litert(path: Path, x: np.ndarray) -> np.ndarray:
     """The outputs of LiteRT for int8 inputs, one row each."""
-    session = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(path))
-    session.allocate_tensors()
+    pytest.importorskip("ai_edge_litert")
+    session = references.litert(path)
     source, result = session.get_input_details()[0], session.get_output_details()[0]
     rows = []
     for sample in x:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinytailor.compiler import load_model
+from tinytailor.compiler import load_model, references
 from tinytailor.compiler.frontend.tflite.float_model import float_onnx
 from tinytailor.targets.errors import InputError
 
@@ -246,9 +246,8 @@ def model_of(case: Case) -> bytes:
 
 
 def litert(data: bytes, feeds: list[np.ndarray]) -> list[np.ndarray]:
-    interpreter_of = pytest.importorskip("ai_edge_litert.interpreter").Interpreter
-    interpreter = interpreter_of(model_content=data)
-    interpreter.allocate_tensors()
+    pytest.importorskip("ai_edge_litert")
+    interpreter = references.litert(data)
     for detail, array in zip(interpreter.get_input_details(), feeds, strict=True):
         interpreter.set_tensor(detail["index"], array)
     interpreter.invoke()
@@ -257,13 +256,11 @@ def litert(data: bytes, feeds: list[np.ndarray]) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_an_operator_is_the_same_function_in_onnx(name: str) -> None:
-    import onnxruntime
-
     data = model_of(CASES[name])
     rng = np.random.default_rng(1)
     shapes = [item for item in CASES[name].inputs if isinstance(item, tuple)]
     feeds = [rng.normal(0, 2, shape).astype(np.float32) for shape in shapes]
-    session = onnxruntime.InferenceSession(float_onnx(data, Path("model.tflite")))
+    session = references.onnx_session(float_onnx(data, Path("model.tflite")))
     names = [item.name for item in session.get_inputs()]
     actual = session.run(None, dict(zip(names, feeds, strict=True)))
     for ours, expected in zip(actual, litert(data, feeds), strict=True):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tinytailor.compiler import references
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph
 
@@ -78,8 +79,8 @@ def save(
 
 def litert(path: Path, inputs: list[np.ndarray]) -> list[np.ndarray]:
     """The outputs of LiteRT for batches of int8 inputs, one row per sample."""
-    session = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(path))
-    session.allocate_tensors()
+    pytest.importorskip("ai_edge_litert")
+    session = references.litert(path)
     sources, results = session.get_input_details(), session.get_output_details()
     rows: list[list[np.ndarray]] = [[] for _ in results]
     for sample in range(len(inputs[0])):

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 
 from tinytailor.compiler import execute, key_of, load_model
 from tinytailor.compiler.ops import Conv2d, DepthwiseConv2d
+from tinytailor.compiler.references import onnx_session
 from tinytailor.nas.network.float_network import FloatNetwork, as_input, same_conv
 from tinytailor.nas.network.onnx_file import export_onnx
 from tinytailor.nas.quantization import (
@@ -186,10 +186,7 @@ def test_the_onnx_file_runs_in_onnxruntime_within_one_step(
     integers = network.quantized()
     path = exported(integers, tmp_path / "model.onnx")
     onnx.checker.check_model(str(path), full_check=True)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+    session = onnx_session(path)
     theirs = np.concatenate([session.run(None, {"input": s[None]})[0] for s in as_input(x).numpy()])
     ours = integers.run(integers.quantize_input(x)).astype(int)
     steps = np.abs(quantize(theirs, integers.output).astype(int) - ours)

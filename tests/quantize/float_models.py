@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tinytailor.compiler import load_model
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph
+from tinytailor.compiler.references import fused, onnx_session
 
 
 class Floats:
@@ -67,8 +68,6 @@ def differences(path: Path, x: np.ndarray) -> tuple[Graph, np.ndarray, np.ndarra
 
     ``x``: float (N, *shape), channels first as the model has it.
     """
-    import onnxruntime
-
     graph = load_model(path)
     source, result = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
     steps = np.rint(x / np.float32(source.scale)) + source.zero_point
@@ -76,7 +75,7 @@ def differences(path: Path, x: np.ndarray) -> tuple[Graph, np.ndarray, np.ndarra
     if source.shape[1:] != x.shape[1:]:
         integers = integers.transpose(0, 2, 3, 1) if x.ndim == 4 else integers.transpose(0, 2, 1)
     ours = execute(graph, integers.reshape(-1, *source.shape[1:]))[0]
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnx_session(fused(path))
     name = session.get_inputs()[0].name
     real = np.concatenate([session.run(None, {name: row[None]})[0] for row in x])
     if real.ndim == 4:

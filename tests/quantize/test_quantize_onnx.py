@@ -14,6 +14,7 @@ from onnx import TensorProto
 from tinytailor.compiler import load_model
 from tinytailor.compiler.quantize import SCHEMES, quantize_onnx
 from tinytailor.compiler.quantize.calibrate import best_range
+from tinytailor.compiler.references import onnx_session
 from tinytailor.targets.errors import InputError
 
 SHAPE = (1, 3, 8, 8)
@@ -24,9 +25,7 @@ def samples(count: int = 20, shape: tuple[int, ...] = SHAPE, seed: int = 1) -> n
 
 
 def run_float(data: bytes, x: np.ndarray) -> np.ndarray:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = onnx_session(data)
     name = session.get_inputs()[0].name
     return np.concatenate([session.run(None, {name: row[None]})[0] for row in x])
 

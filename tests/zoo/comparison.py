@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from tinytailor.compiler import references
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, Tensor
 from tinytailor.compiler.ops import Concat, Lookup, MaxPool2d, Pad, Reshape, Slice, Take, Transpose
@@ -46,14 +46,7 @@ def compared(actual: list[np.ndarray], expected: list[np.ndarray]) -> Gap:
 def session(model: bytes, fused: bool) -> Any:
     """``fused``: onnxruntime with its integer kernels, else node by node in float32, as the QDQ
     file says."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    if not fused:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return references.onnx_session(references.fused(model) if fused else model)
 
 
 def run(model: bytes, names: list[str] | None, real: Reals, fused: bool) -> list[np.ndarray]:
@@ -155,14 +148,7 @@ def quantizes(node: Any, constants: dict[str, np.ndarray]) -> bool:
 
 def litert_gap(path: Path, graph: Graph, count: int = 8, reference: bool = False) -> Gap:
     """Random inputs through LiteRT. ``reference``: its plain kernels, not the optimized ones."""
-    from ai_edge_litert import interpreter
-
-    kinds = interpreter.OpResolverType
-    resolver = kinds.BUILTIN_REF if reference else kinds.BUILTIN
-    session = interpreter.Interpreter(
-        str(path), experimental_op_resolver_type=resolver, num_threads=1
-    )
-    session.allocate_tensors()
+    session = references.litert(path, reference=reference)
     rng = np.random.default_rng(3)
     sources = session.get_input_details()
     steps = [np.rint(rng.normal(0, 40, (count, *s["shape"][1:]))) for s in sources]
@@ -201,14 +187,7 @@ def as_steps(y: np.ndarray, tensor: Tensor) -> np.ndarray:
 
 def litert_layers(path: Path, graph: Graph, seed: int = 0) -> list[tuple[str, Gap]]:
     """Each operator on what LiteRT computed before it, for one random input."""
-    from ai_edge_litert import interpreter
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it costs memory
-        session = interpreter.Interpreter(
-            str(path), experimental_preserve_all_tensors=True, num_threads=1
-        )
-    session.allocate_tensors()
+    session = references.litert(path, all_tensors=True)
     rng, values = np.random.default_rng(seed), {}
     for source, name in zip(session.get_input_details(), graph.inputs, strict=True):
         steps = np.clip(np.rint(rng.normal(0, 40, source["shape"])), -128, 127).astype(np.int8)
