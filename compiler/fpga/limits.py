@@ -89,10 +89,11 @@ def _node_problems(node: Node, graph: Graph, fpga: Fpga) -> list[str]:
 
 
 def _conv_problems(node: Node, op: Conv2d, shape: tuple[int, ...], fpga: Fpga) -> list[str]:
-    if op.kernel != (1, 1) or op.stride != (1, 1) or any(op.padding):
+    if op.window.kernel != (1, 1) or op.window.stride != (1, 1) or op.window.bordered:
+        rows, columns = op.window.kernel
         return [
-            f"conv2d {op.kernel[0]}x{op.kernel[1]} with stride {op.stride} and padding "
-            f"{op.padding}, expected 1x1 with stride (1, 1) and no padding"
+            f"conv2d {rows}x{columns} with stride {op.window.stride} and padding "
+            f"{op.window.padding}, expected 1x1 with stride (1, 1) and no padding"
         ]
     constants, limit = node.constants, fpga.engine.max_weight_tiles
     _, height, width, channels = shape
