@@ -190,10 +190,10 @@ def test_cycles_follow_the_formula_of_the_slowest_stage(board: Fpga) -> None:
     fast = dataclasses.replace(board, ddr_bytes_per_second=10**11)  # memory is never the limit
     (step,) = plan_steps(build_graph(build_chain("p16 d", height=32, width=32)))
     cost = step_cost(step, fast)
-    assert cost.deform == 8 * 32 + 32 * 32 * 3 + 7
-    assert cost.pointwise == 32 * 32 + 10
+    assert cost.stages["deformable"] == 8 * 32 + 32 * 32 * 3 + 7
+    assert cost.stages["1x1"] == 32 * 32 + 10
     assert cost.bound == "deformable"
-    assert cost.total == cost.load + cost.deform
+    assert cost.total == cost.load + cost.stages["deformable"]
     slow = step_cost(step, dataclasses.replace(board, ddr_bytes_per_second=10**9))
     assert slow.bound == "memory"
     assert slow.memory == math.ceil(

@@ -26,7 +26,7 @@ from tinytailor.compiler.frontend.imported_values import (
     Pointwise,
 )
 from tinytailor.compiler.frontend.layout import map_order, map_shape
-from tinytailor.compiler.frontend.relax_calls import Call, shape_of
+from tinytailor.compiler.frontend.relax_calls import Call, own_call, shape_of
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules import lookup
 from tinytailor.compiler.frontend.rules.linear import requantized, weights
@@ -95,8 +95,7 @@ def opaque(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     x_, w_, offset, *more = (item for item in inputs if item is not None)
     numbers = relax.const(settings.numbers(), "int64")
     result = relax.TensorType(shape=(1, weight[0], *size), dtype="float32")
-    fields = relax.Tuple([x_, w_, offset, numbers, *more])
-    return [relax.op.call_dps_packed(NAME, fields, result)]
+    return [own_call(NAME, [x_, w_, offset, numbers, *more], result)]
 
 
 def deform_conv(call: Call, builder: GraphBuilder) -> Expression:

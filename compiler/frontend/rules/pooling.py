@@ -182,7 +182,7 @@ RULES = Rules(
         "relax.nn.max_pool1d": Rule(max_pool, selects=True),
         "relax.nn.max_pool2d": Rule(max_pool, selects=True),
     },
-    onnx={"AveragePool": Onnx(pooling_pads), "MaxPool": Onnx(pooling_pads)},
+    onnx={name: Onnx(pooling_pads, keeps_scale=True) for name in ("AveragePool", "MaxPool")},
     tflite={
         "AVERAGE_POOL_2D": Tflite(options="Pool2DOptions", positive=OPTIONS),
         "MAX_POOL_2D": Tflite(options="Pool2DOptions", positive=OPTIONS),

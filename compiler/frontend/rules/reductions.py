@@ -122,7 +122,7 @@ def together(builder: GraphBuilder, x: Activation, gone: set[int]) -> tuple[Acti
     return arranged(builder, x, order_of(x.shape, turned)), turned
 
 
-ONNX = ("GlobalAveragePool", "GlobalMaxPool", "ReduceL1", "ReduceMax", "ReduceMean", "ReduceMin")
+ONNX = ("GlobalAveragePool", "ReduceL1", "ReduceMean", "ReduceMin", "ReduceSum", "ReduceSumSquare")
 RULES = Rules(
     calls={
         "relax.max": Rule(maximum, selects=True),
@@ -130,6 +130,9 @@ RULES = Rules(
         "relax.min": Rule(minimum),
         "relax.sum": Rule(total),
     },
-    onnx={name: Onnx() for name in (*ONNX, "ReduceSum", "ReduceSumSquare")},
+    onnx={
+        **{name: Onnx() for name in ONNX},
+        **{name: Onnx(keeps_scale=True) for name in ("GlobalMaxPool", "ReduceMax")},
+    },
     tflite={name: Tflite() for name in ("MEAN", "REDUCE_MAX", "REDUCE_MIN", "SUM")},
 )
