@@ -9,6 +9,7 @@ between its taps where that form does not fit.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from tinytailor.compiler.frontend.onnx.windows import transposed_conv_pads
 from tinytailor.compiler.frontend.relax_calls import Call, shape_of
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules.convolution import convolved
-from tinytailor.compiler.frontend.rules.linear import Weights, requantized, weights
+from tinytailor.compiler.frontend.rules.linear import Weights, in_flash, requantized, weights
 from tinytailor.compiler.frontend.rules.operands import activation
 from tinytailor.compiler.frontend.rules.rule import Onnx, Rule, Rules, Tflite
 from tinytailor.compiler.frontend.rules.transpose import as_map
@@ -53,14 +54,17 @@ def transposed_convolution(call: Call, builder: GraphBuilder) -> Expression:
 
     def finish(fused: Fused) -> Finished:
         if stride == (1, 1) and min(around) >= 0:
-            turned = Weights(layer.integers[:, ::-1, ::-1], layer.scale)
-            return convolved(source, turned, groups, (stride, around, dilation), fused)
-        spread = Weights(with_gaps(layer.integers, dilation), layer.scale).times(fused.gain)
+            turned = replace(layer, integers=layer.integers[:, ::-1, ::-1])
+            places = (stride, around, dilation)
+            return convolved(builder, source, turned, groups, places, fused)
+        spread = replace(layer, integers=with_gaps(layer.integers, dilation)).times(fused.gain)
         requant, constants = requantized(source, spread, fused)
         kernel = (spread.integers.shape[1], spread.integers.shape[2])
-        places = (kernel, stride, padding, groups)
-        op = ConvTranspose2d(out_channels, *places, source.zero_point, requant)
-        return op, (source.name,), {"weight": spread.integers.astype(np.int8), **constants}
+        window = (kernel, stride, padding)
+        op = ConvTranspose2d(out_channels, *window, groups, source.zero_point, requant)
+        weight = spread.integers
+        used, stored = in_flash(builder, op, weight, spread.bits, fused, source.shape)
+        return used, (source.name,), {"weight": stored, **constants}
 
     order, axis = map_order(call.shape, layout), layout.index("C")
     return Expression(call.shape, order, device, finish, bias_axis=axis, takes_gain=True)
