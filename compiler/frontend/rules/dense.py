@@ -31,7 +31,7 @@ from tinytailor.compiler.frontend.tflite.arguments import tensor_shape
 from tinytailor.compiler.ir import Shape, Tensor
 from tinytailor.compiler.ops import Conv2d, Dense
 from tinytailor.compiler.ops.base import Operator
-from tinytailor.compiler.ops.geometry import NO_PADDING
+from tinytailor.compiler.ops.window import Window
 
 
 def dense(call: Call, builder: GraphBuilder) -> Expression:
@@ -87,9 +87,8 @@ def rows_product(
         weight = scaled.integers
         op: Operator = Dense(outputs, requant)
         if rows > 1:
-            places = ((1, 1), (1, 1), NO_PADDING, (1, 1))
             weight = weight[:, None, None]
-            op = Conv2d(outputs, *places, source.zero_point, requant)
+            op = Conv2d(outputs, Window((1, 1)), source.zero_point, requant)
         op, stored = in_flash(builder, op, weight, layer.bits, fused, source.shape)
         return op, (source.name,), {"weight": stored, **constants}
 

@@ -20,6 +20,7 @@ from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.ir import Shape, Tensor
 from tinytailor.compiler.narrow_weights import fits, low, packed
 from tinytailor.compiler.ops.base import Operator
+from tinytailor.compiler.ops.window import Pair
 from tinytailor.compiler.requantization import Requant, effective_scale, multipliers
 from tinytailor.targets.errors import InputError
 
@@ -38,6 +39,11 @@ class Weights:
     integers: np.ndarray
     scale: np.ndarray
     bits: int = 8
+
+    @property
+    def kernel(self) -> Pair:
+        """Of weights (O, KH, KW, C)."""
+        return self.integers.shape[1], self.integers.shape[2]
 
     @property
     def rows(self) -> np.ndarray:
