@@ -34,6 +34,15 @@ PAGE = HERE.parent / "docs" / "structure.md"
 LAYERS = ("targets", "compiler", "latency_tables", "nas", "cli")
 LONG_FUNCTION = 50
 MODEL = "mlperf_tiny/models/kws_int8.tflite"
+# What kernels are built from, while it lay beside the back end.
+BRICKS = frozenset(
+    f"{name}.py"
+    for name in (
+        "float_math float_program helpers intrinsics kernel mve mve_lower mve_requant patches "
+        "render render_float sliding tir tir_nodes views"
+    ).split()
+)
+LEAVES = ("ir.py", "narrow_weights.py", "quantization.py", "requantization.py")
 
 
 def sources(root: Path) -> dict[str, Path]:
@@ -181,7 +190,7 @@ class Finder:
 def walk(root: Path, model: Path) -> dict[str, Any]:
     """Rooms that a model enters from its file to a compiled project, and how often it returns."""
     sys.meta_path.insert(0, Finder(root))  # type: ignore[arg-type]
-    from tinytailor.compiler.api import compile_model, load_model
+    from tinytailor.compiler import compile_model, load_model
     from tinytailor.targets import load_target
 
     inside = str(root / "compiler") + os.sep
@@ -211,7 +220,16 @@ def walk(root: Path, model: Path) -> dict[str, Any]:
             compile_model(graph, target, Path(folder) / "out", "model", model_sha256="0" * 64)
         finally:
             sys.setprofile(None)
-    return visits(rooms)
+    files = [room for room in rooms if room.endswith(".py")]
+    return {"all": visits(files), "graph_to_c": visits([r for r in files if on_the_way(r)])}
+
+
+def on_the_way(room: str) -> bool:
+    """Whether a room is neither the front end, nor what single operators and passes are made of,
+    nor a record or arithmetic that all of them use."""
+    folder, _, name = room.rpartition("/")
+    aside = folder.partition("/")[0] in ("frontend", "kernels", "ops", "passes", "quantize")
+    return not (aside or name in LEAVES or (folder == "mcu" and name in BRICKS))
 
 
 def visits(rooms: list[str]) -> dict[str, Any]:
