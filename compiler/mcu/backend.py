@@ -139,8 +139,11 @@ def _listed(*runners: str) -> str:
 
 def interface_of(project: Project[Board]) -> Interface:
     """A compiled project from outside."""
-    codes = {layer["name"]: layer["code"] for layer in project.manifest["layers"]}
-    return Interface(project.name, project.graph, codes)
+    layers = project.manifest["layers"]
+    codes, variants = (
+        {layer["name"]: layer[key] for layer in layers} for key in ("code", "variant")
+    )
+    return Interface(project.name, project.graph, codes, variants)
 
 
 def check_fits(program: Program, board: Board) -> None:

@@ -15,11 +15,15 @@ from tinytailor.compiler.ir import Graph, Node, Tensor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Interface:
-    """``codes``: each node that runs -> the function that holds its code, which nodes may share."""
+    """``codes``: each node that runs -> the function that holds its code, which nodes may share.
+
+    ``variants``: the kernel each of them is computed by.
+    """
 
     name: str
     graph: Graph
     codes: Mapping[str, str]
+    variants: Mapping[str, str]
 
     @property
     def entry(self) -> str:

@@ -154,6 +154,7 @@ def _layer(
     record = {
         "name": node.name,
         "op": node.op.kind,
+        "variant": network.variants[node.name],
         "macs": network.graph.node_macs(node),
         "cycles": None if cycles is None else round(cycles),
         "instructions": counts.instructions,

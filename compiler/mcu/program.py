@@ -67,7 +67,8 @@ class Program:
     @property
     def interface(self) -> Interface:
         codes = {node: kernel.code for node, kernel in self.kernels.items()}
-        return Interface(self.name, self.graph, codes)
+        variants = {node: kernel.choice.variant for node, kernel in self.kernels.items()}
+        return Interface(self.name, self.graph, codes, variants)
 
     @property
     def constant_bytes(self) -> int:
