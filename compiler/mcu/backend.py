@@ -26,7 +26,7 @@ from tinytailor.compiler.mcu.on_board import measure_on_board, run_on_board
 from tinytailor.compiler.mcu.program import Program, lower_graph
 from tinytailor.compiler.mcu.project import write_sources
 from tinytailor.compiler.mcu.run import invoke
-from tinytailor.compiler.ops import OPERATORS
+from tinytailor.compiler.ops import tabled
 from tinytailor.compiler.passes import PIPELINE, Pass
 from tinytailor.compiler.project import Project
 from tinytailor.targets import (
@@ -53,7 +53,7 @@ class Microcontrollers:
     steps: ClassVar[int] = 3
 
     def operators(self) -> Mapping[str, str]:
-        return {kind: "" for kind in OPERATORS if has_kernel(kind)}
+        return {kind: "" for kind in tabled() if has_kernel(kind)}
 
     def check(self, graph: Graph, target: Board) -> None:
         missing = [node for node in graph.nodes if not has_kernel(node.op.kind)]

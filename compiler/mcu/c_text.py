@@ -11,7 +11,6 @@ from tinytailor.compiler.ir import Graph, Node
 from tinytailor.compiler.kernels.c_function import Kernel
 from tinytailor.compiler.mcu.comments import comment_text
 from tinytailor.compiler.mcu.program import Address, Program
-from tinytailor.compiler.ops.float_op import FloatOp
 
 # Of every emitted C file.
 MACROS = """\
@@ -153,9 +152,9 @@ def macros(graph: Graph) -> str:
 def float_layers(graph: Graph) -> list[dict[str, object]]:
     """The layers that compute in float, with the operators of the model that they are."""
     return [
-        {"name": node.name, "operators": list(node.op.operators)}
+        {"name": node.name, "operators": list(node.op.in_float())}
         for node in graph.nodes
-        if isinstance(node.op, FloatOp)
+        if node.op.in_float()
     ]
 
 
@@ -183,8 +182,7 @@ def describe(graph: Graph, node: Node) -> str:
         if key in ("kernel", "stride", "padding", "dilation") and any(v > 1 for v in value)
     )
     name = comment_text(node.name)
-    operators = getattr(node.op, "operators", ())
-    details = comment_text(" ".join(operators)) if operators else details
+    details = comment_text(" ".join(node.op.in_float())) or details
     return f"{name}: {node.op.kind} {details + ', ' if details else ''}{inputs} -> {output}{work}"
 
 

@@ -11,46 +11,64 @@ stored, y = add(requant(acc), r): the integers of a Conv2d and an Add after it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
 from tinytailor.compiler import narrow_weights
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.add import Add
-from tinytailor.compiler.ops.base import (
-    EXAMPLE_ZERO_POINT,
-    ConstantShapes,
-    example_requant,
-    requant_attributes,
-)
+from tinytailor.compiler.ops.base import Operator, Requantized
 from tinytailor.compiler.ops.geometry import (
     Padding,
     Pair,
     output_size,
-    padding4,
-    pair,
+    widened,
     windows,
+)
+from tinytailor.compiler.ops.traits.channels import Channels, Fewer, Mixed, mixed
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
+from tinytailor.compiler.ops.traits.keys import (
+    NUMBER,
+    PADDING,
+    PAIR,
+    REQUANT,
+    ZERO_POINT,
+    in_key,
+)
+from tinytailor.compiler.ops.traits.neighbours import Bordered, Clamp
+from tinytailor.compiler.ops.traits.ranges import (
+    Range,
+    Ranges,
+    accumulated,
+    full,
+    requantized,
+    sums,
 )
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
+_ADD = in_key(
+    lambda name, add: {} if add is None else {name: add.key_attributes()},
+    lambda name, attributes: Add.from_key(attributes[name]) if name in attributes else None,
+)
+
 
 @dataclass(frozen=True, slots=True)
-class Conv2d:
+class Conv2d(Requantized):
     kind: ClassVar[str] = "conv2d"
+    takes_epilogue: ClassVar[bool] = True
 
-    out_channels: int
-    kernel: Pair
-    stride: Pair = (1, 1)
-    padding: Padding = (0, 0, 0, 0)
-    dilation: Pair = (1, 1)
-    input_zero_point: int = 0
-    requant: Requant = Requant()
-    add: Add | None = None
-    weight_bits: int = 8
+    out_channels: int = field(metadata=NUMBER)
+    kernel: Pair = field(metadata=PAIR)
+    stride: Pair = field(default=(1, 1), metadata=PAIR)
+    padding: Padding = field(default=(0, 0, 0, 0), metadata=PADDING)
+    dilation: Pair = field(default=(1, 1), metadata=PAIR)
+    input_zero_point: int = field(default=0, metadata=ZERO_POINT)
+    requant: Requant = field(default=Requant(), metadata=REQUANT)
+    add: Add | None = field(default=None, metadata=_ADD)
+    weight_bits: int = field(default=8, metadata=NUMBER)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         x, *added = inputs
@@ -64,43 +82,11 @@ class Conv2d:
         _, oh, ow, oc = self.output_shape(*inputs)
         return oh * ow * oc * self.kernel[0] * self.kernel[1] * inputs[0][3]
 
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        oc = self.out_channels
-        return {
-            "weight": narrow_weights.stored((oc, *self.kernel, inputs[0][3]), self.weight_bits, 1),
-            "bias": ((oc,), "int32"),
-            "multiplier": ((oc,), "int32"),
-        }
+    def constants(self, *inputs: Shape) -> ConstantSpecs:
+        shape = (self.out_channels, *self.kernel, inputs[0][3])
+        return layer(weights(shape, self.weight_bits, 1), self.out_channels)
 
-    def key_attributes(self) -> dict[str, Any]:
-        return {
-            "out_channels": self.out_channels,
-            "kernel": list(self.kernel),
-            "stride": list(self.stride),
-            "padding": list(self.padding),
-            "dilation": list(self.dilation),
-            **requant_attributes(self.requant),
-            **({"add": self.add.key_attributes()} if self.add else {}),
-            "weight_bits": self.weight_bits,
-        }
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> Conv2d:
-        return cls(
-            int(attributes["out_channels"]),
-            pair(attributes["kernel"]),
-            pair(attributes["stride"]),
-            padding4(attributes["padding"]),
-            pair(attributes["dilation"]),
-            input_zero_point=EXAMPLE_ZERO_POINT,
-            requant=example_requant(attributes),
-            add=Add.from_key(attributes["add"]) if "add" in attributes else None,
-            weight_bits=int(attributes["weight_bits"]),
-        )
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         x, *added = inputs
         view = windows(
             x, self.kernel, self.stride, self.padding, self.dilation, self.input_zero_point
@@ -108,9 +94,55 @@ class Conv2d:
         n, oh, ow = view.shape[:3]
         # float64 holds these integers exactly and multiplies through BLAS.
         columns = view.reshape(n * oh * ow, -1).astype(np.float64)
-        shape = (self.out_channels, *self.kernel, x.shape[3])
-        weight = narrow_weights.loaded(constants["weight"], shape, self.weight_bits, 1)
+        weight = self._weight(constants, x.shape[3])
         weight = weight.reshape(self.out_channels, -1).astype(np.float64)
         acc = (columns @ weight.T).astype(np.int64) + constants["bias"]
         y = self.requant.apply(acc, constants["multiplier"]).reshape(n, oh, ow, -1)
         return self.add.reference((y, *added), {}) if self.add else y
+
+    def _weight(self, constants: Constants, channels: int) -> np.ndarray:
+        shape = (self.out_channels, *self.kernel, channels)
+        return narrow_weights.loaded(constants["weight"], shape, self.weight_bits, 1)
+
+    def with_weight_bits(self, bits: int) -> Conv2d:
+        return replace(self, weight_bits=bits)
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        x = reads[0].widened(self.input_zero_point) if any(self.padding) else reads[0]
+        acc = sums(self._weight(constants, inputs[0][3]), x).plus(constants["bias"])
+        y = requantized(self.requant, acc, constants["multiplier"])
+        if self.add is None:
+            return y
+        return self.add.ranges((y, reads[1]), (inputs[1], inputs[1]), {})
+
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
+        channels = inputs[0][3]
+        terms = sums(self._weight(constants, channels), full(channels))
+        acc = accumulated(terms, constants["bias"], self.requant.shift)
+        return acc.joined(self.add.accumulators(inputs, {})) if self.add else acc
+
+    def clamp(self) -> Clamp | None:
+        return self.add.clamp() if self.add else Requantized.clamp(self)
+
+    def with_clamp(self, clamp: Clamp) -> Conv2d:
+        if self.add:
+            return replace(self, add=self.add.with_clamp(clamp))
+        return Requantized.with_clamp(self, clamp)
+
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
+        if self.add or self.weight_bits != 8:
+            return None
+        border = self.input_zero_point if any(self.padding) else None
+        return Mixed(constants["weight"], constants["bias"], border)
+
+    def with_fewer_channels(self, fewer: Fewer, constants: Constants) -> tuple[Conv2d, Constants]:
+        return replace(self, out_channels=fewer.count), mixed(constants, fewer)
+
+    def bordered(self, padding: Padding) -> Bordered:
+        wider = replace(self, padding=widened(self.padding, padding))
+        return Bordered(wider, self.input_zero_point)
+
+    def ended_by(self, epilogue: Operator) -> Conv2d | None:
+        if self.add is not None or not isinstance(epilogue, Add):
+            return None
+        return replace(self, add=epilogue)

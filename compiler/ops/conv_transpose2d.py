@@ -14,42 +14,41 @@ takes back what the zero points would have summed up under the taps that it leav
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import (
-    EXAMPLE_ZERO_POINT,
-    ConstantShapes,
-    example_requant,
-    requant_attributes,
-)
-from tinytailor.compiler.ops.geometry import (
-    Padding,
-    Pair,
-    padding4,
-    pair,
-    windows,
-)
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Requantized
+from tinytailor.compiler.ops.geometry import Padding, Pair, padding4, windows
 from tinytailor.compiler.ops.grouped_conv2d import check_groups, grouped_product
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
+from tinytailor.compiler.ops.traits.keys import NUMBER, PADDING, PAIR, REQUANT, ZERO_POINT
+from tinytailor.compiler.ops.traits.ranges import (
+    Range,
+    Ranges,
+    accumulated,
+    full,
+    requantized,
+    sums,
+)
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class ConvTranspose2d:
+class ConvTranspose2d(Requantized):
     kind: ClassVar[str] = "conv_transpose2d"
+    in_place: ClassVar[bool] = False
 
-    out_channels: int
-    kernel: Pair
-    stride: Pair = (1, 1)
-    padding: Padding = (0, 0, 0, 0)
-    groups: int = 1
-    input_zero_point: int = 0
-    requant: Requant = Requant()
+    out_channels: int = field(metadata=NUMBER)
+    kernel: Pair = field(metadata=PAIR)
+    stride: Pair = field(default=(1, 1), metadata=PAIR)
+    padding: Padding = field(default=(0, 0, 0, 0), metadata=PADDING)
+    groups: int = field(default=1, metadata=NUMBER)
+    input_zero_point: int = field(default=0, metadata=ZERO_POINT)
+    requant: Requant = field(default=Requant(), metadata=REQUANT)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
@@ -71,39 +70,11 @@ class ConvTranspose2d:
         taps = self.kernel[0] * self.kernel[1]
         return height * width * channels * taps * self.out_channels // self.groups
 
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        oc = self.out_channels
-        return {
-            "weight": ((oc, *self.kernel, inputs[0][3] // self.groups), "int8"),
-            "bias": ((oc,), "int32"),
-            "multiplier": ((oc,), "int32"),
-        }
+    def constants(self, *inputs: Shape) -> ConstantSpecs:
+        shape = (self.out_channels, *self.kernel, inputs[0][3] // self.groups)
+        return layer(weights(shape), self.out_channels)
 
-    def key_attributes(self) -> dict[str, Any]:
-        return {
-            "out_channels": self.out_channels,
-            "kernel": list(self.kernel),
-            "stride": list(self.stride),
-            "padding": list(self.padding),
-            "groups": self.groups,
-            **requant_attributes(self.requant),
-        }
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> ConvTranspose2d:
-        return cls(
-            int(attributes["out_channels"]),
-            pair(attributes["kernel"]),
-            pair(attributes["stride"]),
-            padding4(attributes["padding"]),
-            int(attributes["groups"]),
-            input_zero_point=EXAMPLE_ZERO_POINT,
-            requant=example_requant(attributes),
-        )
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         """An ordinary convolution of the map with s - 1 zero points between its pixels."""
         (x,) = inputs
         n, height, width, channels = x.shape
@@ -124,3 +95,12 @@ class ConvTranspose2d:
         flipped = constants["weight"][:, ::-1, ::-1]
         acc = grouped_product(view, flipped, self.groups) + constants["bias"]
         return self.requant.apply(acc, constants["multiplier"])
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        terms = sums(constants["weight"], reads[0].widened(self.input_zero_point), self.groups)
+        acc = terms.plus(constants["bias"])
+        return requantized(self.requant, acc, constants["multiplier"])
+
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
+        terms = sums(constants["weight"], full(inputs[0][3]), self.groups)
+        return accumulated(terms, constants["bias"], self.requant.shift)

@@ -16,14 +16,13 @@ Padding = tuple[int, int, int, int]  # top, left, bottom, right (TVM's order)
 NO_PADDING = (0, 0, 0, 0)
 
 
-def pair(value: Iterable[Any]) -> Pair:
-    """A JSON list or tuple of two integers as a tuple."""
-    first, second = map(int, value)
-    return first, second
-
-
 def padding4(value: Iterable[Any]) -> Padding:
     top, left, bottom, right = map(int, value)
+    return top, left, bottom, right
+
+
+def widened(padding: Padding, by: Padding) -> Padding:
+    top, left, bottom, right = (a + b for a, b in zip(padding, by, strict=True))
     return top, left, bottom, right
 
 

@@ -10,43 +10,47 @@ With C groups it is a depthwise convolution with multiplier O/C. The bias alread
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import (
-    EXAMPLE_ZERO_POINT,
-    ConstantShapes,
-    example_requant,
-    requant_attributes,
-)
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Requantized
 from tinytailor.compiler.ops.geometry import (
     Padding,
     Pair,
     output_size,
-    padding4,
-    pair,
+    widened,
     windows,
+)
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
+from tinytailor.compiler.ops.traits.keys import NUMBER, PADDING, PAIR, REQUANT, ZERO_POINT
+from tinytailor.compiler.ops.traits.neighbours import Bordered
+from tinytailor.compiler.ops.traits.ranges import (
+    Range,
+    Ranges,
+    accumulated,
+    full,
+    requantized,
+    sums,
 )
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class GroupedConv2d:
+class GroupedConv2d(Requantized):
     kind: ClassVar[str] = "grouped_conv2d"
 
-    out_channels: int
-    groups: int
-    kernel: Pair
-    stride: Pair = (1, 1)
-    padding: Padding = (0, 0, 0, 0)
-    dilation: Pair = (1, 1)
-    input_zero_point: int = 0
-    requant: Requant = Requant()
+    out_channels: int = field(metadata=NUMBER)
+    groups: int = field(metadata=NUMBER)
+    kernel: Pair = field(metadata=PAIR)
+    stride: Pair = field(default=(1, 1), metadata=PAIR)
+    padding: Padding = field(default=(0, 0, 0, 0), metadata=PADDING)
+    dilation: Pair = field(default=(1, 1), metadata=PAIR)
+    input_zero_point: int = field(default=0, metadata=ZERO_POINT)
+    requant: Requant = field(default=Requant(), metadata=REQUANT)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
@@ -58,47 +62,30 @@ class GroupedConv2d:
         _, oh, ow, oc = self.output_shape(*inputs)
         return oh * ow * oc * self.kernel[0] * self.kernel[1] * inputs[0][3] // self.groups
 
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        oc = self.out_channels
-        return {
-            "weight": ((oc, *self.kernel, inputs[0][3] // self.groups), "int8"),
-            "bias": ((oc,), "int32"),
-            "multiplier": ((oc,), "int32"),
-        }
+    def constants(self, *inputs: Shape) -> ConstantSpecs:
+        shape = (self.out_channels, *self.kernel, inputs[0][3] // self.groups)
+        return layer(weights(shape), self.out_channels)
 
-    def key_attributes(self) -> dict[str, Any]:
-        return {
-            "out_channels": self.out_channels,
-            "groups": self.groups,
-            "kernel": list(self.kernel),
-            "stride": list(self.stride),
-            "padding": list(self.padding),
-            "dilation": list(self.dilation),
-            **requant_attributes(self.requant),
-        }
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> GroupedConv2d:
-        return cls(
-            int(attributes["out_channels"]),
-            int(attributes["groups"]),
-            pair(attributes["kernel"]),
-            pair(attributes["stride"]),
-            padding4(attributes["padding"]),
-            pair(attributes["dilation"]),
-            input_zero_point=EXAMPLE_ZERO_POINT,
-            requant=example_requant(attributes),
-        )
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         (x,) = inputs
         view = windows(
             x, self.kernel, self.stride, self.padding, self.dilation, self.input_zero_point
         )
         acc = grouped_product(view, constants["weight"], self.groups) + constants["bias"]
         return self.requant.apply(acc, constants["multiplier"])
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        x = reads[0].widened(self.input_zero_point) if any(self.padding) else reads[0]
+        acc = sums(constants["weight"], x, self.groups).plus(constants["bias"])
+        return requantized(self.requant, acc, constants["multiplier"])
+
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
+        terms = sums(constants["weight"], full(inputs[0][3]), self.groups)
+        return accumulated(terms, constants["bias"], self.requant.shift)
+
+    def bordered(self, padding: Padding) -> Bordered:
+        wider = replace(self, padding=widened(self.padding, padding))
+        return Bordered(wider, self.input_zero_point)
 
 
 def check_groups(kind: str, groups: int, channels: int, out_channels: int) -> None:

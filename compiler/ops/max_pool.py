@@ -8,69 +8,55 @@ The border reads -128, the smallest int8, and so never wins against an element o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import ConstantShapes, clamp_attributes, example_clamp
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Clamped
 from tinytailor.compiler.ops.geometry import (
     Padding,
     Pair,
     output_size,
-    padding4,
-    pair,
+    widened,
     windows,
 )
+from tinytailor.compiler.ops.traits.channels import Channels, linked
+from tinytailor.compiler.ops.traits.keys import HIGH, LOW, PADDING, PAIR, exactly, unless
+from tinytailor.compiler.ops.traits.neighbours import Bordered
+from tinytailor.compiler.ops.traits.ranges import Range, Ranges
 
 BORDER = -128
 
 
 @dataclass(frozen=True, slots=True)
-class MaxPool2d:
+class MaxPool2d(Clamped):
     kind: ClassVar[str] = "max_pool2d"
 
-    kernel: Pair
-    stride: Pair = (1, 1)
-    padding: Padding = (0, 0, 0, 0)
-    low: int = -128
-    high: int = 127
-    dilation: Pair = (1, 1)
+    kernel: Pair = field(metadata=PAIR)
+    stride: Pair = field(default=(1, 1), metadata=PAIR)
+    padding: Padding = field(default=(0, 0, 0, 0), metadata=PADDING)
+    low: int = field(default=-128, metadata=LOW)
+    high: int = field(default=127, metadata=HIGH)
+    dilation: Pair = field(default=(1, 1), metadata=unless((1, 1), exactly(2), list))
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
         size = output_size(self.kind, x, self.kernel, self.stride, self.padding, self.dilation)
         return (1, *size, x[3])
 
-    def macs(self, *inputs: Shape) -> int:
-        return 0
-
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        return {}
-
-    def key_attributes(self) -> dict[str, Any]:
-        attributes = {
-            "kernel": list(self.kernel),
-            "stride": list(self.stride),
-            "padding": list(self.padding),
-            **clamp_attributes(self.low, self.high),
-        }
-        return attributes | ({} if self.dilation == (1, 1) else {"dilation": list(self.dilation)})
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> MaxPool2d:
-        return cls(
-            pair(attributes["kernel"]),
-            pair(attributes["stride"]),
-            padding4(attributes["padding"]),
-            *example_clamp(attributes),
-            dilation=pair(attributes.get("dilation", (1, 1))),
-        )
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         view = windows(inputs[0], self.kernel, self.stride, self.padding, self.dilation, BORDER)
         return np.clip(view.max(axis=(3, 4)), self.low, self.high).astype(np.int8)
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        reach = max(self.padding) >= min(self.kernel)  # a window may lie in the border alone
+        x = reads[0].widened(BORDER) if reach else reads[0]
+        return x.clipped(self.low, self.high)
+
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
+        return linked(*inputs, output=inputs[0])
+
+    def bordered(self, padding: Padding) -> Bordered:
+        return Bordered(replace(self, padding=widened(self.padding, padding)), BORDER)

@@ -11,48 +11,51 @@ integer of the mean; with it multiplier[n - 1] holds s_x / (n * s_y), and only o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import (
-    EXAMPLE_ZERO_POINT,
-    ConstantShapes,
-    clamp_attributes,
-    example_clamp,
-    example_requant,
-    requant_attributes,
-)
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Clamped
 from tinytailor.compiler.ops.geometry import (
     NO_PADDING,
     Padding,
     Pair,
     output_size,
-    padding4,
-    pair,
     windows,
 )
+from tinytailor.compiler.ops.traits.channels import Channels, linked
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, scales
+from tinytailor.compiler.ops.traits.keys import (
+    HIGH,
+    LOW,
+    OPTIONAL_REQUANT,
+    PAIR,
+    ZERO_POINT,
+    exactly,
+    unless,
+)
+from tinytailor.compiler.ops.traits.neighbours import Clamp
+from tinytailor.compiler.ops.traits.ranges import Range, Ranges, enclosing, full
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
-INT8 = (-128, 127)
-
 
 @dataclass(frozen=True, slots=True)
-class AveragePool2d:
+class AveragePool2d(Clamped):
+    """``low`` and ``high`` without a ``requant``, which has its own."""
+
     kind: ClassVar[str] = "average_pool2d"
 
-    kernel: Pair
-    stride: Pair = (1, 1)
-    padding: Padding = NO_PADDING
-    low: int = -128
-    high: int = 127
-    input_zero_point: int = 0
-    requant: Requant | None = None
-    ties_even: bool = False
+    kernel: Pair = field(metadata=PAIR)
+    stride: Pair = field(default=(1, 1), metadata=PAIR)
+    padding: Padding = field(default=NO_PADDING, metadata=unless(NO_PADDING, exactly(4), list))
+    low: int = field(default=-128, metadata=LOW)
+    high: int = field(default=127, metadata=HIGH)
+    input_zero_point: int = field(default=0, metadata=ZERO_POINT)
+    requant: Requant | None = field(default=None, metadata=OPTIONAL_REQUANT)
+    ties_even: bool = field(default=False, metadata=unless(False, bool))
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
@@ -64,43 +67,12 @@ class AveragePool2d:
         size = output_size(self.kind, x, self.kernel, self.stride, self.padding, (1, 1))
         return (1, *size, x[3])
 
-    def macs(self, *inputs: Shape) -> int:
-        return 0
-
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
+    def constants(self, *inputs: Shape) -> ConstantSpecs:
         if self.requant is None:
             return {}
-        return {"multiplier": ((self.kernel[0] * self.kernel[1],), "int32")}
+        return {"multiplier": scales((self.kernel[0] * self.kernel[1],))}
 
-    def key_attributes(self) -> dict[str, Any]:
-        low, high = (self.low, self.high) if self.requant is None else INT8
-        attributes: dict[str, Any] = {
-            "kernel": list(self.kernel),
-            "stride": list(self.stride),
-            **clamp_attributes(low, high),
-        }
-        if any(self.padding):
-            attributes["padding"] = list(self.padding)
-        if self.requant is not None:
-            attributes |= requant_attributes(self.requant)
-        if self.ties_even:
-            attributes["ties_even"] = True
-        return attributes
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> AveragePool2d:
-        padding = padding4(attributes.get("padding", NO_PADDING))
-        kernel, stride = pair(attributes["kernel"]), pair(attributes["stride"])
-        even, zero_point = bool(attributes.get("ties_even")), EXAMPLE_ZERO_POINT
-        if "shifted" in attributes:
-            requant = example_requant(attributes)
-            return cls(kernel, stride, padding, *INT8, zero_point, requant)
-        clamp = example_clamp(attributes)
-        return cls(kernel, stride, padding, *clamp, zero_point, ties_even=even)
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         view = windows(inputs[0], self.kernel, self.stride, self.padding, (1, 1), 0)
         total = view.astype(np.int64).sum(axis=(3, 4))
         inside = np.ones((1, *inputs[0].shape[1:3], 1), np.int8)
@@ -119,3 +91,33 @@ class AveragePool2d:
     def offset(self) -> int:
         """What makes all integers positive and a multiple of the scale even where it is even."""
         return 128 + self.input_zero_point % 2
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        if self.requant is None:
+            return reads[0].clipped(self.low, self.high)
+        counts = np.arange(1, self.kernel[0] * self.kernel[1] + 1)[:, None]
+        steps, multiplier = reads[0].plus(-self.input_zero_point), constants["multiplier"][:, None]
+        ends = (self.requant.apply(end * counts, multiplier) for end in (steps.low, steps.high))
+        return enclosing(*ends)
+
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range | None:
+        if self.requant is None:
+            return None
+        steps = full(1).plus(-self.input_zero_point).widened(0)
+        return steps.times(self.kernel[0] * self.kernel[1] << self.requant.shift)
+
+    def clamp(self) -> Clamp | None:
+        if self.requant is None:
+            return Clamped.clamp(self)
+        return Clamp.of(self.requant)
+
+    def with_clamp(self, clamp: Clamp) -> AveragePool2d:
+        if self.requant is None:
+            return Clamped.with_clamp(self, clamp)
+        return replace(self, requant=clamp.on(self.requant))
+
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
+        return linked(*inputs, output=inputs[0])
+
+    def bordered(self, padding: Padding) -> str:
+        return "would not count the border"

@@ -7,24 +7,27 @@ front end finds shape and axes for any of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import ConstantShapes
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Operator
+from tinytailor.compiler.ops.traits.channels import Channels, linked
+from tinytailor.compiler.ops.traits.keys import NUMBERS
+from tinytailor.compiler.ops.traits.ranges import Range, Ranges, enclosing
 from tinytailor.targets.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Transpose:
+class Transpose(Operator):
     """``axes``: for each axis of the output the axis of the input; the batch stays in front."""
 
     kind: ClassVar[str] = "transpose"
+    in_place: ClassVar[bool] = False
 
-    axes: tuple[int, ...]
+    axes: tuple[int, ...] = field(metadata=NUMBERS)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
@@ -34,20 +37,12 @@ class Transpose:
             )
         return tuple(x[axis] for axis in self.axes)
 
-    def macs(self, *inputs: Shape) -> int:
-        return 0
-
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        return {}
-
-    def key_attributes(self) -> dict[str, Any]:
-        return {"axes": list(self.axes)}
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> Transpose:
-        return cls(tuple(int(axis) for axis in attributes["axes"]))
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         return inputs[0].transpose(self.axes)
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        return enclosing(*(end.transpose(self.axes) for end in reads[0].spread(inputs[0])))
+
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
+        stays = self.axes[-1] == len(self.axes) - 1
+        return linked(*inputs, output=inputs[0]) if stays else None

@@ -43,8 +43,8 @@ def _placeholders(topology: Topology) -> Fill:
 
     def fill(layer: Layer, op: Operator) -> tuple[Operator, Mapping[str, np.ndarray]]:
         inputs = tuple(shapes[source] for source in layer.sources)
-        expected = op.constant_shapes(*inputs)
-        return op, {role: np.ones(shape, dtype) for role, (shape, dtype) in expected.items()}
+        specs = op.constants(*inputs)
+        return op, {role: np.ones(spec.shape, spec.dtype) for role, spec in specs.items()}
 
     return fill
 

@@ -20,7 +20,6 @@ from examples import EXAMPLES
 from tinytailor.compiler.ir import Graph, Node, Shape, Tensor, check
 from tinytailor.compiler.opkey import example_constants
 from tinytailor.compiler.ops import (
-    OPERATORS,
     Add,
     AddConstant,
     AveragePool2d,
@@ -36,8 +35,8 @@ from tinytailor.compiler.ops import (
     Reshape,
     Softmax,
     SquareDeformDW,
+    tabled,
 )
-from tinytailor.compiler.ops.base import output_dtype
 from tinytailor.compiler.ops.softmax import exponentials
 from tinytailor.compiler.requantization import Requant, multipliers
 from tinytailor.targets.errors import InputError
@@ -106,8 +105,9 @@ class Growing:
         shape = op.output_shape(*(self.tensors[t].shape for t in inputs))
         if output is None:
             output = self.tensor(f"t{len(self.nodes)}", shape)
-        if output_dtype(op) != "int8":
-            output = Tensor(output.name, shape, output_dtype(op))
+        made = op.dtypes(*("int8" for _ in inputs))[-1]
+        if made != "int8":
+            output = Tensor(output.name, shape, made)
             self.tensors[output.name] = output
         node = Node(f"n{len(self.nodes)}", op, inputs, output.name, dict(constants or {}))
         self.nodes.append(node)
@@ -334,7 +334,7 @@ MAKERS: tuple[tuple[float, type[Operator], Callable[[Growing], None]], ...] = (
     (0.5, Softmax, _softmax),
 )
 NAMED = {op.kind for _, op, _ in MAKERS}
-UNNAMED = set(OPERATORS) - NAMED
+UNNAMED = set(tabled()) - NAMED
 
 
 def random_network(seed: int) -> Graph:

@@ -57,7 +57,7 @@ def coarse(bits: int) -> Graph:
     rng = np.random.default_rng(bits)
 
     def fitted(node: Node) -> Node:
-        if not hasattr(node.op, "weight_bits"):
+        if node.op.with_weight_bits(8) is None:
             return node
         weight = rng.choice(np.array(VALUES[bits], np.int8), node.constants["weight"].shape)
         multiplier = node.constants["multiplier"].astype(np.int64) * 16

@@ -12,7 +12,7 @@ from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.mcu.host import run_on_host
 from tinytailor.compiler.mcu.program import lower_graph
 from tinytailor.compiler.mcu.project import write_sources
-from tinytailor.compiler.memory.aliasing import WORD, Place, places, run_start
+from tinytailor.compiler.memory.aliasing import WORD, Place, places
 from tinytailor.compiler.memory.plan import plan
 from tinytailor.compiler.opkey import example_constants
 from tinytailor.compiler.ops import (
@@ -25,6 +25,7 @@ from tinytailor.compiler.ops import (
     Reshape,
     Slice,
 )
+from tinytailor.compiler.ops.slice import run_start
 from tinytailor.targets import cross_toolchain, host_toolchain, load_target
 
 

@@ -42,9 +42,7 @@ def row(key: OpKey) -> Measurement:
     op = key.operator()
     macs = op.macs(*key.input_shapes)
     outputs = int(np.prod(op.output_shape(*key.input_shapes)))
-    constants = sum(
-        int(np.prod(shape)) for shape, _ in op.constant_shapes(*key.input_shapes).values()
-    )
+    constants = sum(int(np.prod(s.shape)) for s in op.constants(*key.input_shapes).values())
     loads = macs // 9 + 2 * outputs
     counts = Work(macs + 9 * outputs + 200, macs + 14 * outputs + 300, loads, loads + 9 * outputs)
     return Measurement(

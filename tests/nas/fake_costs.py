@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.nas.cost import NetworkCost, OperatorCost, alive_bytes
 from tinytailor.nas.network.topology import Topology
@@ -21,8 +23,8 @@ class FakeCosts:
         _, height, width, channels = op.output_shape(*key.input_shapes)
         work = op.macs(*key.input_shapes) + 2 * height * width * channels + 500
         weights = sum(
-            shape[0] * (shape[1] * shape[2] * shape[3] if len(shape) == 4 else 4)
-            for shape, _ in op.constant_shapes(*key.input_shapes).values()
+            spec.shape[0] * (prod(spec.shape[1:]) if len(spec.shape) == 4 else 4)
+            for spec in op.constants(*key.input_shapes).values()
         )
         return OperatorCost(work / 200e3, 4 * key.input_shapes[0][3], weights + 400)
 

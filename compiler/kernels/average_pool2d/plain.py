@@ -8,11 +8,11 @@ from typing import Any
 
 from tvm import te, tirx
 
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import window_overlap
-from tinytailor.compiler.kernels.variant import Constants, Shapes, Variant
+from tinytailor.compiler.kernels.variant import Variant
 from tinytailor.compiler.ops.pool import AveragePool2d
 
 
@@ -22,8 +22,8 @@ def lower(op: AveragePool2d, shapes: Shapes, constants: Constants) -> TirKernel:
     (kh, kw), (sh, sw) = op.kernel, op.stride
     x = te.placeholder(shapes[0], "int8", name="x")
     roles = {
-        role: te.placeholder(of, dtype, name=role)
-        for role, (of, dtype) in op.constant_shapes(*shapes).items()
+        role: te.placeholder(spec.shape, spec.dtype, name=role)
+        for role, spec in op.constants(*shapes).items()
     }
     at = tir.padded(x, op.padding, tir.const(0, "int8"))
     i, j = te.reduce_axis((0, kh), "i"), te.reduce_axis((0, kw), "j")

@@ -15,13 +15,12 @@ from typing import Any
 
 from tvm import te, tirx
 
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.addition import sum_of
 from tinytailor.compiler.kernels.bricks.kernel import Intrinsic, TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import tile_overlap
 from tinytailor.compiler.kernels.isa import dsp
-from tinytailor.compiler.kernels.variant import Constants, Shapes
 from tinytailor.compiler.ops.conv2d import Conv2d
 from tinytailor.compiler.ops.geometry import Pair
 

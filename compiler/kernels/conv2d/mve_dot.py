@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from tvm import te
 
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.addition import sum_of
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import first_reads, overlap_distance
 from tinytailor.compiler.kernels.conv2d.gathered import block_limits, depth_of
 from tinytailor.compiler.kernels.isa import mve, mve_requant
-from tinytailor.compiler.kernels.variant import MVE, Constants, Shapes, Variant
+from tinytailor.compiler.kernels.variant import MVE, Variant
 from tinytailor.compiler.ops.conv2d import Conv2d
 
 

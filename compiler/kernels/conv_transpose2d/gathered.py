@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 from tvm import te, tirx
 
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import overlap_distance
 from tinytailor.compiler.kernels.bricks.patches import Patches, patch_kernel
-from tinytailor.compiler.kernels.variant import Constants, Shapes
 from tinytailor.compiler.ops.conv_transpose2d import ConvTranspose2d
 from tinytailor.compiler.ops.geometry import Pair
 

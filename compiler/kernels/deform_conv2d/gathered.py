@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from tvm import te, tirx
 
+from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import overlap_distance
 from tinytailor.compiler.kernels.bricks.patches import Patches, Prepared, patch_kernel
-from tinytailor.compiler.kernels.variant import Constants, Shapes
 from tinytailor.compiler.ops.deform_conv2d import DeformConv2d
 from tinytailor.compiler.ops.geometry import Pair
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-from tinytailor.compiler.kernels.variant import Constants, Shapes, Variant
+from tinytailor.compiler.kernels.variant import Variant
 from tinytailor.compiler.ops.conv2d import Conv2d
 from tinytailor.compiler.ops.dense import Dense
 

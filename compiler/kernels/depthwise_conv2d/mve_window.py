@@ -7,12 +7,12 @@ from typing import Any
 
 from tvm import te
 
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.depthwise_conv2d import rows
 from tinytailor.compiler.kernels.isa import mve, mve_requant
-from tinytailor.compiler.kernels.variant import MVE, Constants, Shapes, Variant
+from tinytailor.compiler.kernels.variant import MVE, Variant
 from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
 
 

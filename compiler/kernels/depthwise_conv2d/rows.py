@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 from tvm import te
 
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.kernel import Intrinsic, Sliding, TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import first_reads, overlap_distance
-from tinytailor.compiler.kernels.variant import Constants, Shapes
 from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
 from tinytailor.compiler.ops.geometry import Pair
 
@@ -125,8 +124,8 @@ def _computation(op: DepthwiseConv2d, shape: Shape) -> tuple[Any, ...]:
     size = op.output_shape(shape)[1:]
     x = te.placeholder(shape, "int8", name="x")
     w, b, m = (
-        te.placeholder(of, dtype, name=role)
-        for role, (of, dtype) in op.constant_shapes(shape).items()
+        te.placeholder(spec.shape, spec.dtype, name=role)
+        for role, spec in op.constants(shape).items()
     )
     rows = copied(op, shape, x)
     i, j = (te.reduce_axis((0, n), name) for n, name in zip(op.kernel, "ij", strict=True))

@@ -7,11 +7,11 @@ from typing import Any
 
 from tvm import te
 
+from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import tile_overlap
 from tinytailor.compiler.kernels.bricks.patches import Patches, patch_kernel
-from tinytailor.compiler.kernels.variant import Constants, Shapes
 from tinytailor.compiler.ops.geometry import Pair
 from tinytailor.compiler.ops.grouped_conv2d import GroupedConv2d
 

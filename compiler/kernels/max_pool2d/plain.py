@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from tvm import te
 
+from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import window_overlap
-from tinytailor.compiler.kernels.variant import Constants, Shapes, Variant
+from tinytailor.compiler.kernels.variant import Variant
 from tinytailor.compiler.ops.max_pool import BORDER, MaxPool2d
 
 
