@@ -25,12 +25,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from tinytailor.compiler.ir import Constants, Shape
-from tinytailor.compiler.ops.geometry import Padding
 from tinytailor.compiler.ops.traits import keys
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs
 from tinytailor.compiler.ops.traits.neighbours import Bordered, Clamp, Surround, View
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, full
+from tinytailor.compiler.ops.window import Padding
 from tinytailor.compiler.requantization import Requant
 
 Shapes = tuple[Shape, ...]

@@ -20,19 +20,10 @@ from tinytailor.compiler import narrow_weights
 from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.add import Add
 from tinytailor.compiler.ops.base import Operator, Requantized
-from tinytailor.compiler.ops.geometry import (
-    Padding,
-    Pair,
-    output_size,
-    widened,
-    windows,
-)
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer, Mixed, mixed
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
 from tinytailor.compiler.ops.traits.keys import (
     NUMBER,
-    PADDING,
-    PAIR,
     REQUANT,
     ZERO_POINT,
     in_key,
@@ -46,6 +37,7 @@ from tinytailor.compiler.ops.traits.ranges import (
     requantized,
     sums,
 )
+from tinytailor.compiler.ops.window import WINDOW, Padding, Window
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
@@ -61,10 +53,7 @@ class Conv2d(Requantized):
     takes_epilogue: ClassVar[bool] = True
 
     out_channels: int = field(metadata=NUMBER)
-    kernel: Pair = field(metadata=PAIR)
-    stride: Pair = field(default=(1, 1), metadata=PAIR)
-    padding: Padding = field(default=(0, 0, 0, 0), metadata=PADDING)
-    dilation: Pair = field(default=(1, 1), metadata=PAIR)
+    window: Window = field(metadata=WINDOW)
     input_zero_point: int = field(default=0, metadata=ZERO_POINT)
     requant: Requant = field(default=Requant(), metadata=REQUANT)
     add: Add | None = field(default=None, metadata=_ADD)
@@ -72,7 +61,7 @@ class Conv2d(Requantized):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         x, *added = inputs
-        size = output_size(self.kind, x, self.kernel, self.stride, self.padding, self.dilation)
+        size = self.window.output_size(self.kind, x)
         y = (1, *size, self.out_channels)
         if added != ([y] if self.add else []):
             raise InputError(f"{self.kind}: adds inputs {added} to an output of shape {y}")
@@ -80,17 +69,15 @@ class Conv2d(Requantized):
 
     def macs(self, *inputs: Shape) -> int:
         _, oh, ow, oc = self.output_shape(*inputs)
-        return oh * ow * oc * self.kernel[0] * self.kernel[1] * inputs[0][3]
+        return oh * ow * oc * self.window.taps * inputs[0][3]
 
     def constants(self, *inputs: Shape) -> ConstantSpecs:
-        shape = (self.out_channels, *self.kernel, inputs[0][3])
+        shape = (self.out_channels, *self.window.kernel, inputs[0][3])
         return layer(weights(shape, self.weight_bits, 1), self.out_channels)
 
     def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         x, *added = inputs
-        view = windows(
-            x, self.kernel, self.stride, self.padding, self.dilation, self.input_zero_point
-        )
+        view = self.window.over(x, self.input_zero_point)
         n, oh, ow = view.shape[:3]
         # float64 holds these integers exactly and multiplies through BLAS.
         columns = view.reshape(n * oh * ow, -1).astype(np.float64)
@@ -101,14 +88,14 @@ class Conv2d(Requantized):
         return self.add.reference((y, *added), {}) if self.add else y
 
     def _weight(self, constants: Constants, channels: int) -> np.ndarray:
-        shape = (self.out_channels, *self.kernel, channels)
+        shape = (self.out_channels, *self.window.kernel, channels)
         return narrow_weights.loaded(constants["weight"], shape, self.weight_bits, 1)
 
     def with_weight_bits(self, bits: int) -> Conv2d:
         return replace(self, weight_bits=bits)
 
     def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
-        x = reads[0].widened(self.input_zero_point) if any(self.padding) else reads[0]
+        x = reads[0].widened(self.input_zero_point) if self.window.bordered else reads[0]
         acc = sums(self._weight(constants, inputs[0][3]), x).plus(constants["bias"])
         y = requantized(self.requant, acc, constants["multiplier"])
         if self.add is None:
@@ -132,14 +119,14 @@ class Conv2d(Requantized):
     def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         if self.add or self.weight_bits != 8:
             return None
-        border = self.input_zero_point if any(self.padding) else None
+        border = self.input_zero_point if self.window.bordered else None
         return Mixed(constants["weight"], constants["bias"], border)
 
     def with_fewer_channels(self, fewer: Fewer, constants: Constants) -> tuple[Conv2d, Constants]:
         return replace(self, out_channels=fewer.count), mixed(constants, fewer)
 
     def bordered(self, padding: Padding) -> Bordered:
-        wider = replace(self, padding=widened(self.padding, padding))
+        wider = replace(self, window=self.window.padded(padding))
         return Bordered(wider, self.input_zero_point)
 
     def ended_by(self, epilogue: Operator) -> Conv2d | None:

@@ -15,6 +15,7 @@ from tinytailor.compiler.ops.traits.channels import Channels, linked
 from tinytailor.compiler.ops.traits.keys import ZERO_POINT, named
 from tinytailor.compiler.ops.traits.neighbours import Surround
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges
+from tinytailor.compiler.ops.window import check_map
 from tinytailor.targets.errors import InputError
 
 Sides = tuple[int, int, int]  # rows, columns, channels
@@ -41,8 +42,7 @@ class Pad(Operator):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        if len(x) != 4 or x[0] != 1:
-            raise InputError(f"pad: input shape {x}, expected (1, height, width, channels)")
+        check_map(self.kind, x)
         if min(*self.before, *self.after) < 0:
             raise InputError(
                 f"pad: {self.before} before and {self.after} after, expected 0 or more"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.opkey import OpKey, make_key
 from tinytailor.compiler.ops import Add, AveragePool2d, Conv2d, DepthwiseConv2d, Operator
+from tinytailor.compiler.ops.window import Window
 
 INPUT = "input"
 Pair = tuple[int, int]
@@ -43,8 +44,8 @@ class ConvLayer:
     def operator(self, shape: Shape) -> Operator:
         padding = same_padding(shape, self.kernel, self.stride)
         if self.depthwise:
-            return DepthwiseConv2d(self.kernel, self.stride, padding)
-        return Conv2d(self.channels, self.kernel, self.stride, padding)
+            return DepthwiseConv2d(Window(self.kernel, self.stride, padding))
+        return Conv2d(self.channels, Window(self.kernel, self.stride, padding))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class PoolLayer:
         return (self.source,)
 
     def operator(self, shape: Shape) -> Operator:
-        return AveragePool2d((shape[1], shape[2]), ties_even=shape[1] * shape[2] % 2 == 0)
+        return AveragePool2d(Window((shape[1], shape[2])), ties_even=shape[1] * shape[2] % 2 == 0)
 
 
 Layer = ConvLayer | AddLayer | PoolLayer

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +86,7 @@ def test_one_engine_binary_runs_every_program(
     manifest = write_project(graph, board, tmp_path / "p", fuse=fuse)
     done = run_engine(engine, tmp_path / "p")
     assert done.returncode == 0, done.stdout + done.stderr
-    modelled = [asdict(iterations(step)) for step in plan_steps(graph, fuse=fuse)]
+    modelled = [iterations(step) for step in plan_steps(graph, fuse=fuse)]
     runs = manifest["golden"]["images"]
     assert counted(done.stdout) == {
         name: runs * sum(step[name] for step in modelled) for name in COUNTERS

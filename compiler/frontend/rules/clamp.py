@@ -58,7 +58,7 @@ def clamped(call: Call, builder: GraphBuilder, argument: Any, low: float, high: 
 
 def clamp_bounds(call: Call) -> tuple[float, float]:
     if call.operator != "relax.clip":
-        return 0.0, 6.0 if call.operator.endswith("relu6") else inf
+        return 0.0, inf
     low, high = (float(bound) for bound in call.arguments[1:3])
     if not low <= high:
         raise Declined(f"the bounds {low:g} and {high:g} are no interval")
@@ -114,11 +114,7 @@ def clip(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
 
 
 RULES = Rules(
-    calls={
-        "relax.clip": Rule(clamp),
-        "relax.nn.relu": Rule(clamp),
-        "relax.nn.relu6": Rule(clamp),
-    },
-    onnx={"Clip": Onnx(clip), "Relu": Onnx()},
+    calls={"relax.clip": Rule(clamp), "relax.nn.relu": Rule(clamp)},
+    onnx={"Clip": Onnx(clip, pointwise=True), "Relu": Onnx(pointwise=True)},
     tflite={"RELU": Tflite(), "RELU6": Tflite(), "RELU_N1_TO_1": Tflite()},
 )
