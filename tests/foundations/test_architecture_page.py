@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/architecture.md names files and functions that are there, and its walk leads to a multiply."""
+"""docs/architecture.md names files and functions that are there, and walks to a multiply."""
 
 from __future__ import annotations
 
