@@ -17,7 +17,7 @@ os.environ.setdefault("TVM_NUM_THREADS", "1")
 
 import pytest
 
-KITS = ("compiler.testing.operators", "targets.testing.runners")
+KITS = ("compiler.testing", "nas.testing", "targets.testing")
 pytest.register_assert_rewrite(*(f"tinytailor.{kit}" for kit in KITS))
 
 
