@@ -269,8 +269,8 @@ HEAD = """\
 # What one concept touches
 
 Figures of the source before and after it was cut so that a concept has one place; the search gained
-kinds of layers meanwhile, and all of it kits and recipes. `python benchmarks/structure.py` makes this
-page and says how each is counted: more and smaller files are more rooms.
+kinds of layers meanwhile, and all of it kits and recipes. `python benchmarks/structure.py` makes
+this page and says how each is counted: more and smaller files are more rooms.
 
 | | before | after |
 | --- | --- | --- |
