@@ -63,8 +63,8 @@ def counted(model: Path, name: str, board: Board) -> dict[str, Any]:
         image = build(folder, name, board, cross_toolchain(), Path(scratch), runner)
         (result,), _ = invoke(image, network, board, random_inputs(network.graph, 1), count=True)
     layers = []
-    for node, symbol in network.symbols.items():
-        counts, constants = result.counts[node], constant_bytes(symbol, image.sizes)
+    for node, function in network.functions.items():
+        counts, constants = result.counts[node], constant_bytes(function.symbol, image.sizes)
         layers.append([counts.core_cycles, counts.flash_loads, counts.flash_bytes, constants])
     return {
         "board": board.name,

@@ -181,7 +181,7 @@ class Finder:
 def walk(root: Path, model: Path) -> dict[str, Any]:
     """Rooms that a model enters from its file to a compiled project, and how often it returns."""
     sys.meta_path.insert(0, Finder(root))  # type: ignore[arg-type]
-    from tinytailor.compiler.api import compile_model, load_model
+    from tinytailor.compiler import compile_model, load_model
     from tinytailor.targets import load_target
 
     inside = str(root / "compiler") + os.sep
