@@ -38,6 +38,7 @@ from tinytailor.targets import (  # noqa: E402
     load_target,
     require_board,
 )
+from tinytailor.targets.files import write_text  # noqa: E402
 
 MODELS = {"kws": "kws_int8.tflite", "ic": "ic_resnet8_int8.tflite"}
 COUNTED_ON = {
@@ -93,16 +94,10 @@ def main() -> None:
     order = [f"{name} {core}" for core in COUNTED_ON for name in MODELS]
     kept["counts"] = {key: kept["counts"][key] for key in order if key in kept["counts"]}
     if options.write:
-        write(COUNTS, json.dumps(kept, indent=1) + "\n")
-        write(PAGE, page(kept))
+        write_text(COUNTS, json.dumps(kept, indent=1) + "\n")
+        write_text(PAGE, page(kept))
     else:
         print(page(kept))
-
-
-def write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 if __name__ == "__main__":

@@ -24,10 +24,10 @@ from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables import LatencyTable
 from tinytailor.latency_tables.measuring.measure import measure
 from tinytailor.latency_tables.table import shipped
-from tinytailor.latency_tables.table.latency_table import writing
 from tinytailor.latency_tables.table.origin import require_same_origin
 from tinytailor.targets import Board, Toolchain, cross_toolchain, default_runner
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.files import only_writer
 
 
 def why_stale(path: Path, keys: Iterable[OpKey], board: Board, toolchain: Toolchain) -> str:
@@ -63,7 +63,7 @@ def make(
             print(f"  {done} of {total}", flush=True)
 
     table = measure(keys, board, toolchain, partial, workers=workers, on_progress=progress)
-    with writing(partial):
+    with only_writer(partial):
         table.sort()
     os.replace(partial, path)
 

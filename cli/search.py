@@ -20,6 +20,7 @@ from tinytailor.cli.report import MARKDOWN, REPORT, SEARCH, draw, markdown, sect
 from tinytailor.cli.verify import verify_project
 from tinytailor.targets import default_runner
 from tinytailor.targets.errors import BudgetError, CheckError, InputError
+from tinytailor.targets.files import only_writer, write_json, write_text
 
 if TYPE_CHECKING:
     from tinytailor.nas.run import SearchResult, SearchSettings
@@ -55,7 +56,7 @@ def run(
     ram: Ram = None,
     flash: Flash = None,
     space: SpaceName = "timeseries",
-    algorithm: Annotated[str, typer.Option(help="dnas or random.")] = "dnas",
+    algorithm: Annotated[str, typer.Option(help="How: a wrong name lists all.")] = "dnas",
     table: TableFile = None,
     allow_estimates: AllowEstimates = False,
     name: Annotated[str, typer.Option(help="Prefix of the C functions.")] = "model",
@@ -95,7 +96,8 @@ def run(
     # Measuring comes first: a search needs every price, and both can be interrupted freely.
     if not allow_estimates:
         measure_keys(space_keys(space, data, board), board, Path(settings.table), workers=workers)
-    report = finish(settings, search_with_bars(settings), name)
+    with only_writer(out):
+        report = finish(settings, search_with_bars(settings), name)
     return Result(report, lambda console: draw(console, sections(report)), exit_code(report))
 
 
@@ -114,11 +116,11 @@ def budget_limits(
 
 
 def search_with_bars(settings: SearchSettings) -> SearchResult:
-    """nas.run.search with a bar on stderr for each of its stages."""
-    from tinytailor.nas.run import search
+    """The search with a bar on stderr for each of its stages; the caller holds the RUN folder."""
+    from tinytailor.nas.run import search_alone
 
     with stages() as at:
-        return search(
+        return search_alone(
             settings, on_progress=lambda step: at(step.stage, step.done, step.total, step.text)
         )
 
@@ -164,11 +166,9 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
 
 
 def write_report(folder: Path, report: dict[str, Any]) -> None:
-    from tinytailor.nas.files import write_atomically, write_json
-
     title = f"{report['data']} on {report['target']}"
     text = markdown(title, sections(report))
-    write_atomically(folder / MARKDOWN, lambda path: path.write_text(text, "utf-8"))
+    write_text(folder / MARKDOWN, text)
     write_json(folder / REPORT, report)
 
 

@@ -21,6 +21,7 @@ from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.serialize import load_graph, save_graph
 from tinytailor.targets import Target, load_target
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.files import write_text
 
 MANIFEST = "manifest.json"
 GRAPH = "graph.npz"
@@ -115,9 +116,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    temporary = folder / f".{MANIFEST}"
-    temporary.write_text(json.dumps(manifest, indent=1) + "\n")
-    os.replace(temporary, folder / MANIFEST)
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

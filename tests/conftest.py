@@ -17,7 +17,7 @@ os.environ.setdefault("TVM_NUM_THREADS", "1")
 
 import pytest
 
-pytest.register_assert_rewrite("tinytailor.targets.testing.runners")
+pytest.register_assert_rewrite("tinytailor.targets.testing.runners", "tinytailor.nas.testing")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,12 +2,12 @@
 """The cheapest networks of a space, found without training anything.
 
 Latency and flash are sums over layers and RAM is a maximum, so with best[s][c] the least cost of
-the first s stages that hand on c channels, and join one of + and max,
+the first s cells that hand on c channels, and join one of + and max,
 
-    best[s+1][c'] = min over c, and decisions of stage s that hand on c', of join(best[s][c], cost)
+    best[s+1][c'] = min over c, and decisions of cell s that hand on c', of join(best[s][c], cost)
 
-The cost of a stage depends on c and its own decisions only: the minimum is exact for the
-parts' costs; ``least_costs`` then prices the winners exactly.
+The cost of a cell depends on c and its own decisions only: the minimum is exact for the parts'
+costs; ``least_costs`` then prices the winners exactly.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tinytailor.nas.cost import Parts, amounts
-from tinytailor.nas.spaces.base import Architecture, Option, Space, architecture
+from tinytailor.nas.network.topology import INPUT
+from tinytailor.nas.spaces import Architecture, Option, Space, architecture
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,12 @@ def cheapest(space: Space, parts: Parts) -> tuple[Architecture, Architecture, Ar
     chains: list[dict[int, tuple[float, dict[str, Option]]]] = [
         {space.input_shape[2]: (0.0, {})} for _ in joins
     ]
-    for index, stage in enumerate(space.stages):
+    for stage in space.stages:
         following: list[dict[int, tuple[float, dict[str, Option]]]] = [{} for _ in joins]
-        for choice in stage.choices():
+        for choice in stage.cell.choices():
             for channels in stage.in_channels:
-                _, leaving = space.stage_layers(index, channels, choice, "input")
-                cost = amounts(parts.part(space.stage_topology(index, channels, choice)))
+                _, leaving = stage.cell.layers(channels, choice, INPUT)
+                cost = amounts(parts.part(stage.topology(channels, choice)))
                 for k, join in enumerate(joins):
                     if channels not in chains[k]:
                         continue
