@@ -36,19 +36,6 @@ class Interface:
         return entry(self.name)
 
 
-def entry(self) -> str:
-        return entry(self.name)
-
-    @property
-    def symbols(self) -> dict[str, str]:
-        """Each node that runs -> its C function."""
-        return {
-            node.name: symbol(self.name, index, node)
-            for index, node in enumerate(self.graph.nodes)
-            if node.name in self.codes
-        }
-
-
 def entry(name: str) -> str:
     """The function that runs the network ``name``."""
     return f"{name}_invoke"

@@ -149,7 +149,7 @@ def _layer(
 ) -> tuple[dict[str, Any], float | None]:
     """What a manifest says of a layer, and its modelled cycles before they are rounded."""
     function = network.functions[node.name]
-    constants = constant_bytes(function.symbol, sizes)
+    constants = constants_of(function.symbol, sizes)
     cycles = _cycles(board, counts, constants)
     record = {
         "name": node.name,
@@ -168,7 +168,7 @@ def _layer(
     return record, cycles
 
 
-def constant_bytes(symbol: str, sizes: ImageSizes) -> int:
+def constants_of(symbol: str, sizes: ImageSizes) -> int:
     """Of the arrays of a layer, which are named after its function."""
     return sum(size for name, (_, size) in sizes.symbols.items() if name.startswith(f"{symbol}_"))
 
