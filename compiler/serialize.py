@@ -17,11 +17,12 @@ import numpy as np
 
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.ops import OPERATORS
+from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
 VERSION = 2
-RECORDS = {record.__name__: record for record in (Tensor, Requant, *OPERATORS.values())}
+RECORDS = {record.__name__: record for record in (Tensor, Window, Requant, *OPERATORS.values())}
 
 
 def save_graph(graph: Graph, path: Path) -> None:

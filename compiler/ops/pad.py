@@ -12,9 +12,11 @@ import numpy as np
 from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.traits.channels import Channels, linked
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import ZERO_POINT, named
 from tinytailor.compiler.ops.traits.neighbours import Surround
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges
+from tinytailor.compiler.ops.window import check_map
 from tinytailor.targets.errors import InputError
 
 Sides = tuple[int, int, int]  # rows, columns, channels
@@ -41,8 +43,7 @@ class Pad(Operator):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        if len(x) != 4 or x[0] != 1:
-            raise InputError(f"pad: input shape {x}, expected (1, height, width, channels)")
+        check_map(self.kind, x)
         if min(*self.before, *self.after) < 0:
             raise InputError(
                 f"pad: {self.before} before and {self.after} after, expected 0 or more"
@@ -69,3 +70,10 @@ class Pad(Operator):
     def surround(self) -> Surround:
         (top, left, first), (bottom, right, last) = self.before, self.after
         return Surround((top, left, bottom, right), self.value, channels=bool(first or last))
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "pad": (cls((1, 2, 0), (0, 1, 0)), one_map(4, 3, 8)),
+            "pad_channels": (cls((0, 1, 4), (1, 0, 3)), one_map(3, 4, 5)),
+        }

@@ -33,8 +33,8 @@ import numpy as np
 
 from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.base import Requantized
-from tinytailor.compiler.ops.geometry import sampled
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, biases, layer, scales, weights
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import REQUANT, ZERO_POINT, in_key
 from tinytailor.compiler.ops.traits.ranges import (
     Range,
@@ -45,8 +45,8 @@ from tinytailor.compiler.ops.traits.ranges import (
     requantized,
     sums,
 )
+from tinytailor.compiler.ops.window import check_map, sampled
 from tinytailor.compiler.requantization import Requant
-from tinytailor.targets.errors import InputError
 
 MAX_DILATION = 7
 TAPS = (-1, 0, 1)
@@ -70,8 +70,7 @@ class SquareDeformDW(Requantized):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        if len(x) != 4 or x[0] != 1:
-            raise InputError(f"{self.kind}: input shape {x}, expected (1, height, width, channels)")
+        check_map(self.kind, x)
         return x
 
     def macs(self, *inputs: Shape) -> int:
@@ -117,3 +116,10 @@ class SquareDeformDW(Requantized):
         offset = sums(constants["offset_weight"][None], x)
         to_pixels = accumulated(offset, constants["offset_bias"], self.offset_shift)
         return accumulated(terms, constants["bias"], self.requant.shift).joined(to_pixels)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "square_deform": (cls(), one_map(9, 11, 8)),
+            "square_deform_odd_channels": (cls(), one_map(6, 5, 3)),
+        }

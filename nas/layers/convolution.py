@@ -30,7 +30,7 @@ class Convolution(Filters):
         return self.channels, channels
 
     def operator(self, *shapes: Shape) -> Operator:
-        return Conv2d(self.channels, self.kernel, self.stride, self.padding(shapes[0]))
+        return Conv2d(self.channels, self.window(shapes[0]))
 
     def packed(self, weight: np.ndarray) -> np.ndarray:
         return weight

@@ -24,7 +24,7 @@ class DepthwiseConvolution(Filters):
         return channels, 1
 
     def operator(self, *shapes: Shape) -> Operator:
-        return DepthwiseConv2d(self.kernel, self.stride, self.padding(shapes[0]))
+        return DepthwiseConv2d(self.window(shapes[0]))
 
     def packed(self, weight: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(weight[..., 0].transpose(1, 2, 0))

@@ -24,6 +24,7 @@ from torch.nn import functional
 
 from tinytailor.compiler import ir
 from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.requantization import Requant, effective_scale, multipliers
 from tinytailor.nas.layers.base import Filled, Integers, Single, Tensors, Trained, Weights
 from tinytailor.nas.layers.onnx_step import OnnxStep, Stored
@@ -53,8 +54,8 @@ class Filters(Single):
         """Weights (O, kh, kw, I) as the operator takes them."""
         raise NotImplementedError
 
-    def padding(self, shape: Shape) -> tuple[int, int, int, int]:
-        return same_padding(shape, self.kernel, self.stride)
+    def window(self, shape: Shape) -> Window:
+        return Window(self.kernel, self.stride, same_padding(shape, self.kernel, self.stride))
 
     def trained(self, shapes: tuple[Shape, ...], generator: torch.Generator) -> Trained:
         return TrainedFilters(self, *self.widths(shapes[0][3]), generator)
@@ -115,7 +116,7 @@ class Filters(Single):
             conv,
             kernel_shape=self.kernel,
             strides=self.stride,
-            pads=self.padding(step.shapes[0]),
+            pads=self.window(step.shapes[0]).padding,
             dilations=(1, 1),
             group=channels // self.widths(channels)[1],
         )

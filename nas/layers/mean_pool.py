@@ -14,6 +14,7 @@ from torch import Tensor
 from tinytailor.compiler import ir
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops import AveragePool2d, Operator
+from tinytailor.compiler.ops.window import Window
 from tinytailor.nas.layers.base import Filled, Integers, Kind, Single, Tensors, Weights
 from tinytailor.nas.layers.onnx_step import OnnxStep
 from tinytailor.nas.quantization.base import Affine, Quantized, Quantizer
@@ -27,7 +28,7 @@ class MeanPool(Single):
 
     def operator(self, *shapes: Shape) -> Operator:
         _, height, width, _ = shapes[0]
-        return AveragePool2d((height, width), ties_even=height * width % 2 == 0)
+        return AveragePool2d(Window((height, width)), ties_even=height * width % 2 == 0)
 
     def compute(self, weights: Weights, *values: Tensor) -> Tensor:
         return values[0].mean((2, 3), keepdim=True)

@@ -21,6 +21,7 @@ from tinytailor.compiler.ops import (
     MaxPool2d,
     Mul,
 )
+from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.requantization import Requant
 
 MAP = (1, 6, 5, 8)
@@ -58,11 +59,13 @@ def operators(seed: int, shifted: bool, clamped: bool):
     def q() -> Requant:
         return requant(rng, shifted, clamped)
 
-    conv = Conv2d(8, (3, 3), (1, 1), SAME, input_zero_point=some(rng), requant=q())
-    window = DepthwiseConv2d((3, 3), (1, 1), SAME, input_zero_point=some(rng), requant=q())
-    groups = GroupedConv2d(8, 2, (3, 3), (1, 1), SAME, input_zero_point=some(rng), requant=q())
-    most = MaxPool2d((2, 2), (2, 2), (0, 0, 0, 0), *clamp(rng, clamped))
-    mean = AveragePool2d((3, 5), (3, 5), input_zero_point=some(rng), requant=q())
+    conv = Conv2d(8, Window((3, 3), (1, 1), SAME), input_zero_point=some(rng), requant=q())
+    window = DepthwiseConv2d(Window((3, 3), (1, 1), SAME), input_zero_point=some(rng), requant=q())
+    groups = GroupedConv2d(
+        8, 2, Window((3, 3), (1, 1), SAME), input_zero_point=some(rng), requant=q()
+    )
+    most = MaxPool2d(Window((2, 2), (2, 2)), *clamp(rng, clamped))
+    mean = AveragePool2d(Window((3, 5), (3, 5)), input_zero_point=some(rng), requant=q())
     return (
         (conv, (MAP,)),
         (replace(conv, add=addition(rng, clamped)), (MAP, MAP)),
@@ -80,7 +83,7 @@ def means(seed: int):
     """Averages without a change of scale, that round to even or away from zero."""
     rng = np.random.default_rng(seed)
     return [
-        (AveragePool2d((3, 5), input_zero_point=some(rng), ties_even=even), (MAP,))
+        (AveragePool2d(Window((3, 5)), input_zero_point=some(rng), ties_even=even), (MAP,))
         for even in (False, True)
     ]
 

@@ -23,6 +23,7 @@ from tinytailor.compiler.ir import Graph, Node
 from tinytailor.compiler.ops.conv2d import Conv2d
 from tinytailor.compiler.ops.reshape import Reshape
 from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
+from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import CheckError, InputError
 from tinytailor.targets.fpga import Fpga, load_fpga
@@ -111,7 +112,7 @@ def test_all_problems_are_listed_at_once(acceptance_graph: Graph, board: Fpga) -
     wide = {**deform.constants, "offset_weight": np.full(16, 9, np.int8)}
     shifted = dataclasses.replace(deform.op, requant=Requant(shift=9))  # type: ignore[type-var]
     graph = changed(changed(acceptance_graph, 0, constants=heavy), 1, constants=wide, op=shifted)
-    graph = changed(graph, 2, op=Conv2d(32, (3, 3), padding=(1, 1, 1, 1)))
+    graph = changed(graph, 2, op=Conv2d(32, Window((3, 3), padding=(1, 1, 1, 1))))
     graph = changed(graph, 3, op=Reshape((1, 32768)))
     graph = changed(graph, 4, inputs=(graph.nodes[2].output,))
     with pytest.raises(InputError) as error:

@@ -76,7 +76,8 @@ class Dilated(Convolution):
     """Priced as another operator than the one that the file becomes."""
 
     def operator(self, *shapes: Shape) -> Any:
-        return replace(Convolution.operator(self, *shapes), stride=(1, 1))
+        op: Any = Convolution.operator(self, *shapes)
+        return replace(op, window=replace(op.window, stride=(1, 1)))
 
 
 @dataclass(frozen=True, slots=True)

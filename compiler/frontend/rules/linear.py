@@ -17,6 +17,7 @@ import numpy as np
 from tinytailor.compiler.frontend.imported_values import Constant, Fused
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.ir import Tensor
+from tinytailor.compiler.ops.window import Pair
 from tinytailor.compiler.requantization import Requant, effective_scale, multipliers
 from tinytailor.targets.errors import InputError
 
@@ -31,6 +32,11 @@ class Weights:
 
     integers: np.ndarray
     scale: np.ndarray
+
+    @property
+    def kernel(self) -> Pair:
+        """Of weights (O, KH, KW, C)."""
+        return self.integers.shape[1], self.integers.shape[2]
 
     @property
     def rows(self) -> np.ndarray:

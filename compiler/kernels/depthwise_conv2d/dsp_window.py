@@ -13,7 +13,7 @@ from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
 
 def lower(op: DepthwiseConv2d, shapes: Shapes, constants: Constants) -> TirKernel:
     channels = shapes[0][3]
-    block = dsp.depthwise_block(op.kernel, rows.row_bytes(op, shapes[0]), channels, channels)
+    block = dsp.depthwise_block(op.window.kernel, rows.row_bytes(op, shapes[0]), channels, channels)
     return rows.kernel(op, shapes, constants, dsp.WINDOW_CHANNELS, block)
 
 

@@ -16,6 +16,7 @@ from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.kernel import Intrinsic, TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import first_reads, overlap_distance
 from tinytailor.compiler.ops.square_deform_dw import MAX_DILATION, SquareDeformDW
+from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.requantization import Requant
 
 
@@ -46,8 +47,8 @@ def _overlap(shape: Shape) -> int:
     """A pixel is gathered from as far as the dilation reaches, then written."""
     _, height, width, channels = shape
     pixels = np.arange(height * width)
-    reach = (MAX_DILATION,) * 4
-    reads = first_reads(shape, pixels, width, (1, 1), reach)
+    reach = Window((1, 1), padding=(MAX_DILATION,) * 4)
+    reads = first_reads(shape, pixels, width, reach)
     return overlap_distance(reads, (pixels + 1) * channels)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the fields of an operator show in its key, said where a field is declared.
 
-    groups: int = field(metadata=NUMBER)          {"groups": 4}     <->  4
-    kernel: Pair = field(metadata=PAIR)           {"kernel": [3, 3]}  <->  (3, 3)
+    groups: int = field(metadata=NUMBER)          {"groups": 4}       <->  4
+    shape: Shape = field(metadata=NUMBERS)        {"shape": [1, 60]}  <->  (1, 60)
 
 A field without such a word is in no key: it fills constants or parameters and leaves the code as it
 is. An operator made from a key stands for all that share it. It has the default of such a field,
@@ -91,8 +91,6 @@ def exactly(count: int) -> Callable[[Any], tuple[int, ...]]:
 NUMBER = named(int)
 FLAG = named(bool)
 NUMBERS = named(numbers, list)
-PAIR = named(exactly(2), list)
-PADDING = named(exactly(4), list)
 ZERO_POINT = neutral(EXAMPLE_ZERO_POINT)
 
 

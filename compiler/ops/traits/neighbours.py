@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tinytailor.compiler.ops.geometry import Padding
+from tinytailor.compiler.ops.window import Padding
 from tinytailor.compiler.requantization import Requant
 
 if TYPE_CHECKING:

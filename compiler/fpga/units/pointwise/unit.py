@@ -57,10 +57,12 @@ class Pointwise:
 
     def problems(self, node: Node, shape: Shape, fpga: Fpga) -> list[str]:
         op, constants, limit = _op(node), node.constants, fpga.engine.max_weight_tiles
-        if op.kernel != (1, 1) or op.stride != (1, 1) or any(op.padding):
+        window = op.window
+        if window.kernel != (1, 1) or window.stride != (1, 1) or window.bordered:
+            rows, columns = window.kernel
             return [
-                f"{op.kind} {op.kernel[0]}x{op.kernel[1]} with stride {op.stride} and padding "
-                f"{op.padding}, expected 1x1 with stride (1, 1) and no padding"
+                f"{op.kind} {rows}x{columns} with stride {window.stride} and padding "
+                f"{window.padding}, expected 1x1 with stride (1, 1) and no padding"
             ]
         _, height, width, in_channels = shape
         tiles = blocks(in_channels) * blocks(op.out_channels)
@@ -118,7 +120,7 @@ class Pointwise:
 def weight_of(node: Node, in_channels: int) -> np.ndarray:
     """(out, in) int8, however many bits they are stored in."""
     op = _op(node)
-    shape = (op.out_channels, *op.kernel, in_channels)
+    shape = (op.out_channels, *op.window.kernel, in_channels)
     weight = loaded(node.constants["weight"], shape, op.weight_bits, 1)
     return weight.reshape(op.out_channels, -1)
 
