@@ -25,11 +25,20 @@ sys.path[:0] = [str(HERE)]
 from board_page import COUNTS, PAGE, page  # noqa: E402  (beside this file)
 
 from tinytailor.compiler import compile_model, load_model  # noqa: E402
-from tinytailor.compiler.mcu import project, source  # noqa: E402
-from tinytailor.compiler.mcu.backend import random_inputs  # noqa: E402
-from tinytailor.compiler.project import GRAPH  # noqa: E402
-from tinytailor.compiler.serialize import load_graph  # noqa: E402
-from tinytailor.targets import Board, cross_toolchain, default_runner, load_target  # noqa: E402
+from tinytailor.compiler.execute import random_inputs  # noqa: E402
+from tinytailor.compiler.mcu.backend import interface_of  # noqa: E402
+from tinytailor.compiler.mcu.build import build  # noqa: E402
+from tinytailor.compiler.mcu.measure import constant_bytes  # noqa: E402
+from tinytailor.compiler.mcu.run import invoke  # noqa: E402
+from tinytailor.compiler.project import load_project  # noqa: E402
+from tinytailor.targets import (  # noqa: E402
+    Board,
+    cross_toolchain,
+    default_runner,
+    load_target,
+    require_board,
+)
+from tinytailor.targets.files import write_text  # noqa: E402
 
 MODELS = {"kws": "kws_int8.tflite", "ic": "ic_resnet8_int8.tflite"}
 COUNTED_ON = {
@@ -51,19 +60,12 @@ def counted(model: Path, name: str, board: Board) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / name
         manifest = compile_model(load_model(model), board, folder, name, model_sha256="")
-        graph = load_graph(folder / GRAPH)
-        image = project.build(folder, name, board, cross_toolchain(), Path(scratch), runner)
-        (result,), _ = project.invoke(
-            image, graph, name, board, random_inputs(graph, 1), count=True
-        )
+        network = interface_of(load_project(folder))
+        image = build(folder, name, board, cross_toolchain(), Path(scratch), runner)
+        (result,), _ = invoke(image, network, board, random_inputs(network.graph, 1), count=True)
     layers = []
-    for node, symbol in source.layer_symbols(graph, name).items():
-        counts = result.counts[node]
-        constants = sum(
-            size
-            for other, (_, size) in image.sizes.symbols.items()
-            if other.startswith(f"{symbol}_")
-        )
+    for node, symbol in network.symbols.items():
+        counts, constants = result.counts[node], constant_bytes(symbol, image.sizes)
         layers.append([counts.core_cycles, counts.flash_loads, counts.flash_bytes, constants])
     return {
         "board": board.name,
@@ -84,8 +86,7 @@ def main() -> None:
     kept: dict[str, Any] = json.loads(COUNTS.read_text()) if COUNTS.exists() else {"counts": {}}
     kept["toolchain"] = cross_toolchain().version
     for core in options.cores.split(",") if options.cores != "none" else ():
-        board = load_target(COUNTED_ON[core])
-        assert isinstance(board, Board)
+        board = require_board(load_target(COUNTED_ON[core]), "counting layers")
         for name, file in MODELS.items():
             counts = counted(options.data / "mlperf_tiny" / "models" / file, name, board)
             kept["counts"][f"{name} {core}"] = counts
@@ -93,16 +94,10 @@ def main() -> None:
     order = [f"{name} {core}" for core in COUNTED_ON for name in MODELS]
     kept["counts"] = {key: kept["counts"][key] for key in order if key in kept["counts"]}
     if options.write:
-        write(COUNTS, json.dumps(kept, indent=1) + "\n")
-        write(PAGE, page(kept))
+        write_text(COUNTS, json.dumps(kept, indent=1) + "\n")
+        write_text(PAGE, page(kept))
     else:
         print(page(kept))
-
-
-def write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 if __name__ == "__main__":

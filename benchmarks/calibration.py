@@ -33,11 +33,12 @@ from tinytailor.latency_tables.calibration.fit import Errors, cross_validated, f
 from tinytailor.latency_tables.calibration.plan import propose
 from tinytailor.latency_tables.estimate import TARGETS, columns, family, features
 from tinytailor.latency_tables.measuring.measure import measure
-from tinytailor.nas.spaces.timeseries import TimeSeriesSpace
-from tinytailor.targets import Board, cross_toolchain, load_target
+from tinytailor.nas.spaces import Space
+from tinytailor.nas.spaces.timeseries import timeseries_space
+from tinytailor.targets import Board, cross_toolchain, load_target, require_board
 
-SPACE = TimeSeriesSpace(100, 6, 4, fusion_channels=(8, 16, 32, 48, 64))
-DEFAULT = TimeSeriesSpace(100, 6, 4)
+SPACE = timeseries_space(100, 6, 4, fusion_channels=(8, 16, 32, 48, 64))
+DEFAULT = timeseries_space(100, 6, 4)
 # board whose constants are taken as true, board whose operators are counted (same core)
 BOARDS = (
     ("nucleo-f446re", "nucleo-f446re"),
@@ -49,12 +50,10 @@ COUNTS = (3, 5, 10, 20)
 
 
 def board(name: str) -> Board:
-    target = load_target(name)
-    assert isinstance(target, Board)
-    return target
+    return require_board(load_target(name), "calibrating")
 
 
-def table(name: str, space: TimeSeriesSpace, path: Path) -> LatencyTable:
+def table(name: str, space: Space, path: Path) -> LatencyTable:
     one = board(name)
     return measure(space.keys(str(one.core.isa)), one, cross_toolchain(), path)
 

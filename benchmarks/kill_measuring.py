@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tinytailor.compiler.ops.window import Window
 from tinytailor.latency_tables import LatencyTable
 
 LEFT_SECONDS = 60.0  # after which no process may be left, on a busy machine
@@ -42,11 +43,12 @@ def measure_some(path: Path, count: int, workers: int) -> None:
     from tinytailor.compiler.ops import Conv2d
     from tinytailor.latency_tables.measuring import batches
     from tinytailor.latency_tables.measuring.measure import measure
-    from tinytailor.targets import Board, cross_toolchain, load_target
+    from tinytailor.targets import cross_toolchain, load_target, require_board
 
-    board = load_target("nucleo-f446re")
-    assert isinstance(board, Board)
-    keys = [make_key(Conv2d(n, (3, 1)), ((1, 12, 1, 8),), "dsp") for n in range(1, count + 1)]
+    board = require_board(load_target("nucleo-f446re"), "measuring")
+    keys = [
+        make_key(Conv2d(n, Window((3, 1))), ((1, 12, 1, 8),), "dsp") for n in range(1, count + 1)
+    ]
     batches.MOST_KERNELS = 2
     measure(keys, board, cross_toolchain(), path, workers=workers)
 

@@ -34,6 +34,7 @@ from tinytailor.compiler import compile_model, execute, load_model, references  
 from tinytailor.compiler.ir import Graph  # noqa: E402
 from tinytailor.targets import cross_toolchain, load_target  # noqa: E402
 from tinytailor.targets.errors import BudgetError  # noqa: E402
+from tinytailor.targets.files import write_text  # noqa: E402
 
 BASELINE = HERE / "mcu_baseline.json"
 BOARDS = (
@@ -223,12 +224,6 @@ def row_of(model: str, board: str, data: Path) -> dict[str, Any]:
     return {c: row[c] for c in COLUMNS}
 
 
-def write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="replace the baseline and the page")
@@ -248,7 +243,7 @@ def main() -> None:
         if options.write:
             keep(baseline)
     if options.write:
-        write(PAGE, page(baseline))
+        write_text(PAGE, page(baseline))
 
 
 def keep(baseline: dict[str, Any]) -> None:
@@ -257,7 +252,7 @@ def keep(baseline: dict[str, Any]) -> None:
     order = [f"{model} {board}" for model in MODELS for board in BOARDS]
     baseline["rows"] = {key: rows[key] for key in order if key in rows}
     baseline["differences"] = {m: compared[m] for m in MODELS if m in compared}
-    write(BASELINE, json.dumps(baseline, indent=1) + "\n")
+    write_text(BASELINE, json.dumps(baseline, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ from tinytailor.nas.network.topology import Topology  # noqa: E402
 from tinytailor.nas.quantization import QUANTIZERS  # noqa: E402
 from tinytailor.nas.spaces import Space, build_space  # noqa: E402
 from tinytailor.nas.training.qat import QatNetwork, calibrate  # noqa: E402
-from tinytailor.targets import Board, cross_toolchain, load_target  # noqa: E402
+from tinytailor.targets import Board, cross_toolchain, load_target, require_board  # noqa: E402
 
 RESULTS = HERE / "prediction.json"
 SPACES = {"timeseries:100x6x4": 50, "image:32x32x3x10": 20}
@@ -179,9 +179,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="keep the figures and the page")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    board = load_target(arguments.target)
-    if not isinstance(board, Board):
-        parser.error(f"{board.name} is not a microcontroller")
+    board = require_board(load_target(arguments.target), "predicting from a latency table")
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for text in arguments.spaces:
         count = arguments.count or SPACES.get(text, 20)

@@ -27,6 +27,7 @@ from table_rows import HEADER
 
 from tinytailor.compiler.opkey import OpKey, make_key
 from tinytailor.compiler.ops import Conv2d
+from tinytailor.compiler.ops.window import Window
 from tinytailor.latency_tables import LatencyTable, Measurement, Work
 from tinytailor.latency_tables.table.checks import check_table
 
@@ -70,7 +71,7 @@ def report(what: str, run: Callable[[], object], repeats: int) -> None:
 def many_keys() -> Iterator[OpKey]:
     sizes = itertools.product(range(4, 68, 4), range(4, 132, 4), range(4, 28))
     return (
-        make_key(Conv2d(o, (3, 3), padding=(1, 1, 1, 1)), ((1, s, s, i),), "dsp")
+        make_key(Conv2d(o, Window((3, 3), padding=(1, 1, 1, 1))), ((1, s, s, i),), "dsp")
         for i, o, s in sizes
     )
 

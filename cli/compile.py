@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from tinytailor.cli.options import AllowFloat, CalibrationFile, Json, TargetName
 from tinytailor.cli.output import Result, command, steps
-from tinytailor.cli.report import Section, draw
+from tinytailor.cli.report import draw
 from tinytailor.targets.errors import InputError
 
+if TYPE_CHECKING:
+    from tinytailor.compiler.sections import Section
+
 SUFFIXES = (".onnx", ".tflite")
-STEPS = {"mcu": 5, "fpga": 3}  # read, optimize, [lower,] write[, build and run]
+FIRST_STEPS = 2  # reading and optimizing, before those of the back end
 
 
 @command
@@ -61,6 +64,7 @@ def compile_file(
     """The manifest of the new project; what needs no compiler is checked first."""
     from tinytailor.cli.inputs import load_arrays
     from tinytailor.compiler import compile_model, load_model
+    from tinytailor.compiler.backend import backend_for
     from tinytailor.compiler.passes import check_dump
     from tinytailor.compiler.project import check_name, check_output, sha256_of
     from tinytailor.targets import load_target
@@ -72,7 +76,7 @@ def compile_file(
     if dump is not None:
         check_dump(dump)
     samples = None if calibration is None else load_arrays(calibration)
-    with steps(STEPS[target.kind], quiet) as begin:
+    with steps(FIRST_STEPS + backend_for(target.kind).steps, quiet) as begin:
         begin(f"reading {model}" if samples is None else f"reading and quantizing {model}")
         graph = load_model(model, samples, allow_float=allow_float)
         return compile_model(
@@ -89,6 +93,8 @@ def check_model(model: Path) -> None:
 
 def passes_section(passes: list[dict[str, Any]]) -> Section:
     """One row a note; passes that matched nothing have a row of their own."""
+    from tinytailor.compiler.sections import Section
+
     rows = []
     for stage in passes:
         before = (stage["name"], str(stage["nodes"]))
@@ -101,22 +107,11 @@ def passes_section(passes: list[dict[str, Any]]) -> Section:
     return Section("Passes", ("pass", "nodes", "node", "", "what, or why not"), rows, text=True)
 
 
-def _time(manifest: dict[str, Any]) -> str:
-    if manifest["latency_ms"] is None:
-        return f"{manifest['instructions']} instructions (no cycle model)"
-    return f"{manifest['latency_ms']:.3f} ms (modelled; {manifest['provenance']['board_trust']})"
-
-
 def show(console: Console, manifest: dict[str, Any], out: Path) -> None:
+    from tinytailor.compiler.backend import backend_for
+
+    backend = backend_for(manifest["kind"])
     console.print(f"{manifest['name']} for {manifest['target']}: {out}/")
-    if manifest["kind"] == "mcu":
-        console.print(
-            f"arena {manifest['arena_bytes']} B, RAM {manifest['ram_bytes']} B, "
-            f"flash {manifest['flash_bytes']} B, {manifest['macs'] / 1e6:.2f} MMAC, "
-            f"{_time(manifest)} on the emulated board"
-        )
-        for layer in manifest["float_layers"]:
-            console.print(f"warning: in float: {layer['name']} ({', '.join(layer['operators'])})")
-        console.print(f"next: tinytailor verify {out}; tinytailor profile {out}")
-    else:
-        console.print(f"next: tinytailor verify {out} --on csim")
+    for line in backend.summary(manifest):
+        console.print(line)
+    console.print(f"next: {'; '.join(backend.next_commands(out))}")

@@ -13,6 +13,14 @@ from rich.table import Table
 
 from tinytailor.cli.options import Json, OptionalDataName, SpaceName, TargetName, Workers
 from tinytailor.cli.output import Result, command, note, stages
+from tinytailor.targets import (
+    board_on,
+    cross_toolchain,
+    default_runner,
+    load_target,
+    require_board,
+    serial_port,
+)
 from tinytailor.targets.errors import InputError, ToolError
 
 if TYPE_CHECKING:
@@ -74,8 +82,8 @@ def run(
 
     def show(console: Console) -> None:
         console.print(_summary(done, keys))
-        at = where(done.table.header.runner, board)
-        console.print(f"{len(keys)} operators of {space} on {at}: {path}")
+        at = board_on(board.name, done.table.header.runner)
+        console.print(f"{len(keys)} operators of {space} on the {at}: {path}")
         for one in done.failures:
             console.print(f"failed: {describe(one.key)}: {one.message}")
 
@@ -116,23 +124,9 @@ def _summary(done: Measured, keys: tuple[OpKey, ...]) -> Table:
     return summary
 
 
-def where(runner: str, board: Board) -> str:
-    """In words, for a sentence."""
-    if runner.startswith("serial"):
-        return f"the {board.name} at a serial port"
-    return f"the emulated {board.name}" if runner == "emulator" else f"{board.name} in QEMU"
-
-
 def load_board(name: str) -> Board:
-    """A microcontroller board; InputError for an FPGA, which needs no table."""
-    from tinytailor.targets import Board, load_target
-
-    target = load_target(name)
-    if not isinstance(target, Board):
-        raise InputError(
-            f"{target.name} is an FPGA; latency tables are measured for microcontrollers only"
-        )
-    return target
+    """The microcontroller board of a command that works with latency tables."""
+    return require_board(load_target(name), "a latency table")
 
 
 def space_keys(space: str, data: str | None, board: Board) -> tuple[OpKey, ...]:
@@ -175,7 +169,6 @@ def measure_keys(
     """
     from tinytailor.latency_tables.measuring.measure import IncompleteError, measure
     from tinytailor.latency_tables.table import shipped
-    from tinytailor.targets import cross_toolchain, default_runner, serial_port
 
     toolchain, runner = cross_toolchain(), runner or default_runner(board)
     counted = serial_port(runner) is None  # nothing is shipped that was measured on a board
@@ -188,7 +181,7 @@ def measure_keys(
         plans.append(plan)
         note(
             f"{path}: {len(plan.known)} of {len(keys)} operators are there, {len(plan.new)} are "
-            f"measured now on {where(runner, board)} with {toolchain.version}"
+            f"measured now on the {board_on(board.name, runner)} with {toolchain.version}"
         )
 
     with stages() as at:

@@ -25,10 +25,10 @@ def run(
 ) -> Result:
     """List the integer operators that the compiler lowers, and what each computes."""
     from tinytailor.compiler import operators_of
-    from tinytailor.compiler.ops import OPERATORS
+    from tinytailor.compiler.ops import OPERATORS, tabled
     from tinytailor.targets import load_target
 
-    limits = dict.fromkeys(OPERATORS, "") if target is None else operators_of(load_target(target))
+    limits = dict.fromkeys(tabled(), "") if target is None else operators_of(load_target(target))
     rows: list[dict[str, Any]] = []
     for kind, limit in limits.items():
         operator = OPERATORS[kind]

@@ -19,7 +19,7 @@ def run(
         str | None,
         typer.Option(
             help="Where to run: emulator, qemu, or serial:PORT, a board such as "
-            "serial:/dev/ttyACM0. [default: emulator]"
+            "serial:/dev/ttyACM0. [default: emulator, or qemu for a core that only it has]"
         ),
     ] = None,
     inputs: InputsFile = None,

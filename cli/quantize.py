@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ from tinytailor.cli.compile import check_model
 from tinytailor.cli.options import Json
 from tinytailor.cli.output import Result, command, note
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.files import write_atomically
 
 
 @command
@@ -52,7 +52,7 @@ def quantize_file(model: Path, calibration: Path, out: Path, scheme: str) -> dic
         part = Path(folder) / out.name
         part.write_bytes(data)
         graph = load_model(part)  # only what can be compiled is handed out
-        os.replace(part, out)
+    write_atomically(out, lambda file: file.write_bytes(data))
     return {
         "model": str(model),
         "out": str(out),

@@ -1,26 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """tinytailor report: what a search or a compiled project came to, from its files.
 
-A report is plain data (report.json, or a project's manifest.json); ``sections`` turns it into
-tables of text, which are drawn on a terminal or written as Markdown.
+A report is plain data (report.json, or a project's manifest.json). The back end of the target turns
+it into tables of text, which are drawn on a terminal or written as Markdown.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from tinytailor.cli.layers import LAYER_COLUMNS, layer_rows
 from tinytailor.cli.options import Json
 from tinytailor.cli.output import Result, command
+from tinytailor.targets import board_on
 from tinytailor.targets.errors import InputError
+
+if TYPE_CHECKING:
+    from tinytailor.compiler.sections import Quantity, Section
 
 REPORT = "report.json"
 MARKDOWN = "report.md"
@@ -61,152 +63,67 @@ def read_report(folder: Path) -> dict[str, Any]:
     return report
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A title, and a table; the first column is left-aligned, the others right unless ``text``."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    text: bool = False
-
-
 def sections(report: dict[str, Any]) -> list[Section]:
     """The tables of a report, most important first."""
+    from tinytailor.compiler.backend import backend_for
+
     if report["kind"] == SEARCH:
-        return [
+        return _search_sections(report)
+    return backend_for(report["kind"]).sections(report)
+
+
+def _search_sections(report: dict[str, Any]) -> list[Section]:
+    from tinytailor.compiler.backend import backend_for
+    from tinytailor.compiler.sections import Section
+
+    backend, profile = backend_for(report["profile"]["kind"]), report["profile"]
+    return [
+        Section(
+            f"Accuracy on the test part of {report['data']}",
+            ("", "accuracy", "inputs", "bit-exact"),
             _accuracy(report),
-            _cost(report),
-            *_device(report["profile"]),
-            Section("Files", ("what", "where"), list(report["files"].items())),
-        ]
-    if report["kind"] == "mcu":
-        from tinytailor.cli.arena import arena_section
-
-        first = [*_measured(report), _sizes(report), *_in_float(report)]
-        return [*first, arena_section(report), *_device(report)]
-    plain = [
-        (key, str(value)) for key, value in report.items() if not isinstance(value, list | dict)
+        ),
+        cost_section(report, backend.quantities(profile)),
+        *backend.details(profile),
+        Section("Files", ("what", "where"), list(report["files"].items())),
     ]
-    return [Section(f"{report['name']} for {report['target']}", ("", ""), plain)]
 
 
-def _accuracy(report: dict[str, Any]) -> Section:
-    rows = [
+def _accuracy(report: dict[str, Any]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [
         ("float network", _percent(report["accuracy"]["float"]), "", ""),
         ("int8, integer reference", _percent(report["accuracy"]["integer"]), "", ""),
     ]
     for check in report["verification"]:
-        where = (
-            "emitted C, host"
-            if check["on"] == "host"
-            else f"emitted C, emulated {report['target']}"
-        )
+        on = check["on"]
+        where = on if on == "host" else board_on(report["target"], on)
         exact = "yes" if check["bit_exact"] else f"NO: {check['differing_elements']} differ"
-        rows.append((where, _percent(check["accuracy"]), str(check["samples"]), exact))
-    title = f"Accuracy on the test part of {report['data']}"
-    return Section(title, ("", "accuracy", "inputs", "bit-exact"), rows)
-
-
-def _cost(report: dict[str, Any]) -> Section:
-    predicted, profile, budget = report["predicted"], report["profile"], report["budget"]
-
-    def row(title: str, key: str, text: Any, limit: str | None = None) -> tuple[str, ...]:
-        allowed = budget.get(limit) if limit else None
-        verdict = "" if allowed is None else "ok" if profile[key] <= allowed else "OVER"
-        return (
-            title,
-            text(predicted[key]),
-            text(profile[key]),
-            "" if allowed is None else text(allowed),
-            verdict,
+        rows.append(
+            (f"emitted C, {where}", _percent(check["accuracy"]), str(check["samples"]), exact)
         )
+    return rows
 
+
+def cost_section(report: dict[str, Any], quantities: Sequence[Quantity]) -> Section:
+    """What was predicted, what the project takes, what was allowed."""
+    from tinytailor.compiler.sections import Section
+
+    predicted, profile, budget = report["predicted"], report["profile"], report["budget"]
     estimated = predicted.get("estimated")
+
+    def row(quantity: Quantity) -> tuple[str, ...]:
+        key, text = quantity.key, quantity.form.format
+        allowed = budget.get(key)
+        verdict = "" if allowed is None else "ok" if profile[key] <= allowed else "OVER"
+        limit = "" if allowed is None else text(allowed)
+        return quantity.title, text(predicted[key]), text(profile[key]), limit, verdict
+
+    known = "estimated" if estimated else "predicted from the table"
     return Section(
         f"Cost on {report['target']}" + (f"; prediction {estimated['text']}" if estimated else ""),
-        (
-            "",
-            "estimated" if estimated else "predicted from the table",
-            "emitted project",
-            "budget",
-            "",
-        ),
-        [
-            row(_latency_title(profile), "latency_ms", "{:.3f} ms".format, "latency_ms"),
-            row("arena", "arena_bytes", "{:d} B".format),
-            row("RAM (arena, buffers, stack)", "ram_bytes", "{:d} B".format, "ram_bytes"),
-            row("flash (code, constants)", "flash_bytes", "{:d} B".format, "flash_bytes"),
-        ],
+        ("", known, "emitted project", "budget", ""),
+        [row(quantity) for quantity in quantities],
     )
-
-
-def _sizes(manifest: dict[str, Any]) -> Section:
-    rows = [
-        (_latency_title(manifest), _or_none(manifest["latency_ms"], "{:.3f} ms")),
-        ("cycles", _or_none(manifest["cycles"], "{:.0f}")),
-        ("instructions", str(manifest["instructions"])),
-        ("arena", f"{manifest['arena_bytes']} B"),
-        ("RAM (arena, buffers, stack)", f"{manifest['ram_bytes']} B"),
-        ("flash (code, constants)", f"{manifest['flash_bytes']} B"),
-        ("multiply-accumulates", str(manifest["macs"])),
-        ("bit-exact", "yes" if manifest["bit_exact"] else "NO"),
-    ]
-    return Section(f"{manifest['name']} on {manifest['target']}", ("", "emitted project"), rows)
-
-
-def _measured(manifest: dict[str, Any]) -> list[Section]:
-    """What a board at a serial port took, if there was one; cycles of QEMU are no time."""
-    found = manifest.get("measured")
-    if found is None:
-        return []
-    if found["simulated"]:
-        rows = [("latency", "none: QEMU's cycles are no time")]
-    else:
-        low, high = found["latency_ms_least"], found["latency_ms_most"]
-        rows = [
-            ("latency, median", f"{found['latency_ms']:.3f} ms (from {low:.3f} to {high:.3f})"),
-            ("cycles, median", f"{found['cycles']} at {found['clock_hz'] / 1e6:g} MHz"),
-            ("counted by", f"{found['counter']}, {found['repeats']} runs"),
-        ]
-    rows.append(("outputs bit-exact", "yes" if found["bit_exact"] else "NO"))
-    did = "Run" if found["simulated"] else "Measured"
-    return [Section(f"{did} on {found['on']}", ("", ""), rows)]
-
-
-def _in_float(manifest: dict[str, Any]) -> list[Section]:
-    """Layers without an integer form, if there are any."""
-    rows = [(f["name"], ", ".join(f["operators"])) for f in manifest.get("float_layers", ())]
-    return [Section("Computed in float", ("layer", "operators"), rows, text=True)] if rows else []
-
-
-def _device(manifest: dict[str, Any]) -> list[Section]:
-    provenance = manifest["provenance"]
-    return [
-        Section("Layers", LAYER_COLUMNS, layer_rows(manifest["layers"])),
-        Section(
-            "Where the numbers come from",
-            ("", ""),
-            [
-                ("instructions", provenance["instructions"]),
-                ("latency", provenance["latency"]),
-                ("board constants", f"{provenance['board_trust']}; {provenance['board_model']}"),
-                ("C compiler", f"{provenance['toolchain']} {provenance['flags']}"),
-            ],
-        ),
-    ]
-
-
-def _latency_title(manifest: dict[str, Any]) -> str:
-    """The name of the row of the time; what it can be trusted for stands under the layers."""
-    provenance = manifest["provenance"]
-    if manifest["latency_ms"] is None or provenance["board_calibrated"]:
-        return "latency (emulated, modelled)"
-    return "latency (emulated, modelled, uncalibrated)"
-
-
-def _or_none(value: float | None, text: str) -> str:
-    return "no cycle model" if value is None else text.format(value)
 
 
 def _percent(fraction: float) -> str:

@@ -18,7 +18,9 @@ from tinytailor.cli.options import DataName, Json, Seed, SpaceName, TargetName, 
 from tinytailor.cli.output import Result, command, note, stages
 from tinytailor.cli.report import MARKDOWN, REPORT, SEARCH, draw, markdown, sections
 from tinytailor.cli.verify import verify_project
+from tinytailor.targets import default_runner
 from tinytailor.targets.errors import BudgetError, CheckError, InputError
+from tinytailor.targets.files import only_writer, write_json, write_text
 
 if TYPE_CHECKING:
     from tinytailor.nas.run import SearchResult, SearchSettings
@@ -53,7 +55,7 @@ def run(
     ram: Ram = None,
     flash: Flash = None,
     space: SpaceName = "timeseries",
-    algorithm: Annotated[str, typer.Option(help="dnas or random.")] = "dnas",
+    algorithm: Annotated[str, typer.Option(help="How: a wrong name lists all.")] = "dnas",
     table: TableFile = None,
     allow_estimates: AllowEstimates = False,
     name: Annotated[str, typer.Option(help="Prefix of the C functions.")] = "model",
@@ -98,7 +100,8 @@ def run(
     # Measuring comes first: a search needs every price, and both can be interrupted freely.
     if not allow_estimates:
         measure_keys(space_keys(space, data, board), board, Path(settings.table), workers=workers)
-    report = finish(settings, search_with_bars(settings), name)
+    with only_writer(out):
+        report = finish(settings, search_with_bars(settings), name)
     return Result(report, lambda console: draw(console, sections(report)), exit_code(report))
 
 
@@ -117,11 +120,11 @@ def budget_limits(
 
 
 def search_with_bars(settings: SearchSettings) -> SearchResult:
-    """nas.run.search with a bar on stderr for each of its stages."""
-    from tinytailor.nas.run import search
+    """The search with a bar on stderr for each of its stages; the caller holds the RUN folder."""
+    from tinytailor.nas.run import search_alone
 
     with stages() as at:
-        return search(
+        return search_alone(
             settings, on_progress=lambda step: at(step.stage, step.done, step.total, step.text)
         )
 
@@ -135,7 +138,8 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
     project, test = folder / PROJECT, folder / "test.npz"
     manifest = compile_file(Path(result.model), settings.target, project, name)
     inputs = load_inputs(test, manifest["inputs"], name="input", expect="output")
-    checks = [verify_project(project, on, inputs) for on in ("host", "emulator")]
+    runner = default_runner(load_board(settings.target))
+    checks = [verify_project(project, on, inputs) for on in ("host", runner)]
     report = {
         "kind": SEARCH,
         "schema": 1,
@@ -148,7 +152,7 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
         "accuracy": {"float": result.float_accuracy, "integer": result.quantized_accuracy},
         "verification": checks,
         "predicted": result.cost,
-        "profile": profile(project, "emulator", inputs.batches[0][:1]),
+        "profile": profile(project, runner, inputs.batches[0][:1]),
         "architecture": result.architecture,
         "trials": result.trials,
         "preprocessing": result.preprocessing,
@@ -166,11 +170,9 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
 
 
 def write_report(folder: Path, report: dict[str, Any]) -> None:
-    from tinytailor.nas.files import write_atomically, write_json
-
     title = f"{report['data']} on {report['target']}"
     text = markdown(title, sections(report))
-    write_atomically(folder / MARKDOWN, lambda path: path.write_text(text, "utf-8"))
+    write_text(folder / MARKDOWN, text)
     write_json(folder / REPORT, report)
 
 

@@ -23,8 +23,8 @@ def run(
     on: Annotated[
         str | None,
         typer.Option(
-            help="host, emulator, qemu, or serial:PORT for a board; csim for FPGAs. "
-            "[default: emulator]"
+            help="host, emulator, qemu or serial:PORT for a board, csim for an FPGA. "
+            "[default: emulator, or qemu for a core that only it has; csim]"
         ),
     ] = None,
     inputs: InputsFile = None,

@@ -21,8 +21,8 @@ import numpy as np
 
 from tinytailor.compiler.api import compile_model, profile, verify
 from tinytailor.compiler.ir import Graph
-from tinytailor.targets import Board, load_target
-from tinytailor.targets.errors import BudgetError, InputError
+from tinytailor.targets import Board, load_target, require_board
+from tinytailor.targets.errors import BudgetError
 
 # One shipped board for each core.
 BOARDS = (
@@ -96,9 +96,7 @@ def verify_everywhere(
     on_host: dict[str, Check] = {}
     with tempfile.TemporaryDirectory(prefix="tinytailor-everywhere-") as scratch:
         for name in boards:
-            board = load_target(name)
-            if not isinstance(board, Board):
-                raise InputError(f"{name} is no microcontroller board")
+            board = require_board(load_target(name), "running on every core")
             runners = _runners(board)
             if not runners:
                 on_step(f"{name}: left out, qemu-system-arm is not on PATH")

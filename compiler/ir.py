@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tinytailor.compiler.ops.base import Operator
 
 Shape = tuple[int, ...]
+Shapes = tuple[Shape, ...]
+Constants = Mapping[str, np.ndarray]  # arrays by role
+INT32 = np.iinfo(np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Node:
     op: Operator
     inputs: tuple[str, ...]
     output: str
-    constants: Mapping[str, np.ndarray] = field(default_factory=dict)
+    constants: Constants = field(default_factory=dict)
 
     @property
     def constant_bytes(self) -> int:
@@ -72,7 +75,7 @@ class Graph:
     nodes: tuple[Node, ...]
     imported: Mapping[str, int] = field(default_factory=dict)
 
-    def input_shapes(self, node: Node) -> tuple[Shape, ...]:
+    def input_shapes(self, node: Node) -> Shapes:
         return tuple(self.tensors[name].shape for name in node.inputs)
 
     def node_macs(self, node: Node) -> int:
@@ -118,12 +121,7 @@ def check(graph: Graph) -> Graph:
                 f"but {node.output} is declared {graph.tensors[node.output].shape}"
             )
         check_types(graph, node)
-        expected = node.op.constant_shapes(*graph.input_shapes(node))
-        actual = {role: (array.shape, array.dtype.name) for role, array in node.constants.items()}
-        if actual != expected:
-            raise InputError(
-                f"graph {graph.name}: node {node.name} has constants {actual}, expected {expected}"
-            )
+        check_constants(graph, node)
         known.add(node.output)
     missing = [name for name in graph.outputs if name not in known]
     if missing:
@@ -132,13 +130,36 @@ def check(graph: Graph) -> Graph:
 
 
 def check_types(graph: Graph, node: Node) -> None:
-    """Operators read int8 and write what they say; a reshape has the type of what it reshapes."""
-    declared = graph.tensors[node.output].dtype
+    """Operators read int8 and write what they say; some take whatever there is."""
     read = [graph.tensors[name].dtype for name in node.inputs]
-    reshape = node.op.kind == "reshape"
-    made = read[0] if reshape else getattr(node.op, "output_dtype", "int8")
-    if declared != made or (not reshape and set(read) != {"int8"}):
+    declared = graph.tensors[node.output].dtype
+    *wanted, made = node.op.dtypes(*read)
+    if [*read, declared] != [*wanted, made]:
         raise InputError(
             f"graph {graph.name}: node {node.name} reads {', '.join(read)} and writes {declared}, "
-            f"expected int8 and {made}"
+            f"expected {', '.join(dict.fromkeys(wanted))} and {made}"
+        )
+
+
+def check_constants(graph: Graph, node: Node) -> None:
+    """They are there, and sums with them stay within 32 bits for any input."""
+    shapes = graph.input_shapes(node)
+    specs = node.op.constants(*shapes)
+    expected = {role: (spec.shape, spec.dtype) for role, spec in specs.items()}
+    actual = {role: (array.shape, array.dtype.name) for role, array in node.constants.items()}
+    if actual != expected:
+        raise InputError(
+            f"graph {graph.name}: node {node.name} has constants {actual}, expected {expected}"
+        )
+    reached = node.op.accumulators(shapes, node.constants)
+    if reached is None:
+        return
+    beyond = np.maximum(reached.high - INT32.max, INT32.min - reached.low)
+    channel = int(beyond.argmax())
+    if beyond[channel] > 0:
+        low, high = int(reached.low[channel]), int(reached.high[channel])
+        raise InputError(
+            f"graph {graph.name}: node {node.name}: the accumulator of channel {channel} can reach "
+            f"{high if high > INT32.max else low}, more than 32 bits hold; its bias or its scales "
+            "are out of proportion, calibrate or train it again"
         )

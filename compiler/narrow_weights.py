@@ -13,15 +13,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinytailor.compiler.ir import Graph, Node, Shape, check
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.ops.base import ConstantShapes
 
 WIDTHS = (1, 2, 4, 8)
 
@@ -79,14 +75,13 @@ def narrowed(graph: Graph) -> Graph:
 
 
 def _narrowed(graph: Graph, node: Node) -> Node:
-    op: Any = node.op
-    if getattr(op, "weight_bits", 0) != 8:
+    weight = node.constants.get("weight")
+    if weight is None or weight.dtype != np.int8:  # packed already
         return node
-    weight = node.constants["weight"]
     bits = next(bits for bits in WIDTHS if fits(weight, bits))
-    if bits == 8:
+    op = node.op.with_weight_bits(bits)
+    if bits == 8 or op is None:
         return node
-    op = replace(op, weight_bits=bits)
-    shapes: ConstantShapes = op.constant_shapes(*graph.input_shapes(node))
-    rows = weight.reshape(*shapes["weight"][0][:-1], -1)
+    stored = op.constants(*graph.input_shapes(node))["weight"]
+    rows = weight.reshape(*stored.shape[:-1], -1)
     return replace(node, op=op, constants={**node.constants, "weight": pack(rows, bits)})

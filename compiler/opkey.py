@@ -17,10 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinytailor.compiler.ir import Graph, Node, Shape, Tensor, check
-from tinytailor.compiler.ops import OPERATORS
-from tinytailor.compiler.ops.base import Operator, output_dtype
-from tinytailor.compiler.ops.float_op import FloatOp
-from tinytailor.compiler.requantization import multipliers
+from tinytailor.compiler.ops import OPERATORS, Operator, tabled
 from tinytailor.targets.errors import InputError
 
 
@@ -70,9 +67,10 @@ class OpKey:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"not an operator key: {record!r} ({error})") from error
-        if key.kind not in OPERATORS:
+        known = tabled()
+        if key.kind not in known:
             raise InputError(
-                f"operator key of unknown kind {key.kind!r}, known: {', '.join(OPERATORS)}"
+                f"operator key of unknown kind {key.kind!r}, known: {', '.join(known)}"
             )
         unknown = sorted(record.keys() - {field.name for field in fields(cls)})
         if unknown or len(key.dtypes) != len(key.input_shapes) + 1:
@@ -83,9 +81,8 @@ class OpKey:
         return key
 
     def operator(self) -> Operator:
-        kind: type[Operator] = FloatOp if self.kind == FloatOp.kind else OPERATORS[self.kind]
         try:
-            return kind.from_key(json.loads(self.attributes))
+            return OPERATORS[self.kind].from_key(json.loads(self.attributes))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"key of {self.kind} with attributes {self.attributes}, which do not fit: "
@@ -134,7 +131,7 @@ def _require_text_names(values: Any) -> None:
 
 def make_key(op: Operator, input_shapes: tuple[Shape, ...], isa: str) -> OpKey:
     """The key of ``op`` between int8 inputs of these shapes and what it makes of them."""
-    types = (*("int8" for _ in input_shapes), output_dtype(op))
+    types = op.dtypes(*("int8" for _ in input_shapes))
     return OpKey(op.kind, tuple(input_shapes), _canonical(op.key_attributes()), str(isa), types)
 
 
@@ -144,29 +141,9 @@ def key_of(node: Node, graph: Graph, isa: str) -> OpKey:
 
 
 def example_constants(op: Operator, shapes: tuple[Shape, ...], seed: int) -> dict[str, np.ndarray]:
-    """Seeded random constants of the right shapes, of sizes that real layers have.
-
-    Compilers put constants into instructions where they can, and small ones take fewer.
-    """
+    """Seeded random constants of the right shapes, of sizes that real layers have."""
     rng = np.random.default_rng(seed)
-    constants: dict[str, np.ndarray] = {}
-    for role, (shape, dtype) in op.constant_shapes(*shapes).items():
-        if dtype == "int8":
-            constants[role] = rng.integers(-127, 128, shape).astype(np.int8)
-        elif role.startswith("index"):  # places along that axis of the first input
-            places = rng.integers(0, shapes[0][int(role.removeprefix("index"))], shape)
-            constants[role] = places.astype(dtype)
-        elif dtype == "uint8":
-            constants[role] = rng.integers(0, 256, shape).astype(np.uint8)
-        elif role == "pixels":  # whole-pixel offsets, most of them inside the map
-            constants[role] = rng.integers(-4, 5, shape).astype(np.int16)
-        elif "multiplier" in role:
-            constants[role] = multipliers(rng.uniform(0.0005, 0.005, shape).astype(np.float32))[0]
-        elif "bias" in role:
-            constants[role] = rng.integers(-(1 << 16), 1 << 16, shape).astype(np.int32)
-        else:
-            constants[role] = rng.integers(1, 1 << 12, shape).astype(np.int32)
-    return constants
+    return {role: spec.draw(rng) for role, spec in op.constants(*shapes).items()}
 
 
 def example_graph(key: OpKey, seed: int = 0) -> Graph:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Output folders: written beside their place, moved there whole, never over foreign files."""
+"""Compiled projects: folders that are written beside their place, moved there whole, never over
+foreign files, and read again."""
 
 from __future__ import annotations
 
@@ -11,11 +12,16 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from tinytailor.compiler.ir import Graph
+from tinytailor.compiler.serialize import load_graph, save_graph
+from tinytailor.targets import Target, load_target
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.files import write_text
 
 MANIFEST = "manifest.json"
 GRAPH = "graph.npz"
@@ -26,6 +32,23 @@ _C_KEYWORDS = frozenset(
     "inline int long main register restrict return short signed sizeof static struct switch "
     "typedef union unsigned void volatile while".split()
 )
+
+T = TypeVar("T", bound=Target, covariant=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Project(Generic[T]):
+    """A compiled project as it lies in ``folder``."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    graph: Graph
+    target: T
+
+    @property
+    def name(self) -> str:
+        """Of its functions and files."""
+        return str(self.manifest["name"])
 
 
 def tool_version() -> str:
@@ -93,9 +116,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    temporary = folder / f".{MANIFEST}"
-    temporary.write_text(json.dumps(manifest, indent=1) + "\n")
-    os.replace(temporary, folder / MANIFEST)
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -113,3 +134,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("generator") != GENERATOR:
         raise InputError(f"{path}: was not written by tinytailor; compile the model again")
     return manifest
+
+
+def save_project(folder: Path, manifest: dict[str, Any], graph: Graph, target: Target) -> None:
+    """Beside what a back end has written: all that it takes to verify it."""
+    save_graph(graph, folder / GRAPH)
+    (folder / TARGET).write_text(target.definition, "utf-8")
+    write_manifest(folder, manifest)
+
+
+def load_project(folder: Path) -> Project[Target]:
+    """A compiled project, or InputError."""
+    manifest = read_manifest(folder)
+    graph, target = load_graph(folder / GRAPH), load_target(str(folder / TARGET))
+    return Project(folder, manifest, graph, target)

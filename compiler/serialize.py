@@ -2,6 +2,7 @@
 """An integer graph as one .npz file: the structure as JSON, the constants as arrays.
 
 Written beside the emitted code, it lets verification run without the model the code came from.
+Operators and the records within them are objects with the name of their class under "record".
 """
 
 from __future__ import annotations
@@ -15,15 +16,13 @@ from typing import Any
 import numpy as np
 
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
-from tinytailor.compiler.ops import OPERATORS, Add
-from tinytailor.compiler.ops.base import Operator
-from tinytailor.compiler.ops.float_op import FloatOp
+from tinytailor.compiler.ops import OPERATORS
+from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
-VERSION = 1
-RUNNABLE = {**OPERATORS, FloatOp.kind: FloatOp}
-RECORDS = {"requant": Requant, "add": Add}  # records within operators, by field
+VERSION = 2
+RECORDS = {record.__name__: record for record in (Tensor, Window, Requant, *OPERATORS.values())}
 
 
 def save_graph(graph: Graph, path: Path) -> None:
@@ -32,12 +31,11 @@ def save_graph(graph: Graph, path: Path) -> None:
         "name": graph.name,
         "inputs": graph.inputs,
         "outputs": graph.outputs,
-        "tensors": [dataclasses.asdict(t) for t in graph.tensors.values()],
+        "tensors": [_written(tensor) for tensor in graph.tensors.values()],
         "nodes": [
             {
                 "name": node.name,
-                "kind": node.op.kind,
-                "op": dataclasses.asdict(node.op),  # type: ignore[call-overload]
+                "op": _written(node.op),
                 "inputs": node.inputs,
                 "output": node.output,
             }
@@ -67,7 +65,7 @@ def load_graph(path: Path) -> Graph:
             "compile the model again"
         )
     nodes = tuple(_node(i, record, arrays) for i, record in enumerate(structure["nodes"]))
-    tensors = {t["name"]: Tensor(**{**t, "shape": tuple(t["shape"])}) for t in structure["tensors"]}
+    tensors = {record["name"]: _read(record) for record in structure["tensors"]}
     inputs, outputs = tuple(structure["inputs"]), tuple(structure["outputs"])
     return check(Graph(structure["name"], inputs, outputs, tensors, nodes))
 
@@ -77,18 +75,23 @@ def _node(index: int, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> 
     constants = {
         name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)
     }
-    op = _operator(record["kind"], record["op"])
-    return Node(record["name"], op, tuple(record["inputs"]), record["output"], constants)
+    inputs, output = tuple(record["inputs"]), record["output"]
+    return Node(record["name"], _read(record["op"]), inputs, output, constants)
 
 
-def _operator(kind: str, fields: dict[str, Any]) -> Operator:
-    values = {name: _tuples(value) for name, value in fields.items()}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            values[name] = RECORDS[name](**value)
-    return RUNNABLE[kind](**values)
+def _written(record: Any) -> dict[str, Any]:
+    values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    return {
+        "record": type(record).__name__,
+        **{n: _written(v) if dataclasses.is_dataclass(v) else v for n, v in values.items()},
+    }
 
 
-def _tuples(value: Any) -> Any:
-    """JSON has lists only."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+def _read(value: Any) -> Any:
+    """The value of JSON, which has lists only: tuples, and records of their class."""
+    if isinstance(value, list):
+        return tuple(map(_read, value))
+    if isinstance(value, dict):
+        fields = {name: _read(field) for name, field in value.items() if name != "record"}
+        return RECORDS[value["record"]](**fields)
+    return value

@@ -141,7 +141,7 @@ def network_cost(
 
 
 def _linked_memory(graph: Graph, board: Board, toolchain: Toolchain, weights: bool) -> _Memory:
-    from tinytailor.compiler.memory.linked import image_memory  # loads what prints code
+    from tinytailor.compiler.mcu.linked import image_memory  # loads what prints code
 
     image = image_memory(graph, board, toolchain, weights=weights)
     program = f"exact: the program compiled and linked by {toolchain.version}"

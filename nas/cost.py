@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Protocol
 
 import numpy as np
@@ -25,7 +26,7 @@ from tinytailor.latency_tables.cost import Cost, network_cost
 from tinytailor.latency_tables.estimate import EstimatedTable
 from tinytailor.nas.network.graphs import placeholder_graph
 from tinytailor.nas.network.topology import INPUT, Topology
-from tinytailor.nas.spaces import Space
+from tinytailor.nas.spaces.base import Space
 from tinytailor.targets import Board, cross_toolchain
 from tinytailor.targets.errors import InputError, ToolError
 
@@ -127,16 +128,17 @@ def limits(budget: Budget) -> tuple[float | None, float | None, float | None]:
 
 
 def alive_bytes(topology: Topology) -> tuple[int, ...]:
-    """Bytes of int8 tensors in the arena while each layer runs, its output included."""
-    shapes = topology.shapes()
-    size = {name: int(np.prod(shape)) for name, shape in shapes.items()}
+    """Bytes of int8 tensors in the arena while each step runs, its output included."""
+    size = {name: prod(shape) for name, shape in topology.shapes.items()}
     if topology.first:
         size[INPUT] = 0
-    last = {source: i for i, layer in enumerate(topology.layers) for source in layer.sources}
-    made = {INPUT: -1, **{layer.name: i for i, layer in enumerate(topology.layers)}}
+    steps = topology.steps
+    last = {source: i for i, step in enumerate(steps) for source in step.sources}
+    made = dict.fromkeys(topology.inputs, -1)
+    made |= {step.name: i for i, step in enumerate(steps)}
     return tuple(
         sum(size[name] for name in size if made[name] <= i <= last.get(name, made[name]))
-        for i in range(len(topology.layers))
+        for i in range(len(steps))
     )
 
 
@@ -186,7 +188,7 @@ def fit_parts(space: Space, costs: Costs, seed: int) -> Parts:
     networks = [space.smallest(), *(space.sample(rng) for _ in range(FIT_NETWORKS))]
     bare = Parts(costs)
     topologies = [space.topology(network) for network in networks]
-    nodes = np.array([len(topology.layers) for topology in topologies], float)
+    nodes = np.array([len(topology.steps) for topology in topologies], float)
     parts = np.array([amounts(bare.part(topology)) for topology in topologies])
     exact = np.array([amounts(costs.network(topology)) for topology in topologies])
     rest = exact - parts

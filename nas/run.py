@@ -7,7 +7,8 @@
 
 The RUN folder then holds settings.json, study.journal, trials/*.json, architecture.json, float.pt,
 quantized.pt, history.json, model.onnx, test.npz and result.json, each whole or absent. Calling it
-again with the same settings continues where it stopped; other settings are refused.
+again with the same settings continues where it stopped; other settings are refused, and so is a
+second process while one works on the folder.
 """
 
 from __future__ import annotations
@@ -27,19 +28,20 @@ from tinytailor.latency_tables import Budget, LatencyTable
 from tinytailor.latency_tables.estimate import EstimatedTable
 from tinytailor.nas.cost import Parts, TableCosts, excess, fit_parts, require_keys
 from tinytailor.nas.data import Dataset, load
-from tinytailor.nas.files import read_json, write_atomically, write_json
 from tinytailor.nas.network.float_network import FloatNetwork, as_input
 from tinytailor.nas.network.onnx_file import export_onnx
+from tinytailor.nas.network.quantized_network import QuantizedNetwork
 from tinytailor.nas.network.topology import Topology
-from tinytailor.nas.quantization import QUANTIZERS, QuantizedNetwork
+from tinytailor.nas.quantization import QUANTIZERS
 from tinytailor.nas.search import ALGORITHMS, Problem
 from tinytailor.nas.search.feasible import feasible_network
 from tinytailor.nas.search.study import FinishedTrial, best_trial, run_study
 from tinytailor.nas.spaces import SPACES, Architecture, Space, build_space
 from tinytailor.nas.training.qat import QatNetwork, calibrate
 from tinytailor.nas.training.train import Training, fit, score
-from tinytailor.targets import Board, load_target
+from tinytailor.targets import load_target, require_board
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.files import only_writer, read_json, write_atomically, write_json
 
 IMAGE_SHIFT = 0.125  # 4 pixels of 32, as is usual for CIFAR-10
 
@@ -111,6 +113,12 @@ def search(
     settings: SearchSettings, *, on_progress: OnProgress = lambda progress: None
 ) -> SearchResult:
     """Run or continue the search; BudgetError if no network can fit, before anything is trained."""
+    with only_writer(Path(settings.run)):
+        return search_alone(settings, on_progress=on_progress)
+
+
+def search_alone(settings: SearchSettings, *, on_progress: OnProgress) -> SearchResult:
+    """The same for a caller that holds `only_writer` of the RUN folder."""
     check_settings(settings)
     folder = Path(settings.run)
     finished = folder / "result.json"
@@ -161,12 +169,7 @@ def check_settings(settings: SearchSettings) -> None:
 
 def table_costs(settings: SearchSettings, space: Space) -> TableCosts:
     """The prices of the target; InputError if it is no microcontroller or the table lacks rows."""
-    board = load_target(settings.target)
-    if not isinstance(board, Board):
-        raise InputError(
-            f"target {settings.target} is not a microcontroller; "
-            "search needs one with a latency table"
-        )
+    board = require_board(load_target(settings.target), "a search with a latency table")
     measured = LatencyTable.load(settings.table)
     table = EstimatedTable(measured) if settings.allow_estimates else measured
     require_keys(space, table, str(board.core.isa))

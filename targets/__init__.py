@@ -2,12 +2,13 @@
 """What a device is, and how to build and run a program on it. Knows nothing of networks.
 
 A target is a TOML file: ``boards/<name>.toml`` (microcontrollers) or ``fpgas/<name>.toml``. A
-user's own file, given by its path, works the same: it is a board if it has the key ``core`` and an
-FPGA if it has the key ``part``.
+user's own file, given by its path, works the same: a key that only files of its kind have says what
+it is. A new kind of target is a file here, a folder and a line.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tinytailor.targets.board import (
@@ -17,6 +18,7 @@ from tinytailor.targets.board import (
     MemoryRegion,
     load_board,
     port_source,
+    require_board,
 )
 from tinytailor.targets.core import CORES, Core, Isa
 from tinytailor.targets.emulator import Buffer, Call, CallResult, Counts, run
@@ -25,12 +27,15 @@ from tinytailor.targets.fpga import Fpga, load_fpga
 from tinytailor.targets.image import ImageSizes, image_sizes
 from tinytailor.targets.runners import (
     RUNNERS,
+    board_on,
     build_for,
+    called,
     default_runner,
     linked_for,
     run_on,
     serial_port,
 )
+from tinytailor.targets.target import Target
 from tinytailor.targets.toml_table import read_toml
 from tinytailor.targets.toolchain import (
     Toolchain,
@@ -55,9 +60,12 @@ __all__ = [
     "Isa",
     "LatencyModel",
     "MemoryRegion",
+    "Target",
     "Toolchain",
+    "board_on",
     "build_for",
     "build_image",
+    "called",
     "cross_flags",
     "cross_toolchain",
     "default_runner",
@@ -66,6 +74,7 @@ __all__ = [
     "linked_for",
     "load_target",
     "port_source",
+    "require_board",
     "run",
     "run_on",
     "serial_port",
@@ -74,6 +83,8 @@ __all__ = [
 
 _HERE = Path(__file__).parent
 _FOLDERS = (_HERE / "boards", _HERE / "fpgas")
+# By the key that only files of this kind have.
+_READERS: dict[str, Callable[[Path], Target]] = {"part": load_fpga, "core": load_board}
 
 
 def target_names() -> tuple[str, ...]:
@@ -81,7 +92,7 @@ def target_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for folder in _FOLDERS for path in folder.glob("*.toml")))
 
 
-def load_target(name_or_path: str) -> Board | Fpga:
+def load_target(name_or_path: str) -> Target:
     """The target of a shipped name ("nucleo-f446re") or of a file ("./mine.toml")."""
     if name_or_path.endswith(".toml"):
         return _load(Path(name_or_path))
@@ -95,12 +106,11 @@ def load_target(name_or_path: str) -> Board | Fpga:
     )
 
 
-def _load(path: Path) -> Board | Fpga:
+def _load(path: Path) -> Target:
     keys = read_toml(path)
-    if "part" in keys:
-        return load_fpga(path)
-    if "core" in keys:
-        return load_board(path)
+    for key, reader in _READERS.items():
+        if key in keys:
+            return reader(path)
     raise InputError(
         f'{path}: neither the key "core" (a microcontroller board) nor "part" (an FPGA) is there.'
     )

@@ -18,18 +18,20 @@ A board file may also say where each number is from ([sources]) and how the real
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tinytailor.targets.core import CORES, Core
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.target import Target
 from tinytailor.targets.toml_table import TomlTable, read_toml
 
 PAGE_BYTES = 4096  # the emulator maps memory in pages
 PORTS = Path(__file__).parent / "runtime" / "board" / "ports"
 IMAGE = "{image}"  # stands for the path of the image in a flash command
 UNKNOWN_SOURCE = "unknown source"
+CONSTANTS = ("core", "flash_load", "flash_byte", "flash_byte_beyond_cache", "per_operator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ class MemoryRegion:
 
     def contains(self, address: int) -> bool:
         return self.base <= address < self.end
+
+    @property
+    def size(self) -> str:
+        """In words."""
+        return f"{self.bytes / 1024:g} KiB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +146,50 @@ class Board:
                 "cannot be told; instructions can be counted (tinytailor profile)."
             )
         return self.latency_model
+
+    @property
+    def chip(self) -> str:
+        return self.core.name
+
+    @property
+    def capacity(self) -> tuple[str, str]:
+        return self.flash.size, self.ram.size
+
+    @property
+    def trust(self) -> str:
+        return "no cycle model" if self.latency_model is None else self.latency.trust
+
+    def record(self) -> dict[str, Any]:
+        values = {"kind": self.kind, **asdict(self)}
+        model = values.pop("latency_model")
+        return {**values, "latency": model, "latency_trust": self.trust}
+
+    def facts(self) -> tuple[tuple[str, str, str], ...]:
+        flash, ram = (f"{part.size} at {part.base:#010x}" for part in (self.flash, self.ram))
+        model = self.latency_model
+        rows = [
+            ("clock", f"{self.clock_hz / 1e6:g} MHz", self.sources.clock),
+            ("flash", flash, self.sources.flash),
+            ("RAM", ram, self.sources.ram),
+            ("latency", self.trust, "" if model is None else model.source),
+        ]
+        for name in CONSTANTS if model is not None else ():
+            if getattr(model, name):
+                rows.append((f"  {name}", f"{getattr(model, name):g}", ""))
+        if self.device is not None:
+            device = f"{self.device.port}, {self.device.baud} baud"
+            rows.append(("serial", device, self.sources.device))
+        return tuple(rows)
+
+
+def require_board(target: Target, purpose: str) -> Board:
+    """``target`` if it is a microcontroller board, else InputError: ``purpose`` needs one."""
+    if isinstance(target, Board):
+        return target
+    raise InputError(
+        f"{target.name} is a target of kind {target.kind}; {purpose} needs a microcontroller "
+        "board, kind mcu in the list of `tinytailor targets`"
+    )
 
 
 def port_source(board: Board) -> Path:

@@ -6,9 +6,9 @@ Boards are TOML files; ``load_fpga`` turns one into a frozen record or says whic
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.toml_table import TomlTable, read_toml
@@ -62,6 +62,24 @@ class Fpga:
     def ddr_bytes_per_cycle(self) -> float:
         """What the memory sustains, all ports together."""
         return self.ddr_efficiency * self.ddr_bytes_per_second / self.clock_hz
+
+    @property
+    def chip(self) -> str:
+        return self.part
+
+    @property
+    def capacity(self) -> tuple[str, str]:
+        return f"{self.dsp} DSP", ""
+
+    @property
+    def trust(self) -> str:
+        return ""
+
+    def record(self) -> dict[str, Any]:
+        return {"kind": self.kind, **asdict(self)}
+
+    def facts(self) -> tuple[tuple[str, str, str], ...]:
+        return ()
 
 
 def load_fpga(path: Path) -> Fpga:

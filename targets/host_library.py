@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinytailor.targets.errors import ToolError
+from tinytailor.targets.files import write_atomically
 from tinytailor.targets.toolchain import compile_or_raise, host_toolchain
 
 
@@ -39,11 +40,15 @@ def host_library(
     options = ("-O2", "-std=gnu11", "-fPIC", "-shared", *(f"-D{define}" for define in defines))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        command = (*compiler.command, *options, str(source), "-o")
         with tempfile.TemporaryDirectory(prefix=".build-", dir=path.parent) as name:
-            built = Path(name) / path.name
-            command = (*compiler.command, *options, str(source), "-o", str(built))
-            compile_or_raise(command, f"building {what}", built.parent)
-            os.replace(built, path)
+            folder = Path(name)
+            write_atomically(
+                path,
+                lambda library: compile_or_raise(
+                    (*command, str(library)), f"building {what}", folder
+                ),
+            )
     except OSError as error:
         raise ToolError(
             f"{path.parent} cannot be written ({error.strerror}); "

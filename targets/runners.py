@@ -37,6 +37,18 @@ def serial_port(runner: str | None) -> str | None:
     return port
 
 
+def called(runner: str) -> str:
+    """In words, for a sentence."""
+    return {"emulator": "the emulator", "qemu": "QEMU"}.get(runner, runner)
+
+
+def board_on(board: str, runner: str) -> str:
+    """Which ``board`` a runner is, in words: "emulated nucleo-f446re"."""
+    if f"{runner}:".startswith(SERIAL):
+        return f"{board} at a serial port"
+    return f"{board} in QEMU" if runner == "qemu" else f"emulated {board}"
+
+
 def linked_for(runner: str, board: Board) -> Board:
     """The board whose memory map an image needs to run there."""
     if serial_port(runner) is not None:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from tinytailor.targets.board import Board
 from tinytailor.targets.errors import InputError, ToolError
+from tinytailor.targets.files import write_atomically
 from tinytailor.targets.firmware import RUNTIME, linker_script, startup_source
 
 CROSS_GCC = "arm-none-eabi-gcc"
@@ -107,7 +108,7 @@ def build_image(
     out = out.resolve()
     with tempfile.TemporaryDirectory(prefix=".build-", dir=out.parent) as name:
         folder = Path(name)
-        script, startup, image = folder / "image.ld", folder / "startup.c", folder / "image.elf"
+        script, startup = folder / "image.ld", folder / "startup.c"
         script.write_text(linker_script(board))
         startup.write_text(startup_source())
         command = [
@@ -121,10 +122,14 @@ def build_image(
             f"-Wl,--gc-sections,--entry=Reset_Handler,-T,{script}",
             *(f"-Wl,-u,{symbol}" for symbol in keep),
             "-o",
-            str(image),
         ]
-        compile_or_raise(command, f"building {out.name} for {board.name}", folder)
-        os.replace(image, out)
+
+        def build(image: Path) -> None:
+            compile_or_raise(
+                [*command, str(image)], f"building {out.name} for {board.name}", folder
+            )
+
+        write_atomically(out, build)
 
 
 def compile_or_raise(command: Sequence[str], what: str, folder: Path) -> None:

@@ -12,10 +12,6 @@ depths for reports), the .bin files, the README and the manifest differ. Same gr
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.resources import files
@@ -26,25 +22,23 @@ import jinja2
 import numpy as np
 
 from tinytailor.compiler.execute import execute_all
-from tinytailor.compiler.fpga import program as layout
-from tinytailor.compiler.fpga.limits import check
 from tinytailor.compiler.fpga.model import iterations, resources, step_cost
-from tinytailor.compiler.fpga.program import Program, Step, pack
+from tinytailor.compiler.fpga.program import FIELDS, FLAGS, STEP_WORDS, Program, pack
+from tinytailor.compiler.fpga.step import Step
+from tinytailor.compiler.fpga.units import UNITS
 from tinytailor.compiler.fpga.vectors import Vectors, make_vectors
 from tinytailor.compiler.ir import Graph, Tensor
-from tinytailor.compiler.ops.square_deform_dw import MAX_DILATION
 from tinytailor.compiler.project import GENERATOR, tool_version
-from tinytailor.targets.errors import CheckError, InputError
+from tinytailor.targets.errors import CheckError
 from tinytailor.targets.fpga import LANES, Fpga
 
+PACKAGE = "tinytailor.compiler.fpga"
 VECTOR_SEED = 0
 COPIED = {
     "Makefile": "Makefile",
     "types.h": "hls/types.h",
     "requant.hpp": "hls/requant.hpp",
     "memory.hpp": "hls/memory.hpp",
-    "pointwise.hpp": "hls/pointwise.hpp",
-    "square_deform.hpp": "hls/square_deform.hpp",
     "top.hpp": "hls/top.hpp",
     "top.cpp": "hls/top.cpp",
     "hls_stream.h": "hls/hls_compat/hls_stream.h",
@@ -60,11 +54,10 @@ RENDERED = {
 def emit(
     graph: Graph, fpga: Fpga, folder: Path, name: str, *, model_sha256: str, fuse: bool = True
 ) -> dict[str, Any]:
-    """Write the project into ``folder``, which must be empty or absent, and return its manifest.
+    """Write the project of a checked graph into the empty ``folder``; its manifest.
 
-    Raises InputError listing everything the engine cannot run. On any error nothing is written.
+    Nothing is written unless the packed program means what the graph means.
     """
-    check(graph, fpga)
     program = pack(graph, fuse=fuse)
     vectors = make_vectors(program, VECTOR_SEED)
     _check_packing(graph, program, vectors)
@@ -74,7 +67,6 @@ def emit(
         f"{hashlib.sha256(data).hexdigest()}  {path}\n" for path, data in sorted(contents.items())
     )
     contents["SHA256SUMS"] = sums.encode()
-    contents["manifest.json"] = (json.dumps(manifest, indent=2) + "\n").encode()
     _write(folder, contents)
     return manifest
 
@@ -102,8 +94,9 @@ def _check_packing(graph: Graph, program: Program, vectors: Vectors) -> None:
 def _contents(
     fpga: Fpga, program: Program, vectors: Vectors, manifest: Mapping[str, Any]
 ) -> dict[str, bytes]:
-    templates = files("tinytailor.compiler.fpga") / "templates"
+    templates = files(PACKAGE) / "templates"
     contents = {target: (templates / source).read_bytes() for source, target in COPIED.items()}
+    contents |= _unit_sources()
     contents["hls/weights/program.bin"] = program.descriptors
     contents["hls/weights/weights.bin"] = program.weights
     contents["tb/golden/in.bin"] = vectors.images.tobytes()
@@ -114,11 +107,10 @@ def _contents(
         "fpga": fpga,
         "engine": fpga.engine,
         "lanes": LANES,
-        "max_dilation": MAX_DILATION,
-        "fields": layout.FIELDS,
-        "step_words": layout.STEP_WORDS,
-        "flag_pointwise": layout.FLAG_POINTWISE,
-        "flag_deform": layout.FLAG_DEFORM,
+        **{name: size for unit in UNITS for name, size in unit.sizes.items()},
+        "fields": FIELDS,
+        "step_words": STEP_WORDS,
+        "flags": FLAGS,
         "trips": _largest_trips(program),
         "depth": {
             "program": len(program.descriptors) // 4,
@@ -135,13 +127,20 @@ def _contents(
     return contents
 
 
+def _unit_sources() -> dict[str, bytes]:
+    """The HLS of every unit, by its place in the project."""
+    folders = [files(PACKAGE) / "units" / unit.folder for unit in UNITS]
+    sources = [path for folder in folders for path in folder.iterdir()]
+    return {f"hls/{p.name}": p.read_bytes() for p in sources if p.name.endswith(".hpp")}
+
+
 def _largest_trips(program: Program) -> dict[str, int]:
     """The largest trip count of each pipelined loop; 1 where no step uses the loop."""
     counts = [iterations(step) for step in program.steps]
+    fewest = {name: least for unit in UNITS for name, least in unit.reported.items()}
     return {
-        "map": max(max(count.read, count.write) for count in counts),
-        "pointwise": max(1, *(count.pointwise for count in counts)),
-        "deform": max(3, *(count.deform for count in counts)),
+        "map": max(max(count["read"], count["write"]) for count in counts),
+        **{name: max(least, *(c[name] for c in counts)) for name, least in fewest.items()},
     }
 
 
@@ -149,7 +148,7 @@ def _manifest(
     graph: Graph, fpga: Fpga, name: str, model_sha256: str, program: Program, vectors: Vectors
 ) -> dict[str, Any]:
     layers = [
-        _layer(graph, fpga, step, vectors.histogram(index))
+        _layer(graph, fpga, step, vectors.histograms(index))
         for index, step in enumerate(program.steps)
     ]
     cycles = fpga.call_cycles + sum(layer["cycles"] for layer in layers)
@@ -184,22 +183,22 @@ def _manifest(
     }
 
 
-def _layer(graph: Graph, fpga: Fpga, step: Step, histogram: list[int] | None) -> dict[str, Any]:
+def _layer(
+    graph: Graph, fpga: Fpga, step: Step, histograms: Mapping[str, list[int]]
+) -> dict[str, Any]:
     cost = step_cost(step, fpga)
-    layer = {
+    return {
         "name": " + ".join(node.name for node in step.nodes),
         "op": " + ".join(node.op.kind for node in step.nodes),
         "macs": sum(graph.node_macs(node) for node in step.nodes),
         "cycles": cost.total,
         "latency_ms": 1e3 * cost.total / fpga.clock_hz,
         "bound": cost.bound,
-        "iterations": asdict(iterations(step)),
+        "iterations": iterations(step),
         "out_shape": list(step.sink.shape),
         "provenance": "modelled",
+        **{f"golden_{choice}": counts for choice, counts in histograms.items()},
     }
-    if histogram is not None:
-        layer["golden_dilations"] = histogram
-    return layer
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:
@@ -213,21 +212,7 @@ def _tensor(tensor: Tensor) -> dict[str, Any]:
 
 
 def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Write beside ``folder`` and move into place, so a half-written project is never seen."""
-    folder = folder.absolute()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} exists and is not an empty folder: name another one")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    mode = folder.stat().st_mode & 0o777 if folder.exists() else None
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        for path, data in contents.items():
-            file = partial / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(data)
-        partial.chmod(mode if mode is not None else (partial / "hls").stat().st_mode & 0o777)
-        os.replace(partial, folder)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    for path, data in contents.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Golden test vectors: seeded images that drive the deformable layers through all dilations."""
+"""Golden test vectors: seeded images that drive the units through all that they can choose."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinytailor.compiler.fpga.golden import StepResult, run
-from tinytailor.compiler.fpga.program import Program, blocks
+from tinytailor.compiler.fpga.program import Program
+from tinytailor.compiler.fpga.step import blocks
+from tinytailor.compiler.fpga.units import UNITS
 from tinytailor.compiler.ir import Tensor
-from tinytailor.compiler.ops.square_deform_dw import MAX_DILATION
 from tinytailor.targets.fpga import LANES
 
+Choice = tuple[int, str, int]  # step, unit, what it chose
 MIN_IMAGES, MAX_IMAGES = 2, 4  # two runs in a row show that no state is left over
 
 
@@ -24,22 +26,24 @@ class Vectors:
     images: np.ndarray
     results: list[StepResult]
 
-    def histogram(self, step: int) -> list[int] | None:
-        """Pixels per dilation 0..7 of a deformable step, over all images."""
-        dilations = self.results[step].dilations
-        if dilations is None:
-            return None
-        return [int(count) for count in np.bincount(dilations.ravel(), minlength=MAX_DILATION + 1)]
+    def histograms(self, step: int) -> dict[str, list[int]]:
+        """What units chose in a step -> at how many pixels of all images they chose it."""
+        chosen = self.results[step].chosen
+        return {
+            unit.choice: np.bincount(chosen[unit.name].ravel(), minlength=unit.choices).tolist()
+            for unit in UNITS
+            if unit.name in chosen
+        }
 
 
 def make_vectors(program: Program, seed: int) -> Vectors:
-    """Of nine seeded images, the few that together show the most dilations in every layer."""
+    """Of nine seeded images, the few that together show the most choices in every step."""
     shape = program.steps[0].source
     trials = [
         (image, run(program.descriptors, program.weights, image))
         for image in _candidates(shape, np.random.default_rng(seed))
     ]
-    seen: set[tuple[int, int]] = set()
+    seen: set[Choice] = set()
     chosen: list[int] = []
     remaining = list(range(len(trials)))
     while len(chosen) < MAX_IMAGES:
@@ -65,22 +69,21 @@ def pad_channels(images: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.pad(images, ((0, 0), (0, 0), (0, 0), (0, missing))))
 
 
-def _shown(results: list[StepResult]) -> set[tuple[int, int]]:
-    """(step, dilation) pairs that occur."""
+def _shown(results: list[StepResult]) -> set[Choice]:
+    """All that occur."""
     return {
-        (step, int(dilation))
+        (step, unit, int(choice))
         for step, result in enumerate(results)
-        if result.dilations is not None
-        for dilation in np.unique(result.dilations)
+        for unit, chosen in result.chosen.items()
+        for choice in np.unique(chosen)
     }
 
 
 def _joined(parts: list[StepResult]) -> StepResult:
-    dilations = [part.dilations for part in parts if part.dilations is not None]
-    return StepResult(
-        np.concatenate([part.output for part in parts]),
-        np.concatenate(dilations) if dilations else None,
-    )
+    chosen = {
+        unit: np.concatenate([part.chosen[unit] for part in parts]) for unit in parts[0].chosen
+    }
+    return StepResult(np.concatenate([part.output for part in parts]), chosen)
 
 
 def _candidates(source: Tensor, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -86,6 +86,13 @@ def shape_of(expression: Any) -> Shape:
     return tuple(int(size) for size in expression.ty.shape.values)
 
 
+def own_call(name: str, arguments: Sequence[Any], out_type: Any) -> Any:
+    """A call that TVM does not know, for the rule of this name: a Relax expression."""
+    from tvm import relax
+
+    return relax.op.call_dps_packed(name, relax.Tuple(list(arguments)), out_type)
+
+
 def read(function: Any, origins: Mapping[str, Origin]) -> Listing:
     """``origins`` maps names of Relax variables to the operators that ended in them."""
     known: dict[Any, Any] = {}

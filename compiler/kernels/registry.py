@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 
+from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-from tinytailor.compiler.kernels.variant import Choice, Constants, Shapes, Variant
+from tinytailor.compiler.kernels.variant import Choice, Variant
 from tinytailor.compiler.ops.base import Operator
 from tinytailor.targets.errors import InputError
 

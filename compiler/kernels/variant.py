@@ -15,14 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Shapes
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.targets import Isa
-
-Shapes = tuple[Shape, ...]
-Constants = Mapping[str, np.ndarray]
 
 EVERYWHERE = tuple(Isa)
 DSP = (Isa.DSP, Isa.MVE)  # MVE comes with the DSP extension

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tinytailor.compiler.ir import Graph
-from tinytailor.compiler.mcu.source import border_names
+from tinytailor.compiler.mcu.interface import border_names
 from tinytailor.targets import Toolchain
 from tinytailor.targets.errors import CheckError
 from tinytailor.targets.toolchain import compile_or_raise

@@ -16,8 +16,9 @@ import numpy as np
 
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.kernels.c_function import Kernel
+from tinytailor.compiler.kernels.lowering import lower_node
 from tinytailor.compiler.kernels.variant import Choice
-from tinytailor.compiler.mcu import source
+from tinytailor.compiler.mcu import c_text
 from tinytailor.compiler.memory.aliasing import computing
 from tinytailor.targets import Board, Buffer, Call, Toolchain, build_for, image_sizes
 from tinytailor.targets.errors import InputError
@@ -78,7 +79,7 @@ def kernel_image(
     for (symbol, graph), choice in zip(graphs, choices or (None,) * len(graphs), strict=True):
         if len(graph.nodes) != 1 or not computing(graph):
             raise InputError(f"kernel {symbol}: expected a graph of one computing node")
-        kernels.append(source.lower_node(graph, graph.nodes[0], board.core.isa, symbol, choice))
+        kernels.append(lower_node(graph, graph.nodes[0], board.core.isa, symbol, choice))
     elf = folder / "kernels.elf"
     pointers = {
         kernel.symbol: len(graph.inputs) + 1 + bool(kernel.scratch_bytes)
@@ -103,10 +104,10 @@ def kernel_image(
 
 
 def _write(kernel: Kernel, folder: Path) -> Path:
-    parts = [_HEAD, source.MACROS, *source.helper_texts([kernel])]
+    parts = [_HEAD, c_text.MACROS, *c_text.helper_texts([kernel])]
     if kernel.has_record:
-        parts.append(source.code_text(kernel))
-    parts.append(source.layer_text(kernel, kernel.symbol, {}, "__attribute__((noinline))"))
+        parts.append(c_text.code_text(kernel))
+    parts.append(c_text.layer_text(kernel, kernel.symbol, {}, "__attribute__((noinline))"))
     text = folder / f"{kernel.symbol}.c"
     text.write_text("\n".join(parts))
     return text

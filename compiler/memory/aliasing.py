@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where tensors lie in each other's memory, so that moving bytes can mean moving none.
 
-    Reshape                          its input, under another shape
-    Slice of one contiguous run      its input, further on
-    Concat along the first long axis its inputs are made where they belong in it
+    a reshape                         its input, under another shape
+    a slice of one contiguous run     its input, further on
+    a join along the first long axis  its inputs are made where they belong in it
 
-A tensor lies in a *home*, at a byte offset: a graph input, a graph output, or a block of the arena
-named after the tensor that fills it. Such nodes run nothing. They do run where bytes must move all
-the same: from an input of the graph to an output, or where one tensor would have to lie in two
-places at once, or at an offset that breaks words apart, for which kernels were not measured.
+Operators say where their tensors can lie (``Operator.view``). A tensor lies in a *home*, at a byte
+offset: a graph input, a graph output, or a block of the arena named after the tensor that fills it.
+Such nodes run nothing. They do run where bytes must move all the same: from an input of the graph
+to an output, or where one tensor would have to lie in two places at once, or at an offset that
+breaks words apart, for which kernels were not measured.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
-from typing import Any
 
-from tinytailor.compiler.ir import Graph, Node, Shape
+from tinytailor.compiler.ir import Graph, Node
+from tinytailor.compiler.ops.traits.neighbours import View
 
 WORD = 4  # offsets of tensors within a home are multiples of this
 
@@ -51,10 +51,10 @@ def places(graph: Graph) -> Places:
     views, copies = set(), {}
     for node in graph.nodes:
         of[node.output] = Place(node.output)
-        rule = _RULES.get(node.op.kind)
-        if rule is None:
+        view = node.op.view(*graph.input_shapes(node))
+        if view is None:
             continue
-        moved = rule(graph, node, of, borders)
+        moved = view if isinstance(view, str) else _moved(graph, node, view, of, borders)
         if isinstance(moved, str):
             copies[node.name] = moved
         else:
@@ -66,37 +66,23 @@ def places(graph: Graph) -> Places:
 Moved = dict[str, Place] | str  # tensors that lie elsewhere now, or why that cannot be
 
 
-def _reshape(graph: Graph, node: Node, of: Mapping[str, Place], borders: set[str]) -> Moved:
-    (source,) = node.inputs
-    if node.output not in borders:
-        return {node.output: of[source]}
-    if of[source].home in borders:
-        return "it leads from one border of the graph to another"
-    return _into(graph, of, source, Place(node.output))
-
-
-def _slice(graph: Graph, node: Node, of: Mapping[str, Place], borders: set[str]) -> Moved:
-    op: Any = node.op
-    start = run_start(graph.tensors[node.inputs[0]].shape, op.begin, op.size)
-    if start is None:
-        return "what it takes is not in one piece"
-    if node.output in borders:
+def _moved(
+    graph: Graph, node: Node, view: View, of: Mapping[str, Place], borders: set[str]
+) -> Moved:
+    """The output within the input, if it may lie there, or else the inputs within the output."""
+    if view.output_at is not None and node.output not in borders:
+        source = of[node.inputs[0]]
+        offset = source.offset + view.output_at
+        if offset % WORD:
+            return f"it starts at byte {offset}, not at a whole word"
+        return {node.output: Place(source.home, offset)}
+    if view.inputs_at is None:
         return "its output is an output of the graph"
-    source = of[node.inputs[0]]
-    offset = source.offset + start
-    if offset % WORD:
-        return f"it starts at byte {offset}, not at a whole word"
-    return {node.output: Place(source.home, offset)}
-
-
-def _concat(graph: Graph, node: Node, of: Mapping[str, Place], borders: set[str]) -> Moved:
-    op: Any = node.op
-    if prod(graph.tensors[node.output].shape[: op.axis]) != 1:
-        return "its inputs alternate in memory"
     moved: dict[str, Place] = {}
-    offset = 0
-    for name in node.inputs:
+    for name, offset in zip(node.inputs, view.inputs_at, strict=True):
         if of[name].home in borders:
+            if view.output_at is not None:
+                return "it leads from one border of the graph to another"
             return f"{name} lies in a border of the graph"
         if offset % WORD:
             return f"{name} would start at byte {offset}, not at a whole word"
@@ -106,7 +92,6 @@ def _concat(graph: Graph, node: Node, of: Mapping[str, Place], borders: set[str]
         if isinstance(part, str):
             return part
         moved |= part
-        offset += graph.tensors[name].bytes
     return moved
 
 
@@ -118,18 +103,3 @@ def _into(graph: Graph, of: Mapping[str, Place], name: str, target: Place) -> Mo
         return f"{name} is a part of {home}"
     inside = {tensor: place for tensor, place in of.items() if place.home == home}
     return {t: Place(target.home, target.offset + p.offset) for t, p in inside.items()}
-
-
-def run_start(shape: Shape, begin: Shape, size: Shape) -> int | None:
-    """Offset of a slice that is contiguous in its input; None for others.
-
-    It is so if all axes before the first partial one have one element left, and all after it whole.
-    """
-    partial = [i for i, (taken, whole) in enumerate(zip(size, shape, strict=True)) if taken < whole]
-    if partial and prod(size[: partial[-1]]) != 1:
-        return None
-    strides = [prod(shape[i + 1 :]) for i in range(len(shape))]
-    return sum(b * stride for b, stride in zip(begin, strides, strict=True))
-
-
-_RULES = {"reshape": _reshape, "slice": _slice, "concat": _concat}

@@ -2,7 +2,9 @@
 """Exact memory of a graph before it is emitted: the arena and the constants of the code to come.
 
 Both come from the same lowering that emits the code; operators are lowered once and remembered by
-key, so that a search asking about thousands of networks lowers each operator once.
+key, so that a search asking about thousands of networks lowers each operator once. Where the values
+of constants decide how near an output may lie to its input, the key does not say it: such a node is
+lowered with the constants that it has.
 """
 
 from __future__ import annotations
@@ -10,26 +12,26 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinytailor.compiler.ir import Graph
+from tinytailor.compiler.ir import Graph, Node
+from tinytailor.compiler.kernels.c_function import Kernel
+from tinytailor.compiler.kernels.lowering import lower_node
 from tinytailor.compiler.memory.aliasing import places
 from tinytailor.compiler.memory.plan import MemoryPlan, plan_kernels
 from tinytailor.compiler.opkey import OpKey, example_graph, key_of
-
-if TYPE_CHECKING:
-    from tinytailor.compiler.kernels.c_function import Kernel
 
 
 @lru_cache(maxsize=65536)
 def example_kernel(key: OpKey) -> Kernel:
     """The kernel of the operator ``key`` stands for; its constants have shapes but no memory."""
-    from tinytailor.compiler.mcu import source  # prints with TVM
-
     graph = example_graph(key)
-    kernel = source.lower_node(graph, graph.nodes[0], key.isa, "kernel")
+    return _hollow_kernel(graph, graph.nodes[0], key.isa)
+
+
+def _hollow_kernel(graph: Graph, node: Node, isa: str) -> Kernel:
+    kernel = lower_node(graph, node, isa, "kernel")
     hollow = {
         role: np.broadcast_to(np.zeros((), array.dtype), array.shape)
         for role, array in kernel.constants.items()
@@ -37,10 +39,16 @@ def example_kernel(key: OpKey) -> Kernel:
     return replace(kernel, constants=hollow)
 
 
+def _kernel_of(graph: Graph, node: Node, isa: str) -> Kernel:
+    if node.op.placed_by_constants:
+        return _hollow_kernel(graph, node, isa)
+    return example_kernel(key_of(node, graph, isa))
+
+
 def example_kernels(graph: Graph, views: Collection[str], isa: str) -> dict[str, Kernel]:
     """Of all nodes but ``views``, by name."""
     running = (node for node in graph.nodes if node.name not in views)
-    return {node.name: example_kernel(key_of(node, graph, isa)) for node in running}
+    return {node.name: _kernel_of(graph, node, isa) for node in running}
 
 
 def kernel_bytes(key: OpKey) -> tuple[int, int]:

@@ -11,36 +11,47 @@ in LiteRT's optimized kernel. |a * left| < 2^28, so nothing overflows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import frexp
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape, Tensor
-from tinytailor.compiler.ops.base import (
-    EXAMPLE_ZERO_POINT,
-    ConstantShapes,
-    clamp_attributes,
-    example_clamp,
-)
+from tinytailor.compiler.ir import Constants, Shape, Shapes, Tensor
+from tinytailor.compiler.ops.base import Shifted
 from tinytailor.compiler.ops.broadcast import broadcast_shape
+from tinytailor.compiler.ops.traits.channels import Channels, linked
+from tinytailor.compiler.ops.traits.examples import Examples
+from tinytailor.compiler.ops.traits.keys import HIGH, LOW, ZERO_POINT, in_key, neutral, told
+from tinytailor.compiler.ops.traits.ranges import Range, Ranges, corners, full
 from tinytailor.targets.errors import InputError
 
 WIDEST = 22  # shift at which 2 * 255 * 2^21 + 128 * 2^shift, the largest sum, is below 2^31
 
 
+def _example_shift(attributes: Mapping[str, Any]) -> int:
+    return WIDEST + 1 if attributes.get("wide") else 20
+
+
 @dataclass(frozen=True, slots=True)
-class Add:
+class Add(Shifted):
     kind: ClassVar[str] = "add"
 
-    left: int = 1 << 20
-    right: int = 1 << 20
-    bias: int = 1 << 19
-    shift: int = 20
-    zero_point: int = 0
-    low: int = -128
-    high: int = 127
+    left: int = field(default=1 << 20, metadata=neutral(601_295))
+    right: int = field(default=1 << 20, metadata=neutral(873_813))
+    bias: int = field(
+        default=1 << 19, metadata=told(lambda a: (1 << (_example_shift(a) - 1)) + 12_345_678)
+    )
+    shift: int = field(
+        default=20,
+        metadata=in_key(
+            lambda _, shift: {"wide": True} if shift > WIDEST else {},
+            lambda _, attributes: _example_shift(attributes),
+        ),
+    )
+    zero_point: int = field(default=0, metadata=ZERO_POINT)
+    low: int = field(default=-128, metadata=LOW)
+    high: int = field(default=127, metadata=HIGH)
 
     @classmethod
     def from_scales(
@@ -62,30 +73,41 @@ class Add:
     def output_shape(self, *inputs: Shape) -> Shape:
         return broadcast_shape(self.kind, *inputs)
 
-    def macs(self, *inputs: Shape) -> int:
-        return 0
-
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        return {}
-
-    def key_attributes(self) -> dict[str, Any]:
-        return {**({"wide": True} if self.wide else {}), **clamp_attributes(self.low, self.high)}
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> Add:
-        shift = WIDEST + 1 if attributes.get("wide") else 20
-        bias = (1 << (shift - 1)) + 12_345_678
-        low, high = example_clamp(attributes)
-        return cls(601_295, 873_813, bias, shift, EXAMPLE_ZERO_POINT, low, high)
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         a, b = (x.astype(np.int64) for x in inputs)
         value = self.zero_point + ((a * self.left + b * self.right + self.bias) >> self.shift)
         return np.clip(value, self.low, self.high).astype(np.int8)
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        return corners(self, reads, inputs, constants)
+
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
+        left, right = full(1).times(self.left), full(1).times(self.right)
+        return Range(left.low + right.low, left.high + right.high).plus(self.offset)
+
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
+        return linked(*inputs, output=self.output_shape(*inputs))
+
+    def epilogue(self, operand: int) -> Add:
+        return self if operand == 0 else replace(self, left=self.right, right=self.left)
 
     @property
     def wide(self) -> bool:
         """Whether the zero point has no room in the sum, and is added after the shift."""
         return self.shift > WIDEST
+
+    @property
+    def offset(self) -> int:
+        """What is added to the products; the zero point is in it, if there is room."""
+        return self.bias + (0 if self.wide else self.zero_point << self.shift)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "add": (cls.from_key({}), ((1, 4, 4, 8),) * 2),
+            "add_wide": (cls.from_key({"wide": True}), ((1, 4, 4, 8),) * 2),
+            "add_channels": (cls.from_key({}), ((1, 4, 5, 7), (1, 1, 1, 7))),
+            "add_outer": (cls.from_key({}), ((1, 4, 1, 3), (1, 1, 5, 3))),
+            "add_number": (cls.from_key({}), ((1, 1, 1, 1), (1, 4, 5, 3))),
+            "add_numbers": (cls.from_key({}), ((1, 1),) * 2),
+        }

@@ -11,34 +11,35 @@ bias holds the constant in the same unit, the rounding half and the zero point o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import frexp
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape, Tensor
-from tinytailor.compiler.ops.base import (
-    EXAMPLE_ZERO_POINT,
-    ConstantShapes,
-    clamp_attributes,
-    example_clamp,
-)
+from tinytailor.compiler.ir import Constants, Shape, Shapes, Tensor
+from tinytailor.compiler.ops.base import Shifted
 from tinytailor.compiler.ops.broadcast import broadcast_shape
+from tinytailor.compiler.ops.traits.channels import Channels, Fewer, linked, of_channels
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, biases
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
+from tinytailor.compiler.ops.traits.keys import HIGH, LOW, ZERO_POINT, neutral, numbers, unless
+from tinytailor.compiler.ops.traits.ranges import Range, Ranges, corners, enclosing, full
 from tinytailor.targets.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class AddConstant:
+class AddConstant(Shifted):
+    """``shape``: of the constant, with all axes of the tensor; () is one per channel."""
+
     kind: ClassVar[str] = "add_constant"
 
-    shape: Shape = ()  # of the constant, with all axes of the tensor; () is one per channel
-    left: int = 1 << 20
+    shape: Shape = field(default=(), metadata=unless((), numbers, list))
+    left: int = field(default=1 << 20, metadata=neutral(601_295))
     shift: int = 20
-    zero_point: int = 0
-    low: int = -128
-    high: int = 127
+    zero_point: int = field(default=0, metadata=ZERO_POINT)
+    low: int = field(default=-128, metadata=LOW)
+    high: int = field(default=127, metadata=HIGH)
 
     @classmethod
     def from_scales(
@@ -69,24 +70,35 @@ class AddConstant:
         """The shape of the constant with all axes of ``x``."""
         return self.shape or (*(1 for _ in x[1:]), x[-1])
 
-    def macs(self, *inputs: Shape) -> int:
-        return 0
+    def constants(self, *inputs: Shape) -> ConstantSpecs:
+        return {"bias": biases(self.shape or inputs[0][-1:])}
 
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        return {"bias": (self.shape or inputs[0][-1:], "int32")}
-
-    def key_attributes(self) -> dict[str, Any]:
-        shape = {"shape": list(self.shape)} if self.shape else {}
-        return {**shape, **clamp_attributes(self.low, self.high)}
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> AddConstant:
-        shape = tuple(int(size) for size in attributes.get("shape", ()))
-        return cls(shape, 601_295, 20, EXAMPLE_ZERO_POINT, *example_clamp(attributes))
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         total = inputs[0].astype(np.int64) * self.left + constants["bias"]
         value = self.zero_point + (total >> self.shift)
         return np.clip(value, self.low, self.high).astype(np.int8)
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        return corners(self, reads, inputs, constants)
+
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
+        bias, scaled = enclosing(constants["bias"]), full(1).times(self.left)
+        return Range(bias.low + scaled.low, bias.high + scaled.high)
+
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
+        return linked(*inputs, output=inputs[0])
+
+    def with_fewer_channels(
+        self, fewer: Fewer, constants: Constants
+    ) -> tuple[AddConstant, Constants]:
+        bias = of_channels(constants["bias"], fewer.stay)
+        return replace(self, shape=bias.shape if self.shape else ()), {"bias": bias}
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "add_constant": (cls.from_key({}), one_map(4, 3, 7)),
+            "add_constant_map": (cls.from_key({"shape": (1, 4, 3, 1)}), one_map(4, 3, 7)),
+            "add_constant_row": (cls.from_key({}), ((1, 10),)),
+            "add_constant_clamped": (cls.from_key({"clamped": True}), ((1, 10),)),
+        }

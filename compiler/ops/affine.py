@@ -11,35 +11,34 @@ rounding half and the zero point of a: one rounding. |a * left| and |bias| less 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import frexp
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape, Tensor
-from tinytailor.compiler.ops.base import (
-    EXAMPLE_ZERO_POINT,
-    ConstantShapes,
-    clamp_attributes,
-    example_clamp,
-)
+from tinytailor.compiler.ir import Constants, Shape, Shapes, Tensor
+from tinytailor.compiler.ops.base import Shifted
 from tinytailor.compiler.ops.broadcast import broadcast_shape
+from tinytailor.compiler.ops.traits.channels import Channels, Fewer, linked, of_channels
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, biases, factors
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
+from tinytailor.compiler.ops.traits.keys import HIGH, LOW, NUMBERS, ZERO_POINT
+from tinytailor.compiler.ops.traits.ranges import Range, Ranges, corners, enclosing
 from tinytailor.targets.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Affine:
+class Affine(Shifted):
     """``shape``: of both constants, with all axes of the tensor."""
 
     kind: ClassVar[str] = "affine"
 
-    shape: Shape
+    shape: Shape = field(metadata=NUMBERS)
     shift: int = 20
-    zero_point: int = 0
-    low: int = -128
-    high: int = 127
+    zero_point: int = field(default=0, metadata=ZERO_POINT)
+    low: int = field(default=-128, metadata=LOW)
+    high: int = field(default=127, metadata=HIGH)
 
     @classmethod
     def from_scales(
@@ -68,23 +67,34 @@ class Affine:
             raise InputError(f"affine: constants of shape {self.shape} for shape {x}")
         return x
 
-    def macs(self, *inputs: Shape) -> int:
-        return 0
+    def constants(self, *inputs: Shape) -> ConstantSpecs:
+        return {"left": factors(self.shape), "bias": biases(self.shape)}
 
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        return {"left": (self.shape, "int32"), "bias": (self.shape, "int32")}
-
-    def key_attributes(self) -> dict[str, Any]:
-        return {"shape": list(self.shape), **clamp_attributes(self.low, self.high)}
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> Affine:
-        shape = tuple(int(size) for size in attributes["shape"])
-        return cls(shape, 20, EXAMPLE_ZERO_POINT, *example_clamp(attributes))
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         total = inputs[0].astype(np.int64) * constants["left"] + constants["bias"]
         value = self.zero_point + (total >> self.shift)
         return np.clip(value, self.low, self.high).astype(np.int8)
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        return corners(self, reads, inputs, constants)
+
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
+        left, bias = (constants[role].astype(np.int64) for role in ("left", "bias"))
+        return enclosing(left * -128 + bias, left * 127 + bias)
+
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
+        return linked(*inputs, output=inputs[0])
+
+    def with_fewer_channels(self, fewer: Fewer, constants: Constants) -> tuple[Affine, Constants]:
+        left = of_channels(constants["left"], fewer.stay)
+        bias = of_channels(constants["bias"], fewer.stay)
+        return replace(self, shape=left.shape), {"left": left, "bias": bias}
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "affine_channels": (cls((1, 1, 1, 7)), one_map(4, 3, 7)),
+            "affine_rows": (cls((1, 4, 1, 1)), one_map(4, 3, 7)),
+            "affine_row": (cls((1, 10)), ((1, 10),)),
+            "affine_clamped": (cls.from_key({"shape": (1, 10), "clamped": True}), ((1, 10),)),
+        }

@@ -10,28 +10,29 @@ so that a plain maximum finds both. Indices have no scale: they can only leave t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import ConstantShapes
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Operator
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
+from tinytailor.compiler.ops.traits.keys import FLAG, NUMBER
+from tinytailor.compiler.ops.traits.ranges import Range, Ranges, full
 from tinytailor.targets.errors import InputError
 
 MAX_SIZE = 1 << 22  # of the axis, so that a key fits int32
 
 
 @dataclass(frozen=True, slots=True)
-class ArgMax:
+class ArgMax(Operator):
     """``axis``: of the NHWC map or of the row, 1 or more; it has one element in the output."""
 
     kind: ClassVar[str] = "arg_max"
-    output_dtype: ClassVar[str] = "int32"
 
-    axis: int
-    largest: bool = True
+    axis: int = field(metadata=NUMBER)
+    largest: bool = field(default=True, metadata=FLAG)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
@@ -42,21 +43,20 @@ class ArgMax:
             )
         return (*x[: self.axis], 1, *x[self.axis + 1 :])
 
-    def macs(self, *inputs: Shape) -> int:
-        return 0
+    def dtypes(self, *read: str) -> tuple[str, ...]:
+        return ("int8", "int32")
 
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        return {}
-
-    def key_attributes(self) -> dict[str, Any]:
-        return {"axis": self.axis, "largest": self.largest}
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> ArgMax:
-        return cls(int(attributes["axis"]), bool(attributes["largest"]))
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         find = np.argmax if self.largest else np.argmin
         return find(inputs[0], axis=self.axis, keepdims=True).astype(np.int32)
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        return full(self.output_shape(*inputs)[-1], 0, inputs[0][self.axis] - 1)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "arg_max": (cls(1), ((1, 12),)),
+            "arg_max_channels": (cls(3), one_map(4, 5, 7)),
+            "arg_min_columns": (cls(2, largest=False), one_map(4, 5, 7)),
+        }

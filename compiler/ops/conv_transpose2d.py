@@ -14,113 +14,107 @@ takes back what the zero points would have summed up under the taps that it leav
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import (
-    EXAMPLE_ZERO_POINT,
-    ConstantShapes,
-    example_requant,
-    requant_attributes,
-)
-from tinytailor.compiler.ops.geometry import (
-    Padding,
-    Pair,
-    padding4,
-    pair,
-    windows,
-)
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Requantized
 from tinytailor.compiler.ops.grouped_conv2d import check_groups, grouped_product
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
+from tinytailor.compiler.ops.traits.keys import NUMBER, REQUANT, ZERO_POINT
+from tinytailor.compiler.ops.traits.ranges import (
+    Range,
+    Ranges,
+    accumulated,
+    full,
+    requantized,
+    sums,
+)
+from tinytailor.compiler.ops.window import ONES, Window, check_map, in_window_key
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class ConvTranspose2d:
+class ConvTranspose2d(Requantized):
     kind: ClassVar[str] = "conv_transpose2d"
+    in_place: ClassVar[bool] = False
 
-    out_channels: int
-    kernel: Pair
-    stride: Pair = (1, 1)
-    padding: Padding = (0, 0, 0, 0)
-    groups: int = 1
-    input_zero_point: int = 0
-    requant: Requant = Requant()
+    out_channels: int = field(metadata=NUMBER)
+    window: Window = field(metadata=in_window_key(optional=("dilation",)))
+    groups: int = field(default=1, metadata=NUMBER)
+    input_zero_point: int = field(default=0, metadata=ZERO_POINT)
+    requant: Requant = field(default=Requant(), metadata=REQUANT)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        if len(x) != 4 or x[0] != 1:
-            raise InputError(f"{self.kind}: input shape {x}, expected (1, height, width, channels)")
+        check_map(self.kind, x)
         check_groups(self.kind, self.groups, x[3], self.out_channels)
-        if min(self.padding[:2]) < 0:
-            raise InputError(f"{self.kind}: padding {self.padding}, expected no negative top, left")
+        padding, kernel, stride = self.window.padding, self.window.kernel, self.window.stride
+        if min(padding[:2]) < 0:
+            raise InputError(f"{self.kind}: padding {padding}, expected no negative top, left")
+        if self.window.dilation != ONES:
+            raise InputError(f"{self.kind}: dilation {self.window.dilation}, expected none")
         height, width = (
-            (x[1 + axis] - 1) * self.stride[axis] + self.kernel[axis] - sum(self.padding[axis::2])
+            (x[1 + axis] - 1) * stride[axis] + kernel[axis] - sum(padding[axis::2])
             for axis in (0, 1)
         )
         if height < 1 or width < 1:
-            raise InputError(f"{self.kind}: padding {self.padding} leaves nothing of the output")
+            raise InputError(f"{self.kind}: padding {padding} leaves nothing of the output")
         return (1, height, width, self.out_channels)
 
     def macs(self, *inputs: Shape) -> int:
         _, height, width, channels = inputs[0]
-        taps = self.kernel[0] * self.kernel[1]
-        return height * width * channels * taps * self.out_channels // self.groups
+        return height * width * channels * self.window.taps * self.out_channels // self.groups
 
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        oc = self.out_channels
-        return {
-            "weight": ((oc, *self.kernel, inputs[0][3] // self.groups), "int8"),
-            "bias": ((oc,), "int32"),
-            "multiplier": ((oc,), "int32"),
-        }
+    def constants(self, *inputs: Shape) -> ConstantSpecs:
+        shape = (self.out_channels, *self.window.kernel, inputs[0][3] // self.groups)
+        return layer(weights(shape), self.out_channels)
 
-    def key_attributes(self) -> dict[str, Any]:
-        return {
-            "out_channels": self.out_channels,
-            "kernel": list(self.kernel),
-            "stride": list(self.stride),
-            "padding": list(self.padding),
-            "groups": self.groups,
-            **requant_attributes(self.requant),
-        }
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> ConvTranspose2d:
-        return cls(
-            int(attributes["out_channels"]),
-            pair(attributes["kernel"]),
-            pair(attributes["stride"]),
-            padding4(attributes["padding"]),
-            int(attributes["groups"]),
-            input_zero_point=EXAMPLE_ZERO_POINT,
-            requant=example_requant(attributes),
-        )
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         """An ordinary convolution of the map with s - 1 zero points between its pixels."""
         (x,) = inputs
         n, height, width, channels = x.shape
-        (sh, sw), (kh, kw) = self.stride, self.kernel
+        (sh, sw), (kh, kw) = self.window.stride, self.window.kernel
         spread = np.full(
             (n, (height - 1) * sh + 1, (width - 1) * sw + 1, channels),
             self.input_zero_point,
             np.int8,
         )
         spread[:, ::sh, ::sw] = x
-        top, left, bottom, right = self.padding
-        around = [kh - 1 - top, kw - 1 - left, kh - 1 - bottom, kw - 1 - right]
-        cut = [max(0, -width) for width in around]
+        top, left, bottom, right = self.window.padding
+        around = (kh - 1 - top, kw - 1 - left, kh - 1 - bottom, kw - 1 - right)
+        above, before, below, after = (max(0, -n) for n in around)
         rows, columns = spread.shape[1:3]
-        spread = spread[:, cut[0] : rows - cut[2], cut[1] : columns - cut[3]]
-        padding = padding4(max(0, width) for width in around)
-        view = windows(spread, self.kernel, (1, 1), padding, (1, 1), self.input_zero_point)
+        spread = spread[:, above : rows - below, before : columns - after]
+        top, left, bottom, right = (max(0, n) for n in around)
+        view = Window((kh, kw), padding=(top, left, bottom, right)).over(
+            spread, self.input_zero_point
+        )
         flipped = constants["weight"][:, ::-1, ::-1]
         acc = grouped_product(view, flipped, self.groups) + constants["bias"]
         return self.requant.apply(acc, constants["multiplier"])
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        terms = sums(constants["weight"], reads[0].widened(self.input_zero_point), self.groups)
+        acc = terms.plus(constants["bias"])
+        return requantized(self.requant, acc, constants["multiplier"])
+
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
+        terms = sums(constants["weight"], full(inputs[0][3]), self.groups)
+        return accumulated(terms, constants["bias"], self.requant.shift)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "transposed": (cls(6, Window((4, 4), (2, 2), (1, 1, 1, 1))), one_map(5, 4, 8)),
+            "transposed_odd": (cls(5, Window((3, 3), (2, 2), (1, 1, 1, 1))), one_map(5, 4, 7)),
+            "transposed_larger": (cls(3, Window((3, 3), (2, 2), (1, 1, 0, 0))), one_map(4, 5, 4)),
+            "transposed_gaps": (cls(4, Window((2, 1), (3, 2), (0, 0, -1, 0))), one_map(3, 4, 5)),
+            "transposed_plain": (cls(4, Window((3, 3), (1, 1), (3, 2, 0, 1))), one_map(6, 5, 4)),
+            "transposed_groups": (cls(8, Window((3, 2), (2, 3)), groups=4), one_map(4, 3, 8)),
+            "transposed_time": (cls(4, Window((4, 1), (2, 1), (1, 0, 1, 0))), one_map(9, 1, 6)),
+        }

@@ -14,28 +14,26 @@ zp_x, and the bias already holds -zp_x * sum(weight[o]). Groups as in GroupedCon
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import (
-    EXAMPLE_ZERO_POINT,
-    ConstantShapes,
-    example_requant,
-    requant_attributes,
-)
-from tinytailor.compiler.ops.geometry import (
-    Padding,
-    Pair,
-    output_size,
-    padding4,
-    pair,
-    sampled,
-)
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Requantized
 from tinytailor.compiler.ops.grouped_conv2d import check_groups, grouped_product
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, pixels, weights
+from tinytailor.compiler.ops.traits.examples import Examples
+from tinytailor.compiler.ops.traits.keys import NUMBER, REQUANT, ZERO_POINT
+from tinytailor.compiler.ops.traits.ranges import (
+    Range,
+    Ranges,
+    accumulated,
+    full,
+    requantized,
+    sums,
+)
+from tinytailor.compiler.ops.window import WINDOW, Window, sampled
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
@@ -43,85 +41,44 @@ MAX_PIXELS = 2**15 - 1  # offsets beyond it are as far outside the map
 
 
 @dataclass(frozen=True, slots=True)
-class DeformConv2d:
+class DeformConv2d(Requantized):
     kind: ClassVar[str] = "deform_conv2d"
 
-    out_channels: int
-    kernel: Pair
-    stride: Pair = (1, 1)
-    padding: Padding = (0, 0, 0, 0)
-    dilation: Pair = (1, 1)
-    groups: int = 1
-    offset_groups: int = 1
-    input_zero_point: int = 0
-    requant: Requant = Requant()
+    out_channels: int = field(metadata=NUMBER)
+    window: Window = field(metadata=WINDOW)
+    groups: int = field(default=1, metadata=NUMBER)
+    offset_groups: int = field(default=1, metadata=NUMBER)
+    input_zero_point: int = field(default=0, metadata=ZERO_POINT)
+    requant: Requant = field(default=Requant(), metadata=REQUANT)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         x, offset = inputs
-        size = output_size(self.kind, x, self.kernel, self.stride, self.padding, self.dilation)
+        size = self.window.output_size(self.kind, x)
         check_groups(self.kind, self.groups, x[3], self.out_channels)
         if self.offset_groups < 1 or x[3] % self.offset_groups:
             raise InputError(
                 f"{self.kind}: {self.offset_groups} offset groups for {x[3]} channels, expected a "
                 "divisor"
             )
-        expected = (1, *size, 2 * self.offset_groups * self.kernel[0] * self.kernel[1])
+        expected = (1, *size, 2 * self.offset_groups * self.window.taps)
         if offset != expected:
             raise InputError(f"{self.kind}: offset shape {offset}, expected {expected}")
         return (1, *size, self.out_channels)
 
     def macs(self, *inputs: Shape) -> int:
         _, oh, ow, oc = self.output_shape(*inputs)
-        return oh * ow * oc * self.kernel[0] * self.kernel[1] * inputs[0][3] // self.groups
+        return oh * ow * oc * self.window.taps * inputs[0][3] // self.groups
 
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        oc = self.out_channels
-        return {
-            "weight": ((oc, *self.kernel, inputs[0][3] // self.groups), "int8"),
-            "bias": ((oc,), "int32"),
-            "multiplier": ((oc,), "int32"),
-            "pixels": ((256,), "int16"),
-        }
+    def constants(self, *inputs: Shape) -> ConstantSpecs:
+        shape = (self.out_channels, *self.window.kernel, inputs[0][3] // self.groups)
+        return {**layer(weights(shape), self.out_channels), "pixels": pixels()}
 
-    def key_attributes(self) -> dict[str, Any]:
-        return {
-            "out_channels": self.out_channels,
-            "kernel": list(self.kernel),
-            "stride": list(self.stride),
-            "padding": list(self.padding),
-            "dilation": list(self.dilation),
-            "groups": self.groups,
-            "offset_groups": self.offset_groups,
-            **requant_attributes(self.requant),
-        }
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> DeformConv2d:
-        return cls(
-            int(attributes["out_channels"]),
-            pair(attributes["kernel"]),
-            pair(attributes["stride"]),
-            padding4(attributes["padding"]),
-            pair(attributes["dilation"]),
-            int(attributes["groups"]),
-            int(attributes["offset_groups"]),
-            input_zero_point=EXAMPLE_ZERO_POINT,
-            requant=example_requant(attributes),
-        )
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         x, offset = inputs
         n, oh, ow, _ = offset.shape
         moved = constants["pixels"].astype(np.int64)[offset.astype(np.int64) + 128]
-        moved = moved.reshape(n, oh, ow, self.offset_groups, *self.kernel, 2)
-        starts = [
-            np.arange(size)[:, None] * s + np.arange(k)[None, :] * d - p
-            for size, k, s, d, p in zip(
-                (oh, ow), self.kernel, self.stride, self.dilation, self.padding[:2], strict=True
-            )
-        ]
+        moved = moved.reshape(n, oh, ow, self.offset_groups, *self.window.kernel, 2)
+        starts = self.window.starts((oh, ow))
         rows = starts[0][None, :, None, None, :, None] + moved[..., 0]
         columns = starts[1][None, None, :, None, None, :] + moved[..., 1]
         parts = np.split(x, self.offset_groups, axis=3)
@@ -132,3 +89,27 @@ class DeformConv2d:
         view = np.concatenate(views, axis=-1)
         acc = grouped_product(view, constants["weight"], self.groups) + constants["bias"]
         return self.requant.apply(acc, constants["multiplier"])
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        terms = sums(constants["weight"], reads[0].widened(self.input_zero_point), self.groups)
+        acc = terms.plus(constants["bias"])
+        return requantized(self.requant, acc, constants["multiplier"])
+
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
+        terms = sums(constants["weight"], full(inputs[0][3]), self.groups)
+        return accumulated(terms, constants["bias"], self.requant.shift)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "deform": (cls(5, Window((3, 3), padding=(1, 1, 1, 1))), ((1, 6, 5, 8), (1, 6, 5, 18))),
+            "deform_groups": (
+                cls(6, Window((3, 2), (2, 1), (1, 0, 1, 1), (1, 2)), groups=2, offset_groups=2),
+                ((1, 7, 6, 4), (1, 4, 5, 24)),
+            ),
+            "deform_depthwise": (
+                cls(6, Window((3, 3), padding=(1, 1, 1, 1)), groups=6, offset_groups=3),
+                ((1, 5, 5, 6), (1, 5, 5, 54)),
+            ),
+            "deform_one_tap": (cls(4, Window((1, 1))), ((1, 5, 4, 3), (1, 5, 4, 2))),
+        }

@@ -6,26 +6,38 @@ The bias already holds -zp_x * sum(weight[o]).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
 from tinytailor.compiler import narrow_weights
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import ConstantShapes, example_requant, requant_attributes
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Requantized
+from tinytailor.compiler.ops.traits.channels import Channels, Fewer, Mixed, mixed
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
+from tinytailor.compiler.ops.traits.examples import Examples
+from tinytailor.compiler.ops.traits.keys import NUMBER, REQUANT
+from tinytailor.compiler.ops.traits.ranges import (
+    Range,
+    Ranges,
+    accumulated,
+    full,
+    requantized,
+    sums,
+)
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Dense:
+class Dense(Requantized):
     kind: ClassVar[str] = "dense"
+    in_place: ClassVar[bool] = False
 
-    out_features: int
-    requant: Requant = Requant()
-    weight_bits: int = 8
+    out_features: int = field(metadata=NUMBER)
+    requant: Requant = field(default=Requant(), metadata=REQUANT)
+    weight_bits: int = field(default=8, metadata=NUMBER)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
@@ -36,29 +48,43 @@ class Dense:
     def macs(self, *inputs: Shape) -> int:
         return inputs[0][1] * self.out_features
 
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        return {
-            "weight": narrow_weights.stored((self.out_features, inputs[0][1]), self.weight_bits, 1),
-            "bias": ((self.out_features,), "int32"),
-            "multiplier": ((self.out_features,), "int32"),
-        }
+    def constants(self, *inputs: Shape) -> ConstantSpecs:
+        shape = (self.out_features, inputs[0][1])
+        return layer(weights(shape, self.weight_bits, 1), self.out_features)
 
-    def key_attributes(self) -> dict[str, Any]:
-        return {
-            "out_features": self.out_features,
-            **requant_attributes(self.requant),
-            "weight_bits": self.weight_bits,
-        }
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> Dense:
-        bits = int(attributes["weight_bits"])
-        return cls(int(attributes["out_features"]), example_requant(attributes), bits)
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
-        shape = (self.out_features, inputs[0].shape[1])
-        weight = narrow_weights.loaded(constants["weight"], shape, self.weight_bits, 1)
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
+        weight = self._weight(constants, inputs[0].shape[1])
         acc = inputs[0].astype(np.int64) @ weight.astype(np.int64).T
         return self.requant.apply(acc + constants["bias"], constants["multiplier"])
+
+    def _weight(self, constants: Constants, features: int) -> np.ndarray:
+        shape = (self.out_features, features)
+        return narrow_weights.loaded(constants["weight"], shape, self.weight_bits, 1)
+
+    def with_weight_bits(self, bits: int) -> Dense:
+        return replace(self, weight_bits=bits)
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        acc = sums(self._weight(constants, inputs[0][1]), reads[0]).plus(constants["bias"])
+        return requantized(self.requant, acc, constants["multiplier"])
+
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
+        features = inputs[0][1]
+        terms = sums(self._weight(constants, features), full(features))
+        return accumulated(terms, constants["bias"], self.requant.shift)
+
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
+        if self.weight_bits != 8:
+            return None
+        return Mixed(constants["weight"], constants["bias"])
+
+    def with_fewer_channels(self, fewer: Fewer, constants: Constants) -> tuple[Dense, Constants]:
+        return replace(self, out_features=fewer.count), mixed(constants, fewer)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "dense_4_bits": (cls(5, weight_bits=4), ((1, 27),)),
+            "dense": (cls(12), ((1, 64),)),
+            "dense_odd": (cls(5), ((1, 27),)),
+        }

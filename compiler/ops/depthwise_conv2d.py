@@ -9,90 +9,102 @@ The bias already holds -zp_x * sum(weight[:,:,c]) and the border reads zp_x.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
 from tinytailor.compiler import narrow_weights
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import (
-    EXAMPLE_ZERO_POINT,
-    ConstantShapes,
-    example_requant,
-    requant_attributes,
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Requantized
+from tinytailor.compiler.ops.traits.channels import Channels, Fewer, linked, of_channels
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
+from tinytailor.compiler.ops.traits.keys import NUMBER, REQUANT, ZERO_POINT
+from tinytailor.compiler.ops.traits.neighbours import Bordered
+from tinytailor.compiler.ops.traits.ranges import (
+    Range,
+    Ranges,
+    accumulated,
+    by_channel,
+    full,
+    requantized,
+    sums,
 )
-from tinytailor.compiler.ops.geometry import (
-    Padding,
-    Pair,
-    output_size,
-    padding4,
-    pair,
-    windows,
-)
+from tinytailor.compiler.ops.window import WINDOW, Padding, Window
 from tinytailor.compiler.requantization import Requant
 
 
 @dataclass(frozen=True, slots=True)
-class DepthwiseConv2d:
+class DepthwiseConv2d(Requantized):
     kind: ClassVar[str] = "depthwise_conv2d"
 
-    kernel: Pair
-    stride: Pair = (1, 1)
-    padding: Padding = (0, 0, 0, 0)
-    dilation: Pair = (1, 1)
-    input_zero_point: int = 0
-    requant: Requant = Requant()
-    weight_bits: int = 8
+    window: Window = field(metadata=WINDOW)
+    input_zero_point: int = field(default=0, metadata=ZERO_POINT)
+    requant: Requant = field(default=Requant(), metadata=REQUANT)
+    weight_bits: int = field(default=8, metadata=NUMBER)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        size = output_size(self.kind, x, self.kernel, self.stride, self.padding, self.dilation)
+        size = self.window.output_size(self.kind, x)
         return (1, *size, x[3])
 
     def macs(self, *inputs: Shape) -> int:
         _, oh, ow, oc = self.output_shape(*inputs)
-        return oh * ow * oc * self.kernel[0] * self.kernel[1]
+        return oh * ow * oc * self.window.taps
 
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
+    def constants(self, *inputs: Shape) -> ConstantSpecs:
         channels = inputs[0][3]
-        return {
-            "weight": narrow_weights.stored((*self.kernel, channels), self.weight_bits, 2),
-            "bias": ((channels,), "int32"),
-            "multiplier": ((channels,), "int32"),
-        }
+        return layer(weights((*self.window.kernel, channels), self.weight_bits, 2), channels)
 
-    def key_attributes(self) -> dict[str, Any]:
-        return {
-            "kernel": list(self.kernel),
-            "stride": list(self.stride),
-            "padding": list(self.padding),
-            "dilation": list(self.dilation),
-            **requant_attributes(self.requant),
-            "weight_bits": self.weight_bits,
-        }
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
+        (x,) = inputs
+        view = self.window.over(x, self.input_zero_point)
+        weight = self._weight(constants, x.shape[3]).astype(np.int64)
+        acc = np.einsum("nhwijc,ijc->nhwc", view.astype(np.int64), weight)
+        return self.requant.apply(acc + constants["bias"], constants["multiplier"])
+
+    def _weight(self, constants: Constants, channels: int) -> np.ndarray:
+        shape = (*self.window.kernel, channels)
+        return narrow_weights.loaded(constants["weight"], shape, self.weight_bits, 2)
+
+    def with_weight_bits(self, bits: int) -> DepthwiseConv2d:
+        return replace(self, weight_bits=bits)
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        x = reads[0].widened(self.input_zero_point) if self.window.bordered else reads[0]
+        channels = inputs[0][3]
+        terms = sums(by_channel(self._weight(constants, channels)), x, channels)
+        acc = terms.plus(constants["bias"])
+        return requantized(self.requant, acc, constants["multiplier"])
+
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
+        channels = inputs[0][3]
+        terms = sums(by_channel(self._weight(constants, channels)), full(channels), channels)
+        return accumulated(terms, constants["bias"], self.requant.shift)
+
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
+        return linked(*inputs, output=inputs[0]) if self.weight_bits == 8 else None
+
+    def with_fewer_channels(
+        self, fewer: Fewer, constants: Constants
+    ) -> tuple[DepthwiseConv2d, Constants]:
+        return self, {role: of_channels(a, fewer.stay) for role, a in constants.items()}
+
+    def bordered(self, padding: Padding) -> Bordered:
+        wider = replace(self, window=self.window.padded(padding))
+        return Bordered(wider, self.input_zero_point)
 
     @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> DepthwiseConv2d:
-        return cls(
-            pair(attributes["kernel"]),
-            pair(attributes["stride"]),
-            padding4(attributes["padding"]),
-            pair(attributes["dilation"]),
-            input_zero_point=EXAMPLE_ZERO_POINT,
-            requant=example_requant(attributes),
-            weight_bits=int(attributes["weight_bits"]),
-        )
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
-        (x,) = inputs
-        view = windows(
-            x, self.kernel, self.stride, self.padding, self.dilation, self.input_zero_point
-        )
-        shape = (*self.kernel, x.shape[3])
-        weight = narrow_weights.loaded(constants["weight"], shape, self.weight_bits, 2)
-        acc = np.einsum("nhwijc,ijc->nhwc", view.astype(np.int64), weight.astype(np.int64))
-        return self.requant.apply(acc + constants["bias"], constants["multiplier"])
+    def examples(cls) -> Examples:
+        return {
+            "depthwise_3x3": (cls(Window((3, 3), (1, 1), (1, 1, 1, 1))), one_map(9, 5, 16)),
+            "depthwise_stride2": (cls(Window((3, 3), (2, 2), (0, 0, 1, 1))), one_map(13, 9, 8)),
+            "depthwise_no_border": (cls(Window((3, 3))), one_map(6, 7, 8)),
+            "depthwise_odd_channels": (cls(Window((3, 3), (1, 1), (1, 1, 1, 1))), one_map(5, 5, 6)),
+            "depthwise_5x5": (cls(Window((5, 5), (1, 1), (2, 2, 2, 2))), one_map(7, 7, 4)),
+            "depthwise_time": (cls(Window((3, 1))), one_map(12, 1, 8)),
+            "depthwise_dilated": (cls(Window((3, 3), dilation=(2, 2))), one_map(7, 7, 4)),
+            "depthwise_4_bits": (cls(Window((3, 3)), weight_bits=4), one_map(5, 6, 5)),
+            "depthwise_1_bit": (cls(Window((2, 2)), weight_bits=1), one_map(4, 4, 9)),
+        }

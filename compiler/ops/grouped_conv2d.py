@@ -10,95 +10,86 @@ With C groups it is a depthwise convolution with multiplier O/C. The bias alread
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import (
-    EXAMPLE_ZERO_POINT,
-    ConstantShapes,
-    example_requant,
-    requant_attributes,
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Requantized
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
+from tinytailor.compiler.ops.traits.keys import NUMBER, REQUANT, ZERO_POINT
+from tinytailor.compiler.ops.traits.neighbours import Bordered
+from tinytailor.compiler.ops.traits.ranges import (
+    Range,
+    Ranges,
+    accumulated,
+    full,
+    requantized,
+    sums,
 )
-from tinytailor.compiler.ops.geometry import (
-    Padding,
-    Pair,
-    output_size,
-    padding4,
-    pair,
-    windows,
-)
+from tinytailor.compiler.ops.window import WINDOW, Padding, Window
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class GroupedConv2d:
+class GroupedConv2d(Requantized):
     kind: ClassVar[str] = "grouped_conv2d"
 
-    out_channels: int
-    groups: int
-    kernel: Pair
-    stride: Pair = (1, 1)
-    padding: Padding = (0, 0, 0, 0)
-    dilation: Pair = (1, 1)
-    input_zero_point: int = 0
-    requant: Requant = Requant()
+    out_channels: int = field(metadata=NUMBER)
+    groups: int = field(metadata=NUMBER)
+    window: Window = field(metadata=WINDOW)
+    input_zero_point: int = field(default=0, metadata=ZERO_POINT)
+    requant: Requant = field(default=Requant(), metadata=REQUANT)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        size = output_size(self.kind, x, self.kernel, self.stride, self.padding, self.dilation)
+        size = self.window.output_size(self.kind, x)
         check_groups(self.kind, self.groups, x[3], self.out_channels)
         return (1, *size, self.out_channels)
 
     def macs(self, *inputs: Shape) -> int:
         _, oh, ow, oc = self.output_shape(*inputs)
-        return oh * ow * oc * self.kernel[0] * self.kernel[1] * inputs[0][3] // self.groups
+        return oh * ow * oc * self.window.taps * inputs[0][3] // self.groups
 
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        oc = self.out_channels
-        return {
-            "weight": ((oc, *self.kernel, inputs[0][3] // self.groups), "int8"),
-            "bias": ((oc,), "int32"),
-            "multiplier": ((oc,), "int32"),
-        }
+    def constants(self, *inputs: Shape) -> ConstantSpecs:
+        shape = (self.out_channels, *self.window.kernel, inputs[0][3] // self.groups)
+        return layer(weights(shape), self.out_channels)
 
-    def key_attributes(self) -> dict[str, Any]:
-        return {
-            "out_channels": self.out_channels,
-            "groups": self.groups,
-            "kernel": list(self.kernel),
-            "stride": list(self.stride),
-            "padding": list(self.padding),
-            "dilation": list(self.dilation),
-            **requant_attributes(self.requant),
-        }
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> GroupedConv2d:
-        return cls(
-            int(attributes["out_channels"]),
-            int(attributes["groups"]),
-            pair(attributes["kernel"]),
-            pair(attributes["stride"]),
-            padding4(attributes["padding"]),
-            pair(attributes["dilation"]),
-            input_zero_point=EXAMPLE_ZERO_POINT,
-            requant=example_requant(attributes),
-        )
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         (x,) = inputs
-        view = windows(
-            x, self.kernel, self.stride, self.padding, self.dilation, self.input_zero_point
-        )
+        view = self.window.over(x, self.input_zero_point)
         acc = grouped_product(view, constants["weight"], self.groups) + constants["bias"]
         return self.requant.apply(acc, constants["multiplier"])
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        x = reads[0].widened(self.input_zero_point) if self.window.bordered else reads[0]
+        acc = sums(constants["weight"], x, self.groups).plus(constants["bias"])
+        return requantized(self.requant, acc, constants["multiplier"])
+
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
+        terms = sums(constants["weight"], full(inputs[0][3]), self.groups)
+        return accumulated(terms, constants["bias"], self.requant.shift)
+
+    def bordered(self, padding: Padding) -> Bordered:
+        wider = replace(self, window=self.window.padded(padding))
+        return Bordered(wider, self.input_zero_point)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "grouped": (cls(12, 2, Window((3, 3), (1, 1), (1, 1, 1, 1))), one_map(7, 6, 8)),
+            "grouped_odd": (cls(9, 3, Window((3, 2), (2, 1), (1, 0, 0, 1))), one_map(7, 7, 15)),
+            "grouped_1x1": (cls(8, 4, Window((1, 1))), one_map(5, 4, 16)),
+            "grouped_1x1_thin": (cls(8, 4, Window((1, 1))), one_map(5, 4, 4)),
+            "grouped_dilated": (cls(6, 2, Window((3, 3), dilation=(1, 2))), one_map(5, 7, 4)),
+            "grouped_time": (cls(8, 4, Window((5, 1), (2, 1), (2, 0, 2, 0))), one_map(25, 1, 8)),
+            "grouped_one_pixel": (cls(10, 2, Window((3, 3))), one_map(3, 3, 6)),
+            "multiplier": (cls(12, 6, Window((3, 3), (2, 2), (0, 0, 1, 1))), one_map(8, 8, 6)),
+            "multiplier_odd": (cls(9, 3, Window((3, 3), (1, 1), (1, 1, 1, 1))), one_map(5, 7, 3)),
+        }
 
 
 def check_groups(kind: str, groups: int, channels: int, out_channels: int) -> None:

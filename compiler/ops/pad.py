@@ -3,33 +3,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import EXAMPLE_ZERO_POINT, ConstantShapes
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Operator
+from tinytailor.compiler.ops.traits.channels import Channels, linked
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
+from tinytailor.compiler.ops.traits.keys import ZERO_POINT, named
+from tinytailor.compiler.ops.traits.neighbours import Surround
+from tinytailor.compiler.ops.traits.ranges import Range, Ranges
+from tinytailor.compiler.ops.window import check_map
 from tinytailor.targets.errors import InputError
 
 Sides = tuple[int, int, int]  # rows, columns, channels
 
 
+def sides(value: Iterable[Any]) -> Sides:
+    rows, columns, channels = map(int, value)
+    return rows, columns, channels
+
+
+SIDES = named(sides, list)
+
+
 @dataclass(frozen=True, slots=True)
-class Pad:
+class Pad(Operator):
     """``before`` and ``after``: added rows, columns and channels; ``value``: what they hold."""
 
     kind: ClassVar[str] = "pad"
+    in_place: ClassVar[bool] = False
 
-    before: Sides
-    after: Sides
-    value: int = 0
+    before: Sides = field(metadata=SIDES)
+    after: Sides = field(metadata=SIDES)
+    value: int = field(default=0, metadata=ZERO_POINT)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        if len(x) != 4 or x[0] != 1:
-            raise InputError(f"pad: input shape {x}, expected (1, height, width, channels)")
+        check_map(self.kind, x)
         if min(*self.before, *self.after) < 0:
             raise InputError(
                 f"pad: {self.before} before and {self.after} after, expected 0 or more"
@@ -37,26 +51,29 @@ class Pad:
         sizes = zip(self.before, x[1:], self.after, strict=True)
         return (1, *(sum(size) for size in sizes))
 
-    def macs(self, *inputs: Shape) -> int:
-        return 0
-
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        return {}
-
-    def key_attributes(self) -> dict[str, Any]:
-        return {"before": list(self.before), "after": list(self.after)}
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> Pad:
-        return cls(sides(attributes["before"]), sides(attributes["after"]), EXAMPLE_ZERO_POINT)
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         around = ((0, 0), *zip(self.before, self.after, strict=True))
         return np.pad(inputs[0], around, constant_values=np.int8(self.value))
 
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        (x,), sides = reads, (self.before[2], self.after[2])
+        padded = Range(*(np.pad(end, sides, constant_values=self.value) for end in (x.low, x.high)))
+        spatial = any((*self.before[:2], *self.after[:2]))
+        return padded.widened(self.value) if spatial else padded
 
-def sides(value: Iterable[Any]) -> Sides:
-    rows, columns, channels = map(int, value)
-    return rows, columns, channels
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
+        return None if self.before[2] or self.after[2] else linked(*inputs, output=inputs[0])
+
+    def identity(self, inputs: Shapes, constants: Constants) -> str:
+        return "" if any((*self.before, *self.after)) else "it adds nothing"
+
+    def surround(self) -> Surround:
+        (top, left, first), (bottom, right, last) = self.before, self.after
+        return Surround((top, left, bottom, right), self.value, channels=bool(first or last))
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "pad": (cls((1, 2, 0), (0, 1, 0)), one_map(4, 3, 8)),
+            "pad_channels": (cls((0, 1, 4), (1, 0, 3)), one_map(3, 4, 5)),
+        }

@@ -11,100 +11,66 @@ integer of the mean; with it multiplier[n - 1] holds s_x / (n * s_y), and only o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import (
-    EXAMPLE_ZERO_POINT,
-    ConstantShapes,
-    clamp_attributes,
-    example_clamp,
-    example_requant,
-    requant_attributes,
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Clamped
+from tinytailor.compiler.ops.traits.channels import Channels, linked
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, scales
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
+from tinytailor.compiler.ops.traits.keys import (
+    HIGH,
+    LOW,
+    OPTIONAL_REQUANT,
+    ZERO_POINT,
+    unless,
 )
-from tinytailor.compiler.ops.geometry import (
-    NO_PADDING,
-    Padding,
-    Pair,
-    output_size,
-    padding4,
-    pair,
-    windows,
-)
+from tinytailor.compiler.ops.traits.neighbours import Clamp
+from tinytailor.compiler.ops.traits.ranges import Range, Ranges, enclosing, full
+from tinytailor.compiler.ops.window import ONES, Padding, Window, in_window_key
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
-INT8 = (-128, 127)
-
 
 @dataclass(frozen=True, slots=True)
-class AveragePool2d:
+class AveragePool2d(Clamped):
+    """``low`` and ``high`` without a ``requant``, which has its own."""
+
     kind: ClassVar[str] = "average_pool2d"
 
-    kernel: Pair
-    stride: Pair = (1, 1)
-    padding: Padding = NO_PADDING
-    low: int = -128
-    high: int = 127
-    input_zero_point: int = 0
-    requant: Requant | None = None
-    ties_even: bool = False
+    window: Window = field(metadata=in_window_key(optional=("padding", "dilation")))
+    low: int = field(default=-128, metadata=LOW)
+    high: int = field(default=127, metadata=HIGH)
+    input_zero_point: int = field(default=0, metadata=ZERO_POINT)
+    requant: Requant | None = field(default=None, metadata=OPTIONAL_REQUANT)
+    ties_even: bool = field(default=False, metadata=unless(False, bool))
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        if max(self.padding[::2]) >= self.kernel[0] or max(self.padding[1::2]) >= self.kernel[1]:
+        (rows, columns), padding = self.window.kernel, self.window.padding
+        if max(padding[::2]) >= rows or max(padding[1::2]) >= columns:
             raise InputError(
-                f"{self.kind}: padding {self.padding} of kernel {self.kernel}: windows would lie "
+                f"{self.kind}: padding {padding} of kernel {self.window.kernel}: windows would lie "
                 "outside the map; padding must be smaller than the kernel"
             )
-        size = output_size(self.kind, x, self.kernel, self.stride, self.padding, (1, 1))
+        if self.window.dilation != ONES:
+            raise InputError(f"{self.kind}: dilation {self.window.dilation}, expected none")
+        size = self.window.output_size(self.kind, x)
         return (1, *size, x[3])
 
-    def macs(self, *inputs: Shape) -> int:
-        return 0
-
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
+    def constants(self, *inputs: Shape) -> ConstantSpecs:
         if self.requant is None:
             return {}
-        return {"multiplier": ((self.kernel[0] * self.kernel[1],), "int32")}
+        return {"multiplier": scales((self.window.taps,))}
 
-    def key_attributes(self) -> dict[str, Any]:
-        low, high = (self.low, self.high) if self.requant is None else INT8
-        attributes: dict[str, Any] = {
-            "kernel": list(self.kernel),
-            "stride": list(self.stride),
-            **clamp_attributes(low, high),
-        }
-        if any(self.padding):
-            attributes["padding"] = list(self.padding)
-        if self.requant is not None:
-            attributes |= requant_attributes(self.requant)
-        if self.ties_even:
-            attributes["ties_even"] = True
-        return attributes
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> AveragePool2d:
-        padding = padding4(attributes.get("padding", NO_PADDING))
-        kernel, stride = pair(attributes["kernel"]), pair(attributes["stride"])
-        even, zero_point = bool(attributes.get("ties_even")), EXAMPLE_ZERO_POINT
-        if "shifted" in attributes:
-            requant = example_requant(attributes)
-            return cls(kernel, stride, padding, *INT8, zero_point, requant)
-        clamp = example_clamp(attributes)
-        return cls(kernel, stride, padding, *clamp, zero_point, ties_even=even)
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
-        view = windows(inputs[0], self.kernel, self.stride, self.padding, (1, 1), 0)
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
+        view = self.window.over(inputs[0], 0)
         total = view.astype(np.int64).sum(axis=(3, 4))
         inside = np.ones((1, *inputs[0].shape[1:3], 1), np.int8)
-        count = windows(inside, self.kernel, self.stride, self.padding, (1, 1), 0).sum(axis=(3, 4))
+        count = self.window.over(inside, 0).sum(axis=(3, 4))
         if self.requant is not None:
             multiplier = constants["multiplier"][count - 1]
             return self.requant.apply(total - count * self.input_zero_point, multiplier)
@@ -119,3 +85,56 @@ class AveragePool2d:
     def offset(self) -> int:
         """What makes all integers positive and a multiple of the scale even where it is even."""
         return 128 + self.input_zero_point % 2
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        if self.requant is None:
+            return reads[0].clipped(self.low, self.high)
+        counts = np.arange(1, self.window.taps + 1)[:, None]
+        steps, multiplier = reads[0].plus(-self.input_zero_point), constants["multiplier"][:, None]
+        ends = (self.requant.apply(end * counts, multiplier) for end in (steps.low, steps.high))
+        return enclosing(*ends)
+
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range | None:
+        if self.requant is None:
+            return None
+        steps = full(1).plus(-self.input_zero_point).widened(0)
+        return steps.times(self.window.taps << self.requant.shift)
+
+    def clamp(self) -> Clamp | None:
+        if self.requant is None:
+            return Clamped.clamp(self)
+        return Clamp.of(self.requant)
+
+    def with_clamp(self, clamp: Clamp) -> AveragePool2d:
+        if self.requant is None:
+            return Clamped.with_clamp(self, clamp)
+        return replace(self, requant=clamp.on(self.requant))
+
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
+        return linked(*inputs, output=inputs[0])
+
+    def bordered(self, padding: Padding) -> str:
+        return "would not count the border"
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "average_pool_global": (cls(Window((4, 5))), one_map(4, 5, 9)),
+            "average_pool_windows": (cls(Window((2, 2), (2, 2))), one_map(6, 6, 4)),
+            "average_pool_even": (
+                cls(Window((2, 2), (2, 2)), input_zero_point=3, ties_even=True),
+                one_map(6, 6, 4),
+            ),
+            "average_pool_even_border": (
+                cls(Window((3, 4), (2, 1), (1, 1, 1, 2)), -90, 80, -5, None, True),
+                one_map(7, 8, 5),
+            ),
+            "average_pool_border": (cls(Window((3, 3), (2, 2), (1, 1, 1, 1))), one_map(7, 8, 5)),
+            "average_pool_time": (cls(Window((4, 1), (3, 1), (1, 0, 2, 0))), one_map(13, 1, 6)),
+            "average_pool_requantized": (
+                cls.from_key(
+                    {"kernel": [3, 2], "stride": [2, 1], "padding": [1, 0, 1, 1], "shifted": False}
+                ),
+                one_map(7, 6, 3),
+            ),
+        }

@@ -11,37 +11,36 @@ largest of them: |d * factor| < 2^29, so nothing overflows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import frexp
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape, Tensor
-from tinytailor.compiler.ops.base import (
-    EXAMPLE_ZERO_POINT,
-    ConstantShapes,
-    clamp_attributes,
-    example_clamp,
-)
+from tinytailor.compiler.ir import Constants, Shape, Shapes, Tensor
+from tinytailor.compiler.ops.base import Shifted
 from tinytailor.compiler.ops.broadcast import broadcast_shape
+from tinytailor.compiler.ops.traits.channels import Channels, Fewer, linked, of_channels
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, factors
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
+from tinytailor.compiler.ops.traits.keys import HIGH, LOW, NUMBERS, ZERO_POINT, neutral
+from tinytailor.compiler.ops.traits.ranges import Range, Ranges, corners, enclosing
 from tinytailor.targets.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class PRelu:
+class PRelu(Shifted):
     """``shape``: of the slopes, with all axes of the tensor."""
 
     kind: ClassVar[str] = "prelu"
 
-    shape: Shape
-    positive: int = 1 << 20
+    shape: Shape = field(metadata=NUMBERS)
+    positive: int = field(default=1 << 20, metadata=neutral(601_295))
     shift: int = 20
-    input_zero_point: int = 0
-    zero_point: int = 0
-    low: int = -128
-    high: int = 127
+    input_zero_point: int = field(default=0, metadata=neutral(3))
+    zero_point: int = field(default=0, metadata=ZERO_POINT)
+    low: int = field(default=-128, metadata=LOW)
+    high: int = field(default=127, metadata=HIGH)
 
     @classmethod
     def from_scales(
@@ -67,24 +66,41 @@ class PRelu:
             raise InputError(f"prelu: slopes of shape {self.shape} for shape {x}")
         return x
 
-    def macs(self, *inputs: Shape) -> int:
-        return 0
+    def constants(self, *inputs: Shape) -> ConstantSpecs:
+        return {"negative": factors(self.shape)}
 
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        return {"negative": (self.shape, "int32")}
-
-    def key_attributes(self) -> dict[str, Any]:
-        return {"shape": list(self.shape), **clamp_attributes(self.low, self.high)}
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> PRelu:
-        shape = tuple(int(size) for size in attributes["shape"])
-        return cls(shape, 601_295, 20, 3, EXAMPLE_ZERO_POINT, *example_clamp(attributes))
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         steps = inputs[0].astype(np.int64) - self.input_zero_point
         product = steps * np.where(steps < 0, constants["negative"], self.positive)
         value = self.zero_point + ((product + (1 << (self.shift - 1))) >> self.shift)
         return np.clip(value, self.low, self.high).astype(np.int8)
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        """It rises or falls on either side of the zero point."""
+        turn = np.clip(self.input_zero_point, reads[0].low, reads[0].high)
+        ends = corners(self, reads, inputs, constants)
+        return ends.joined(corners(self, (Range(turn, turn),), inputs, constants))
+
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
+        negative, half = constants["negative"].astype(np.int64), 1 << (self.shift - 1)
+        below, above = -128 - self.input_zero_point, 127 - self.input_zero_point
+        zero = np.zeros_like(negative)
+        return enclosing(zero, negative * below, zero + self.positive * above).plus(half)
+
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
+        return linked(*inputs, output=inputs[0])
+
+    def with_fewer_channels(self, fewer: Fewer, constants: Constants) -> tuple[PRelu, Constants]:
+        negative = of_channels(constants["negative"], fewer.stay)
+        return replace(self, shape=negative.shape), {"negative": negative}
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "prelu_channels": (cls.from_key({"shape": (1, 1, 1, 7)}), one_map(4, 5, 7)),
+            "prelu_rows": (cls.from_key({"shape": (1, 4, 1, 1)}), one_map(4, 5, 7)),
+            "prelu_clamped": (
+                cls.from_key({"shape": (1, 1, 1, 7), "clamped": True}),
+                one_map(4, 5, 7),
+            ),
+        }

@@ -10,14 +10,16 @@ scale 1/256 of TFLite and 1/255 of quantizers need no fraction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import ConstantShapes
+from tinytailor.compiler.ir import Constants, Shape
+from tinytailor.compiler.ops.base import Operator
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, factors
+from tinytailor.compiler.ops.traits.examples import Examples
+from tinytailor.compiler.ops.traits.keys import in_key, told
 from tinytailor.targets.errors import InputError
 
 FRACTION = 6  # bits of levels that are no whole number
@@ -50,11 +52,20 @@ def exponentials(scale: float, classes: int, fraction: int = 0) -> np.ndarray:
 
 
 @dataclass(frozen=True, slots=True)
-class Softmax:
+class Softmax(Operator):
     kind: ClassVar[str] = "softmax"
+    in_place: ClassVar[bool] = False
 
-    levels: int = 256
-    fraction: int = 0
+    levels: int = field(
+        default=256, metadata=told(lambda a: FRACTION_LEVELS if a.get("fraction") else 256)
+    )
+    fraction: int = field(
+        default=0,
+        metadata=in_key(
+            lambda name, fraction: {name: fraction} if fraction else {},
+            lambda name, attributes: FRACTION if attributes.get(name) else 0,
+        ),
+    )
     zero_point: int = -128
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -63,24 +74,21 @@ class Softmax:
             raise InputError(f"softmax: input shape {x}, expected (1, classes)")
         return x
 
-    def macs(self, *inputs: Shape) -> int:
-        return 0
+    def constants(self, *inputs: Shape) -> ConstantSpecs:
+        return {"table": factors((256,))}
 
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        return {"table": ((256,), "int32")}
-
-    def key_attributes(self) -> dict[str, Any]:
-        return {"fraction": self.fraction} if self.fraction else {}
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> Softmax:
-        return cls(FRACTION_LEVELS, FRACTION) if attributes.get("fraction") else cls()
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         x = inputs[0].astype(np.int64)
         e = constants["table"].astype(np.int64)[x.max(axis=-1, keepdims=True) - x]
         total = e.sum(axis=-1, keepdims=True) << self.fraction
         value = (self.levels * e + total // 2) // total + self.zero_point
         return np.minimum(127, value).astype(np.int8)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "softmax": (cls(), ((1, 12),)),
+            "softmax_scaled": (cls.from_key({"fraction": 6}), ((1, 12),)),
+            "softmax_many_scaled": (cls.from_key({"fraction": 6}), ((1, 700),)),
+            "softmax_many": (cls(), ((1, 700),)),
+        }

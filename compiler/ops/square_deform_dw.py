@@ -26,79 +26,74 @@ Source: Dong et al., CoDeNet (FPGA 2021), section 3, with one of its four publis
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import (
-    EXAMPLE_ZERO_POINT,
-    ConstantShapes,
-    example_requant,
-    requant_attributes,
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Requantized
+from tinytailor.compiler.ops.traits.constants import ConstantSpecs, biases, layer, scales, weights
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
+from tinytailor.compiler.ops.traits.keys import REQUANT, ZERO_POINT, in_key
+from tinytailor.compiler.ops.traits.ranges import (
+    Range,
+    Ranges,
+    accumulated,
+    by_channel,
+    full,
+    requantized,
+    sums,
 )
-from tinytailor.compiler.ops.geometry import sampled
+from tinytailor.compiler.ops.window import check_map, sampled
 from tinytailor.compiler.requantization import Requant
-from tinytailor.targets.errors import InputError
 
 MAX_DILATION = 7
 TAPS = (-1, 0, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class SquareDeformDW:
+class SquareDeformDW(Requantized):
     """``offset_shift`` belongs to the requantization of the offset, ``requant`` is the output's."""
 
     kind: ClassVar[str] = "square_deform_dw"
 
-    input_zero_point: int = 0
-    offset_shift: int = 0
-    requant: Requant = Requant()
+    input_zero_point: int = field(default=0, metadata=ZERO_POINT)
+    offset_shift: int = field(
+        default=0,
+        metadata=in_key(
+            lambda _, shift: {"offset_shifted": shift > 0},
+            lambda _, attributes: int(attributes["offset_shifted"]),
+        ),
+    )
+    requant: Requant = field(default=Requant(), metadata=REQUANT)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        if len(x) != 4 or x[0] != 1:
-            raise InputError(f"{self.kind}: input shape {x}, expected (1, height, width, channels)")
+        check_map(self.kind, x)
         return x
 
     def macs(self, *inputs: Shape) -> int:
         _, height, width, channels = self.output_shape(*inputs)
         return height * width * channels * (len(TAPS) ** 2 + 1)
 
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
+    def constants(self, *inputs: Shape) -> ConstantSpecs:
         channels = inputs[0][3]
         return {
-            "offset_weight": ((channels,), "int8"),
-            "offset_bias": ((1,), "int32"),
-            "offset_multiplier": ((1,), "int32"),
-            "weight": ((3, 3, channels), "int8"),
-            "bias": ((channels,), "int32"),
-            "multiplier": ((channels,), "int32"),
+            "offset_weight": weights((channels,)),
+            "offset_bias": biases((1,)),
+            "offset_multiplier": scales((1,)),
+            **layer(weights((len(TAPS), len(TAPS), channels)), channels),
         }
 
-    def key_attributes(self) -> dict[str, Any]:
-        return {"offset_shifted": self.offset_shift > 0, **requant_attributes(self.requant)}
-
-    @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> SquareDeformDW:
-        return cls(
-            input_zero_point=EXAMPLE_ZERO_POINT,
-            offset_shift=int(attributes["offset_shifted"]),
-            requant=example_requant(attributes),
-        )
-
-    def dilations(self, x: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+    def dilations(self, x: np.ndarray, constants: Constants) -> np.ndarray:
         """(N, H, W, C) to the dilation of each pixel, (N, H, W) int8 in 0..7."""
         acc = x.astype(np.int64) @ constants["offset_weight"].astype(np.int64)
         to_pixels = Requant(shift=self.offset_shift, low=0, high=MAX_DILATION)
         acc = acc[..., None] + constants["offset_bias"]
         return to_pixels.apply(acc, constants["offset_multiplier"])[..., 0]
 
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         (x,) = inputs
         d = self.dilations(x, constants).astype(np.int64)
         row, column = np.indices(x.shape[1:3])
@@ -108,3 +103,23 @@ class SquareDeformDW:
                 tap = sampled(x, row + i * d, column + j * d, self.input_zero_point)
                 acc += tap.astype(np.int64) * constants["weight"][i + 1, j + 1]
         return self.requant.apply(acc, constants["multiplier"])
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        x = reads[0].widened(self.input_zero_point)
+        terms = sums(by_channel(constants["weight"]), x, inputs[0][3])
+        acc = terms.plus(constants["bias"])
+        return requantized(self.requant, acc, constants["multiplier"])
+
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
+        x = full(inputs[0][3])
+        terms = sums(by_channel(constants["weight"]), x, inputs[0][3])
+        offset = sums(constants["offset_weight"][None], x)
+        to_pixels = accumulated(offset, constants["offset_bias"], self.offset_shift)
+        return accumulated(terms, constants["bias"], self.requant.shift).joined(to_pixels)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "square_deform": (cls(), one_map(9, 11, 8)),
+            "square_deform_odd_channels": (cls(), one_map(6, 5, 3)),
+        }

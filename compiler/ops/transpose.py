@@ -7,24 +7,28 @@ front end finds shape and axes for any of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
-from tinytailor.compiler.ir import Shape
-from tinytailor.compiler.ops.base import ConstantShapes
+from tinytailor.compiler.ir import Constants, Shape, Shapes
+from tinytailor.compiler.ops.base import Operator
+from tinytailor.compiler.ops.traits.channels import Channels, linked
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
+from tinytailor.compiler.ops.traits.keys import NUMBERS
+from tinytailor.compiler.ops.traits.ranges import Range, Ranges, enclosing
 from tinytailor.targets.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Transpose:
+class Transpose(Operator):
     """``axes``: for each axis of the output the axis of the input; the batch stays in front."""
 
     kind: ClassVar[str] = "transpose"
+    in_place: ClassVar[bool] = False
 
-    axes: tuple[int, ...]
+    axes: tuple[int, ...] = field(metadata=NUMBERS)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
@@ -34,20 +38,21 @@ class Transpose:
             )
         return tuple(x[axis] for axis in self.axes)
 
-    def macs(self, *inputs: Shape) -> int:
-        return 0
+    def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
+        return inputs[0].transpose(self.axes)
 
-    def constant_shapes(self, *inputs: Shape) -> ConstantShapes:
-        return {}
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        return enclosing(*(end.transpose(self.axes) for end in reads[0].spread(inputs[0])))
 
-    def key_attributes(self) -> dict[str, Any]:
-        return {"axes": list(self.axes)}
+    def channels(self, inputs: Shapes, constants: Constants) -> Channels:
+        stays = self.axes[-1] == len(self.axes) - 1
+        return linked(*inputs, output=inputs[0]) if stays else None
 
     @classmethod
-    def from_key(cls, attributes: Mapping[str, Any]) -> Transpose:
-        return cls(tuple(int(axis) for axis in attributes["axes"]))
-
-    def reference(
-        self, inputs: tuple[np.ndarray, ...], constants: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
-        return inputs[0].transpose(self.axes)
+    def examples(cls) -> Examples:
+        return {
+            "transpose_to_channels_first": (cls((0, 3, 1, 2)), one_map(4, 3, 8)),
+            "transpose_rows": (cls((0, 2, 1, 3)), one_map(4, 3, 8)),
+            "transpose_depth_to_space": (cls((0, 1, 3, 2, 4, 5)), ((1, 3, 4, 2, 2, 3),)),
+            "transpose_shuffle": (cls((0, 1, 3, 2)), one_map(15, 3, 4)),
+        }

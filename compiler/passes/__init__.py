@@ -15,9 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from tinytailor.compiler.execute import execute
+from tinytailor.compiler.execute import equal, execute, random_inputs
 from tinytailor.compiler.ir import Graph, check
 from tinytailor.compiler.passes.base import Note, Notes, Pass
 from tinytailor.compiler.passes.dead_channels import remove_dead_channels
@@ -120,13 +118,8 @@ def write_stages(report: Report, folder: Path) -> None:
 
 def require_equal(original: Graph, optimized: Graph) -> None:
     """CheckError unless both compute the same integers on seeded inputs."""
-    rng = np.random.default_rng(0)
-    shapes = [original.tensors[name].shape for name in original.inputs]
-    inputs = [
-        rng.integers(-128, 128, (CHECKED_INPUTS, *shape[1:])).astype(np.int8) for shape in shapes
-    ]
-    pairs = zip(execute(original, *inputs), execute(optimized, *inputs), strict=True)
-    if not all(np.array_equal(a, b) for a, b in pairs):
+    inputs = random_inputs(original, CHECKED_INPUTS)
+    if not equal(execute(original, *inputs), execute(optimized, *inputs)):
         raise CheckError(
             f"{original.name}: the passes changed what the network computes; this is a defect of "
             "tinytailor, please report it with the model"

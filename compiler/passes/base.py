@@ -8,13 +8,10 @@ it changed, and for every candidate it left alone the reason.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from tinytailor.compiler.ir import Graph, Node, Tensor
-from tinytailor.compiler.ops.base import Operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +38,9 @@ def kept(node: Node, reason: str) -> Note:
     return Note(node.name, reason, changed=False)
 
 
-def each(graph: Graph, kind: type) -> Iterator[Callable[[Graph], Node | None]]:
-    """For every node of an operator: how to find it in later graphs, where it may be gone."""
-    for name in [node.name for node in graph.nodes if isinstance(node.op, kind)]:
+def each(candidates: Iterable[Node]) -> Iterator[Callable[[Graph], Node | None]]:
+    """For every candidate: how to find it in later graphs, where it may be gone."""
+    for name in [node.name for node in candidates]:
         yield lambda later, name=name: next(  # type: ignore[misc]
             (node for node in later.nodes if node.name == name), None
         )
@@ -106,38 +103,3 @@ def removed(graph: Graph, node: Node) -> Graph | None:
 def replaced(graph: Graph, changes: Mapping[str, Node]) -> Graph:
     """``graph`` with the nodes of these names in other forms."""
     return rebuilt(graph, [changes.get(node.name, node) for node in graph.nodes])
-
-
-def clamp_limits(op: Operator) -> tuple[int, int] | None:
-    """The limits that the outputs of ``op`` are clamped to; None where it has no clamp."""
-    carrier = _clamping(op)
-    return None if carrier is None else (carrier.low, carrier.high)
-
-
-def clamped(op: Any, low: int, high: int, shift: int = 0) -> Operator | None:
-    """``op`` followed by clip(y + shift, low, high), as one operator; None where it cannot be.
-
-    clip(clip(z + v, l, h) + k, low, high) is clip(z + k + v, ...) with both limits moved by k.
-    """
-    carrier = _clamping(op)
-    if carrier is None or (shift and not hasattr(carrier, "zero_point")):
-        return None
-    limits = {
-        "low": int(np.clip(carrier.low + shift, low, high)),
-        "high": int(np.clip(carrier.high + shift, low, high)),
-    }
-    if shift:
-        limits["zero_point"] = carrier.zero_point + shift
-    changed = replace(carrier, **limits)
-    if carrier is op:
-        return changed
-    role = next(f.name for f in fields(op) if getattr(op, f.name) is carrier)
-    return replace(op, **{role: changed})
-
-
-def _clamping(op: Any) -> Any:
-    """The record that holds the last clamp of ``op``: a fused addition's, a requantization, it."""
-    for role in ("add", "requant"):
-        if getattr(op, role, None) is not None:
-            return getattr(op, role)
-    return op if hasattr(op, "low") and hasattr(op, "high") else None

@@ -6,8 +6,8 @@
 
 A channel is constant if ranges.py says so, and unread if all weights on it are zero, those of
 channels that are removed themselves not counted. It goes from the convolution that makes it up to
-the convolutions that read it, through everything between that works channel by channel. Which
-channels can go is the greatest solution of
+the convolutions that read it, through everything between that works channel by channel; operators
+say which of that they do (``Operator.channels``). Which channels can go is the greatest solution of
 
     gone[input of a convolution]  within  constant or unread, its border reading the same value
     gone[input] = gone[output]            of what works channel by channel
@@ -22,17 +22,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from tinytailor.compiler.ir import Graph, Node
-from tinytailor.compiler.ops import Concat, Conv2d, Dense, DepthwiseConv2d, Pad, Reshape
+from tinytailor.compiler.ops.traits.channels import Fewer, Link, Mixed
+from tinytailor.compiler.ops.traits.ranges import Range
 from tinytailor.compiler.passes.base import Notes, done, kept, rebuilt
-from tinytailor.compiler.passes.ranges import Range, packed, ranges
+from tinytailor.compiler.passes.ranges import ranges
 
 GROUP = 4  # channels that the fast kernels take at a time
-CHANNELWISE = ("add", "add_constant", "average_pool2d", "lookup", "max_pool2d", "mul")
 MAX_BIAS = 2**31 - 1
 Gone = dict[str, np.ndarray]  # tensor -> which channels go
 
@@ -52,7 +51,7 @@ def remove_dead_channels(graph: Graph) -> tuple[Graph, Notes]:
         name: replace(tensor, shape=(*tensor.shape[:-1], int((~gone[name]).sum())))
         for name, tensor in graph.tensors.items()
     }
-    nodes = [_smaller(graph, node, gone, found) for node in graph.nodes]
+    nodes = [_smaller(node, gone, found) for node in graph.nodes]
     return rebuilt(graph, nodes, tensors), notes
 
 
@@ -61,6 +60,10 @@ class _Solution:
 
     def __init__(self, graph: Graph, found: Mapping[str, Range]) -> None:
         self.graph, self.found = graph, found
+        self.channels = {
+            node.name: node.op.channels(graph.input_shapes(node), node.constants)
+            for node in graph.nodes
+        }
         self.gone: Gone = {
             name: np.ones(tensor.shape[-1], bool) for name, tensor in graph.tensors.items()
         }
@@ -82,7 +85,7 @@ class _Solution:
         """Keep more channels of the first layer that would be left with none, or an odd number."""
         for node in self.graph.nodes:
             dead = self.gone[node.output]
-            if not isinstance(node.op, Conv2d | Dense) or not dead.any():
+            if not isinstance(self.channels[node.name], Mixed) or not dead.any():
                 continue
             left = int((~dead).sum())
             step = GROUP if len(dead) % GROUP == 0 else 1
@@ -102,120 +105,57 @@ class _Solution:
         self.gone[name] = dead & ~stays
 
     def _constrain(self, node: Node) -> None:
-        if _mixes(node):
-            allowed, reason = self._readable(node)
+        channels = self.channels[node.name]
+        if isinstance(channels, Mixed):
+            allowed, reason = self._readable(node, channels)
             self._keep(node.inputs[0], allowed, reason)
             return
-        pairs = _linked(self.graph, node)
-        if pairs is None:
-            for name in (*node.inputs, node.output):
+        links = channels or ()
+        free = {node.inputs[link.input] for link in links} | ({node.output} if links else set())
+        for name in (*node.inputs, node.output):
+            if name not in free:
                 self._keep(name, None, f"{node.name} ({node.op.kind}) needs all its channels")
-            return
-        for (one, part), (other, same) in pairs:
-            both = self.gone[one][part] & self.gone[other][same]
-            for name, place in ((one, part), (other, same)):
-                allowed = np.ones_like(self.gone[name])
-                allowed[place] = both
-                reason = self.why.get(other if name == one else one, f"{node.name} needs it")
-                self._keep(name, allowed, reason)
+        for link in links:
+            self._join(node, link)
 
-    def _readable(self, node: Node) -> tuple[np.ndarray, str]:
-        """Channels of the input that a convolution can do without, and why not the others."""
-        op: Any = node.op
-        weight = node.constants["weight"][~self.gone[node.output]].astype(np.int64)
+    def _join(self, node: Node, link: Link) -> None:
+        """Channels that are linked go together, or none of them does."""
+        ends = (node.inputs[link.input], link.part), (node.output, link.output)
+        (one, part), (other, same) = ends
+        both = self.gone[one][part] & self.gone[other][same]
+        for (name, place), (far, _) in zip(ends, ends[::-1], strict=True):
+            allowed = np.ones_like(self.gone[name])
+            allowed[place] = both
+            self._keep(name, allowed, self.why.get(far, f"{node.name} needs it"))
+
+    def _readable(self, node: Node, mixed: Mixed) -> tuple[np.ndarray, str]:
+        """Channels of the input that a weighted sum can do without, and why not the others."""
+        left = ~self.gone[node.output]
+        weight = mixed.weight[left].astype(np.int64)
         x = self.found[node.inputs[0]]
-        within = tuple(range(1, weight.ndim))
         unread: np.ndarray = np.logical_not(weight.any(axis=tuple(range(weight.ndim - 1))))
-        bordered = any(getattr(op, "padding", ()))
-        foldable = x.constant
-        if bordered:
-            foldable = np.logical_and(foldable, x.low == op.input_zero_point)
-        reason = f"the border of {node.name} reads another value" if bordered else ""
-        reach = 128 * np.abs(weight).sum(axis=within)
-        bias = np.abs(node.constants["bias"].astype(np.int64)[~self.gone[node.output]])
-        if (bias + reach > MAX_BIAS).any():
+        foldable, reason = x.constant, ""
+        if mixed.border is not None:
+            foldable = np.logical_and(foldable, x.low == mixed.border)
+            reason = f"the border of {node.name} reads another value"
+        reach = 128 * np.abs(weight).sum(axis=tuple(range(1, weight.ndim)))
+        if (np.abs(mixed.bias[left].astype(np.int64)) + reach > MAX_BIAS).any():
             return unread, f"the bias of {node.name} would leave 32 bits"
         return unread | foldable, reason
 
 
-def _mixes(node: Node) -> bool:
-    """Whether each output channel is a sum over the input's, weighted by a plain array."""
-    return isinstance(node.op, Conv2d | Dense) and len(node.inputs) == 1 and not packed(node)
-
-
-Link = tuple[tuple[str, Any], tuple[str, Any]]  # channels of one tensor = channels of another
-
-
-def _linked(graph: Graph, node: Node) -> list[Link] | None:
-    """Which channels of a node's tensors come and go together; None where it needs them all."""
-    shapes, y = graph.input_shapes(node), graph.tensors[node.output].shape
-    everything = slice(None)
-    plain: list[Link] = [((name, everything), (node.output, everything)) for name in node.inputs]
-    op: Any = node.op
-    if isinstance(op, Concat) and op.axis == len(y) - 1:
-        links: list[Link] = []
-        start = 0
-        for name, shape in zip(node.inputs, shapes, strict=True):
-            links.append(((name, everything), (node.output, slice(start, start + shape[-1]))))
-            start += shape[-1]
-        return links
-    if isinstance(op, Reshape):
-        return _reshaped(node, shapes[0][-1], y[-1])
-    if packed(node) or any(shape[-1] != y[-1] for shape in shapes):
-        return None
-    if isinstance(op, Pad):
-        return None if op.before[2] or op.after[2] else plain
-    if op.kind == "slice":
-        return plain if op.size[-1] == shapes[0][-1] else None
-    if op.kind in CHANNELWISE or isinstance(op, DepthwiseConv2d | Concat):
-        return plain
-    return None
-
-
-def _reshaped(node: Node, channels: int, columns: int) -> list[Link] | None:
-    """A row of pixels holds every channel once a pixel, and so the other way round."""
-    wide, narrow = (node.output, node.inputs[0])
-    if columns < channels:
-        wide, narrow, channels, columns = narrow, wide, columns, channels
-    if columns % channels:
-        return None
-    return [
-        ((narrow, slice(None)), (wide, slice(start, start + channels)))
-        for start in range(0, columns, channels)
-    ]
-
-
-def _smaller(graph: Graph, node: Node, gone: Gone, found: Mapping[str, Range]) -> Node:
+def _smaller(node: Node, gone: Gone, found: Mapping[str, Range]) -> Node:
     """The node without the channels that are gone."""
-    op: Any = node.op
-    stay, dead = ~gone[node.output], gone[node.inputs[0]]
-    constants = dict(node.constants)
-    if _mixes(node):
-        weight = constants["weight"][stay]
-        sums = weight.astype(np.int64).reshape(len(weight), -1, weight.shape[-1]).sum(axis=1)
-        values = found[node.inputs[0]].low
-        folded = constants["bias"][stay] + sums[:, dead] @ values[dead]
-        constants["weight"] = np.ascontiguousarray(weight[..., ~dead])
-        constants["bias"] = folded.astype(np.int32)
-        constants["multiplier"] = constants["multiplier"][stay]
-        size = {"out_channels" if isinstance(op, Conv2d) else "out_features": int(stay.sum())}
-        return replace(node, op=replace(op, **size), constants=constants)
-    if isinstance(op, Reshape):
-        shape = graph.tensors[node.output].shape
-        op = replace(op, shape=(*shape[:-1], int(stay.sum())))
-    elif op.kind == "slice":
-        op = replace(op, size=(*op.size[:-1], int(stay.sum())))
-    elif isinstance(op, DepthwiseConv2d):
-        constants = {role: np.ascontiguousarray(a[..., stay]) for role, a in constants.items()}
-    elif op.kind == "add_constant":
-        constants["bias"] = constants["bias"][stay]
+    first = node.inputs[0]
+    fewer = Fewer(~gone[node.output], gone[first], found[first].low)
+    op, constants = node.op.with_fewer_channels(fewer, node.constants)
     return replace(node, op=op, constants=constants)
 
 
 def _notes(graph: Graph, found: Mapping[str, Range], solution: _Solution) -> Notes:
     notes: Notes = []
     for node in graph.nodes:
-        if not isinstance(node.op, Conv2d | Dense):
+        if not isinstance(solution.channels[node.name], Mixed):
             continue
         dead, constant = solution.gone[node.output], found[node.output].constant
         if dead.any():

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from tinytailor.compiler.ir import Graph, Node
-from tinytailor.compiler.ops import Concat, Lookup, Pad, Reshape
-from tinytailor.compiler.ops.lookup import INTEGERS
+from tinytailor.compiler.ops.traits.neighbours import View
 from tinytailor.compiler.passes.base import (
     Notes,
     done,
@@ -27,10 +24,10 @@ from tinytailor.compiler.passes.base import (
 
 
 def remove_identities(graph: Graph) -> tuple[Graph, Notes]:
-    graph, notes = _joined_reshapes(graph)
-    for find in each(graph, object):
+    graph, notes = _joined_views(graph)
+    for find in each(graph.nodes):
         node = find(graph)
-        reason = identity(graph, node) if node else ""
+        reason = node.op.identity(graph.input_shapes(node), node.constants) if node else ""
         if node is None or not reason:
             continue
         smaller = removed(graph, node)
@@ -42,32 +39,22 @@ def remove_identities(graph: Graph) -> tuple[Graph, Notes]:
     return graph, notes
 
 
-def identity(graph: Graph, node: Node) -> str:
-    """Why the output of ``node`` is its input, byte for byte; "" where it is not."""
-    if isinstance(node.op, Lookup):
-        return "its table is the identity" * np.array_equal(node.constants["table"], INTEGERS)
-    if isinstance(node.op, Concat):
-        return "it joins a single tensor" * (len(node.inputs) == 1)
-    if isinstance(node.op, Pad):
-        return "it adds nothing" * (not any((*node.op.before, *node.op.after)))
-    same = graph.tensors[node.inputs[0]].shape == graph.tensors[node.output].shape
-    if isinstance(node.op, Reshape):
-        return "it keeps the shape" * same
-    if node.op.kind == "slice":
-        return "it takes all" * same
-    return ""
-
-
-def _joined_reshapes(graph: Graph) -> tuple[Graph, Notes]:
-    """Each Reshape of a Reshape reads what the first one read."""
+def _joined_views(graph: Graph) -> tuple[Graph, Notes]:
+    """Each node that sees the bytes of its input in another way, where these are those of a node
+    that does so too, reads what that one read."""
     notes: Notes = []
-    for find in each(graph, Reshape):
+    for find in each([node for node in graph.nodes if _sees_bytes(graph, node)]):
         node = find(graph)
         before = None if node is None else producers(graph).get(node.inputs[0])
-        if node is None or before is None or not isinstance(before.op, Reshape):
+        if node is None or before is None or not _sees_bytes(graph, before):
             continue
         alone = only_reader(graph, before.output)
         graph = replaced(graph, {node.name: replace(node, inputs=before.inputs)})
         text = f"reads what {before.name} reads" + (", which is gone" if alone else "")
         notes.append(done(node, text))
     return graph, notes
+
+
+def _sees_bytes(graph: Graph, node: Node) -> bool:
+    view = node.op.view(*graph.input_shapes(node))
+    return isinstance(view, View) and view.whole

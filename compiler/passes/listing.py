@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tinytailor.compiler.ir import Graph, Node, Shape, Tensor
+from tinytailor.compiler.ops.window import Window
 
 
 def listing(graph: Graph) -> str:
@@ -53,7 +54,9 @@ def _attributes(record: Any) -> Iterator[str]:
         value = getattr(record, field.name)
         if not field.repr:  # too long for a line
             continue
-        if dataclasses.is_dataclass(value):
+        if isinstance(value, Window):
+            yield from _attributes(value)
+        elif dataclasses.is_dataclass(value):
             yield from (f"{field.name}.{text}" for text in _attributes(value))
         elif value != field.default:
             text = _text(value)

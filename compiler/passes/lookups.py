@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Elementwise fusion: a Lookup joins what stands before it.
+"""Elementwise fusion: a function of single elements, as a table, joins what stands before it.
 
     second[first[x]]               one table
     clip(op(x) + k, low, high)     the clamp and the zero point of ``op``
@@ -15,12 +15,9 @@ from dataclasses import replace
 import numpy as np
 
 from tinytailor.compiler.ir import Graph, Node
-from tinytailor.compiler.ops import Lookup
-from tinytailor.compiler.ops.lookup import INTEGERS
+from tinytailor.compiler.ops.traits.constants import INTEGERS
 from tinytailor.compiler.passes.base import (
     Notes,
-    clamp_limits,
-    clamped,
     done,
     each,
     kept,
@@ -32,9 +29,10 @@ from tinytailor.compiler.passes.base import (
 
 def fuse_lookups(graph: Graph) -> tuple[Graph, Notes]:
     notes: Notes = []
-    for find in each(graph, Lookup):
+    for find in each(n for n in graph.nodes if n.op.table(n.constants) is not None):
         node = find(graph)
-        if node is None:
+        table = None if node is None else node.op.table(node.constants)
+        if node is None or table is None:
             continue
         before = producers(graph).get(node.inputs[0])
         if before is None:
@@ -43,31 +41,31 @@ def fuse_lookups(graph: Graph) -> tuple[Graph, Notes]:
         if not only_reader(graph, before.output):
             notes.append(kept(node, f"the output of {before.name} is read elsewhere too"))
             continue
-        joined = joint(before, node)
+        joined = joint(before, table)
         if isinstance(joined, str):
             notes.append(kept(node, joined))
             continue
+        joined = replace(joined, output=node.output)
         graph = rebuilt(graph, [joined if n is before else n for n in graph.nodes if n is not node])
         notes.append(done(node, f"fused into {before.name}"))
     return graph, notes
 
 
-def joint(before: Node, lookup: Node) -> Node | str:
-    """One node for both, or why there is none."""
-    table = lookup.constants["table"]
-    if isinstance(before.op, Lookup):
-        composed = table[before.constants["table"].astype(np.int64) + 128]
-        return replace(before, output=lookup.output, constants={"table": composed})
-    limits = clamp_limits(before.op)
-    if limits is None:
+def joint(before: Node, table: np.ndarray) -> Node | str:
+    """``before`` with the table behind it as one node, or why there is none."""
+    constants = before.op.mapped(table, before.constants)
+    if constants is not None:
+        return replace(before, constants=constants)
+    clamp = before.op.clamp()
+    if clamp is None:
         return f"{before.name} ({before.op.kind}) has no clamp"
-    clip = as_clip(table, *limits)
+    clip = as_clip(table, clamp.low, clamp.high)
     if clip is None:
         return "its table is no clamp"
-    op = clamped(before.op, *clip)
-    if op is None:
+    closer = clamp.clipped(*clip)
+    if closer is None:
         return f"{before.name} ({before.op.kind}) cannot move its zero point"
-    return replace(before, op=op, output=lookup.output)
+    return replace(before, op=before.op.with_clamp(closer))
 
 
 def as_clip(table: np.ndarray, low: int = -128, high: int = 127) -> tuple[int, int, int] | None:

@@ -24,7 +24,6 @@ from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.memory.aliasing import places
 from tinytailor.compiler.passes.base import Note, Notes
 
-APART = ("concat", "conv_transpose2d", "dense", "pad", "softmax", "take", "transpose")
 MOST_SETS = 4000  # that the search looks at
 
 
@@ -93,7 +92,7 @@ def _model(graph: Graph) -> _Model:
         dag.add_edges_from((made[name], i) for name in node.inputs if name in made)
         homes = frozenset(result.of[name].home for name in node.inputs) - borders
         home = result.of[node.output].home
-        under[i] = homes if node.op.kind not in APART else frozenset()
+        under[i] = homes if node.op.in_place else frozenset()
         if home not in borders:
             writers.setdefault(home, set()).add(i)
             if node.name not in result.views:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tinytailor.compiler.frontend.rules import ONNX
 from tinytailor.compiler.quantize.calibrate import Range, graph_inputs
 from tinytailor.compiler.quantize.prepare import attribute
 
@@ -23,21 +24,8 @@ LAYERS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "DeformConv"}
 CLAMPING = LAYERS | {"Add", "Sub", "Mul", "GlobalAveragePool", "ReduceMean"}
 CLAMPS = {"Relu", "Clip"}
 VIEWS = {"Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
-UNARY = {
-    *("Abs Ceil Celu Clip Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity LeakyRelu").split(),
-    *("Log Mish Neg Reciprocal Relu Round Selu Sigmoid Sign Softplus Softsign Sqrt Tanh").split(),
-    *("Sin Cos Tan Atan Sinh Cosh Asinh ThresholdedRelu").split(),
-}
-BINARY = {"Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "PRelu"}
-MOVES = {
-    *("AveragePool DepthToSpace Expand Flatten Gather Identity MaxPool Pad Reshape Slice").split(),
-    *("SpaceToDepth Split Squeeze Tile Transpose Unsqueeze GlobalMaxPool ReduceMax").split(),
-}
-FIXED: Mapping[str, Range] = {  # 1/256 and 1/128: all of the range, in powers of two
-    "Softmax": (0.0, 255 / 256),
-    "Sigmoid": (0.0, 255 / 256),
-    "Tanh": (-1.0, 127 / 128),
-}
+POINTWISE = {name for name, form in ONNX.items() if form.pointwise}
+FIXED: Mapping[str, Range] = {name: form.results for name, form in ONNX.items() if form.results}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,9 +111,14 @@ def taken_inside(node: Any, wires: Wiring) -> list[str]:
 
 
 def scalar_function(node: Any, wires: Wiring) -> bool:
-    """Whether its other operands are single numbers."""
+    """Whether it has other operands, which are single numbers."""
+    return numbers_only(node, wires) and any(name in wires.constants for name in node.input)
+
+
+def numbers_only(node: Any, wires: Wiring) -> bool:
+    """Whether all its constants are single numbers."""
     sizes = [wires.constants[name].dims for name in node.input if name in wires.constants]
-    return all(all(size == 1 for size in dims) for dims in sizes) and bool(sizes)
+    return all(size == 1 for dims in sizes for size in dims)
 
 
 def bases(
@@ -138,11 +131,9 @@ def bases(
     behind = dict(base)
     for node in wires.nodes:
         variable = {base.get(name, name) for name in wires.variable(node)}
-        unary = node.op_type in UNARY
-        binary = node.op_type in BINARY and (
-            scalar_function(node, wires) or len(wires.variable(node)) == 2
-        )
-        follows = (unary or binary) and len(variable) == 1 and not inside & set(node.input)
+        alone = numbers_only(node, wires) or len(wires.variable(node)) == 2
+        follows = node.op_type in POINTWISE and alone and len(variable) == 1
+        follows = follows and not inside & set(node.input)
         for name in node.output:
             whole = wires.shapes.get(name) == wires.shapes.get(next(iter(variable), ""), ())
             behind[name] = next(iter(variable)) if follows and whole else name
@@ -168,9 +159,9 @@ def tied(wires: Wiring, chosen: Iterable[str]) -> dict[str, str]:
         return name
 
     for node in wires.nodes:
-        moves = node.op_type in MOVES or (
-            node.op_type == "Resize" and attribute(node, "mode", b"nearest") == b"nearest"
-        )
+        moves = node.op_type in ONNX and ONNX[node.op_type].keeps_scale
+        if node.op_type == "Resize" and attribute(node, "mode", b"nearest") != b"nearest":
+            moves = False
         joins = node.op_type in ("Concat", "Max", "Min") and len(wires.variable(node)) > 1
         if not moves and not joins:
             continue

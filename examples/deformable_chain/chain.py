@@ -15,6 +15,7 @@ import numpy as np
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.ops.conv2d import Conv2d
 from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
+from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.requantization import Requant, effective_scale, multipliers
 
 CALIBRATION_IMAGES = 4
@@ -200,7 +201,7 @@ def _node(chain: Chain, index: int) -> Node:
     constants = {"multiplier": multiplier}
     op: Conv2d | SquareDeformDW
     if layer.offset_weight is None:
-        op = Conv2d(len(layer.bias), (1, 1), input_zero_point=zero_x, requant=requant)
+        op = Conv2d(len(layer.bias), Window((1, 1)), input_zero_point=zero_x, requant=requant)
         constants["weight"] = layer.weight[:, None, None, :]
         folded = layer.bias - zero_x * weight_sum.sum(axis=1)
     else:

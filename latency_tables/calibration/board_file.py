@@ -5,16 +5,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import tinytailor.targets
 from tinytailor.targets import Board, LatencyModel
 from tinytailor.targets.board import load_board
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.files import write_atomically
 
 _LATENCY = re.compile(r"\s*\[\s*latency\s*[\].]")
 _SECTION = re.compile(r"\s*\[[^\[\],]+\]\s*(#.*)?$")
@@ -46,7 +44,13 @@ def write_board(board: Board, model: LatencyModel, path: Path) -> None:
     if path.resolve().is_relative_to(shipped):
         raise InputError(f"{path} ships with the tool and is left as it is; name another --out")
     text = _with_section(board.definition, latency_section(model))
-    write_whole(path, text, check=lambda written: _check(written, board, model))
+    require_folder(path)
+
+    def write(file: Path) -> None:
+        file.write_text(text, "utf-8")
+        _check(file, board, model)
+
+    write_atomically(path, write)
 
 
 def _check(path: Path, board: Board, model: LatencyModel) -> None:
@@ -61,21 +65,9 @@ def _check(path: Path, board: Board, model: LatencyModel) -> None:
         )
 
 
-def write_whole(path: Path, text: str, check: Callable[[Path], None] | None = None) -> None:
-    """Write ``text`` under another name, ``check`` it, then put it in place: all or nothing."""
+def require_folder(path: Path) -> None:
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is not a folder; make it first")
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        if check is not None:
-            check(Path(temporary))
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _with_section(text: str, section: str) -> str:

@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from tinytailor.compiler.opkey import OpKey
-from tinytailor.latency_tables.calibration.board_file import write_whole
+from tinytailor.latency_tables.calibration.board_file import require_folder
 from tinytailor.latency_tables.table.latency_table import LatencyTable, describe
 from tinytailor.latency_tables.table.lines import FORMAT
 from tinytailor.targets import Board
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.files import write_text
 
 WHAT, TIME = ("key", "project"), ("cycles", "latency_ms")
 REMARKS = ("name", "target", "repeats", "spread_cycles")
@@ -97,7 +98,8 @@ def write_plan(keys: Sequence[OpKey], path: Path) -> None:
         content = text.getvalue()
     else:
         content = "".join(json.dumps(entry) + "\n" for entry in entries)
-    write_whole(path, content)
+    require_folder(path)
+    write_text(path, content)
 
 
 def _of_table(table: LatencyTable, board: Board) -> tuple[Measured, ...]:

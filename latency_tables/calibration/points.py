@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tinytailor.compiler.api import load_project
 from tinytailor.compiler.memory.aliasing import computing
 from tinytailor.compiler.opkey import OpKey, key_of
+from tinytailor.compiler.project import load_project
 from tinytailor.latency_tables.calibration.calibrate import Part, Point
 from tinytailor.latency_tables.calibration.fit import Array, least_squares
 from tinytailor.latency_tables.calibration.measured import Measured
@@ -39,11 +39,11 @@ def keys_of(measured: Sequence[Measured], board: Board) -> dict[Measured, tuple[
 
 
 def _network(folder: Path, board: Board) -> tuple[OpKey, ...]:
-    _, graph, target = load_project(folder)
-    if not isinstance(target, Board) or target.name != board.name:
-        raise InputError(f"{folder} was compiled for {target.name}, not for {board.name}")
+    project = load_project(folder)
+    if project.target.name != board.name:
+        raise InputError(f"{folder} was compiled for {project.target.name}, not for {board.name}")
     isa = str(board.core.isa)
-    return tuple(key_of(node, graph, isa) for node in computing(graph))
+    return tuple(key_of(node, project.graph, isa) for node in computing(project.graph))
 
 
 def make_points(

@@ -17,7 +17,6 @@ from tinytailor.targets import Board
 MOST_KERNELS = 24
 MOST_WORK = 30_000_000  # a few seconds of emulation on a core without SIMD
 SHARES = 2  # batches for each worker, at least, where there are keys enough
-_BYTES = {"int8": 1, "uint8": 1, "int16": 2}  # of one number; others have 4
 
 
 def batches(
@@ -47,5 +46,4 @@ def _macs(key: OpKey) -> int:
 
 
 def _constant_bytes(key: OpKey) -> int:
-    shapes = key.operator().constant_shapes(*key.input_shapes)
-    return sum(math.prod(shape) * _BYTES.get(dtype, 4) for shape, dtype in shapes.values())
+    return sum(spec.bytes for spec in key.operator().constants(*key.input_shapes).values())

@@ -17,6 +17,7 @@ import numpy as np
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.opkey import example_constants
 from tinytailor.compiler.ops import Conv2d
+from tinytailor.compiler.ops.window import Window
 from tinytailor.latency_tables.table.library import library_functions
 from tinytailor.latency_tables.table.records import Glue, Work
 from tinytailor.targets import Board, Toolchain
@@ -62,7 +63,7 @@ def measure_glue(board: Board, toolchain: Toolchain, runner: str) -> Glue:
 
 def _chain(length: int) -> Graph:
     """``length`` padded 3x3 convolutions of 8 channels."""
-    op = Conv2d(SHAPE[3], (3, 3), padding=(1, 1, 1, 1))
+    op = Conv2d(SHAPE[3], Window((3, 3), padding=(1, 1, 1, 1)))
     tensors = [Tensor(f"t{i}", SHAPE) for i in range(length + 1)]
     nodes = tuple(
         Node(f"n{i}", op, (f"t{i}",), f"t{i + 1}", example_constants(op, (SHAPE,), seed=i))
@@ -73,27 +74,30 @@ def _chain(length: int) -> Graph:
 
 
 def _measure(graph: Graph, board: Board, toolchain: Toolchain, runner: str) -> _Rest:
-    from tinytailor.compiler.mcu import project, source  # loads TVM
+    from tinytailor.compiler.mcu.build import build
+    from tinytailor.compiler.mcu.program import lower_graph  # loads TVM
+    from tinytailor.compiler.mcu.project import write_sources
+    from tinytailor.compiler.mcu.run import invoke
 
-    network = source.lower_graph(graph, board.core.isa, graph.name)
+    program = lower_graph(graph, board.core.isa, graph.name)
     with tempfile.TemporaryDirectory(prefix="tinytailor-glue-") as name:
         folder = Path(name)
-        project.write_sources(network, board, toolchain, folder, "")
-        image = project.build(folder, graph.name, board, toolchain, folder, runner)
+        write_sources(program, board, toolchain, folder, "")
+        image = build(folder, graph.name, board, toolchain, folder, runner)
         x = np.zeros(SHAPE, np.int8)
-        results, _ = project.invoke(image, graph, graph.name, board, [x], count=True)
-        stack = worst_stack(image.elf, f"{graph.name}_invoke")
+        results, _ = invoke(image, program.interface, board, [x], count=True)
+        stack = worst_stack(image.elf, program.interface.entry)
     functions = {
-        name for kernel in network.kernels.values() for name in (kernel.symbol, kernel.code)
+        name for kernel in program.kernels.values() for name in (kernel.symbol, kernel.code)
     }
     code = sum(in_words(image.sizes.symbols[function][1]) for function in functions)
     library = library_functions(image.sizes, board, own=f"{graph.name}_").values()
-    constants = sum(kernel.placed_bytes for kernel in network.kernels.values())
+    constants = sum(kernel.placed_bytes for kernel in program.kernels.values())
     border = sum(aligned(graph.tensors[name].bytes) for name in (*graph.inputs, *graph.outputs))
     return _Rest(
         Work.of(results[0].counts[""]),
         image.sizes.flash_bytes - code - constants - sum(map(in_words, library)),
-        max(0, image.sizes.ram_static_bytes - network.plan.arena_bytes - border),
+        max(0, image.sizes.ram_static_bytes - program.plan.arena_bytes - border),
         stack,
     )
 

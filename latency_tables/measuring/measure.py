@@ -28,7 +28,6 @@ from tinytailor.latency_tables.table.latency_table import (
     Failure,
     LatencyTable,
     describe,
-    writing,
 )
 from tinytailor.latency_tables.table.library import library_functions
 from tinytailor.latency_tables.table.origin import compiler_digest, make_header, require_same_origin
@@ -42,6 +41,7 @@ from tinytailor.targets import (
     serial_port,
 )
 from tinytailor.targets.errors import InputError, ToolError
+from tinytailor.targets.files import only_writer
 
 SHOWN = 8
 Progress = Callable[[int, int], None]
@@ -94,7 +94,7 @@ def measure(
     wanted = sorted(set(keys))
     _check(wanted, board, runner, pool)
     report = on_progress or (lambda done, total: None)
-    with writing(path):
+    with only_writer(path):
         table = _opened(path, board, toolchain, runner, resume)
         known = tuple(key for key in wanted if key in table)
         new = tuple(key for key in wanted if key not in table)

@@ -23,12 +23,9 @@ synced: whatever kills the process, at most a torn last line is lost, and loadin
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +35,7 @@ from tinytailor.latency_tables.table.lines import Line, check_of, header_line, r
 from tinytailor.latency_tables.table.records import Header, Measurement
 from tinytailor.latency_tables.table.rows import Rows
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.files import write_atomically
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,7 @@ class LatencyTable:
     def append(self, entries: Sequence[Entry]) -> None:
         """Add rows to the file and to this record: written in one piece, synced on return.
 
-        The caller holds `writing(path)` from before it loaded the table.
+        The caller holds `only_writer(path)` from before it loaded the table.
         """
         seen: set[OpKey] = set()
         for key in [entry.key for entry in entries]:
@@ -127,7 +125,7 @@ class LatencyTable:
         """Rewrite the file, rows in the order of their keys, failures after them.
 
         Equal tables are equal bytes then, whatever order they were measured in. The caller holds
-        `writing(path)` from before it loaded the table.
+        `only_writer(path)` from before it loaded the table.
         """
         entries: list[Entry] = [self.rows[key] for key in sorted(self.rows)]
         entries += [self.failures[key] for key in sorted(self.failures)]
@@ -172,38 +170,8 @@ def _values(entry: Entry) -> tuple[str, Any]:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """``content`` at ``path``, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """The only writer of ``path`` for a while; the lock goes with the process that holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f".{path.name}.lock")
-    with open(lock, "wb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            mine = os.fstat(file.fileno()).st_ino == os.stat(lock).st_ino
-        except (BlockingIOError, FileNotFoundError):
-            mine = False
-        if not mine:
-            raise InputError(f"another process is writing {path}; wait for it to finish")
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+    write_atomically(path, lambda file: file.write_bytes(content), synced=True)
 
 
 def describe(key: OpKey) -> str:

@@ -10,7 +10,6 @@ the rows is measured anew, and all of them are taken if every count of the sampl
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +18,7 @@ from pathlib import Path
 import tinytailor.latency_tables
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables.measuring.measure import measure_batch
-from tinytailor.latency_tables.table.latency_table import Failure, LatencyTable, describe, writing
+from tinytailor.latency_tables.table.latency_table import Failure, LatencyTable, describe
 from tinytailor.latency_tables.table.origin import (
     differences,
     header_for,
@@ -29,6 +28,7 @@ from tinytailor.latency_tables.table.origin import (
 )
 from tinytailor.latency_tables.table.records import Header, Measurement
 from tinytailor.targets import Board, Toolchain
+from tinytailor.targets.files import only_writer, write_atomically
 
 FOLDER = Path(tinytailor.latency_tables.__file__).parent / "tables"
 BOARDS = ("mps3-an547", "nucleo-f446re", "nucleo-g0b1re", "nucleo-h743zi", "nucleo-l552ze-q")
@@ -76,7 +76,7 @@ def begin(
     if rows:
         cycles = {key: row.cycles_under(board.latency) for key, row in rows.items()}
         entries = [replace(rows[key], cycles=cycles[key]) for key in sorted(rows)]
-        with writing(path):
+        with only_writer(path):
             if path.exists():
                 LatencyTable.load(path).append(entries)
             else:
@@ -95,12 +95,7 @@ def _header(shipped: Sequence[Header], board: Board, toolchain: Toolchain, runne
 
 def _write(path: Path, header: Header, rows: Sequence[Measurement]) -> None:
     """The whole table or none."""
-    temporary = path.with_name(f".{path.name}.begin")
-    try:
-        LatencyTable.create(temporary, header).append(rows)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, lambda file: LatencyTable.create(file, header).append(rows))
 
 
 def _why_not(

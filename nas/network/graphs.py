@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compiler's integer graph of a topology with placeholder constants.
+"""The compiler's integer graph of a topology, with placeholder constants or with trained ones.
 
-Time, memory and flash depend on operators and shapes only, so this graph costs exactly what the
-trained network costs; quantizers/base.py builds the same graph with the trained integers.
+Time, memory and flash depend on operators and shapes only, so the graph of placeholders costs
+exactly what the trained network costs.
 """
 
 from __future__ import annotations
@@ -14,59 +14,59 @@ import numpy as np
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.memory.aliasing import computing
 from tinytailor.compiler.opkey import OpKey, key_of
-from tinytailor.compiler.ops import Operator, Reshape
 from tinytailor.compiler.passes import optimize
-from tinytailor.nas.network.topology import INPUT, Layer, Topology
+from tinytailor.nas.layers import PlacedStep
+from tinytailor.nas.layers.base import Filled
+from tinytailor.nas.layers.logits import flat_node
+from tinytailor.nas.network.topology import INPUT, Topology
+from tinytailor.nas.quantization import Affine
 
 OUTPUT = "output"
-Fill = Callable[[Layer, Operator], tuple[Operator, Mapping[str, np.ndarray]]]
+Fill = Callable[[PlacedStep], Filled]
 
 
 def placeholder_graph(topology: Topology, name: str = "network") -> Graph:
     """The graph with constants of the right shapes and no meaning, for costs."""
-    return build_graph(topology, name, {}, _placeholders(topology))
+    return build_graph(topology, name, tensors_of(topology, {}), _placeholder)
 
 
 def compiled_keys(topology: Topology, isa: str) -> tuple[OpKey, ...]:
     """The keys of what the layers are compiled to, where some may have become one operator."""
     if not topology.layers:
         return ()
-    tensors = {tensor: Tensor(tensor, shape) for tensor, shape in topology.shapes().items()}
-    nodes = tuple(_nodes(topology, _placeholders(topology)))
-    graph = Graph("layers", (INPUT,), (nodes[-1].output,), tensors, nodes)
+    nodes = _nodes(topology, _placeholder)
+    inputs, tensors = tuple(topology.inputs), tensors_of(topology, {})
+    graph = Graph("layers", inputs, (topology.output,), tensors, nodes)
     compiled, _ = optimize(graph, weights=False)
     return tuple(key_of(node, compiled, isa) for node in computing(compiled))
 
 
-def _placeholders(topology: Topology) -> Fill:
-    shapes = topology.shapes()
-
-    def fill(layer: Layer, op: Operator) -> tuple[Operator, Mapping[str, np.ndarray]]:
-        inputs = tuple(shapes[source] for source in layer.sources)
-        expected = op.constant_shapes(*inputs)
-        return op, {role: np.ones(shape, dtype) for role, (shape, dtype) in expected.items()}
-
-    return fill
-
-
-def build_graph(
-    topology: Topology, name: str, quantization: Mapping[str, tuple[float, int]], fill: Fill
-) -> Graph:
-    """``quantization``: (scale, zero point) by tensor name; ``fill`` completes each operator."""
-    tensors = {
-        tensor: Tensor(tensor, shape, "int8", *quantization.get(tensor, (1.0, 0)))
-        for tensor, shape in topology.shapes().items()
+def tensors_of(topology: Topology, activations: Mapping[str, Affine]) -> dict[str, Tensor]:
+    """Every tensor by name, with the quantization that ``activations`` has for it."""
+    neutral = Affine(1.0, 0)
+    return {
+        name: Tensor(name, shape, "int8", affine.scale, affine.zero_point)
+        for name, shape in topology.shapes.items()
+        for affine in (activations.get(name, neutral),)
     }
-    nodes = _nodes(topology, fill)
-    pooled = tensors[topology.layers[-1].name]
-    logits = Tensor(OUTPUT, (1, pooled.shape[3]), "int8", pooled.scale, pooled.zero_point)
-    nodes.append(Node("flatten", Reshape(logits.shape), (pooled.name,), OUTPUT))
-    return check(Graph(name, (INPUT,), (OUTPUT,), {**tensors, OUTPUT: logits}, tuple(nodes)))
 
 
-def _nodes(topology: Topology, fill: Fill) -> list[Node]:
+def build_graph(topology: Topology, name: str, tensors: Mapping[str, Tensor], fill: Fill) -> Graph:
+    """The whole network over ``tensors``; ``fill`` completes each operator."""
+    last = tensors[topology.output]
+    logits = Tensor(OUTPUT, (1, last.shape[3]), "int8", last.scale, last.zero_point)
+    nodes = (*_nodes(topology, fill), flat_node(last.name, last.shape[3], OUTPUT))
+    return check(Graph(name, (INPUT,), (OUTPUT,), {**tensors, OUTPUT: logits}, nodes))
+
+
+def _nodes(topology: Topology, fill: Fill) -> tuple[Node, ...]:
     nodes = []
-    for layer, neutral, _ in topology.operators():
-        op, constants = fill(layer, neutral)
-        nodes.append(Node(layer.name, op, layer.sources, layer.name, constants))
-    return nodes
+    for step in topology.steps:
+        op, constants = fill(step)
+        nodes.append(Node(step.name, op, step.sources, step.name, constants))
+    return tuple(nodes)
+
+
+def _placeholder(step: PlacedStep) -> Filled:
+    specs = step.operator.constants(*step.shapes)
+    return step.operator, {role: np.ones(spec.shape, spec.dtype) for role, spec in specs.items()}

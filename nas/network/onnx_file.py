@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A quantized network as a standard ONNX file: opset 17, Q/DQ pairs, NCHW input.
+"""A network as a standard ONNX file: opset 17, NCHW input, float or quantized with Q/DQ pairs.
 
     input  -Q-DQ-+-> Conv -> Relu -Q-DQ-> ... -> GlobalAveragePool -Q-DQ-> Flatten -Q-DQ-> logits
                  |
     int8 weight -DQ (per channel, axis 0)     int32 bias -DQ (scale s_in * s_w, zero point 0)
 
 Input and output are float; the compiler strips the outermost pairs and has int8 at both ends. How
-raw series are standardised travels along as metadata.
+raw series are standardised travels along as metadata. Each primitive writes its own nodes; a writer
+decides what its tensors and weights are called, and what stands between them.
 """
 
 from __future__ import annotations
@@ -19,9 +20,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tinytailor.nas.files import write_atomically
-from tinytailor.nas.network.topology import INPUT, AddLayer, ConvLayer, Layer, same_padding
-from tinytailor.nas.quantization import Affine, QuantizedNetwork
+from tinytailor.nas.layers import PlacedStep
+from tinytailor.nas.layers.base import Weights
+from tinytailor.nas.layers.logits import flat_onnx
+from tinytailor.nas.layers.onnx_step import OnnxStep, Stored
+from tinytailor.nas.network.quantized_network import QuantizedNetwork
+from tinytailor.nas.network.topology import INPUT, Topology
+from tinytailor.nas.quantization import Affine
+from tinytailor.targets.files import write_atomically
 
 OPSET = 17
 IR_VERSION = 8
@@ -31,7 +37,7 @@ OUTPUT = "logits"
 def export_onnx(
     network: QuantizedNetwork, path: Path, name: str, metadata: Mapping[str, str]
 ) -> None:
-    """Write the model whole or not at all; it has passed onnx.checker."""
+    """Write the quantized model whole or not at all; it has passed onnx.checker."""
     data = onnx_model(network, name, metadata).SerializeToString(deterministic=True)
     write_atomically(path, lambda temporary: temporary.write_bytes(data))
 
@@ -39,15 +45,32 @@ def export_onnx(
 def onnx_model(
     network: QuantizedNetwork, name: str, metadata: Mapping[str, str]
 ) -> onnx.ModelProto:
-    writer = _Writer(network)
+    """The network with a Q/DQ pair behind every step."""
+    writer, topology = _QdqWriter(network), network.topology
     writer.pair("input", INPUT, network.input)
-    for layer in network.topology.layers:
-        writer.layer(layer)
-    last = network.topology.layers[-1].name
-    writer.node("Flatten", [f"{last}_dq"], "flatten_raw", axis=1)
+    for step in topology.steps:
+        writer.step(step)
+    flat_onnx(f"{topology.output}_dq", "flatten_raw", writer.node)
     writer.pair("flatten_raw", "flatten", network.output, output=OUTPUT)
-    _, height, width, channels = network.topology.input_shape
-    classes = network.topology.shapes()[last][3]
+    return _model(writer, topology, name, metadata)
+
+
+def float_onnx_model(
+    topology: Topology, folded: Mapping[str, Weights], name: str
+) -> onnx.ModelProto:
+    """The network in float, batch norm folded; tensors are called as in the topology."""
+    writer = _FloatWriter(folded)
+    for step in topology.steps:
+        writer.step(step)
+    flat_onnx(topology.output, OUTPUT, writer.node)
+    return _model(writer, topology, name, {})
+
+
+def _model(
+    writer: _Writer, topology: Topology, name: str, metadata: Mapping[str, str]
+) -> onnx.ModelProto:
+    _, height, width, channels = topology.input_shape
+    classes = topology.shapes[topology.output][3]
     graph = helper.make_graph(
         writer.nodes,
         name,
@@ -64,66 +87,69 @@ def onnx_model(
 
 
 class _Writer:
-    """Collects nodes and constants; tensor T exists as T_raw (float), T_q (int8), T_dq (float)."""
+    """Collects nodes and constants."""
 
-    def __init__(self, network: QuantizedNetwork) -> None:
-        self.network = network
-        self.shapes = network.topology.shapes()
+    def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
-    def node(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> None:
+    def node(
+        self, kind: str, inputs: Sequence[str], output: str, attributes: Mapping[str, Any]
+    ) -> None:
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
 
     def constant(self, name: str, value: np.ndarray) -> str:
         self.constants.append(numpy_helper.from_array(value, name))
         return name
 
+
+class _FloatWriter(_Writer):
+    """Tensors and weights are float and called by their own names."""
+
+    def __init__(self, folded: Mapping[str, Weights]) -> None:
+        super().__init__()
+        self.folded = folded
+
+    def step(self, step: PlacedStep) -> None:
+        weights = {
+            role: self.constant(f"{step.name}.{role}", value.numpy())
+            for role, value in self.folded.get(step.name, {}).items()
+        }
+        place = OnnxStep(step.name, step.sources, step.shapes, weights, step.name, self.node)
+        step.primitive.onnx(place)
+
+
+class _QdqWriter(_Writer):
+    """Tensor T exists as T_raw (float), T_q (int8), T_dq (float)."""
+
+    def __init__(self, network: QuantizedNetwork) -> None:
+        super().__init__()
+        self.network = network
+
     def pair(self, source: str, name: str, affine: Affine, output: str | None = None) -> None:
         """QuantizeLinear and DequantizeLinear with the scale and zero point of ``affine``."""
         scale = self.constant(f"{name}_scale", np.asarray(affine.scale, np.float32))
         zero = self.constant(f"{name}_zero_point", np.asarray(affine.zero_point, np.int8))
-        self.node("QuantizeLinear", [source, scale, zero], f"{name}_q")
-        self.node("DequantizeLinear", [f"{name}_q", scale, zero], output or f"{name}_dq")
+        self.node("QuantizeLinear", [source, scale, zero], f"{name}_q", {})
+        self.node("DequantizeLinear", [f"{name}_q", scale, zero], output or f"{name}_dq", {})
 
-    def layer(self, layer: Layer) -> None:
-        sources = [f"{name}_dq" for name in layer.sources]
-        raw = f"{layer.name}_raw"
-        if isinstance(layer, ConvLayer):
-            self.conv(layer, sources[0], raw)
-        elif isinstance(layer, AddLayer):
-            self.node("Add", sources, raw)
-        else:
-            self.node("GlobalAveragePool", sources, raw)
-        self.pair(raw, layer.name, self.network.activations[layer.name])
+    def step(self, step: PlacedStep) -> None:
+        network, raw = self.network, f"{step.name}_raw"
+        reads = tuple(network.tensors[source] for source in step.sources)
+        stored = step.primitive.stored(network.integers.get(step.name, {}), reads)
+        weights = {
+            role: self.dequantized(f"{step.name}.{role}", value) for role, value in stored.items()
+        }
+        sources = tuple(f"{name}_dq" for name in step.sources)
+        place = OnnxStep(step.name, sources, step.shapes, weights, raw, self.node)
+        step.primitive.onnx(place)
+        self.pair(raw, step.name, network.activations[step.name])
 
-    def conv(self, layer: ConvLayer, source: str, raw: str) -> None:
-        name, conv = layer.name, self.network.convs[layer.name]
-        scale = self.constant(f"{name}.weight_scale", conv.weight_scale)
-        weight = np.ascontiguousarray(conv.weight.transpose(0, 3, 1, 2))
-        self.dequantized(f"{name}.weight", weight, scale, np.int8)
-        step = np.float32(self.network.activations[layer.source].scale) * conv.weight_scale
-        bias_scale = self.constant(f"{name}.bias_scale", step.astype(np.float32))
-        self.dequantized(f"{name}.bias", conv.bias, bias_scale, np.int32)
-        padding = same_padding(self.shapes[layer.source], layer.kernel, layer.stride)
-        output = f"{name}_conv" if layer.relu else raw
-        self.node(
-            "Conv",
-            [source, f"{name}.weight_dq", f"{name}.bias_dq"],
-            output,
-            kernel_shape=layer.kernel,
-            strides=layer.stride,
-            pads=padding,
-            dilations=(1, 1),
-            group=layer.channels if layer.depthwise else 1,
-        )
-        if layer.relu:
-            self.node("Relu", [output], raw)
-
-    def dequantized(
-        self, name: str, value: np.ndarray, scale: str, dtype: type[np.signedinteger]
-    ) -> None:
+    def dequantized(self, name: str, value: Stored) -> str:
         """Integers with one scale a channel (axis 0) and zero points 0."""
-        zero = self.constant(f"{name}_zero_point", np.zeros(len(value), dtype))
-        integers = self.constant(name, value)
-        self.node("DequantizeLinear", [integers, scale, zero], f"{name}_dq", axis=0)
+        scale = self.constant(f"{name}_scale", value.scale)
+        points = np.zeros(len(value.integers), value.integers.dtype)
+        zero = self.constant(f"{name}_zero_point", points)
+        integers = self.constant(name, value.integers)
+        self.node("DequantizeLinear", [integers, scale, zero], f"{name}_dq", {"axis": 0})
+        return f"{name}_dq"

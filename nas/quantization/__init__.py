@@ -3,27 +3,11 @@
 
 from __future__ import annotations
 
-from tinytailor.nas.quantization.base import (
-    Affine,
-    QuantizedConv,
-    QuantizedNetwork,
-    Quantizer,
-    dequantize,
-    quantize,
-)
+from tinytailor.nas.quantization.base import Affine, Quantizer, dequantize, quantize
 from tinytailor.nas.quantization.int8 import Int8
 
 QUANTIZERS: dict[str, Quantizer] = {
     "int8": Int8(),
 }
 
-__all__ = [
-    "QUANTIZERS",
-    "Affine",
-    "Int8",
-    "QuantizedConv",
-    "QuantizedNetwork",
-    "Quantizer",
-    "dequantize",
-    "quantize",
-]
+__all__ = ["QUANTIZERS", "Affine", "Int8", "Quantizer", "dequantize", "quantize"]

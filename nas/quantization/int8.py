@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tinytailor.nas.quantization.base import HIGH, LOW, Affine
+from tinytailor.nas.quantization.base import HIGH, LOW, Affine, Quantized
 
 WEIGHT_LIMIT = 127
 LARGEST_RATIO = 0.49
@@ -37,7 +37,9 @@ class Int8:
         zero_point = round(LOW - low / scale)
         return Affine(scale, min(max(zero_point, LOW), HIGH))
 
-    def weight_scale(self, weight: Tensor, bias: Tensor, source: Affine, target: Affine) -> Tensor:
+    def weight_scale(
+        self, weight: Tensor, bias: Tensor, source: Quantized, target: Quantized
+    ) -> Tensor:
         with torch.no_grad():
             scale = weight.abs().amax(dim=(1, 2, 3)) / WEIGHT_LIMIT
             floor = (bias.abs() / (source.scale * LARGEST_BIAS)).clamp(min=1e-9)
@@ -53,7 +55,7 @@ class Int8:
         rounded = self.integers(weight, scale) * scale.reshape(-1, 1, 1, 1)
         return weight + (rounded - weight).detach()
 
-    def fake_activation(self, value: Tensor, quantization: Affine) -> Tensor:
+    def fake_activation(self, value: Tensor, quantization: Quantized) -> Tensor:
         scale, zero_point = quantization.scale, quantization.zero_point
         inside = value.clamp((LOW - zero_point) * scale, (HIGH - zero_point) * scale)
         rounded = torch.round(inside / scale) * scale

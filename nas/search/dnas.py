@@ -59,7 +59,7 @@ def dnas(
 ) -> Proposal:
     rate = trial.suggest_float("architecture_rate", 0.03, 0.3, log=True)
     strength = trial.suggest_float("penalty_strength", 1.0, 10.0, log=True)
-    supernet = problem.space.supernet(generator)
+    supernet = Supernet(problem.space, generator)
     history, best = train_supernet(problem, supernet, rate, strength, generator, on_epoch)
     supernet.alphas.load_state_dict(best.alphas)
     return Proposal(discretise(problem, supernet, generator), tuple(history))

@@ -7,9 +7,9 @@ import numpy as np
 
 from tinytailor.latency_tables import Budget
 from tinytailor.nas.cost import Parts, amounts, excess, limits
+from tinytailor.nas.search.cheapest import least_costs
 from tinytailor.nas.search.repair import repair
 from tinytailor.nas.spaces import Architecture, Space
-from tinytailor.nas.spaces.cheapest import least_costs
 from tinytailor.targets.errors import BudgetError
 
 STARTS = 10

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The study: several trials of a search algorithm, each judged by a short training.
 
-The study lives in an Optuna journal in the RUN folder. A finished trial is never lost; one that was
-killed is marked as failed when the command runs again and takes no part. What trial i tries depends
-on the seed, on i and on the finished trials before it, not on how often the run was interrupted.
+The study lives in an Optuna journal in the RUN folder, which one process at a time works on. A
+finished trial is never lost; one that was killed is marked as failed when the command runs again
+and takes no part. What trial i tries depends on the seed, on i and on the finished trials before
+it, not on how often the run was interrupted.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ import torch
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from tinytailor.nas.files import write_json
 from tinytailor.nas.network.float_network import FloatNetwork
 from tinytailor.nas.search import Algorithm, Problem, Proposal
 from tinytailor.nas.spaces import Architecture
 from tinytailor.nas.training.train import Score, Training, fit, score
+from tinytailor.targets.files import write_json
 
 STUDY = "search"
 OnStep = Callable[[int, str, int, int, float], None]  # trial, phase, done, total, figure
@@ -60,7 +61,10 @@ def run_study(
     folder: Path,
     on_step: OnStep,
 ) -> tuple[FinishedTrial, ...]:
-    """Bring the study in ``folder`` to ``trials`` finished trials and return them in order."""
+    """Bring the study in ``folder`` to ``trials`` finished trials and return them in order.
+
+    The caller holds `only_writer(folder)`: a trial that runs is one that a killed process left.
+    """
     with quiet_optuna():
         study = open_study(folder / "study.journal")
         for index in range(len(finished(study)), trials):

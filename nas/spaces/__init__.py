@@ -3,18 +3,10 @@
 
 from __future__ import annotations
 
-from tinytailor.nas.spaces.base import (
-    Architecture,
-    Decision,
-    Option,
-    Space,
-    SpaceKind,
-    Stage,
-    architecture,
-    neighbours,
-)
-from tinytailor.nas.spaces.image import IMAGE, ImageSpace
-from tinytailor.nas.spaces.timeseries import TIMESERIES, TimeSeriesSpace
+from tinytailor.nas.spaces.base import Space, SpaceKind, architecture, neighbours
+from tinytailor.nas.spaces.decisions import Architecture, Decision, Option
+from tinytailor.nas.spaces.image import IMAGE
+from tinytailor.nas.spaces.timeseries import TIMESERIES
 from tinytailor.targets.errors import InputError
 
 SPACES: dict[str, SpaceKind] = {
@@ -26,12 +18,9 @@ __all__ = [
     "SPACES",
     "Architecture",
     "Decision",
-    "ImageSpace",
     "Option",
     "Space",
     "SpaceKind",
-    "Stage",
-    "TimeSeriesSpace",
     "architecture",
     "build_space",
     "neighbours",

@@ -13,29 +13,29 @@ Sandler et al., arXiv 1801.04381; Lin et al., arXiv 2007.10319. Input (1, H, W, 
     block      conv 1x1 to h channels, ReLU; depthwise k x k, ReLU; conv 1x1, linear;   k 3 or 5
                with h = 0 the first is left out: a depthwise separable convolution
 
-Every convolution but the last has batch norm, folded when it is exported.
+Every convolution but the last has batch norm, folded when it is exported. A block that expands and
+one that does not share no weights.
 
-Restrictions against the papers, to have few distinct operators to measure (186 for 32x32x3x10) and
-exact expected costs: h is chosen among a few widths, not as a multiple of the channels that enter,
-so what enters a block and what it expands to are independent; a stage has one channel count, set by
-its first layer; resolution and the width of the whole network are no decisions; no kernel of 7.
+Restrictions against the papers, to have few distinct operators to measure and exact expected costs:
+h is chosen among a few widths, not as a multiple of the channels that enter, so what enters a block
+and what it expands to are independent; a stage has one channel count, set by its first layer;
+resolution and the width of the whole network are no decisions; no kernel of 7.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterator
+from operator import not_
 
-from tinytailor.nas.network.topology import AddLayer, ConvLayer, Layer, PoolLayer
-from tinytailor.nas.spaces.base import Chain, Decision, InputShape, Option, SpaceKind, Stage
+from tinytailor.nas.layers.addition import Addition
+from tinytailor.nas.layers.convolution import Convolution
+from tinytailor.nas.layers.depthwise_convolution import DepthwiseConvolution
+from tinytailor.nas.layers.mean_pool import MeanPool
+from tinytailor.nas.network.topology import INPUT
+from tinytailor.nas.spaces.base import Space, SpaceKind
+from tinytailor.nas.spaces.cells import Cell, Item, Join, Part, Width
+from tinytailor.nas.spaces.decisions import Decision
 from tinytailor.targets.errors import InputError
-
-if TYPE_CHECKING:
-    import torch
-
-    from tinytailor.nas.spaces.image_supernet import ImageSupernet
 
 Widths = tuple[int, ...]
 # By stage; the last entry serves all further ones.
@@ -50,137 +50,108 @@ LEAST_SIDE = 4
 LEAST_INPUT = 4
 
 
-@dataclass(frozen=True)
-class ImageSpace(Chain):
+def image_space(
+    height: int,
+    width: int,
+    channels: int,
+    classes: int,
+    *,
+    stage_channels: tuple[Widths, ...] = CHANNELS,
+    stage_hidden: tuple[Widths, ...] = HIDDEN,
+    head_channels: Widths = (64, 128),
+    kernels: Widths = (3, 5),
+    repeats: int = 2,
+) -> Space:
     """The space for images of ``height`` x ``width`` x ``channels`` in ``classes`` classes."""
+    if min(height, width) < LEAST_INPUT or channels < 1 or classes < 2:
+        raise InputError(
+            f"space image needs at least {LEAST_INPUT} x {LEAST_INPUT} pixels, 1 channel and "
+            f"2 classes, got {height} x {width} x {channels} and {classes} classes"
+        )
 
-    height: int
-    width: int
-    channels: int
-    classes: int
-    stage_channels: tuple[Widths, ...] = CHANNELS
-    stage_hidden: tuple[Widths, ...] = HIDDEN
-    head_channels: Widths = (64, 128)
-    kernels: Widths = (3, 5)
-    repeats: int = 2
-    name: str = "image"
-
-    def __post_init__(self) -> None:
-        if min(self.height, self.width) < LEAST_INPUT or self.channels < 1 or self.classes < 2:
-            raise InputError(
-                f"space image needs at least {LEAST_INPUT} x {LEAST_INPUT} pixels, 1 channel and "
-                f"2 classes, got {self.height} x {self.width} x {self.channels} and "
-                f"{self.classes} classes"
+    def cells() -> Iterator[Cell]:
+        for i in range(halvings(min(height, width))):
+            own = stage_channels[min(i, len(stage_channels) - 1)]
+            hidden = stage_hidden[min(i, len(stage_hidden) - 1)]
+            yield (
+                stem_cell(own) if i == 0 else reduce_cell(f"stage{i}.reduce", hidden, kernels, own)
             )
+            for j in range(1, repeats + 1):
+                yield repeat_cell(f"stage{i}.repeat{j}", hidden, kernels)
+        yield head_cell(head_channels, classes)
 
-    @property
-    def input_shape(self) -> InputShape:
-        return (self.height, self.width, self.channels)
+    spec = f"image:{height}x{width}x{channels}x{classes}"
+    return Space("image", (height, width, channels), classes, spec, tuple(cells()))
 
-    @property
-    def spec(self) -> str:
-        return f"{self.name}:{self.height}x{self.width}x{self.channels}x{self.classes}"
 
-    @cached_property
-    def stages(self) -> tuple[Stage, ...]:
-        stages: list[Stage] = []
-        widths: Widths = (self.channels,)
-        for i in range(self._halvings):
-            first = "stem" if i == 0 else f"stage{i}.reduce"
-            stages.append(Stage(first, self._first_decisions(first, i), widths))
-            widths = self.widths(i)
-            for j in range(1, self.repeats + 1):
-                name = f"stage{i}.repeat{j}"
-                keep = Decision(f"{name}.keep", (0, 1))
-                stages.append(Stage(name, (keep, *self._block_decisions(name, i)), widths))
-        head = Decision("head.channels", self.head_channels)
-        return (*stages, Stage("head", (head,), widths))
+def stem_cell(widths: Widths) -> Cell:
+    channels = Decision("stem.channels", widths)
+    return Cell("stem", (channels,), (Part("stem", Convolution((3, 3), (2, 2)), width=channels),))
 
-    @property
-    def _halvings(self) -> int:
-        side, count = -(-min(self.height, self.width) // 2), 1
-        while -(-side // 2) >= LEAST_SIDE:
-            side, count = -(-side // 2), count + 1
-        return count
 
-    def _first_decisions(self, name: str, i: int) -> tuple[Decision, ...]:
-        channels = Decision(f"{name}.channels", self.widths(i))
-        return (channels,) if i == 0 else (*self._block_decisions(name, i), channels)
+def reduce_cell(name: str, hidden: Widths, kernels: Widths, widths: Widths) -> Cell:
+    channels = Decision(f"{name}.channels", widths)
+    decisions, items = block(name, hidden, kernels, channels, stride=2)
+    return Cell(name, (*decisions, channels), items)
 
-    def _block_decisions(self, name: str, i: int) -> tuple[Decision, ...]:
-        return (
-            Decision(f"{name}.hidden", self.stage_hidden[min(i, len(self.stage_hidden) - 1)]),
-            Decision(f"{name}.kernel", self.kernels),
+
+def repeat_cell(name: str, hidden: Widths, kernels: Widths) -> Cell:
+    keep = Decision(f"{name}.keep", (0, 1))
+    decisions, items = block(name, hidden, kernels, INPUT, stride=1)
+    join = Join(name, Addition(), ((items[-1].tensor, ""), (INPUT, f"{name}.add")))
+    return Cell(name, (keep, *decisions), (*items, join), keep)
+
+
+def block(
+    name: str, hidden: Widths, kernels: Widths, width: Width, stride: int
+) -> tuple[tuple[Decision, ...], tuple[Item, ...]]:
+    """The decisions and items of a block that writes ``width`` channels."""
+    expanded, kernel = Decision(f"{name}.hidden", hidden), Decision(f"{name}.kernel", kernels)
+    wide, thin = expanded.where(bool), expanded.where(not_)
+    pointwise, linear = Convolution((1, 1)), Convolution((1, 1), relu=False)
+    items = [Part(f"{name}.expand", pointwise, width=expanded, when=(wide,))]
+    for path, source, when in (("wide", f"{name}.expand", wide), ("thin", INPUT, thin)):
+        filtered = f"{name}.{path}"
+        for k in kernels:
+            kind = DepthwiseConvolution((k, k), (stride, stride))
+            chosen = (when, kernel.among(k))
+            items.append(Part(f"{name}.depthwise", kind, (source,), when=chosen, writes=filtered))
+        items.append(
+            Part(f"{name}.project", linear, (filtered,), width, (when,), f"{name}.projected")
         )
-
-    @cached_property
-    def decisions(self) -> tuple[Decision, ...]:
-        return tuple(decision for stage in self.stages for decision in stage.decisions)
-
-    def widths(self, i: int) -> Widths:
-        """The channels that stage ``i`` may have."""
-        return self.stage_channels[min(i, len(self.stage_channels) - 1)]
-
-    @cached_property
-    def stage_shapes(self) -> tuple[tuple[int, int], ...]:
-        shape, shapes = (self.height, self.width), []
-        for stage in self.stages:
-            shapes.append(shape)
-            if reduces(stage.name):
-                shape = (-(-shape[0] // 2), -(-shape[1] // 2))
-        return tuple(shapes)
-
-    def stage_layers(
-        self, index: int, in_channels: int, choice: Mapping[str, Option], source: str
-    ) -> tuple[tuple[Layer, ...], int]:
-        name = self.stages[index].name
-        channels = cast(int, choice.get(f"{name}.channels", in_channels))
-        if name == "stem":
-            return (ConvLayer(name, source, channels, (3, 3), (2, 2)),), channels
-        if name == "head":
-            return self._head_layers(source, channels), self.classes
-        if not choice.get(f"{name}.keep", 1):
-            return (), in_channels
-        hidden, kernel = (cast(int, choice[f"{name}.{part}"]) for part in ("hidden", "kernel"))
-        stride = 2 if reduces(name) else 1
-        layers = block_layers(name, source, (in_channels, hidden, channels), kernel, stride)
-        if stride == 1:
-            layers = (*layers, AddLayer(f"{name}.add", layers[-1].name, source))
-        return layers, channels
-
-    def _head_layers(self, source: str, channels: int) -> tuple[Layer, ...]:
-        return (
-            ConvLayer("head", source, channels, (1, 1)),
-            PoolLayer("pool", "head"),
-            ConvLayer("classify", "pool", self.classes, (1, 1), relu=False, norm=False),
-        )
-
-    def supernet(self, generator: torch.Generator) -> ImageSupernet:
-        from tinytailor.nas.spaces.image_supernet import ImageSupernet
-
-        return ImageSupernet(self, generator)
+    return (expanded, kernel), tuple(items)
 
 
-IMAGE = SpaceKind(("HEIGHT", "WIDTH", "CHANNELS", "CLASSES"), (32, 32, 3, 10), ImageSpace)
-
-
-def reduces(stage: str) -> bool:
-    """Whether the stage of this name halves the map."""
-    return stage == "stem" or stage.endswith(".reduce")
-
-
-def block_layers(
-    name: str, source: str, widths: tuple[int, int, int], kernel: int, stride: int
-) -> tuple[Layer, ...]:
-    """The block reading ``source``; ``widths``: what enters, hidden (0: none) and leaves."""
-    entering, hidden, leaving = widths
-    layers = []
-    if hidden:
-        layers.append(ConvLayer(f"{name}.expand", source, hidden, (1, 1)))
-        source = layers[-1].name
-    filters = hidden or entering
-    depthwise = ConvLayer(
-        f"{name}.depthwise", source, filters, (kernel, kernel), (stride, stride), depthwise=True
+def head_cell(widths: Widths, classes: int) -> Cell:
+    channels = Decision("head.channels", widths)
+    items = (
+        Part("head", Convolution((1, 1)), width=channels),
+        Part("pool", MeanPool(), ("head",)),
+        Part("classify", Convolution((1, 1), relu=False, norm=False), ("pool",), classes),
     )
-    project = ConvLayer(f"{name}.project", depthwise.name, leaving, (1, 1), relu=False)
-    return (*layers, depthwise, project)
+    return Cell("head", (channels,), items)
+
+
+def tiny() -> Space:
+    return image_space(
+        16,
+        16,
+        2,
+        3,
+        stage_channels=((8, 16), (16, 24)),
+        stage_hidden=((0, 24), (0, 32)),
+        head_channels=(8, 16),
+        kernels=(3,),
+        repeats=1,
+    )
+
+
+IMAGE = SpaceKind(("HEIGHT", "WIDTH", "CHANNELS", "CLASSES"), (32, 32, 3, 10), image_space, tiny)
+
+
+def halvings(side: int) -> int:
+    """How often the shorter side can be halved, rounding up, so that LEAST_SIDE is left."""
+    side, count = -(-side // 2), 1
+    while -(-side // 2) >= LEAST_SIDE:
+        side, count = -(-side // 2), count + 1
+    return count

@@ -14,162 +14,128 @@ n_t halvings keep T at 16 or more, the sensor stages keep S at 5 or more; both a
 each sensor stage has two more cells after its reducing one. Every convolution is followed by ReLU
 (batch norm is folded), the head's is not.
 
-Restrictions against the paper, to have few distinct operators to measure (181 for 100 x 6 x 4):
-at most two parallel convolutions and at least one; they share one channel count with the residual
-(the paper pads sums of different widths with zeros); fusion widths 8, 16, 24, 32 instead of 8 to
-64; the kernel (1,S) is cut to the width of the map it runs on.
+Restrictions against the paper, to have few distinct operators to measure: at most two parallel
+convolutions and at least one; they share one channel count with the residual (the paper pads sums
+of different widths with zeros); fusion widths 8, 16, 24, 32 instead of 8 to 64; the kernel (1,S) is
+cut to the width of the map it runs on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterator
 
-from tinytailor.nas.network.topology import AddLayer, ConvLayer, Layer, PoolLayer
-from tinytailor.nas.spaces.base import Chain, Decision, InputShape, Option, SpaceKind, Stage
+from tinytailor.nas.layers.addition import Addition
+from tinytailor.nas.layers.convolution import Convolution
+from tinytailor.nas.layers.mean_pool import MeanPool
+from tinytailor.nas.spaces.base import Space, SpaceKind
+from tinytailor.nas.spaces.cells import Cell, Item, Join, Part
+from tinytailor.nas.spaces.decisions import Decision
 from tinytailor.targets.errors import InputError
 
-if TYPE_CHECKING:
-    import torch
-
-    from tinytailor.nas.spaces.timeseries_supernet import TimeSeriesSupernet
-
-KERNELS: tuple[int, ...] = (3, 5, 7)
-BRANCHES: tuple[tuple[int, ...], ...] = ((3,), (5,), (7,), (3, 5), (3, 7), (5, 7))
+Widths = tuple[int, ...]
+KERNELS: Widths = (3, 5, 7)
+BRANCHES: tuple[Widths, ...] = ((3,), (5,), (7,), (3, 5), (3, 7), (5, 7))
 LEAST_TIME = 16
 LEAST_SENSORS = 5
 
 
-@dataclass(frozen=True)
-class TimeSeriesSpace(Chain):
-    """The space for (T, S) = (``time``, ``sensors``) and ``classes`` classes."""
-
-    time: int
-    sensors: int
-    classes: int
-    time_channels: tuple[int, ...] = (4, 8, 12, 16)
-    fusion_channels: tuple[int, ...] = (8, 16, 24, 32)
-    kernels: tuple[int, ...] = KERNELS
-    branches: tuple[tuple[int, ...], ...] = BRANCHES
-    cells_per_stage: int = 3
-    name: str = "timeseries"
-
-    def __post_init__(self) -> None:
-        if self.time < 2 or self.sensors < 1 or self.classes < 2:
-            raise InputError(
-                f"space timeseries needs at least 2 samples, 1 sensor and 2 classes, got "
-                f"{self.time} x {self.sensors} and {self.classes} classes"
-            )
-
-    @property
-    def input_shape(self) -> InputShape:
-        return (self.time, self.sensors, 1)
-
-    @property
-    def spec(self) -> str:
-        return f"{self.name}:{self.time}x{self.sensors}x{self.classes}"
-
-    @cached_property
-    def stages(self) -> tuple[Stage, ...]:
-        stages: list[Stage] = []
-        widths: tuple[int, ...] = (1,)
-        for i in range(halvings(self.time, LEAST_TIME)):
-            stages.append(Stage(f"time{i}", self._time_decisions(i), widths))
-            widths = self.time_channels
-        for j in range(halvings(self.sensors, LEAST_SENSORS) * self.cells_per_stage):
-            stages.append(Stage(f"fusion{j}", self._fusion_decisions(j), widths))
-            widths = self.fusion_channels
-        return (*stages, Stage("head", (), widths))
-
-    @cached_property
-    def decisions(self) -> tuple[Decision, ...]:
-        return tuple(decision for stage in self.stages for decision in stage.decisions)
-
-    def _time_decisions(self, i: int) -> tuple[Decision, ...]:
-        return (
-            Decision(f"time{i}.kernel", self.kernels),
-            Decision(f"time{i}.channels", self.time_channels),
+def timeseries_space(
+    time: int,
+    sensors: int,
+    classes: int,
+    *,
+    time_channels: Widths = (4, 8, 12, 16),
+    fusion_channels: Widths = (8, 16, 24, 32),
+    kernels: Widths = KERNELS,
+    branches: tuple[Widths, ...] = BRANCHES,
+    cells_per_stage: int = 3,
+) -> Space:
+    """The space for series of ``time`` steps of ``sensors`` values in ``classes`` classes."""
+    if time < 2 or sensors < 1 or classes < 2:
+        raise InputError(
+            f"space timeseries needs at least 2 samples, 1 sensor and 2 classes, got "
+            f"{time} x {sensors} and {classes} classes"
         )
 
-    def _fusion_decisions(self, j: int) -> tuple[Decision, ...]:
-        own = (
-            Decision(f"fusion{j}.bottleneck", self.fusion_channels),
-            Decision(f"fusion{j}.branches", self.branches),
-            Decision(f"fusion{j}.residual", (0, 1)),
-            Decision(f"fusion{j}.channels", self.fusion_channels),
-        )
-        return own if self.reduces(j) else (Decision(f"fusion{j}.keep", (0, 1)), *own)
+    def cells() -> Iterator[Cell]:
+        for i in range(halvings(time, LEAST_TIME)):
+            yield time_cell(f"time{i}", kernels, time_channels)
+        width = sensors
+        for j in range(halvings(sensors, LEAST_SENSORS) * cells_per_stage):
+            reduces = j % cells_per_stage == 0
+            # A single sensor cannot be halved.
+            stride = (1, 2) if reduces and width > 1 else (1, 1)
+            yield fusion_cell(f"fusion{j}", width, stride, not reduces, branches, fusion_channels)
+            width = -(-width // stride[1])
+        yield head_cell(classes)
 
-    def reduces(self, j: int) -> bool:
-        """Whether fusion cell ``j`` halves the sensors; such a cell cannot be left out."""
-        return j % self.cells_per_stage == 0
+    spec = f"timeseries:{time}x{sensors}x{classes}"
+    return Space("timeseries", (time, sensors, 1), classes, spec, tuple(cells()))
 
-    @cached_property
-    def stage_shapes(self) -> tuple[tuple[int, int], ...]:
-        shape, shapes = (self.time, self.sensors), []
-        for stage in self.stages:
-            shapes.append(shape)
-            if stage.name.startswith("time"):
-                shape = (-(-shape[0] // 2), shape[1])
-            elif stage.name.startswith("fusion") and self.reduces(int(stage.name[6:])):
-                shape = (shape[0], -(-shape[1] // 2))
-        return tuple(shapes)
 
-    def stage_layers(
-        self, index: int, in_channels: int, choice: Mapping[str, Option], source: str
-    ) -> tuple[tuple[Layer, ...], int]:
-        name = self.stages[index].name
-        if name == "head":
-            head = ConvLayer("head", source, self.classes, (1, 1), relu=False, norm=False)
-            return (head, PoolLayer("pool", "head")), self.classes
-        if name.startswith("time"):
-            channels = cast(int, choice[f"{name}.channels"])
-            kernel = cast(int, choice[f"{name}.kernel"])
-            return (ConvLayer(name, source, channels, (kernel, 1), (2, 1)),), channels
-        if not choice.get(f"{name}.keep", 1):
-            return (), in_channels
-        return self._fusion_layers(index, choice, source)
+def time_cell(name: str, kernels: Widths, widths: Widths) -> Cell:
+    kernel, channels = Decision(f"{name}.kernel", kernels), Decision(f"{name}.channels", widths)
+    items = tuple(
+        Part(name, Convolution((k, 1), (2, 1)), width=channels, when=(kernel.among(k),))
+        for k in kernels
+    )
+    return Cell(name, (kernel, channels), items)
 
-    def _fusion_layers(
-        self, index: int, choice: Mapping[str, Option], source: str
-    ) -> tuple[tuple[Layer, ...], int]:
-        name, width = self.stages[index].name, self.stage_shapes[index][1]
-        channels = cast(int, choice[f"{name}.channels"])
-        stride = self.fusion_stride(index)
-        narrow = cast(int, choice[f"{name}.bottleneck"])
-        layers: list[Layer] = [
-            ConvLayer(f"{name}.bottleneck", source, narrow, (1, width), stride),
-        ]
+
+def fusion_cell(
+    name: str,
+    sensors: int,
+    stride: tuple[int, int],
+    optional: bool,
+    branches: tuple[Widths, ...],
+    widths: Widths,
+) -> Cell:
+    """Over a map of ``sensors`` columns; ``optional``: it may be left out."""
+    keep = Decision(f"{name}.keep", (0, 1))
+    narrow = Decision(f"{name}.bottleneck", widths)
+    parallel = Decision(f"{name}.branches", branches)
+    residual = Decision(f"{name}.residual", (0, 1))
+    channels = Decision(f"{name}.channels", widths)
+    bottleneck, beside = f"{name}.bottleneck", f"{name}.residual"
+    items: list[Item] = [
+        Part(bottleneck, Convolution((1, sensors), stride), width=narrow),
         # The residual comes before the branches: the cell's input, often the larger, is free then.
-        if choice[f"{name}.residual"]:
-            layers.append(ConvLayer(f"{name}.residual", source, channels, (1, 1), stride))
-        terms = []
-        for kernel in cast(tuple[int, ...], choice[f"{name}.branches"]):
-            terms.append(f"{name}.branch{kernel}")
-            layers.append(ConvLayer(terms[-1], f"{name}.bottleneck", channels, (kernel, 1)))
-        if len(terms) == 2:
-            layers.append(AddLayer(f"{name}.sum", *terms))
-        if choice[f"{name}.residual"]:
-            layers.append(AddLayer(f"{name}.add", layers[-1].name, f"{name}.residual"))
-        return tuple(layers), channels
-
-    def stage(self, name: str) -> Stage:
-        return next(stage for stage in self.stages if stage.name == name)
-
-    def fusion_stride(self, index: int) -> tuple[int, int]:
-        """(1, 2) in a reducing cell, but a single sensor cannot be halved."""
-        halve = self.reduces(int(self.stages[index].name[6:])) and self.stage_shapes[index][1] > 1
-        return (1, 2) if halve else (1, 1)
-
-    def supernet(self, generator: torch.Generator) -> TimeSeriesSupernet:
-        from tinytailor.nas.spaces.timeseries_supernet import TimeSeriesSupernet
-
-        return TimeSeriesSupernet(self, generator)
+        Part(beside, Convolution((1, 1), stride), width=channels, when=(residual.among(1),)),
+    ]
+    terms = []
+    for k in sorted({k for kernels in branches for k in kernels}):
+        branch = f"{name}.branch{k}"
+        taken = parallel.among(*(kernels for kernels in branches if k in kernels))
+        items.append(Part(branch, Convolution((k, 1)), (bottleneck,), channels, (taken,)))
+        terms.append((branch, f"{name}.sum"))
+    items.append(Join(name, Addition(), (*terms, (beside, f"{name}.add"))))
+    decisions = (narrow, parallel, residual, channels)
+    if not optional:
+        return Cell(name, decisions, tuple(items))
+    return Cell(name, (keep, *decisions), tuple(items), keep)
 
 
-TIMESERIES = SpaceKind(("STEPS", "CHANNELS", "CLASSES"), (100, 6, 4), TimeSeriesSpace)
+def head_cell(classes: int) -> Cell:
+    linear = Convolution((1, 1), relu=False, norm=False)
+    return Cell(
+        "head", (), (Part("head", linear, width=classes), Part("pool", MeanPool(), ("head",)))
+    )
+
+
+def tiny() -> Space:
+    return timeseries_space(
+        20,
+        3,
+        2,
+        time_channels=(4, 8),
+        fusion_channels=(8, 16),
+        kernels=(3, 5),
+        branches=((3,), (3, 5)),
+        cells_per_stage=2,
+    )
+
+
+TIMESERIES = SpaceKind(("STEPS", "CHANNELS", "CLASSES"), (100, 6, 4), timeseries_space, tiny)
 
 
 def halvings(size: int, least: int) -> int:

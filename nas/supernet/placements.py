@@ -1,63 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which operators a distribution over a space may need, how likely and how wide.
+"""Which layers a distribution over a space may need, how likely and how wide.
 
-A slot is an operator that some network of the space has. Under probabilities for every decision it
-exists with probability p, reads i channels with probability v_i and writes o with probability w_o.
+Under probabilities of all decisions a slot exists with probability p, reads i channels with
+probability v_i and writes o with w_o. What enters a cell is independent of the cell's own
+decisions, and a cell that may be left out hands on keep * own + (1 - keep) * v: so the products of
+probabilities are exact.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from tinytailor.nas.network.topology import INPUT, AddLayer, ConvLayer, Layer, PoolLayer, Topology
-
-FIXED = (1,)  # the widths of a side whose number of channels is given or does not matter
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """``layer`` at its widest over maps of (H, W), and the widths it reads and writes.
-
-    One that reads the network's input (``first``) reads nothing in the arena. Where it writes the
-    width that it reads, the widths are ``outputs`` and ``inputs`` is FIXED; a convolution that is
-    not depthwise is ``square`` then.
-    """
-
-    layer: Layer
-    shape: tuple[int, int]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    first: bool = False
-    square: bool = False
-
-    @property
-    def one_width(self) -> bool:
-        """Whether what it reads is as wide as what it writes."""
-        return self.square or not isinstance(self.layer, ConvLayer) or self.layer.depthwise
-
-    @property
-    def most_inputs(self) -> int:
-        return (self.outputs if self.one_width else self.inputs)[-1]
-
-    def topology(self, channels_in: int, channels_out: int) -> Topology:
-        """The operator alone at these widths."""
-        layer = self.layer
-        if isinstance(layer, ConvLayer):
-            layer = replace(layer, source=INPUT, channels=channels_out)
-        elif isinstance(layer, AddLayer):
-            layer = AddLayer(layer.name, INPUT, INPUT)
-        else:
-            layer = PoolLayer(layer.name, INPUT)
-        channels = channels_out if self.one_width else channels_in
-        return Topology((1, *self.shape, channels), (layer,), self.first)
+from tinytailor.nas.spaces.decisions import Decision
+from tinytailor.nas.spaces.scenarios import Scenario, Span
+from tinytailor.nas.supernet.odds import (
+    Probabilities,
+    mean_width,
+    onto,
+    probability,
+    spread,
+    times,
+)
+from tinytailor.nas.supernet.plan import CellPlan, Slot
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A slot, its presence p, widths v (in) and w (out), and the bytes of tensors alive then."""
+    """A slot, its presence p, widths v (in) and w (out), and the expected bytes of tensors that
+    are alive while it runs, its own included and 0 where it is absent."""
 
     slot: Slot
     presence: Tensor
@@ -67,21 +41,51 @@ class Placement:
 
 
 def place(
-    slot: Slot, presence: Tensor, entering: Tensor, leaving: Tensor, others: Tensor | float = 0.0
-) -> Placement:
-    """``others``: expected bytes of tensors alive besides the operator's input and output."""
-    probe = slot.topology(slot.inputs[0], slot.outputs[0])
-    pixels_out = probe.shapes()[slot.layer.name]
-    mean_out = mean_width(leaving, slot.outputs)
-    if slot.first:
-        read = torch.zeros(())  # the network's input belongs to the caller
-    elif not slot.one_width:
-        read = slot.shape[0] * slot.shape[1] * mean_width(entering, slot.inputs)
-    else:
-        read = len(slot.layer.sources) * slot.shape[0] * slot.shape[1] * mean_out
-    alive = read + pixels_out[1] * pixels_out[2] * mean_out + others
-    return Placement(slot, presence, entering, leaving, alive)
+    plan: CellPlan, p: Probabilities, entering: Tensor
+) -> tuple[tuple[Placement, ...], Tensor]:
+    """Every slot of a cell, and the distribution of channels that leaves it."""
+    cell = plan.stage.cell
+
+    def widths(span: Span) -> Tensor:
+        return spread(p, cell.decision, span, entering)
+
+    shares = torch.stack([_share(p, cell.decision, scenario) for scenario in plan.scenarios])
+    keep = torch.ones(()) if cell.keep is None else p[cell.keep.name][1]
+    presence = keep * (plan.present @ shares)
+    means = torch.stack([mean_width(widths(span), span.options) for span in plan.columns])
+    alive = keep * ((plan.alive @ means) @ shares)
+    placed = tuple(
+        Placement(
+            slot,
+            presence[row],
+            torch.ones(1) if slot.one_width else widths(slot.reads),
+            widths(slot.writes),
+            alive[row],
+        )
+        for row, slot in enumerate(plan.slots.values())
+    )
+    return placed, _leaving(plan, shares, keep, widths, entering)
 
 
-def mean_width(weights: Tensor, widths: tuple[int, ...]) -> Tensor:
-    return weights @ torch.tensor(widths, dtype=weights.dtype)
+def _share(p: Probabilities, decisions: Mapping[str, Decision], scenario: Scenario) -> Tensor:
+    """The probability of a scenario."""
+    share: Tensor | None = None
+    for when in scenario.holds:
+        share = times(share, probability(p, decisions[when.decision], when))
+    return torch.ones(()) if share is None else share
+
+
+def _leaving(
+    plan: CellPlan, shares: Tensor, keep: Tensor, widths: Callable[[Span], Tensor], entering: Tensor
+) -> Tensor:
+    """The distribution over what ``scenarios.leaving`` lists."""
+    options = tuple(sorted({option for span in plan.results for option in span.options}))
+    own = torch.zeros(len(options))
+    kinds = set(plan.results)
+    for span in kinds:
+        here = [share for share, result in zip(shares, plan.results, strict=True) if result == span]
+        weight = torch.stack(here).sum() if len(kinds) > 1 else 1.0
+        own = own + weight * onto(widths(span), span.options, options)
+    if plan.stage.cell.keep is None or kinds == {plan.entering}:
+        return own
+    return keep * own + (1 - keep) * entering

@@ -2,66 +2,67 @@
 """All networks of a space in one module, with a distribution over every decision.
 
 A decision with logits a has probabilities w = softmax(a), sampled by Gumbel-softmax in the search.
-What the network computes under such probabilities is up to the space (see Space.supernet); at
-probabilities that are certain of one network, it is exactly that network with the first channels of
-the shared weights. What the distribution costs is computed in expected.py.
+What a cell computes under such probabilities is in mixture.py; at probabilities that are certain of
+one network, it is exactly that network with the first channels of the shared weights. What the
+distribution costs is computed in expected_cost.py.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tinytailor.nas.network.float_network import ConvBlock, module_name
-from tinytailor.nas.network.topology import ConvLayer
-from tinytailor.nas.spaces.base import Architecture, Option, Space, architecture
-from tinytailor.nas.supernet.placements import Placement, Slot
-
-Probabilities = Mapping[str, Tensor]
+from tinytailor.nas.layers.logits import flat
+from tinytailor.nas.network.float_network import FloatSteps, module_name
+from tinytailor.nas.spaces.base import Space, architecture
+from tinytailor.nas.spaces.decisions import Architecture, Option
+from tinytailor.nas.spaces.scenarios import Span
+from tinytailor.nas.supernet.mixture import CellMixture, Value
+from tinytailor.nas.supernet.odds import Probabilities
+from tinytailor.nas.supernet.placements import Placement, place
+from tinytailor.nas.supernet.plan import Slot, plan_cell
 
 
 class Supernet(nn.Module):
-    """Shared convolutions for every slot, and the logits of every decision, all equal at first."""
+    """Shared weights for every slot, and the logits of every decision, all equal at first."""
 
-    def __init__(self, space: Space, slots: Mapping[str, Slot], generator: torch.Generator) -> None:
+    def __init__(self, space: Space, generator: torch.Generator) -> None:
         super().__init__()
-        self.space, self.slots = space, slots
+        self.space = space
+        self.plans = [plan_cell(stage) for stage in space.stages]
+        self.slots: dict[str, Slot] = {n: s for plan in self.plans for n, s in plan.slots.items()}
         self.alphas = nn.ParameterDict(
             {
                 module_name(d.name): nn.Parameter(torch.zeros(len(d.options)))
                 for d in space.decisions
             }
         )
-        self.blocks = nn.ModuleDict(
-            {
-                module_name(name): ConvBlock(slot.most_inputs, slot.layer, generator)
-                for name, slot in slots.items()
-                if isinstance(slot.layer, ConvLayer)
-            }
-        )
+        placed = [step for slot in self.slots.values() for step in slot.widest().steps]
+        self.steps = FloatSteps(placed, generator)
+        self.cells = [CellMixture(plan, self.steps) for plan in self.plans]
 
     def forward(self, x: Tensor, probabilities: Probabilities) -> Tensor:
         """(N, C, H, W) to logits (N, classes)."""
-        raise NotImplementedError
+        value = Value(x, Span("", self.space.input_shape[2:]), torch.ones(1))
+        for cell in self.cells:
+            value = cell(value, probabilities)
+        return flat(value.cut)
 
     def placements(self, probabilities: Probabilities) -> list[Placement]:
-        """Every possible operator under ``probabilities``, for expected costs."""
-        raise NotImplementedError
-
-    def conv(self, name: str, x: Tensor) -> Tensor:
-        """The shared convolution of a slot, with ReLU where its layer has one."""
-        y: Tensor = self.blocks[module_name(name)](x)
-        layer = self.slots[name].layer
-        return functional.relu(y) if isinstance(layer, ConvLayer) and layer.relu else y
+        """Every possible layer under ``probabilities``, for expected costs."""
+        placed: list[Placement] = []
+        entering = torch.ones(1)
+        for plan in self.plans:
+            here, entering = place(plan, probabilities, entering)
+            placed.extend(here)
+        return placed
 
     def architecture_parameters(self) -> list[nn.Parameter]:
         return list(self.alphas.values())
 
     def weight_parameters(self) -> list[nn.Parameter]:
-        return list(self.blocks.parameters())
+        return list(self.steps.parameters())
 
     def probabilities(self) -> dict[str, Tensor]:
         """softmax of every decision's logits: dim 0 runs over its options."""
@@ -121,10 +122,3 @@ class Supernet(nn.Module):
                 for d, p in zip(self.space.decisions, self.probabilities().values(), strict=True)
             }
         return architecture(self.space, choice)
-
-
-def mask(weights: Tensor, options: tuple[int, ...]) -> Tensor:
-    """sum_i w_i mask_i as (1, C, 1, 1), mask_i keeping the first options[i] channels."""
-    position = torch.arange(options[-1])
-    masks = (position < torch.tensor(options)[:, None]).float()
-    return (weights @ masks)[None, :, None, None]

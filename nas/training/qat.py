@@ -8,48 +8,47 @@ graph is executed, so the accuracy seen here is that of the device, element for 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from tinytailor.nas.network.float_network import Folded, logits, module_name, same_conv, walk
-from tinytailor.nas.network.topology import INPUT, AddLayer, ConvLayer, PoolLayer, Topology
-from tinytailor.nas.quantization import (
-    Affine,
-    QuantizedConv,
-    QuantizedNetwork,
-    Quantizer,
-    dequantize,
-)
+from tinytailor.compiler import ir
+from tinytailor.nas.layers import PlacedStep
+from tinytailor.nas.layers.base import Weights
+from tinytailor.nas.layers.logits import flat
+from tinytailor.nas.network.float_network import module_name, walk
+from tinytailor.nas.network.graphs import tensors_of
+from tinytailor.nas.network.quantized_network import QuantizedNetwork
+from tinytailor.nas.network.topology import INPUT, Topology
+from tinytailor.nas.quantization import Affine, Quantizer, dequantize
 
 COVERAGE = 0.9995  # of the calibration values are inside a tensor's range
 MOST_CALIBRATION_SAMPLES = 512
 
 
 def calibrate(
-    topology: Topology, folded: Mapping[str, Folded], x: Tensor, quantizer: Quantizer
+    topology: Topology, folded: Mapping[str, Weights], x: Tensor, quantizer: Quantizer
 ) -> dict[str, Affine]:
     """The quantization of every tensor from the values it takes on ``x`` (N, C, H, W)."""
 
-    def conv(layer: ConvLayer, value: Tensor) -> Tensor:
-        part = folded[layer.name]
-        y = same_conv(value, part.weight, part.bias, layer.stride)
-        return functional.relu(y) if layer.relu else y
+    def compute(step: PlacedStep, values: Sequence[Tensor]) -> Tensor:
+        return step.primitive.compute(folded.get(step.name, {}), *values)
 
     with torch.no_grad():
-        values = walk(topology, x[:MOST_CALIBRATION_SAMPLES], conv, lambda _, a, b: a + b)
-    activations = {}
-    for name, value in values.items():
-        flat = value.numpy().ravel()
-        low, high = np.quantile(flat, [1 - COVERAGE, COVERAGE])
-        activations[name] = quantizer.activation(float(low), float(high))
-    for layer in topology.layers:
-        if isinstance(layer, PoolLayer):
-            activations[layer.name] = activations[layer.source]
+        values = walk(topology, x[:MOST_CALIBRATION_SAMPLES], compute)
+    activations = {INPUT: quantizer.activation(*_range(values[INPUT]))}
+    for step in topology.steps:
+        reads = tuple(activations[source] for source in step.sources)
+        seen = _range(values[step.name])
+        activations[step.name] = step.primitive.quantization(quantizer, *seen, reads)
     return activations
+
+
+def _range(value: Tensor) -> tuple[float, float]:
+    low, high = np.quantile(value.numpy().ravel(), [1 - COVERAGE, COVERAGE])
+    return float(low), float(high)
 
 
 class QatNetwork(nn.Module):
@@ -58,48 +57,34 @@ class QatNetwork(nn.Module):
     def __init__(
         self,
         topology: Topology,
-        folded: Mapping[str, Folded],
+        folded: Mapping[str, Weights],
         activations: Mapping[str, Affine],
         quantizer: Quantizer,
     ) -> None:
         super().__init__()
         self.topology, self.activations, self.quantizer = topology, dict(activations), quantizer
-        names = {layer.name: module_name(layer.name) for layer in topology.convs}
-        self.weights = nn.ParameterDict(
-            {key: nn.Parameter(folded[name].weight.clone()) for name, key in names.items()}
+        self.weights = nn.ModuleDict(
+            {
+                module_name(name): nn.ParameterDict(
+                    {role: nn.Parameter(value.clone()) for role, value in weights.items()}
+                )
+                for name, weights in folded.items()
+            }
         )
-        self.biases = nn.ParameterDict(
-            {key: nn.Parameter(folded[name].bias.clone()) for name, key in names.items()}
-        )
-
-    def parts(self, layer: ConvLayer) -> tuple[Tensor, Tensor, Tensor]:
-        """Weight (O, I, kh, kw), bias (O,) and weight scale (O,) of a convolution."""
-        weight, bias = self.weights[module_name(layer.name)], self.biases[module_name(layer.name)]
-        source, target = self.activations[layer.source], self.activations[layer.name]
-        return weight, bias, self.quantizer.weight_scale(weight, bias, source, target)
 
     def forward(self, x: Tensor) -> Tensor:
         return self._simulate(x) if self.training else self._compute(x)
 
     def _simulate(self, x: Tensor) -> Tensor:
-        fake = self.quantizer.fake_activation
+        fake, tensors = self.quantizer.fake_activation, self._tensors()
 
-        def conv(layer: ConvLayer, value: Tensor) -> Tensor:
-            weight, bias, scale = self.parts(layer)
-            step = scale * self.activations[layer.source].scale
-            rounded = bias + (torch.round(bias / step) * step - bias).detach()
-            y = same_conv(value, self.quantizer.fake_weight(weight, scale), rounded, layer.stride)
-            y = functional.relu(y) if layer.relu else y
-            return fake(y, self.activations[layer.name])
+        def compute(step: PlacedStep, values: Sequence[Tensor]) -> Tensor:
+            reads, writes = tuple(tensors[name] for name in step.sources), tensors[step.name]
+            weights = step.primitive.fake(self._of(step), self.quantizer, reads, writes)
+            return fake(step.primitive.compute(weights, *values), writes)
 
-        def add(layer: AddLayer, a: Tensor, b: Tensor) -> Tensor:
-            return fake(a + b, self.activations[layer.name])
-
-        def pool(layer: PoolLayer, value: Tensor) -> Tensor:
-            return fake(value.mean((2, 3), keepdim=True), self.activations[layer.name])
-
-        values = walk(self.topology, fake(x, self.activations[INPUT]), conv, add, pool)
-        return logits(self.topology, values)
+        values = walk(self.topology, fake(x, tensors[INPUT]), compute)
+        return flat(values[self.topology.output])
 
     def _compute(self, x: Tensor) -> Tensor:
         network = self.quantized()
@@ -108,15 +93,23 @@ class QatNetwork(nn.Module):
 
     def quantized(self) -> QuantizedNetwork:
         """The integers of the present weights."""
-        convs = {}
+        tensors, integers = self._tensors(), {}
         with torch.no_grad():
-            for layer in self.topology.convs:
-                weight, bias, scale = self.parts(layer)
-                whole = self.quantizer.integers(weight, scale).permute(0, 2, 3, 1)
-                step = scale * self.activations[layer.source].scale
-                convs[layer.name] = QuantizedConv(
-                    np.ascontiguousarray(whole.numpy().astype(np.int8)),
-                    torch.round(bias.double() / step.double()).numpy().astype(np.int32),
-                    scale.numpy().astype(np.float32),
+            for step in self.topology.steps:
+                reads, writes = tuple(tensors[name] for name in step.sources), tensors[step.name]
+                integers[step.name] = step.primitive.integers(
+                    self._of(step), self.quantizer, reads, writes
                 )
-        return QuantizedNetwork(self.topology, self.activations, convs)
+        return QuantizedNetwork(self.topology, self.activations, integers)
+
+    def _tensors(self) -> dict[str, ir.Tensor]:
+        return tensors_of(self.topology, self.activations)
+
+    def _of(self, step: PlacedStep) -> Weights:
+        """The trained weights of a step, by role."""
+        name = module_name(step.name)
+        if name not in self.weights:
+            return {}
+        parameters = self.weights[name]
+        assert isinstance(parameters, nn.ParameterDict)
+        return dict(parameters)

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tinytailor.nas.files import write_atomically
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.files import write_atomically
 
 
 @dataclass(frozen=True, slots=True)

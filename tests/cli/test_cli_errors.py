@@ -191,7 +191,7 @@ SEARCH = ("search", "--data", "ucr:BasicMotions", "--target", "nucleo-f446re")
         (("--trials", "0"), "trials must be 1 or more"),
         (("--algorithm", "magic"), "no algorithm is called 'magic'"),
         (("--space", "hyper"), "no search space is called 'hyper'"),
-        (("--target", "ultra96-v2"), "is an FPGA"),
+        (("--target", "ultra96-v2"), "is a target of kind fpga"),
         (("--data", "ucr:Nothing"), "Nothing"),
         (("--data", "npz:none.npz"), "none.npz"),
         (("--data", "magic"), "has no known source 'magic'"),

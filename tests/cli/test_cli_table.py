@@ -10,6 +10,7 @@ from tiny_model import only_json
 
 from tinytailor.compiler.opkey import OpKey, make_key
 from tinytailor.compiler.ops import Conv2d, Dense
+from tinytailor.compiler.ops.window import Window
 from tinytailor.latency_tables import Failure, Glue, LatencyTable, Measurement, Work
 from tinytailor.latency_tables.table.origin import header_for
 from tinytailor.targets import cross_toolchain, load_target
@@ -18,7 +19,7 @@ GLUE = Glue(Work(90, 120, 4, 16), Work(10, 14, 1, 4), 900, 40, 4, 64)
 
 
 def pointwise(channels: int) -> OpKey:
-    return make_key(Conv2d(16, (1, 1)), ((1, 6, 6, channels),), "dsp")
+    return make_key(Conv2d(16, Window((1, 1))), ((1, 6, 6, channels),), "dsp")
 
 
 KEYS = [pointwise(channels) for channels in (8, 12, 16, 20, 24, 32)]

@@ -22,8 +22,9 @@ from random_networks import describe, random_network
 
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph
+from tinytailor.compiler.mcu.interface import border_names
+from tinytailor.compiler.mcu.program import lower_graph
 from tinytailor.compiler.mcu.project import WARNINGS, write_sources
-from tinytailor.compiler.mcu.source import border_names, lower_graph
 from tinytailor.compiler.passes import optimize
 from tinytailor.targets import (
     Buffer,

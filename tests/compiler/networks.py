@@ -15,6 +15,7 @@ from tinytailor.compiler.ops import (
     Reshape,
     Softmax,
 )
+from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.requantization import Requant
 
 RELU = Requant(zero_point=3, low=3)
@@ -45,14 +46,14 @@ def residual_network() -> Graph:
     two = Tensor("", (1,), "int8", 0.07, 3)
     three = Tensor("", (1,), "int8", 0.11, 3)
     same = (1, 1, 1, 1)
-    a = b.add("a", Conv2d(16, (3, 3), padding=same, input_zero_point=-5, requant=RELU), "x")
-    c = b.add("c", Conv2d(16, (3, 3), padding=same, input_zero_point=3, requant=RELU), a)
+    a = b.add("a", Conv2d(16, Window((3, 3), padding=same), input_zero_point=-5, requant=RELU), "x")
+    c = b.add("c", Conv2d(16, Window((3, 3), padding=same), input_zero_point=3, requant=RELU), a)
     d = b.add("d", Add.from_scales(one, two, three), a, c)
-    e = b.add("e", DepthwiseConv2d((3, 3), (2, 2), (0, 0, 1, 1), (1, 1), 3, RELU), d)
-    f = b.add("f", Conv2d(13, (1, 1), requant=Requant(1, shift=1)), e)
-    g = b.add("g", Conv2d(5, (3, 1), (2, 1), (1, 0, 1, 0), requant=Requant(1)), f)
+    e = b.add("e", DepthwiseConv2d(Window((3, 3), (2, 2), (0, 0, 1, 1), (1, 1)), 3, RELU), d)
+    f = b.add("f", Conv2d(13, Window((1, 1)), requant=Requant(1, shift=1)), e)
+    g = b.add("g", Conv2d(5, Window((3, 1), (2, 1), (1, 0, 1, 0)), requant=Requant(1)), f)
     _, h, w, channels = b.tensors[g].shape
-    p = b.add("p", AveragePool2d((h, w)), g)
+    p = b.add("p", AveragePool2d(Window((h, w))), g)
     r = b.add("r", Reshape((1, channels)), p)
     s = b.add("s", Dense(7), r)
     return b.graph(b.add("z", Softmax(), s))

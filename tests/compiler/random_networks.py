@@ -12,15 +12,14 @@ of all sizes, multipliers that bring the sums to int8, zero points and clamps of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import prod, sqrt
 
 import numpy as np
 
-from examples import EXAMPLES
 from tinytailor.compiler.ir import Graph, Node, Shape, Tensor, check
 from tinytailor.compiler.opkey import example_constants
 from tinytailor.compiler.ops import (
-    OPERATORS,
     Add,
     AddConstant,
     AveragePool2d,
@@ -36,11 +35,15 @@ from tinytailor.compiler.ops import (
     Reshape,
     Softmax,
     SquareDeformDW,
+    tabled,
 )
-from tinytailor.compiler.ops.base import output_dtype
 from tinytailor.compiler.ops.softmax import exponentials
+from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.requantization import Requant, multipliers
+from tinytailor.compiler.testing.operators import every_example
 from tinytailor.targets.errors import InputError
+
+EXAMPLES = every_example()
 
 MAX_ELEMENTS = 1500  # of one tensor: the emulator executes every element
 SPREAD = 60.0  # of activations, in integer steps
@@ -106,8 +109,9 @@ class Growing:
         shape = op.output_shape(*(self.tensors[t].shape for t in inputs))
         if output is None:
             output = self.tensor(f"t{len(self.nodes)}", shape)
-        if output_dtype(op) != "int8":
-            output = Tensor(output.name, shape, output_dtype(op))
+        made = op.dtypes(*("int8" for _ in inputs))[-1]
+        if made != "int8":
+            output = Tensor(output.name, shape, made)
             self.tensors[output.name] = output
         node = Node(f"n{len(self.nodes)}", op, inputs, output.name, dict(constants or {}))
         self.nodes.append(node)
@@ -142,8 +146,8 @@ class Growing:
         constants = {"bias": bias.astype(np.int32), "multiplier": multiplier}
         return constants, Requant(y.zero_point, shift, low, high)
 
-    def window(self, shape: Shape, largest: int) -> tuple[object, ...]:
-        """Kernel, stride and padding that fit a map; padding is smaller than the kernel."""
+    def window(self, shape: Shape, largest: int) -> Window:
+        """One that fits a map; padding is smaller than the kernel."""
         kernel = tuple(self.integer(1, min(largest, shape[a] + 2)) for a in (1, 2))
         stride = (self.integer(1, 3), self.integer(1, 3)) if self.rng.random() < 0.4 else (1, 1)
         kind = self.rng.random()
@@ -154,37 +158,39 @@ class Growing:
             padding = (0, 0, 0, 0)
         else:
             padding = tuple(self.integer(0, kernel[i % 2] - 1) for i in range(4))
-        return kernel, stride, padding
+        return Window(kernel, stride, padding)
 
 
 def _conv(g: Growing) -> None:
     x = g.some(4)
     shape, zero_point = g.tensors[x].shape, g.tensors[x].zero_point
-    kernel, stride, padding = g.window(shape, 5)
+    window = g.window(shape, 5)
     if g.rng.random() < 0.35:
-        kernel, padding = (1, 1), (0, 0, 0, 0)
-    dilation = (g.integer(1, 2), g.integer(1, 2)) if g.rng.random() < 0.2 else (1, 1)
+        window = Window((1, 1), window.stride)
+    if g.rng.random() < 0.2:
+        window = replace(window, dilation=(g.integer(1, 2), g.integer(1, 2)))
     channels = g.integer(1, 13)
-    bare = Conv2d(channels, kernel, stride, padding, dilation)
+    bare = Conv2d(channels, window)
     y = g.output(bare.output_shape(shape))
-    weight = g.weights((channels, *kernel, shape[3]))
+    weight = g.weights((channels, *window.kernel, shape[3]))
     if g.rng.random() < 0.1:
         weight[g.integer(0, channels - 1)] = 0
     constants, requant = g.requantized(weight, 0, zero_point, y)
-    op = Conv2d(channels, kernel, stride, padding, dilation, zero_point, requant)
+    op = Conv2d(channels, window, zero_point, requant)
     g.append(op, (x,), {"weight": weight, **constants}, y)
 
 
 def _depthwise(g: Growing) -> None:
     x = g.some(4)
     shape, zero_point = g.tensors[x].shape, g.tensors[x].zero_point
-    kernel, stride, padding = g.window(shape, 5)
-    dilation = (2, 2) if g.rng.random() < 0.15 else (1, 1)
-    bare = DepthwiseConv2d(kernel, stride, padding, dilation)
+    window = g.window(shape, 5)
+    if g.rng.random() < 0.15:
+        window = replace(window, dilation=(2, 2))
+    bare = DepthwiseConv2d(window)
     y = g.output(bare.output_shape(shape))
-    weight = g.weights((*kernel, shape[3]))
+    weight = g.weights((*window.kernel, shape[3]))
     constants, requant = g.requantized(weight, 2, zero_point, y)
-    op = DepthwiseConv2d(kernel, stride, padding, dilation, zero_point, requant)
+    op = DepthwiseConv2d(window, zero_point, requant)
     g.append(op, (x,), {"weight": weight, **constants}, y)
 
 
@@ -255,7 +261,7 @@ def _lookup(g: Growing) -> None:
 def _max_pool(g: Growing) -> None:
     x = g.some(4)
     low, high = g.clamp(g.tensors[x].zero_point)
-    g.append(MaxPool2d(*g.window(g.tensors[x].shape, 4), low, high), (x,))
+    g.append(MaxPool2d(g.window(g.tensors[x].shape, 4), low, high), (x,))
 
 
 def _average_pool(g: Growing) -> None:
@@ -264,8 +270,8 @@ def _average_pool(g: Growing) -> None:
     low, high = g.clamp(g.tensors[x].zero_point)
     window = g.window(shape, 4)
     if g.rng.random() < 0.3:
-        window = (shape[1:3], (1, 1), (0, 0, 0, 0))
-    g.append(AveragePool2d(*window, low, high), (x,))
+        window = Window(shape[1:3])
+    g.append(AveragePool2d(window, low, high), (x,))
 
 
 def _concat(g: Growing) -> None:
@@ -334,7 +340,7 @@ MAKERS: tuple[tuple[float, type[Operator], Callable[[Growing], None]], ...] = (
     (0.5, Softmax, _softmax),
 )
 NAMED = {op.kind for _, op, _ in MAKERS}
-UNNAMED = set(OPERATORS) - NAMED
+UNNAMED = set(tabled()) - NAMED
 
 
 def random_network(seed: int) -> Graph:

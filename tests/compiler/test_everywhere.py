@@ -11,7 +11,7 @@ from networks import residual_network
 
 from tinytailor.compiler import load_model
 from tinytailor.compiler.everywhere import BOARDS, verify_everywhere
-from tinytailor.compiler.mcu import backend
+from tinytailor.compiler.mcu.backend import Microcontrollers
 from tinytailor.targets import CORES, load_target
 
 # Twice what TFLM with CMSIS-NN executes on a Cortex-M55.
@@ -55,13 +55,13 @@ def test_a_board_that_is_too_small_is_reported_and_the_others_are_not_held_up(tm
 
 
 def test_wrong_outputs_on_one_runner_are_told(monkeypatch):
-    honest = backend.run_outputs
+    honest = Microcontrollers.run
 
-    def wrong(folder, graph, name, board, on, inputs):
-        outputs = honest(folder, graph, name, board, on, inputs)
+    def wrong(self, project, on, inputs):
+        outputs = honest(self, project, on, inputs)
         return [output ^ np.int8(1) for output in outputs] if on == "qemu" else outputs
 
-    monkeypatch.setattr(backend, "run_outputs", wrong)
+    monkeypatch.setattr(Microcontrollers, "run", wrong)
     (report,) = verify_everywhere(residual_network(), boards=("nucleo-f446re",))
     assert report.checks["emulator"].bit_exact
     assert report.checks["qemu"].differing_elements == report.checks["qemu"].elements

@@ -10,31 +10,36 @@ from pathlib import Path
 
 import pytest
 
-from examples import EXAMPLES
 from tinytailor.compiler import kernels
 from tinytailor.compiler.kernels import add as kernels_of_add
+from tinytailor.compiler.kernels.lowering import lower_node
 from tinytailor.compiler.kernels.registry import choose, fitting, has_kernel, lower, variants_of
 from tinytailor.compiler.kernels.variant import DSP, Choice, Variant
-from tinytailor.compiler.mcu.source import lower_node
 from tinytailor.compiler.ops import OPERATORS, Add, Conv2d, Dense, DepthwiseConv2d
-from tinytailor.compiler.ops.float_op import FloatOp
+from tinytailor.compiler.ops.window import Window
+from tinytailor.compiler.testing.operators import every_example
 from tinytailor.targets import Isa
 from tinytailor.targets.errors import InputError
 
+EXAMPLES = every_example()
+
 FOLDER = Path(kernels.__file__).parent
-KINDS = (*OPERATORS, FloatOp.kind)
-CONV, ONE_BIT = Conv2d(8, (3, 3)), Conv2d(8, (3, 3), weight_bits=1)
-DEPTHWISE, DILATED = DepthwiseConv2d((3, 3)), DepthwiseConv2d((3, 3), dilation=(2, 2))
+KINDS = tuple(OPERATORS)
+CONV, ONE_BIT = Conv2d(8, Window((3, 3))), Conv2d(8, Window((3, 3)), weight_bits=1)
+DEPTHWISE, DILATED = (
+    DepthwiseConv2d(Window((3, 3))),
+    DepthwiseConv2d(Window((3, 3), dilation=(2, 2))),
+)
 PLAIN = ("plain",) * 3
 PREFERRED = {  # on base, DSP and MVE
     "conv": (CONV, 16, ("plain", "dsp_tile", "mve_dot")),
-    "conv of one product": (Conv2d(8, (1, 1)), 1, PLAIN),
+    "conv of one product": (Conv2d(8, Window((1, 1))), 1, PLAIN),
     "conv of narrow weights": (ONE_BIT, 16, PLAIN),
     "dense": (Dense(8), None, ("plain", "dsp_tile", "mve_dot")),
     "depthwise": (DEPTHWISE, 16, ("plain", "dsp_window", "mve_window")),
     "depthwise in fours": (DEPTHWISE, 4, ("plain", "dsp_window", "dsp_window")),
     "depthwise in threes": (DEPTHWISE, 3, PLAIN),
-    "depthwise in time": (DepthwiseConv2d((3, 1)), 16, PLAIN),
+    "depthwise in time": (DepthwiseConv2d(Window((3, 1))), 16, PLAIN),
     "depthwise with gaps": (DILATED, 16, PLAIN),
 }
 

@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
-from examples import EXAMPLES, Example
-from tinytailor.compiler.mcu.source import lower_node
+from tinytailor.compiler.kernels.lowering import lower_node
 from tinytailor.compiler.opkey import key_of, make_key
-from tinytailor.compiler.ops import OPERATORS, Add
+from tinytailor.compiler.ops import Add, tabled
 from tinytailor.compiler.requantization import Requant
+from tinytailor.compiler.testing.operators import Example, every_example
+
+EXAMPLES = every_example()
 
 
 def chosen() -> list[Example]:
@@ -83,7 +85,7 @@ def test_a_field_that_is_not_in_the_key_leaves_the_code(example, isa):
 
 
 def test_every_operator_is_looked_at():
-    assert {example.op.kind for example in chosen()} == set(OPERATORS)
+    assert {example.op.kind for example in chosen()} == set(tabled())
 
 
 def test_a_clamp_that_a_key_forgot_would_be_seen():

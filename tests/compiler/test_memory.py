@@ -11,8 +11,8 @@ from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.kernels.bricks.overlap import overlap_distance
 from tinytailor.compiler.mcu.host import run_on_host
+from tinytailor.compiler.mcu.program import lower_graph
 from tinytailor.compiler.mcu.project import write_sources
-from tinytailor.compiler.mcu.source import lower_graph
 from tinytailor.compiler.memory.aliasing import places
 from tinytailor.compiler.memory.plan import ALIGNMENT, plan, scratch_name
 from tinytailor.compiler.opkey import example_constants
@@ -28,6 +28,7 @@ from tinytailor.compiler.ops import (
     Reshape,
     SquareDeformDW,
 )
+from tinytailor.compiler.ops.window import Window
 from tinytailor.targets import cross_toolchain, host_toolchain, load_target
 
 
@@ -37,29 +38,29 @@ def random_operator(rng: np.random.Generator, channels: int):
     border = (1, 1, 1, 1)
     match int(rng.integers(10)):
         case 0:
-            return Conv2d(channels, (1, 1))
+            return Conv2d(channels, Window((1, 1)))
         case 1:
-            return Conv2d(int(rng.integers(1, 9)), (1, 1), stride)
+            return Conv2d(int(rng.integers(1, 9)), Window((1, 1), stride))
         case 2:
-            return Conv2d(int(rng.integers(1, 9)), (3, 3), stride, border)
+            return Conv2d(int(rng.integers(1, 9)), Window((3, 3), stride, border))
         case 3:
-            return Conv2d(int(rng.integers(1, 9)), (5, 1), stride, (2, 0, 2, 0))
+            return Conv2d(int(rng.integers(1, 9)), Window((5, 1), stride, (2, 0, 2, 0)))
         case 4:
-            return DepthwiseConv2d((3, 3), stride, border)
+            return DepthwiseConv2d(Window((3, 3), stride, border))
         case 5:
-            return MaxPool2d((3, 3), stride, border)
+            return MaxPool2d(Window((3, 3), stride, border))
         case 6:
             return SquareDeformDW()
         case 7:
             outputs = channels * int(rng.integers(1, 3)) if channels < 6 else channels
-            return GroupedConv2d(outputs, channels, (3, 3), stride, border)
+            return GroupedConv2d(outputs, channels, Window((3, 3), stride, border))
         case 8:
             outputs = int(rng.integers(1, 9))
             if stride == (2, 2):
-                return ConvTranspose2d(outputs, (4, 3), stride, (1, 1, 1, 0))
-            return ConvTranspose2d(outputs, (3, 3), stride, border)
+                return ConvTranspose2d(outputs, Window((4, 3), stride, (1, 1, 1, 0)))
+            return ConvTranspose2d(outputs, Window((3, 3), stride, border))
         case _:
-            return AveragePool2d((3, 2), stride, (1, 0, 1, 1))
+            return AveragePool2d(Window((3, 2), stride, (1, 0, 1, 1)))
 
 
 def random_graph(seed: int) -> Graph:

@@ -13,8 +13,8 @@ from networks import residual_network
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, Node
 from tinytailor.compiler.mcu.host import run_on_host
+from tinytailor.compiler.mcu.program import lower_graph
 from tinytailor.compiler.mcu.project import write_sources
-from tinytailor.compiler.mcu.source import lower_graph
 from tinytailor.compiler.narrow_weights import fits, narrowed, pack, unpack
 from tinytailor.compiler.opkey import key_of
 from tinytailor.compiler.serialize import load_graph, save_graph
@@ -57,7 +57,7 @@ def coarse(bits: int) -> Graph:
     rng = np.random.default_rng(bits)
 
     def fitted(node: Node) -> Node:
-        if not hasattr(node.op, "weight_bits"):
+        if node.op.with_weight_bits(8) is None:
             return node
         weight = rng.choice(np.array(VALUES[bits], np.int8), node.constants["weight"].shape)
         multiplier = node.constants["multiplier"].astype(np.int64) * 16

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinytailor.compiler.mcu import source
+from tinytailor.compiler.kernels.lowering import lower_node
+from tinytailor.compiler.mcu.program import share_code
 from tinytailor.compiler.opkey import example_constants, example_graph, make_key
 from tinytailor.compiler.ops import (
     Add,
@@ -20,6 +21,7 @@ from tinytailor.compiler.ops import (
     MaxPool2d,
     Mul,
 )
+from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.requantization import Requant
 
 MAP = (1, 6, 5, 8)
@@ -57,11 +59,13 @@ def operators(seed: int, shifted: bool, clamped: bool):
     def q() -> Requant:
         return requant(rng, shifted, clamped)
 
-    conv = Conv2d(8, (3, 3), (1, 1), SAME, input_zero_point=some(rng), requant=q())
-    window = DepthwiseConv2d((3, 3), (1, 1), SAME, input_zero_point=some(rng), requant=q())
-    groups = GroupedConv2d(8, 2, (3, 3), (1, 1), SAME, input_zero_point=some(rng), requant=q())
-    most = MaxPool2d((2, 2), (2, 2), (0, 0, 0, 0), *clamp(rng, clamped))
-    mean = AveragePool2d((3, 5), (3, 5), input_zero_point=some(rng), requant=q())
+    conv = Conv2d(8, Window((3, 3), (1, 1), SAME), input_zero_point=some(rng), requant=q())
+    window = DepthwiseConv2d(Window((3, 3), (1, 1), SAME), input_zero_point=some(rng), requant=q())
+    groups = GroupedConv2d(
+        8, 2, Window((3, 3), (1, 1), SAME), input_zero_point=some(rng), requant=q()
+    )
+    most = MaxPool2d(Window((2, 2), (2, 2)), *clamp(rng, clamped))
+    mean = AveragePool2d(Window((3, 5), (3, 5)), input_zero_point=some(rng), requant=q())
     return (
         (conv, (MAP,)),
         (replace(conv, add=addition(rng, clamped)), (MAP, MAP)),
@@ -79,7 +83,7 @@ def means(seed: int):
     """Averages without a change of scale, that round to even or away from zero."""
     rng = np.random.default_rng(seed)
     return [
-        (AveragePool2d((3, 5), input_zero_point=some(rng), ties_even=even), (MAP,))
+        (AveragePool2d(Window((3, 5)), input_zero_point=some(rng), ties_even=even), (MAP,))
         for even in (False, True)
     ]
 
@@ -90,13 +94,13 @@ def kernel_of(op, shapes, isa):
     graph = example_graph(key)
     constants = example_constants(op, shapes, seed=5)
     node = replace(graph.nodes[0], op=op, constants=constants)
-    return key, source.lower_node(graph, node, isa, "layer")
+    return key, lower_node(graph, node, isa, "layer")
 
 
 def check_same_code(op, shapes, isa):
     key, kernel = kernel_of(op, shapes, isa)
     graph = example_graph(key)
-    example = source.lower_node(graph, graph.nodes[0], isa, "layer")
+    example = lower_node(graph, graph.nodes[0], isa, "layer")
     assert kernel.body == example.body
     assert kernel.helpers == example.helpers
     assert list(kernel.parameters) == list(example.parameters)
@@ -122,6 +126,6 @@ def test_layers_of_one_key_that_are_quantized_differently_have_equal_code_and_ow
     (one, shapes), *_ = operators(1, False, False)
     (two, _), *_ = operators(2, False, False)
     kernels = {name: kernel_of(op, shapes, "dsp")[1] for name, op in (("a", one), ("b", two))}
-    shared = source.share_code("net", kernels, {"a": "conv2d", "b": "conv2d"})
+    shared = share_code("net", kernels, {"a": "conv2d", "b": "conv2d"})
     assert shared["a"].code == shared["b"].code == "net_conv2d_1"
     assert shared["a"].parameters != shared["b"].parameters

@@ -10,9 +10,9 @@ from networks import Builder
 from tinytailor.compiler.execute import execute, execute_all
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.mcu.host import run_on_host
+from tinytailor.compiler.mcu.program import lower_graph
 from tinytailor.compiler.mcu.project import write_sources
-from tinytailor.compiler.mcu.source import lower_graph
-from tinytailor.compiler.memory.aliasing import WORD, Place, places, run_start
+from tinytailor.compiler.memory.aliasing import WORD, Place, places
 from tinytailor.compiler.memory.plan import plan
 from tinytailor.compiler.opkey import example_constants
 from tinytailor.compiler.ops import (
@@ -25,6 +25,8 @@ from tinytailor.compiler.ops import (
     Reshape,
     Slice,
 )
+from tinytailor.compiler.ops.slice import run_start
+from tinytailor.compiler.ops.window import Window
 from tinytailor.targets import cross_toolchain, host_toolchain, load_target
 
 
@@ -48,9 +50,9 @@ def random_network(seed: int) -> Graph:
         equal = [t for t in names if tensors[t].shape == (1, h, w, c)]
         match int(rng.integers(8)):
             case 0:
-                add(Conv2d(int(rng.choice([3, 4])), (1, 1)), name)
+                add(Conv2d(int(rng.choice([3, 4])), Window((1, 1))), name)
             case 1:
-                add(DepthwiseConv2d((3, 3), padding=(1, 1, 1, 1)), name)
+                add(DepthwiseConv2d(Window((3, 3), padding=(1, 1, 1, 1))), name)
             case 2 | 3:
                 count = int(rng.integers(1, 4))
                 add(Concat(1), *(alike[int(rng.integers(len(alike)))] for _ in range(count)))
@@ -130,12 +132,12 @@ def test_emitted_code_of_networks_with_views_computes_them(seed, tmp_path):
 
 def test_branches_are_computed_where_they_belong_in_the_joined_map():
     b = Builder((1, 1, 1, 16))
-    a = b.add("a", Conv2d(8, (1, 1)), "x")
-    c = b.add("c", Conv2d(12, (1, 1)), "x")
+    a = b.add("a", Conv2d(8, Window((1, 1))), "x")
+    c = b.add("c", Conv2d(12, Window((1, 1))), "x")
     d = b.add("d", Concat(3), a, c)
     e = b.add("e", Slice((0, 0, 0, 8), (1, 1, 1, 12)), d)
-    f = b.add("f", Conv2d(4, (1, 1)), e)
-    g = b.add("g", Conv2d(4, (1, 1)), d)
+    f = b.add("f", Conv2d(4, Window((1, 1))), e)
+    g = b.add("g", Conv2d(4, Window((1, 1))), d)
     graph = b.graph(b.add("z", Add(), f, g))
     result = places(graph)
     assert result.views == {"layer_d", "layer_e"}
@@ -146,11 +148,11 @@ def test_branches_are_computed_where_they_belong_in_the_joined_map():
 def test_joined_maps_join_again_without_copies():
     """Each layer reads all before it: the maps grow in place."""
     b = Builder((1, 6, 4, 8))
-    name = b.add("t0", MaxPool2d((1, 1)), "x")
+    name = b.add("t0", MaxPool2d(Window((1, 1))), "x")
     for i in range(1, 4):
-        layer = b.add(f"c{i}", Conv2d(8, (3, 3), padding=(1, 1, 1, 1)), name)
+        layer = b.add(f"c{i}", Conv2d(8, Window((3, 3), padding=(1, 1, 1, 1))), name)
         name = b.add(f"t{i}", Concat(1), name, layer)
-    graph = b.graph(b.add("z", MaxPool2d((24, 4)), name))
+    graph = b.graph(b.add("z", MaxPool2d(Window((24, 4))), name))
     result = places(graph)
     assert result.of["t0"] == Place("t3", 0)
     assert len(result.views) == 3
@@ -159,7 +161,7 @@ def test_joined_maps_join_again_without_copies():
 
 def test_what_cannot_be_a_view_says_why():
     b = Builder((1, 4, 3, 5))
-    a = b.add("a", Conv2d(5, (1, 1)), "x")
+    a = b.add("a", Conv2d(5, Window((1, 1))), "x")
     c = b.add("c", Concat(3), a, a)
     d = b.add("d", Concat(1), a, a)
     e = b.add("e", Concat(1), d, "x")

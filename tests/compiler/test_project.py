@@ -14,6 +14,8 @@ from networks import residual_network
 
 from tinytailor.compiler import compile_model, execute, profile, verify
 from tinytailor.compiler.ir import Graph, Node
+from tinytailor.compiler.kernels.registry import choose
+from tinytailor.compiler.project import GRAPH
 from tinytailor.compiler.serialize import load_graph, save_graph
 from tinytailor.targets import load_target
 from tinytailor.targets.errors import CheckError, InputError
@@ -51,6 +53,18 @@ def test_a_project_holds_the_files_and_keys_of_the_contract(project):
     assert manifest.keys() >= MANIFEST_KEYS
     assert all(layer.keys() >= LAYER_KEYS for layer in manifest["layers"])
     assert manifest["bit_exact"] is True
+
+
+def test_the_manifest_names_the_kernel_of_each_layer(project, board):
+    folder, manifest = project
+    graph = load_graph(folder / GRAPH)
+    preferred = {
+        node.name: choose(node.op, graph.input_shapes(node), board.core.isa).variant
+        for node in graph.nodes
+    }
+    assert {"dsp_tile", "plain"} <= {layer["variant"] for layer in manifest["layers"]}
+    for layers in (manifest["layers"], profile(folder)["layers"]):
+        assert all(layer["variant"] == preferred[layer["name"]] for layer in layers)
 
 
 def test_numbers_of_the_manifest_add_up(project):

@@ -12,16 +12,18 @@ import pytest
 from tinytailor.compiler import compile_model, verify
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.kernels.registry import choose, lower
-from tinytailor.compiler.mcu import project
-from tinytailor.compiler.mcu.source import lower_graph
+from tinytailor.compiler.mcu.build import build_program
+from tinytailor.compiler.mcu.program import lower_graph
+from tinytailor.compiler.mcu.project import write_sources
 from tinytailor.compiler.opkey import example_constants
 from tinytailor.compiler.ops import Conv2d, DepthwiseConv2d
+from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets import cross_toolchain, load_target
 
 SHAPE = (1, 7, 5, 8)
-DEPTHWISE = DepthwiseConv2d((3, 3), (1, 1), (1, 1, 1, 1))
-POINTWISE = Conv2d(8, (1, 1))
+DEPTHWISE = DepthwiseConv2d(Window((3, 3), (1, 1), (1, 1, 1, 1)))
+POINTWISE = Conv2d(8, Window((1, 1)))
 
 
 def chain(*layers, seeds):
@@ -86,7 +88,7 @@ def test_the_image_holds_shared_code_and_equal_constants_once(mobile, tmp_path):
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kernel", [(3, 3), (5, 3)])
 def test_a_depthwise_layer_that_keeps_its_rows_runs_in_place(kernel, stride):
-    op = DepthwiseConv2d(kernel, (stride, stride), (1, 1, 1, 1))
+    op = DepthwiseConv2d(Window(kernel, (stride, stride), (1, 1, 1, 1)))
     choice = choose(op, (SHAPE,), "dsp")
     lowered = lower(op, (SHAPE,), example_constants(op, (SHAPE,), 0), "dsp", choice)
     assert lowered.overlap == {0: 0}
@@ -109,7 +111,7 @@ def test_a_layer_has_the_same_code_if_one_calls_it_or_several(compiler, tmp_path
         folder = tmp_path / str(count)
         folder.mkdir()
         network = lower_graph(chain(*(POINTWISE,) * count, seeds=range(count)), "dsp", "net")
-        project.write_sources(network, board, toolchain, folder, "")
-        _, image = project.build_program(folder, "net", board, toolchain, folder)
+        write_sources(network, board, toolchain, folder, "")
+        _, image = build_program(folder, "net", board, toolchain, folder)
         sizes.append((image.symbols["net_conv2d_1"][1], image.symbols["net_00_conv2d"][1]))
     assert sizes[0] == sizes[1]

@@ -32,7 +32,7 @@ from tinytailor.compiler.frontend.report import quiet
 from tinytailor.compiler.frontend.rules import ONNX
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.quantize import quantize_onnx
-from tinytailor.compiler.quantize.plan import BINARY, UNARY
+from tinytailor.compiler.quantize.plan import POINTWISE
 from tinytailor.compiler.references import onnx_session
 from tinytailor.targets.errors import InputError
 
@@ -253,7 +253,7 @@ def leading(node: Any) -> list[str]:
 
 
 def one_sample(node: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    elementwise = node.op_type in UNARY | BINARY
+    elementwise = node.op_type in POINTWISE
     rank = max(array.ndim for array in feeds.values())
     if elementwise and all(array.shape[:1] != (1,) for array in feeds.values()):
         return {

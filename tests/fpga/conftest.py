@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from chain import build_chain, build_graph
+from fpga_projects import write_project
 
-from tinytailor.compiler.fpga import emit
 from tinytailor.compiler.ir import Graph
 from tinytailor.targets.fpga import Fpga, load_fpga
 
@@ -32,7 +32,7 @@ def acceptance_graph() -> Graph:
 def emitted(acceptance_graph: Graph, board: Fpga, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The acceptance project; tests that change it copy it first."""
     folder = tmp_path_factory.mktemp("acceptance") / "project"
-    emit(acceptance_graph, board, folder, "chain", model_sha256="0" * 64)
+    write_project(acceptance_graph, board, folder, "chain")
     return folder
 
 

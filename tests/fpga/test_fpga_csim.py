@@ -8,16 +8,16 @@ import json
 import os
 import shutil
 import subprocess
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 from chain import build_chain, build_graph
+from fpga_projects import write_project
 
-from tinytailor.compiler.api import compile_model, verify
+from tinytailor.compiler import compile_model, verify
 from tinytailor.compiler.execute import execute
-from tinytailor.compiler.fpga import emit, interpret, run_csim, verify_csim
+from tinytailor.compiler.fpga import interpret, run_csim, verify_csim
 from tinytailor.compiler.fpga.model import iterations
 from tinytailor.compiler.fpga.program import pack, plan_steps
 from tinytailor.compiler.ir import Graph
@@ -83,10 +83,10 @@ def test_one_engine_binary_runs_every_program(
 ) -> None:
     chain = build_chain(layers, height=height, width=width, in_channels=in_channels, seed=height)
     graph = build_graph(chain)
-    manifest = emit(graph, board, tmp_path / "p", "net", model_sha256="", fuse=fuse)
+    manifest = write_project(graph, board, tmp_path / "p", fuse=fuse)
     done = run_engine(engine, tmp_path / "p")
     assert done.returncode == 0, done.stdout + done.stderr
-    modelled = [asdict(iterations(step)) for step in plan_steps(graph, fuse=fuse)]
+    modelled = [iterations(step) for step in plan_steps(graph, fuse=fuse)]
     runs = manifest["golden"]["images"]
     assert counted(done.stdout) == {
         name: runs * sum(step[name] for step in modelled) for name in COUNTERS
@@ -98,7 +98,7 @@ def test_every_fixed_dilation_is_exact(
     dilation: int, engine: Path, board: Fpga, tmp_path: Path
 ) -> None:
     chain = build_chain("p16 d", height=20, width=18, dilation=dilation, seed=dilation)
-    manifest = emit(build_graph(chain), board, tmp_path / "p", "net", model_sha256="")
+    manifest = write_project(build_graph(chain), board, tmp_path / "p")
     histogram = manifest["layers"][0]["golden_dilations"]
     assert histogram[dilation] == sum(histogram) > 0
     done = run_engine(engine, tmp_path / "p")
@@ -190,7 +190,7 @@ def test_wrong_expectations_are_counted_and_the_first_is_located(
 def test_the_sanitizers_find_nothing(board: Fpga, tmp_path: Path) -> None:
     chain = build_chain("p19 d r33 d", height=11, width=9, seed=6)
     graph = build_graph(chain)
-    emit(graph, board, tmp_path / "p", "net", model_sha256="")
+    write_project(graph, board, tmp_path / "p")
     images = chain.images(2, seed=1)
     outputs = run_csim(tmp_path / "p", images, sanitize=True)
     np.testing.assert_array_equal(outputs, execute(graph, images)[0])

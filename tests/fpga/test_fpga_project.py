@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chain import build_chain, build_graph
+from fpga_projects import write_project
 
-from tinytailor.compiler.fpga import check, emit
+from tinytailor.compiler import compile_model
+from tinytailor.compiler.fpga import check
 from tinytailor.compiler.fpga.golden import run
 from tinytailor.compiler.fpga.model import resources, step_cost
 from tinytailor.compiler.fpga.program import pack, plan_steps
@@ -21,6 +23,7 @@ from tinytailor.compiler.ir import Graph, Node
 from tinytailor.compiler.ops.conv2d import Conv2d
 from tinytailor.compiler.ops.reshape import Reshape
 from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
+from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import CheckError, InputError
 from tinytailor.targets.fpga import Fpga, load_fpga
@@ -43,30 +46,18 @@ def changed(graph: Graph, index: int, **fields: object) -> Graph:
 
 def test_emission_is_deterministic(acceptance_graph: Graph, board: Fpga, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        emit(acceptance_graph, board, tmp_path / name, "chain", model_sha256="1" * 64)
+        write_project(acceptance_graph, board, tmp_path / name)
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
 
 
 def test_the_engine_sources_do_not_depend_on_the_network(
     emitted: Path, board: Fpga, tmp_path: Path
 ) -> None:
-    emit(build_graph(build_chain("d p5", seed=3)), board, tmp_path / "p", "other", model_sha256="")
+    write_project(build_graph(build_chain("d p5", seed=3)), board, tmp_path / "p", "other")
     mine, other = tree(emitted), tree(tmp_path / "p")
     code = [name for name in mine if name.endswith((".cpp", ".hpp", ".h", "Makefile"))]
     assert len(code) == 11
     assert [name for name in code if mine[name] != other[name]] == ["hls/config.h"]
-
-
-def test_an_empty_folder_is_filled_and_a_full_one_left_alone(
-    acceptance_graph: Graph, board: Fpga, tmp_path: Path
-) -> None:
-    (tmp_path / "empty").mkdir()
-    emit(acceptance_graph, board, tmp_path / "empty", "chain", model_sha256="")
-    before = tree(tmp_path)
-    with pytest.raises(InputError, match="is not an empty folder"):
-        emit(acceptance_graph, board, tmp_path / "empty", "chain", model_sha256="")
-    assert tree(tmp_path) == before
-    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
 def test_nothing_is_written_for_a_graph_that_is_refused(
@@ -78,7 +69,7 @@ def test_nothing_is_written_for_a_graph_that_is_refused(
         acceptance_graph, 0, constants={**acceptance_graph.nodes[0].constants, "weight": weight}
     )
     with pytest.raises(InputError, match=r"weight spans -8\.\.8, expected -8\.\.7"):
-        emit(bad, board, tmp_path / "p", "chain", model_sha256="")
+        compile_model(bad, board, tmp_path / "p", "chain", model_sha256="")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -93,7 +84,7 @@ def test_a_packing_slip_is_caught_before_anything_is_written(
 
     monkeypatch.setattr("tinytailor.compiler.fpga.project.pack", slip)
     with pytest.raises(CheckError, match="differ from the operators' reference"):
-        emit(acceptance_graph, board, tmp_path / "p", "chain", model_sha256="")
+        compile_model(acceptance_graph, board, tmp_path / "p", "chain", model_sha256="")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -121,7 +112,7 @@ def test_all_problems_are_listed_at_once(acceptance_graph: Graph, board: Fpga) -
     wide = {**deform.constants, "offset_weight": np.full(16, 9, np.int8)}
     shifted = dataclasses.replace(deform.op, requant=Requant(shift=9))  # type: ignore[type-var]
     graph = changed(changed(acceptance_graph, 0, constants=heavy), 1, constants=wide, op=shifted)
-    graph = changed(graph, 2, op=Conv2d(32, (3, 3), padding=(1, 1, 1, 1)))
+    graph = changed(graph, 2, op=Conv2d(32, Window((3, 3), padding=(1, 1, 1, 1))))
     graph = changed(graph, 3, op=Reshape((1, 32768)))
     graph = changed(graph, 4, inputs=(graph.nodes[2].output,))
     with pytest.raises(InputError) as error:
@@ -199,10 +190,10 @@ def test_cycles_follow_the_formula_of_the_slowest_stage(board: Fpga) -> None:
     fast = dataclasses.replace(board, ddr_bytes_per_second=10**11)  # memory is never the limit
     (step,) = plan_steps(build_graph(build_chain("p16 d", height=32, width=32)))
     cost = step_cost(step, fast)
-    assert cost.deform == 8 * 32 + 32 * 32 * 3 + 7
-    assert cost.pointwise == 32 * 32 + 10
+    assert cost.stages["deformable"] == 8 * 32 + 32 * 32 * 3 + 7
+    assert cost.stages["1x1"] == 32 * 32 + 10
     assert cost.bound == "deformable"
-    assert cost.total == cost.load + cost.deform
+    assert cost.total == cost.load + cost.stages["deformable"]
     slow = step_cost(step, dataclasses.replace(board, ddr_bytes_per_second=10**9))
     assert slow.bound == "memory"
     assert slow.memory == math.ceil(

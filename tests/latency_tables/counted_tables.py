@@ -11,6 +11,7 @@ import numpy as np
 
 from tinytailor.compiler.opkey import OpKey, make_key
 from tinytailor.compiler.ops import Add, Conv2d
+from tinytailor.compiler.ops.window import Window
 from tinytailor.latency_tables import Glue, Header, LatencyTable, Measurement, Work
 from tinytailor.latency_tables.calibration.calibrate import Part, Point
 from tinytailor.targets import Board, LatencyModel, load_target
@@ -28,7 +29,9 @@ def convolutions() -> tuple[OpKey, ...]:
     """36 of different depth, width, length and kernel."""
     shapes = itertools.product((4, 10, 64), (3, 8, 33), (8, 40), (1, 5))
     return tuple(
-        make_key(Conv2d(out, (k, 1), padding=(k // 2, 0, k // 2, 0)), ((1, t, 3, c),), "dsp")
+        make_key(
+            Conv2d(out, Window((k, 1), padding=(k // 2, 0, k // 2, 0))), ((1, t, 3, c),), "dsp"
+        )
         for c, t, out, k in shapes
     )
 
@@ -42,9 +45,7 @@ def row(key: OpKey) -> Measurement:
     op = key.operator()
     macs = op.macs(*key.input_shapes)
     outputs = int(np.prod(op.output_shape(*key.input_shapes)))
-    constants = sum(
-        int(np.prod(shape)) for shape, _ in op.constant_shapes(*key.input_shapes).values()
-    )
+    constants = sum(int(np.prod(s.shape)) for s in op.constants(*key.input_shapes).values())
     loads = macs // 9 + 2 * outputs
     counts = Work(macs + 9 * outputs + 200, macs + 14 * outputs + 300, loads, loads + 9 * outputs)
     return Measurement(

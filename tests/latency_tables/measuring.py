@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tinytailor.compiler import OpKey, make_key
 from tinytailor.compiler.ops import Add, AveragePool2d, Conv2d, Dense, DepthwiseConv2d, Softmax
+from tinytailor.compiler.ops.window import Window
 from tinytailor.latency_tables.measuring.measure import measure
 from tinytailor.latency_tables.measuring.pool import hide_torch
 from tinytailor.targets import Board, cross_toolchain, load_target
@@ -29,9 +30,9 @@ def one_of_each() -> tuple[OpKey, ...]:
     """A small operator of every kind."""
     image = (1, 6, 6, 8)
     return (
-        make_key(Conv2d(12, (3, 3), padding=(1, 1, 1, 1)), (image,), "dsp"),
-        make_key(DepthwiseConv2d((3, 3), (2, 2)), (image,), "dsp"),
-        make_key(AveragePool2d((6, 6)), (image,), "dsp"),
+        make_key(Conv2d(12, Window((3, 3), padding=(1, 1, 1, 1))), (image,), "dsp"),
+        make_key(DepthwiseConv2d(Window((3, 3), (2, 2))), (image,), "dsp"),
+        make_key(AveragePool2d(Window((6, 6))), (image,), "dsp"),
         make_key(Add(), (image, image), "dsp"),
         make_key(Dense(5), ((1, 24),), "dsp"),
         make_key(Softmax(), ((1, 5),), "dsp"),
@@ -45,7 +46,7 @@ def many() -> tuple[OpKey, ...]:
 
 def too_large() -> OpKey:
     """Its input alone is more than the board's RAM."""
-    return make_key(AveragePool2d((2, 2), (2, 2)), ((1, 400, 400, 1),), "dsp")
+    return make_key(AveragePool2d(Window((2, 2), (2, 2))), ((1, 400, 400, 1),), "dsp")
 
 
 def few() -> tuple[OpKey, ...]:

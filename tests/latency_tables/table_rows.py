@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tinytailor.compiler.opkey import OpKey, make_key
 from tinytailor.compiler.ops import Conv2d
+from tinytailor.compiler.ops.window import Window
 from tinytailor.latency_tables import Glue, Header, LatencyTable, Measurement, Work
 
 GLUE = Glue(Work(90, 120, 4, 16), Work(10, 14, 1, 4), 900, 40, 4, 64)
@@ -29,7 +30,7 @@ HEADER = Header(
 
 
 def pointwise(size: int, channels: int, out: int) -> OpKey:
-    return make_key(Conv2d(out, (1, 1)), ((1, size, size, channels),), "dsp")
+    return make_key(Conv2d(out, Window((1, 1))), ((1, size, size, channels),), "dsp")
 
 
 def row(key: OpKey, cycles: float | None = None) -> Measurement:

@@ -21,6 +21,7 @@ from tinytailor.compiler import Graph, Node, Tensor, key_of
 from tinytailor.compiler.ir import check
 from tinytailor.compiler.opkey import OpKey, example_constants, make_key
 from tinytailor.compiler.ops import Add, Conv2d, Dense
+from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.project import GENERATOR, GRAPH, TARGET, write_manifest
 from tinytailor.compiler.serialize import save_graph
 from tinytailor.latency_tables import LatencyTable
@@ -191,7 +192,7 @@ def two_convolutions() -> Graph:
     tensors = [Tensor("x0", (1, 8, 3, 10)), Tensor("x1", (1, 8, 3, 6)), Tensor("x2", (1, 8, 3, 4))]
     nodes = []
     for i, out in enumerate((6, 4)):
-        op = Conv2d(out, (3, 1), padding=(1, 0, 1, 0))
+        op = Conv2d(out, Window((3, 1), padding=(1, 0, 1, 0)))
         constants = example_constants(op, (tensors[i].shape,), seed=i)
         nodes.append(Node(f"n{i}", op, (f"x{i}",), f"x{i + 1}", constants))
     return check(Graph("net", ("x0",), ("x2",), {t.name: t for t in tensors}, tuple(nodes)))

@@ -11,6 +11,7 @@ from tinytailor.compiler import Graph, Node, Tensor, compile_model, key_of
 from tinytailor.compiler.ir import check
 from tinytailor.compiler.opkey import example_constants, make_key
 from tinytailor.compiler.ops import AveragePool2d, Conv2d, Dense, DepthwiseConv2d, Reshape
+from tinytailor.compiler.ops.window import Window
 from tinytailor.latency_tables import Budget, LatencyTable
 from tinytailor.latency_tables.cost import network_cost
 from tinytailor.latency_tables.measuring.measure import measure
@@ -18,10 +19,10 @@ from tinytailor.targets import Board, cross_toolchain, load_target
 from tinytailor.targets.errors import InputError
 
 OPERATORS = (
-    Conv2d(16, (3, 3), (2, 2), (1, 1, 1, 1)),
-    DepthwiseConv2d((3, 3), padding=(1, 1, 1, 1)),
-    Conv2d(24, (1, 1)),
-    AveragePool2d((6, 6)),
+    Conv2d(16, Window((3, 3), (2, 2), (1, 1, 1, 1))),
+    DepthwiseConv2d(Window((3, 3), padding=(1, 1, 1, 1))),
+    Conv2d(24, Window((1, 1))),
+    AveragePool2d(Window((6, 6))),
     Reshape((1, 24)),
     Dense(5),
 )

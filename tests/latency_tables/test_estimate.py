@@ -15,6 +15,7 @@ from tinytailor.compiler.ir import check
 from tinytailor.compiler.memory.predicted import kernel_bytes
 from tinytailor.compiler.opkey import example_constants, make_key
 from tinytailor.compiler.ops import Add, Conv2d, Dense, Softmax
+from tinytailor.compiler.ops.window import Window
 from tinytailor.latency_tables import Failure, LatencyTable
 from tinytailor.latency_tables.cost import network_cost
 from tinytailor.latency_tables.estimate import EstimatedTable, features
@@ -38,7 +39,7 @@ def table(tmp_path_factory) -> LatencyTable:
 
 
 def conv(out: int, depth: int = 10, kernel: int = 3):
-    op = Conv2d(out, (kernel, 1), padding=(kernel // 2, 0, kernel // 2, 0))
+    op = Conv2d(out, Window((kernel, 1), padding=(kernel // 2, 0, kernel // 2, 0)))
     return make_key(op, ((1, 8, 3, depth),), "dsp")
 
 
@@ -130,7 +131,7 @@ def test_a_cost_of_measured_operators_says_nothing_of_estimates(tmp_path):
 
 
 def test_what_is_larger_than_all_rows_is_counted_as_outside(table):
-    huge = make_key(Conv2d(64, (5, 5)), ((1, 40, 40, 64),), "dsp")
+    huge = make_key(Conv2d(64, Window((5, 5))), ((1, 40, 40, 64),), "dsp")
     found = EstimatedTable(table).estimates([conv(12), huge])
     assert (found.operators, found.outside) == (2, 1)
     assert "1 outside the measured range" in found.text
@@ -142,7 +143,7 @@ def test_kinds_without_rows_and_useless_fits_are_refused(table, tmp_path):
     assert dense not in estimated
     with pytest.raises(InputError, match=r"none can be estimated: no dense was measured"):
         estimated[dense]
-    narrow = make_key(Conv2d(8, (1, 1), weight_bits=4), ((1, 8, 3, 8),), "dsp")
+    narrow = make_key(Conv2d(8, Window((1, 1)), weight_bits=4), ((1, 8, 3, 8),), "dsp")
     with pytest.raises(InputError, match="no conv2d of 4-bit weights was measured"):
         estimated[narrow]
     lone = [made.row(key) for key in made.convolutions()]

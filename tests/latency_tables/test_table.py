@@ -14,11 +14,12 @@ from table_rows import HEADER
 
 from tinytailor.compiler.opkey import OpKey, make_key
 from tinytailor.compiler.ops import Dense
-from tinytailor.latency_tables.table.latency_table import Failure, LatencyTable, writing
+from tinytailor.latency_tables.table.latency_table import Failure, LatencyTable
 from tinytailor.latency_tables.table.lines import CHECKED, check_of, row_line
 from tinytailor.latency_tables.table.records import Measurement
 from tinytailor.targets import load_target
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.files import only_writer
 
 
 def key(features: int) -> OpKey:
@@ -257,9 +258,11 @@ def test_a_table_goes_to_another_process_as_it_is(table):
 
 
 def test_only_one_process_writes_a_table_at_a_time(table):
-    refused = pytest.raises(InputError, match="another process is writing")
-    with writing(table.path), refused, writing(table.path):
+    refused = pytest.raises(
+        InputError, match=r"^process \d+ on \S+ is writing .*; wait for it to finish$"
+    )
+    with only_writer(table.path), refused, only_writer(table.path):
         pass
-    with writing(table.path):
+    with only_writer(table.path):
         pass
     assert [path.name for path in table.path.parent.iterdir()] == [table.path.name]

@@ -10,6 +10,7 @@ from table_rows import HEADER, grid, pointwise, row, table_of
 
 from tinytailor.compiler.opkey import make_key
 from tinytailor.compiler.ops import Add, AveragePool2d, Dense
+from tinytailor.compiler.ops.window import Window
 from tinytailor.latency_tables import Failure, LatencyTable
 from tinytailor.latency_tables.table.checks import check_table
 from tinytailor.latency_tables.table.diff import diff_tables
@@ -81,7 +82,7 @@ def test_a_better_aligned_size_may_be_cheaper_but_a_worse_one_may_not(tmp_path):
 
 def test_larger_maps_and_both_inputs_of_a_sum_grow_together(tmp_path):
     adds = [make_key(Add.from_key({}), ((1, s, s, 8),) * 2, "dsp") for s in (4, 8)]
-    pools = [make_key(AveragePool2d((s, s)), ((1, s, s, 8),), "dsp") for s in (4, 8)]
+    pools = [make_key(AveragePool2d(Window((s, s))), ((1, s, s, 8),), "dsp") for s in (4, 8)]
     rows = [row(key, cycles) for key, cycles in zip(adds + pools, (9, 5, 9, 5), strict=True)]
     findings = checked(tmp_path, rows).findings
     assert [finding.key for finding in findings] == [adds[1], pools[1]]

@@ -7,11 +7,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
-from fake_costs import FakeCosts
-
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables import Glue, Header, LatencyTable, Measurement, Work
 from tinytailor.nas.spaces import Space
+from tinytailor.nas.testing.costs import FormulaCosts
 from tinytailor.targets import Board
 
 NEUTRAL: dict[Any, Any] = {str: "synthetic", int: 0, float: 0.0, dict: {}, tuple: ()}
@@ -49,7 +48,7 @@ def write_table(path: Path, space: Space, board: Board) -> None:
 
 
 def row(key: OpKey) -> Measurement:
-    price = FakeCosts().operator(key)
+    price = FormulaCosts().operator(key)
     cycles = round(price.latency_ms * 100_000)
     return filled(
         Measurement,

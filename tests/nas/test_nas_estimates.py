@@ -75,14 +75,16 @@ def test_a_search_that_allows_estimates_says_so_in_every_cost(space, table):
 
 
 def test_the_report_of_a_search_is_headed_by_what_is_estimated():
-    from tinytailor.cli.report import _cost
+    from tinytailor.cli.report import cost_section
+    from tinytailor.compiler.sections import Quantity
 
-    numbers = {"latency_ms": 1.0, "arena_bytes": 1, "ram_bytes": 2, "flash_bytes": 3}
-    profile = {**numbers, "provenance": {"latency": "", "board_calibrated": True}}
-    report = {"target": TARGET, "profile": profile, "budget": {}}
+    report = {"target": TARGET, "profile": {"latency_ms": 1.0}, "budget": {}}
+    numbers, shown = {"latency_ms": 1.5}, (Quantity("latency", "latency_ms", "{:.3f} ms"),)
     text = "estimated for 2 of 7 operators"
-    estimated = _cost({**report, "predicted": {**numbers, "estimated": {"text": text}}})
+    estimated = cost_section(
+        {**report, "predicted": {**numbers, "estimated": {"text": text}}}, shown
+    )
     assert text in estimated.title
     assert "estimated" in estimated.columns
-    measured = _cost({**report, "predicted": {**numbers, "estimated": None}})
+    measured = cost_section({**report, "predicted": {**numbers, "estimated": None}}, shown)
     assert "estimated" not in str((measured.title, measured.columns))

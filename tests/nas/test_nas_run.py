@@ -6,6 +6,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +162,62 @@ def test_an_interrupted_run_continues_to_the_result_of_an_uninterrupted_one(
     if stage in ("train", "quantize"):
         assert not any(name.startswith("trial") for name in stages)
     assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
+
+
+SEARCHING = """
+import json, sys
+from tinytailor.nas.run import SearchSettings, search
+
+def report(step):
+    print(step.stage, flush=True)
+    if step.stage == sys.argv[2]:
+        sys.stdin.readline()
+
+search(SearchSettings(**json.loads(sys.argv[1])), on_progress=report)
+"""
+
+
+@contextmanager
+def searching(settings: SearchSettings, stage: str) -> Iterator[subprocess.Popen[str]]:
+    """A process in the middle of ``stage``, which goes on when it is sent a line."""
+    words = [sys.executable, "-c", SEARCHING, json.dumps(dataclasses.asdict(settings)), stage]
+    process = subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.strip() == stage:
+                break
+        yield process
+        process.kill()
+
+
+def test_two_processes_do_not_work_on_one_run_and_neither_harms_it(
+    base: SearchSettings, whole: SearchResult, tmp_path: Path
+) -> None:
+    settings = dataclasses.replace(base, run=str(tmp_path / "run"))
+    with searching(settings, "trial 1/2: search") as first:
+        with searching(settings, "none") as second:
+            _, complaint = second.communicate()
+        assert f"process {first.pid} on " in complaint
+        assert f"is writing {tmp_path / 'run'}; wait for it to finish" in complaint
+        first.communicate("\n" * 1000)
+    assert first.returncode == 0
+    assert without_times(settings.run) == without_times(base.run)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_killed_process_blocks_nobody_and_its_trial_takes_no_part(
+    base: SearchSettings, whole: SearchResult, tmp_path: Path
+) -> None:
+    settings = dataclasses.replace(base, run=str(tmp_path / "run"))
+    with searching(settings, "trial 2/2: search") as first:
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        search(settings)
+    assert without_times(settings.run) == without_times(base.run)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_an_impossible_budget_ends_before_anything_is_written(

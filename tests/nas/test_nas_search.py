@@ -1,78 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every search algorithm must do, and that an impossible budget is known before training."""
+"""Searching within a budget: what is impossible is known before training; repair; training."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import optuna
 import pytest
 import torch
-from fake_costs import FakeCosts
 
 from tinytailor.latency_tables import Budget
-from tinytailor.nas.cost import amounts, fit_parts, limits
+from tinytailor.nas.cost import fit_parts
 from tinytailor.nas.network.float_network import FloatNetwork
-from tinytailor.nas.search import ALGORITHMS, Problem
+from tinytailor.nas.search.dnas import dnas
 from tinytailor.nas.search.feasible import feasible_network
 from tinytailor.nas.search.repair import exact_excess, repair
 from tinytailor.nas.spaces import Architecture, build_space
+from tinytailor.nas.testing.algorithms import problem, propose
+from tinytailor.nas.testing.costs import FormulaCosts
 from tinytailor.nas.training.train import Training, augment, fit, score
 from tinytailor.targets.errors import BudgetError
-
-BUDGETS = [
-    Budget(latency_ms=2.0, ram_bytes=6_000, flash_bytes=12_000),
-    Budget(latency_ms=0.26, ram_bytes=3_000, flash_bytes=7_000),
-    Budget(),
-]
-
-
-def problem(budget: Budget, epochs: int = 8) -> Problem:
-    space = build_space("timeseries", 48, 3, 2)
-    parts = fit_parts(space, FakeCosts(), seed=0)
-    generator = torch.Generator().manual_seed(0)
-    y = torch.arange(24) % 2
-    phase = torch.rand((24, 1, 1, 1), generator=generator)
-    time = torch.arange(48)[None, None, :, None] / 48
-    x = torch.sin(6.28 * (time * (2 + 3 * y[:, None, None, None]) + phase)).expand(24, 1, 48, 3)
-    x = x + 0.1 * torch.randn((24, 1, 48, 3), generator=generator)
-    fits = feasible_network(space, parts, budget, seed=0)
-    return Problem(
-        space, parts, budget, fits, x[:16], y[:16], x[16:], y[16:], epochs=epochs, batch=8
-    )
-
-
-def propose(name: str, task: Problem, seed: int) -> Architecture:
-    trial = optuna.trial.FixedTrial({"architecture_rate": 0.15, "penalty_strength": 3.0})
-    generator = torch.Generator().manual_seed(seed)
-    return ALGORITHMS[name](task, trial, generator, lambda *step: None).architecture
-
-
-@pytest.mark.parametrize("budget", BUDGETS, ids=str)
-@pytest.mark.parametrize("name", ALGORITHMS)
-def test_every_algorithm_proposes_a_network_within_the_budget(name: str, budget: Budget) -> None:
-    task = problem(budget)
-    network = propose(name, task, seed=1)
-    cost = amounts(task.parts.costs.network(task.space.topology(network)))
-    for value, limit in zip(cost, limits(budget), strict=True):
-        assert limit is None or value <= limit
-
-
-@pytest.mark.parametrize("name", ALGORITHMS)
-def test_every_algorithm_depends_on_its_generator_alone(name: str) -> None:
-    task = problem(Budget(latency_ms=1.0), epochs=6)
-    torch.manual_seed(1)
-    first = propose(name, task, seed=1)
-    torch.manual_seed(2)
-    assert propose(name, task, seed=1) == first
-    assert any(propose(name, task, seed=seed) != first for seed in (2, 3))
 
 
 def test_the_differentiable_search_spends_a_larger_budget_on_a_larger_network() -> None:
     tight, wide = (problem(Budget(latency_ms=limit), epochs=16) for limit in (0.4, 1.6))
     costs = [
-        task.parts.costs.network(task.space.topology(propose("dnas", task, seed=0))).latency_ms
+        task.parts.costs.network(
+            task.space.topology(propose(dnas, task, seed=0).architecture)
+        ).latency_ms
         for task in (tight, wide)
     ]
     assert costs[0] <= 0.4 < costs[1] <= 1.6
@@ -99,7 +54,7 @@ def test_an_impossible_budget_names_the_smallest_achievable_value(
 
 def test_the_smallest_achievable_value_is_achieved() -> None:
     space = build_space("timeseries", 48, 3, 2)
-    parts = fit_parts(space, FakeCosts(), seed=0)
+    parts = fit_parts(space, FormulaCosts(), seed=0)
     with pytest.raises(BudgetError) as caught:
         feasible_network(space, parts, Budget(flash_bytes=100), seed=0)
     least = int(str(caught.value).rsplit("(", 1)[1].split()[0])
@@ -111,7 +66,7 @@ def test_the_smallest_achievable_value_is_achieved() -> None:
 
 def test_repair_reaches_the_budget_by_exact_costs_or_says_that_it_cannot() -> None:
     space = build_space("timeseries", 48, 3, 2)
-    parts = fit_parts(space, FakeCosts(), seed=0)
+    parts = fit_parts(space, FormulaCosts(), seed=0)
     rng = np.random.default_rng(0)
     budget = Budget(latency_ms=0.5, ram_bytes=4_000, flash_bytes=9_000)
     for _ in range(10):
@@ -123,7 +78,7 @@ def test_repair_reaches_the_budget_by_exact_costs_or_says_that_it_cannot() -> No
 
 def test_repair_gives_up_what_is_least_likely() -> None:
     space = build_space("timeseries", 48, 3, 2)
-    parts = fit_parts(space, FakeCosts(), seed=0)
+    parts = fit_parts(space, FormulaCosts(), seed=0)
     start = space.sample(np.random.default_rng(5))
     cost = parts.costs.network(space.topology(start))
     wanted = dict(start.choices)["fusion0.channels"]

@@ -15,6 +15,7 @@ from tinytailor.cli.report import sections
 from tinytailor.compiler import compile_model
 from tinytailor.compiler.opkey import example_graph, make_key
 from tinytailor.compiler.ops import Dense, DepthwiseConv2d
+from tinytailor.compiler.ops.window import Window
 from tinytailor.latency_tables.measuring.measure import measure
 from tinytailor.targets import cross_toolchain, load_target
 from tinytailor.targets.errors import ToolError
@@ -34,7 +35,7 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     port = free_port()
     (folder / "board.toml").write_text(board_text(port, folder))
-    op = DepthwiseConv2d((3, 3))
+    op = DepthwiseConv2d(Window((3, 3)))
     graph = example_graph(make_key(op, ((1, 9, 7, 8),), "dsp"))
     board = load_target(str(folder / "board.toml"))
     compile_model(graph, board, folder / "net", "net", model_sha256="0" * 64)

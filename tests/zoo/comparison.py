@@ -113,8 +113,8 @@ def onnx_layers(path: Path, graph: Graph, real: Reals, fused: bool) -> list[tupl
         fitting = theirs.get((float(np.float32(tensor.scale)), tensor.zero_point), [])
         source = operands[0].shape
         sized = [array for array in fitting if array.size == y.size]
-        clamp = getattr(layer.op, "requant", None) or layer.op
-        low, high = getattr(clamp, "low", -128), getattr(clamp, "high", 127)  # a Relu behind it
+        clamp = layer.op.clamp()
+        low, high = (clamp.low, clamp.high) if clamp else (-128, 127)  # a Relu behind it
         others = [np.clip(way, low, high) for array in sized for way in placed(array, y, source)]
         if not others:
             continue

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tinytailor.compiler.frontend.onnx.model_file import inferred
 from tinytailor.compiler.frontend.rules import ONNX
 
 ROUNDS = 8  # a Shape may follow a Slice whose end follows another Shape
@@ -104,15 +105,10 @@ def evaluated(
 
 def known_shapes(model: Any) -> dict[str, tuple[int, ...]]:
     """Shapes without free sizes, by tensor name."""
-    import onnx
-
-    bare = onnx.ModelProto()
-    bare.CopyFrom(model)
-    del bare.graph.value_info[:]  # what the file says may hold another batch
-    inferred = onnx.shape_inference.infer_shapes(bare, data_prop=True)
-    constants = {tensor.name for tensor in bare.graph.initializer}
+    graph = inferred(model).graph
+    constants = {tensor.name for tensor in graph.initializer}
     shapes = {}
-    for value in [*inferred.graph.input, *inferred.graph.value_info]:
+    for value in [*graph.input, *graph.value_info]:
         tensor = value.type.tensor_type
         sizes = [int(size.dim_value) for size in tensor.shape.dim]
         if value.name not in constants and tensor.HasField("shape") and min(sizes, default=1) > 0:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An ONNX file as a model: opened, with batch 1, and whether it is quantized."""
+"""An ONNX file as a model: opened, with batch 1 and inferred types, and what it says of itself."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from tinytailor.compiler.frontend.names import identifier
 from tinytailor.compiler.frontend.onnx import qoperator
+from tinytailor.compiler.frontend.report import Origin, place
 from tinytailor.targets.errors import InputError
 
 CHANNELS_LAST = ("tinytailor.layout", "channels last")  # what the metadata of a model may say
@@ -42,6 +44,33 @@ def is_channels_last(model: Any) -> bool:
 def opset(model: Any, domain: str) -> int:
     names = ("", "ai.onnx") if domain in ("", "ai.onnx") else (domain,)
     return next((int(s.version) for s in model.opset_import if s.domain in names), 1)
+
+
+def inferred(model: Any) -> Any:
+    """A copy with the types that ONNX infers; those of the file may hold another batch."""
+    import onnx
+    import onnx.shape_inference
+
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    del bare.graph.value_info[:]
+    for value in bare.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    return onnx.shape_inference.infer_shapes(bare, data_prop=True)
+
+
+def full_name(node: Any) -> str:
+    standard = node.domain in ("", "ai.onnx")
+    return str(node.op_type if standard else f"{node.domain}.{node.op_type}")
+
+
+def origin_of(model: Any, node: Any) -> Origin:
+    """Named by the node, or by its output where the node has no name."""
+    output = node.output[0] if node.output else ""
+    kind, text = ("node", node.name) if node.name else ("output", output)
+    label = identifier(node.name or output, node.op_type.lower())
+    operator = qoperator.metadata(node, qoperator.OPERATOR) or full_name(node)
+    return Origin(operator, place(kind, text), f"(opset {opset(model, node.domain)})", label)
 
 
 def fix_batch(graph: Any, file: str) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,30 @@ from tinytailor.compiler.frontend.onnx.model_file import (
     DAMAGED,
     DYNAMIC,
     fix_batch,
+    full_name,
+    inferred,
     is_channels_last,
     is_quantized,
     opened,
+    opset,
+    origin_of,
 )
-from tinytailor.compiler.frontend.onnx.to_relax import Forms, converted, full_name, origin_of
 from tinytailor.compiler.frontend.onnx.windows import check_windows
 from tinytailor.compiler.frontend.relax_calls import ImportedModel, read
 from tinytailor.compiler.frontend.report import (
     QUANTIZE_FIRST,
+    Origin,
     Unsupported,
+    attempt,
     first_line,
     unsupported_error,
 )
 from tinytailor.compiler.frontend.rules import ONNX, ONNX_IN_FLOAT
+from tinytailor.compiler.frontend.rules.rule import Onnx
+from tinytailor.compiler.ir import Shape
 from tinytailor.targets.errors import InputError
 
+Forms = Mapping[str, Onnx]  # by full name: the operators that are imported
 STATIC = "quantize statically, with calibration data"
 OVER_TIME = "use convolutions over time"
 BATCH_NORM = "use BatchNormalization, which becomes part of the layer before it"
@@ -83,6 +92,47 @@ def listed(model: Any, forms: Forms) -> list[Unsupported]:
         for node in model.graph.node
         if full_name(node) not in forms
     ]
+
+
+def converted(model: Any, forms: Forms) -> tuple[Any, dict[str, Origin], list[Unsupported]]:
+    """(Relax function or None, Relax variable -> operator, nodes TVM refused)."""
+    from tinytailor.compiler.frontend.onnx.named_importer import NamedImporter
+
+    nodes = {
+        f"op_{index}": (node, origin_of(model, node)) for index, node in enumerate(model.graph.node)
+    }
+    origins: dict[str, Origin] = {}
+    unsupported: list[Unsupported] = []
+    types = inferred_types(model)
+    for label, (node, _) in nodes.items():
+        node.name = label
+
+    def build() -> Any:  # the importer dies in here, with a warning that is held back
+        importer = NamedImporter(origins, unsupported, nodes, types, forms)
+        return importer.from_onnx(model.graph, opset(model, ""))["main"]
+
+    main, failure = attempt(build)
+    known = all(full_name(node) in forms for node, _ in nodes.values())
+    if main is None and not unsupported and known:
+        raise ValueError(failure)
+    return main, origins, unsupported
+
+
+def inferred_types(model: Any) -> dict[str, tuple[Shape, str]]:
+    """Shape and dtype of every tensor that ONNX can infer: they stand in for refused nodes."""
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    try:
+        graph = inferred(model).graph
+    except Exception:  # an invalid model: without types only the listing of its operators is made
+        return {}
+    types = {}
+    for value in [*graph.value_info, *graph.output]:
+        tensor = value.type.tensor_type
+        sizes = [size.dim_value for size in tensor.shape.dim]
+        if tensor.HasField("shape") and all(size > 0 for size in sizes):
+            types[value.name] = (tuple(sizes), tensor_dtype_to_np_dtype(tensor.elem_type).name)
+    return types
 
 
 def widen_int4(graph: Any, file: str) -> None:

@@ -25,6 +25,7 @@ from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules import lookup
 from tinytailor.compiler.frontend.rules.operands import activation
 from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules, Tflite
+from tinytailor.compiler.ops.base import Operator
 
 
 def clamp(call: Call, builder: GraphBuilder) -> Value:
@@ -57,7 +58,7 @@ def clamped(call: Call, builder: GraphBuilder, argument: Any, low: float, high: 
 
 def clamp_bounds(call: Call) -> tuple[float, float]:
     if call.operator != "relax.clip":
-        return 0.0, 6.0 if call.operator.endswith("relu6") else inf
+        return 0.0, inf
     low, high = (float(bound) for bound in call.arguments[1:3])
     if not low <= high:
         raise Declined(f"the bounds {low:g} and {high:g} are no interval")
@@ -78,13 +79,13 @@ def tighten(
     builder.nodes[place] = replace(node, op=narrowed(node.op, low, high))
 
 
-def narrowed(op: Any, low: int, high: int) -> Any:
-    """The operator with its clamp, its own or its requantization's, inside low..high."""
-    if hasattr(op, "requant"):
-        return replace(op, requant=narrowed(op.requant, low, high))
-    if not hasattr(op, "low"):
+def narrowed(op: Operator, low: int, high: int) -> Operator:
+    """The operator with its clamp inside low..high."""
+    clamp = op.clamp()
+    closer = None if clamp is None else clamp.clipped(low, high)
+    if closer is None:
         raise Declined("the operator before it has no clamp of its own")
-    return replace(op, low=min(max(op.low, low), high), high=min(max(op.high, low), high))
+    return op.with_clamp(closer)
 
 
 def read_once(argument: Any, builder: GraphBuilder) -> bool:
@@ -113,11 +114,7 @@ def clip(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
 
 
 RULES = Rules(
-    calls={
-        "relax.clip": Rule(clamp),
-        "relax.nn.relu": Rule(clamp),
-        "relax.nn.relu6": Rule(clamp),
-    },
-    onnx={"Clip": Onnx(clip), "Relu": Onnx()},
+    calls={"relax.clip": Rule(clamp), "relax.nn.relu": Rule(clamp)},
+    onnx={"Clip": Onnx(clip, pointwise=True), "Relu": Onnx(pointwise=True)},
     tflite={"RELU": Tflite(), "RELU6": Tflite(), "RELU_N1_TO_1": Tflite()},
 )

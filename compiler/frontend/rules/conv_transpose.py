@@ -9,6 +9,7 @@ between its taps where that form does not fit.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from tinytailor.compiler.frontend.rules.transpose import as_map
 from tinytailor.compiler.frontend.rules.window import window
 from tinytailor.compiler.frontend.tflite.arguments import tensor_shape
 from tinytailor.compiler.ops import ConvTranspose2d
-from tinytailor.compiler.ops.geometry import Padding, Pair
+from tinytailor.compiler.ops.window import ONES, Padding, Window
 
 
 def transposed_convolution(call: Call, builder: GraphBuilder) -> Expression:
@@ -46,20 +47,19 @@ def transposed_convolution(call: Call, builder: GraphBuilder) -> Expression:
             "channels"
         )
     layer = output_first(constant.each(lambda a: a[..., None] if a.ndim == 3 else a), groups)
-    stride, dilation, begin = window(attributes, len(kernel_layout) - 2)
     device = map_shape(call.shape, layout)
-    padding = fitting(begin, source.shape[1:3], device[1:3], stride, dilation, layer)
-    around = ordinary_padding(padding, dilation, layer)
+    given = window(attributes, len(kernel_layout) - 2, layer.kernel)
+    turned = fitting(given, source.shape[1:3], device[1:3])
+    around = ordinary_padding(turned)
 
     def finish(fused: Fused) -> Finished:
-        if stride == (1, 1) and min(around) >= 0:
-            turned = Weights(layer.integers[:, ::-1, ::-1], layer.scale)
-            return convolved(source, turned, groups, (stride, around, dilation), fused)
-        spread = Weights(with_gaps(layer.integers, dilation), layer.scale).times(fused.gain)
+        if turned.stride == ONES and min(around) >= 0:
+            backwards = Weights(layer.integers[:, ::-1, ::-1], layer.scale)
+            return convolved(source, backwards, groups, replace(turned, padding=around), fused)
+        spread = Weights(with_gaps(layer.integers, turned), layer.scale).times(fused.gain)
         requant, constants = requantized(source, spread, fused)
-        kernel = (spread.integers.shape[1], spread.integers.shape[2])
-        places = (kernel, stride, padding, groups)
-        op = ConvTranspose2d(out_channels, *places, source.zero_point, requant)
+        whole = replace(turned, kernel=spread.kernel, dilation=ONES)
+        op = ConvTranspose2d(out_channels, whole, groups, source.zero_point, requant)
         return op, (source.name,), {"weight": spread.integers.astype(np.int8), **constants}
 
     order, axis = map_order(call.shape, layout), layout.index("C")
@@ -78,41 +78,32 @@ def output_first(constant: Constant, groups: int) -> Weights:
     return weights(constant.each(turned), (0, 1, 2, 3))
 
 
-def fitting(
-    padding: Padding,
-    size: tuple[int, ...],
-    output: tuple[int, ...],
-    stride: Pair,
-    dilation: Pair,
-    layer: Weights,
-) -> Padding:
-    """``padding`` with the right and lower end that gives this output: output_padding included."""
-    ends = [
-        (size[axis] - 1) * stride[axis]
-        + dilation[axis] * (layer.integers.shape[1 + axis] - 1)
-        + 1
-        - padding[axis]
+def fitting(window: Window, size: tuple[int, ...], output: tuple[int, ...]) -> Window:
+    """Padded on the right and below for this output: output_padding included."""
+    bottom, right = (
+        (size[axis] - 1) * window.stride[axis]
+        + window.span[axis]
+        - window.padding[axis]
         - output[axis]
         for axis in (0, 1)
-    ]
-    return padding[0], padding[1], ends[0], ends[1]
+    )
+    return replace(window, padding=(*window.padding[:2], bottom, right))
 
 
-def ordinary_padding(padding: Padding, dilation: Pair, layer: Weights) -> Padding:
+def ordinary_padding(window: Window) -> Padding:
     """What an ordinary convolution with the turned kernel would be padded with."""
-    reach = [dilation[axis] * (layer.integers.shape[1 + axis] - 1) for axis in (0, 1)]
-    top, left, bottom, right = padding
-    return reach[0] - top, reach[1] - left, reach[0] - bottom, reach[1] - right
+    (rows, columns), (top, left, bottom, right) = window.span, window.padding
+    return rows - 1 - top, columns - 1 - left, rows - 1 - bottom, columns - 1 - right
 
 
-def with_gaps(weight: np.ndarray, dilation: Pair) -> np.ndarray:
+def with_gaps(weight: np.ndarray, window: Window) -> np.ndarray:
     """(O, KH, KW, C) with dilation - 1 zeros between the taps."""
-    outputs, height, width, channels = weight.shape
-    tall, wide = dilation[0] * (height - 1) + 1, dilation[1] * (width - 1) + 1
+    outputs, _, _, channels = weight.shape
+    (tall, wide), (down, right) = window.span, window.dilation
     if tall * wide * outputs * channels > MAX_ELEMENTS:
         raise Declined(f"its kernel reaches over {tall} x {wide} pixels, which fits no device")
     spread = np.zeros((outputs, tall, wide, channels), weight.dtype)
-    spread[:, :: dilation[0], :: dilation[1]] = weight
+    spread[:, ::down, ::right] = weight
     return spread
 
 

@@ -19,7 +19,7 @@ from tinytailor.compiler.frontend.rules.window import window
 from tinytailor.compiler.ir import Tensor
 from tinytailor.compiler.ops import Conv2d, DepthwiseConv2d, GroupedConv2d
 from tinytailor.compiler.ops.base import Operator
-from tinytailor.compiler.ops.geometry import Padding, Pair
+from tinytailor.compiler.ops.window import Window
 
 STRIDES = ("StrideH", "StrideW", "DilationHFactor", "DilationWFactor")
 
@@ -44,10 +44,10 @@ def convolution(call: Call, builder: GraphBuilder) -> Expression:
     layer = weights(constant, (letters[first], *axes, letters[last]))
     if len(axes) == 1:
         layer = Weights(layer.integers[:, :, None, :], layer.scale)
-    stride, dilation, padding = window(attributes, len(axes))
+    sliding = window(attributes, len(axes), layer.kernel)
 
     def finish(fused: Fused) -> Finished:
-        return convolved(source, layer, groups, (stride, padding, dilation), fused)
+        return convolved(source, layer, groups, sliding, fused)
 
     device, order = map_shape(call.shape, layout), map_order(call.shape, layout)
     axis = layout.index("C")
@@ -55,13 +55,13 @@ def convolution(call: Call, builder: GraphBuilder) -> Expression:
 
 
 def convolved(
-    source: Tensor, layer: Weights, groups: int, places: tuple[Pair, Padding, Pair], fused: Fused
+    source: Tensor, layer: Weights, groups: int, window: Window, fused: Fused
 ) -> Finished:
-    """The operator of (stride, padding, dilation) for weights (O, KH, KW, C / groups)."""
+    """The operator for weights (O, KH, KW, C / groups)."""
     layer = layer.times(fused.gain)
     requant, constants = requantized(source, layer, fused)
-    channels, (out_channels, kh, kw, _) = source.shape[3], layer.integers.shape
-    common = ((kh, kw), *places, source.zero_point, requant)
+    channels, out_channels = source.shape[3], len(layer.integers)
+    common = (window, source.zero_point, requant)
     stored = layer.integers.astype(np.int8)
     op: Operator
     if groups == channels == out_channels and channels > 1:

@@ -26,7 +26,7 @@ from tinytailor.compiler.frontend.imported_values import (
     Pointwise,
 )
 from tinytailor.compiler.frontend.layout import map_order, map_shape
-from tinytailor.compiler.frontend.relax_calls import Call, shape_of
+from tinytailor.compiler.frontend.relax_calls import Call, own_call, shape_of
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules import lookup
 from tinytailor.compiler.frontend.rules.linear import requantized, weights
@@ -35,7 +35,7 @@ from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rule
 from tinytailor.compiler.frontend.rules.transpose import as_map
 from tinytailor.compiler.ops import DeformConv2d
 from tinytailor.compiler.ops.deform_conv2d import MAX_PIXELS
-from tinytailor.compiler.ops.geometry import Padding, Pair, output_size
+from tinytailor.compiler.ops.window import Padding, Pair, Window
 from tinytailor.targets.errors import InputError
 
 NAME = "DeformConv"
@@ -68,6 +68,9 @@ class Settings:
         padding = (int(top), int(left), int(bottom), int(right))
         return cls((sh, sw), padding, (dh, dw), groups[0], groups[1], given[3], given[4])
 
+    def window(self, kernel: Pair) -> Window:
+        return Window(kernel, self.stride, self.padding, self.dilation)
+
     def numbers(self) -> np.ndarray:
         last = (self.groups, self.offset_groups, self.bias, self.mask)
         return np.array([*self.stride, *self.padding, *self.dilation, *last], np.int64)
@@ -86,15 +89,13 @@ def opaque(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     settings = Settings.of_node(inputs, attributes)
     x, weight = (shape_of(item) for item in inputs[:2])
     try:
-        places = (settings.stride, settings.padding, settings.dilation)
-        size = output_size(NAME, (1, *x[2:], x[1]), (weight[2], weight[3]), *places)
+        size = settings.window((weight[2], weight[3])).output_size(NAME, (1, *x[2:], x[1]))
     except InputError as error:
         raise ValueError(str(error)) from None
     x_, w_, offset, *more = (item for item in inputs if item is not None)
     numbers = relax.const(settings.numbers(), "int64")
     result = relax.TensorType(shape=(1, weight[0], *size), dtype="float32")
-    fields = relax.Tuple([x_, w_, offset, numbers, *more])
-    return [relax.op.call_dps_packed(NAME, fields, result)]
+    return [own_call(NAME, [x_, w_, offset, numbers, *more], result)]
 
 
 def deform_conv(call: Call, builder: GraphBuilder) -> Expression:
@@ -109,10 +110,9 @@ def deform_conv(call: Call, builder: GraphBuilder) -> Expression:
     moves, pixels = whole_pixels(builder, offset)
     source, places = as_map(builder, x, LAYOUT), as_map(builder, moves, LAYOUT)
     layer = weights(builder.constant(weight, "weight"), (0, 2, 3, 1))
-    out_channels, kernel = call.shape[1], (layer.integers.shape[1], layer.integers.shape[2])
     groups = (settings.groups, settings.offset_groups)
-    window = (settings.stride, settings.padding, settings.dilation)
-    plain = DeformConv2d(out_channels, kernel, *window, *groups, source.zero_point)
+    window = settings.window(layer.kernel)
+    plain = DeformConv2d(call.shape[1], window, *groups, source.zero_point)
     try:
         plain.output_shape(source.shape, places.shape)
     except InputError as error:

@@ -30,7 +30,7 @@ from tinytailor.compiler.frontend.rules.transpose import arranged
 from tinytailor.compiler.frontend.tflite.arguments import tensor_shape
 from tinytailor.compiler.ir import Shape, Tensor
 from tinytailor.compiler.ops import Conv2d, Dense
-from tinytailor.compiler.ops.geometry import NO_PADDING
+from tinytailor.compiler.ops.window import Window
 
 
 def dense(call: Call, builder: GraphBuilder) -> Expression:
@@ -86,8 +86,7 @@ def rows_product(
         weight = scaled.integers.astype(np.int8)
         if rows == 1:
             return Dense(outputs, requant), (source.name,), {"weight": weight, **constants}
-        places = ((1, 1), (1, 1), NO_PADDING, (1, 1))
-        op = Conv2d(outputs, *places, source.zero_point, requant)
+        op = Conv2d(outputs, Window((1, 1)), source.zero_point, requant)
         return op, (source.name,), {"weight": weight[:, None, None], **constants}
 
     order = (row * outputs + np.arange(outputs)).ravel()

@@ -96,6 +96,9 @@ def pairwise(name: str) -> OnnxConversion:
 
 RULES = Rules(
     calls={"relax.maximum": Rule(maximum), "relax.minimum": Rule(minimum)},
-    onnx={"Max": Onnx(pairwise("maximum")), "Min": Onnx(pairwise("minimum"))},
+    onnx={
+        "Max": Onnx(pairwise("maximum"), pointwise=True),
+        "Min": Onnx(pairwise("minimum"), pointwise=True),
+    },
     tflite={"MAXIMUM": Tflite(), "MINIMUM": Tflite()},
 )

@@ -102,9 +102,10 @@ def square(converter: Any, operator: Any) -> list[Any]:
 
 ONNX = (
     *("Abs", "Ceil", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish"),
-    *("LeakyRelu", "Log", "Mish", "Neg", "Pow", "Reciprocal", "Round", "Selu", "Sigmoid", "Sign"),
-    *("Sin", "Softplus", "Softsign", "Sqrt", "Tanh", "ThresholdedRelu"),
+    *("LeakyRelu", "Log", "Mish", "Neg", "Pow", "Reciprocal", "Round", "Selu", "Sign", "Sin"),
+    *("Softplus", "Softsign", "Sqrt", "ThresholdedRelu"),
 )
+RESULTS = {"Sigmoid": (0.0, 255 / 256), "Tanh": (-1.0, 127 / 128)}  # in powers of two
 TFLITE = (
     *("ABS", "CEIL", "COS", "EXP", "FLOOR", "HARD_SWISH", "LEAKY_RELU", "LOG", "LOGISTIC", "NEG"),
     *("POW", "ROUND", "RSQRT", "SIN", "SQRT", "TANH"),
@@ -116,7 +117,11 @@ RULES = Rules(
         "relax.less": Rule(binary_only(np.less, "a comparison")),
         "relax.power": Rule(binary_only(np.power, "a power")),
     },
-    onnx={**{name: Onnx() for name in ONNX}, "Celu": Onnx(celu)},
+    onnx={
+        **{name: Onnx(pointwise=True) for name in ONNX},
+        **{name: Onnx(pointwise=True, results=results) for name, results in RESULTS.items()},
+        "Celu": Onnx(celu, pointwise=True),
+    },
     tflite={
         **{name: Tflite() for name in TFLITE},
         "ELU": Tflite(elu),

@@ -30,5 +30,9 @@ def dropout(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
 
 RULES = Rules(
     calls={"relax.astype": Rule(alias)},
-    onnx={"Constant": Onnx(needed=0), "Dropout": Onnx(dropout), "Identity": Onnx()},
+    onnx={
+        "Constant": Onnx(needed=0),
+        "Dropout": Onnx(dropout),
+        "Identity": Onnx(pointwise=True, keeps_scale=True),
+    },
 )

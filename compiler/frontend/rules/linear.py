@@ -4,7 +4,7 @@
     real:     y = s_y (q_y - z_y) = sum_k s_x (q_x - z_x) * s_w w + s_b b
     integer:  acc = bias + sum_k q_x * w,   bias = round(s_b b / (s_x s_w)) - z_x * sum_k w
 
-The bias is folded in int64; it and the accumulator's bound 128 * sum|w| + |bias| must fit int32.
+The bias is folded in int64 and must fit int32; whether the accumulator does, the graph checks.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from tinytailor.compiler.frontend.imported_values import Constant, Fused
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.ir import Tensor
+from tinytailor.compiler.ops.window import Pair
 from tinytailor.compiler.requantization import Requant, effective_scale, multipliers
 from tinytailor.targets.errors import InputError
 
@@ -31,6 +32,11 @@ class Weights:
 
     integers: np.ndarray
     scale: np.ndarray
+
+    @property
+    def kernel(self) -> Pair:
+        """Of weights (O, KH, KW, C)."""
+        return self.integers.shape[1], self.integers.shape[2]
 
     @property
     def rows(self) -> np.ndarray:
@@ -80,15 +86,6 @@ def requantized(
         )
     multiplier, shift = multipliers(scale)
     bias = accumulator_bias(x, layer, fused)
-    rows = layer.rows
-    bound = 128 * np.abs(rows).sum(axis=1) + np.abs(bias)
-    if int(bound.max()) << shift > INT32:
-        channel = int(bound.argmax())
-        raise InputError(
-            f"layer {fused.y.name}: the accumulator of channel {channel} can reach "
-            f"{int(bound[channel]) << shift}, more than the {INT32} of 32 bits; its bias or its "
-            "scales are out of proportion, calibrate or train it again"
-        )
     requant = Requant(fused.y.zero_point, shift, fused.low, fused.high)
     return requant, {
         f"{role}bias": bias.astype(np.int32),
@@ -97,19 +94,23 @@ def requantized(
 
 
 def accumulator_bias(x: Tensor, layer: Weights, fused: Fused) -> np.ndarray:
-    """The bias in accumulator units, int64, with the input's zero point folded in."""
-    correction = -x.zero_point * layer.rows.sum(axis=1)
-    if fused.bias is None:
-        return correction
-    unit = (np.float32(x.scale) * layer.scale).astype(np.float64)
-    bias = fused.bias.each(lambda array: np.broadcast_to(array.reshape(-1), unit.shape))
-    same = bias.scale is not None and np.all(np.abs(bias.scale - unit) <= SAME_SCALE * unit)
-    if same:
-        return bias.integers + correction
-    units = np.where(bias.real == 0, 0.0, np.rint(bias.real / unit))  # 0 / 0 for dead channels
+    """The bias in accumulator units, with the input's zero point folded in; it fits 32 bits."""
+    units = bias_units(x, layer, fused) - x.zero_point * layer.rows.sum(axis=1)
     if not np.all(np.abs(units) <= INT32):
         raise InputError(
             f"layer {fused.y.name}: its bias does not fit 32 bits in units of input scale times "
             "weight scale; a channel's weights are nearly zero, calibrate or train it again"
         )
-    return units.astype(np.int64) + correction
+    return units.astype(np.int64)
+
+
+def bias_units(x: Tensor, layer: Weights, fused: Fused) -> np.ndarray | int:
+    """The bias in accumulator units, whole numbers of any size."""
+    if fused.bias is None:
+        return 0
+    unit = (np.float32(x.scale) * layer.scale).astype(np.float64)
+    bias = fused.bias.each(lambda array: np.broadcast_to(array.reshape(-1), unit.shape))
+    same = bias.scale is not None and np.all(np.abs(bias.scale - unit) <= SAME_SCALE * unit)
+    if same:
+        return bias.integers
+    return np.where(bias.real == 0, 0.0, np.rint(bias.real / unit))  # 0 / 0 for dead channels

@@ -26,7 +26,7 @@ from tinytailor.compiler.frontend.quantization import (
 from tinytailor.compiler.frontend.report import Declined, Origin
 from tinytailor.compiler.ir import Tensor
 from tinytailor.compiler.ops import Lookup
-from tinytailor.compiler.ops.lookup import INTEGERS
+from tinytailor.compiler.ops.traits.constants import INTEGERS
 
 Function = Callable[..., Any]  # of float64 arrays
 

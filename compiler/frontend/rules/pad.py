@@ -119,6 +119,6 @@ def mirror_pad(converter: Any, operator: Any) -> list[Any]:
 
 RULES = Rules(
     calls={"relax.nn.pad": Rule(pad, selects=True)},
-    onnx={"Pad": Onnx(onnx_pad)},
+    onnx={"Pad": Onnx(onnx_pad, keeps_scale=True)},
     tflite={"MIRROR_PAD": Tflite(mirror_pad), "PAD": Tflite(), "PADV2": Tflite()},
 )

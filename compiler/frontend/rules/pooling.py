@@ -36,7 +36,7 @@ from tinytailor.compiler.frontend.rules.transpose import as_map
 from tinytailor.compiler.frontend.rules.window import window
 from tinytailor.compiler.ir import Tensor
 from tinytailor.compiler.ops import AveragePool2d, DepthwiseConv2d, Lookup, MaxPool2d
-from tinytailor.compiler.ops.geometry import Padding, Pair
+from tinytailor.compiler.ops.window import ONES, Pair, Window
 
 MAX_WINDOW = 1 << 20  # pixels under a window; a damaged file may ask for more than memory holds
 
@@ -50,17 +50,14 @@ class Pooling:
 
     x: Activation
     source: Tensor
-    kernel: Pair
-    stride: Pair
-    dilation: Pair
-    padding: Padding
+    window: Window
     cut: Pair
     placed: Expression
 
 
 def average_pool(call: Call, builder: GraphBuilder) -> Value:
     windows = pooling(call, builder)
-    counted = bool(call.attributes["count_include_pad"]) and any(windows.padding)
+    counted = bool(call.attributes["count_include_pad"]) and windows.window.bordered
     if counted and any(windows.cut):
         raise Declined(
             "average pooling that counts its padding, with a last window that is cut off"
@@ -77,24 +74,24 @@ def pooling(call: Call, builder: GraphBuilder) -> Pooling:
     x = activation(builder, call.arguments[0])
     attributes = call.attributes
     layout = str(attributes["layout"])
-    stride, dilation, padding = window(attributes, len(layout) - 2)
-    source = as_map(builder, x, layout)
     size = list(attributes["pool_size"])
     kernel = (int(size[0]), int(size[1]) if len(size) > 1 else 1)
-    if kernel[0] * kernel[1] > MAX_WINDOW:
+    sliding = window(attributes, len(layout) - 2, kernel)
+    source = as_map(builder, x, layout)
+    if sliding.taps > MAX_WINDOW:
         raise Declined(f"a window of {kernel[0]} x {kernel[1]} pixels, which fits no device")
     device = map_shape(call.shape, layout)
     cut = [0, 0]
     for axis in (0, 1):
-        last = (device[1 + axis] - 1) * stride[axis] - padding[axis]  # where its window starts
+        # where its last window starts
+        last = (device[1 + axis] - 1) * sliding.stride[axis] - sliding.padding[axis]
         if last >= source.shape[1 + axis]:
             raise Declined("pooling whose last window lies outside the map (ceil_mode)")
-        end = last + dilation[axis] * (kernel[axis] - 1) + 1
-        cut[axis] = max(0, end - source.shape[1 + axis] - padding[2 + axis])
-    top, left, bottom, right = padding
-    padding = (top, left, bottom + cut[0], right + cut[1])
+        end = last + sliding.span[axis]
+        cut[axis] = max(0, end - source.shape[1 + axis] - sliding.padding[2 + axis])
     placed = Expression(call.shape, map_order(call.shape, layout), device, no_finish)
-    return Pooling(x, source, kernel, stride, dilation, padding, (cut[0], cut[1]), placed)
+    whole = sliding.padded((0, 0, cut[0], cut[1]))
+    return Pooling(x, source, whole, (cut[0], cut[1]), placed)
 
 
 def pooled(call: Call, builder: GraphBuilder, windows: Pooling, value: Expression) -> Value:
@@ -115,13 +112,12 @@ def no_finish(fused: Fused) -> Finished:
 def highest(call: Call, builder: GraphBuilder, windows: Pooling) -> Expression:
     """The maximum; a Lookup behind it where the output has another scale."""
     source = windows.source
-    places = (windows.kernel, windows.stride, windows.padding)
 
     def finish(fused: Fused) -> Finished:
         if same(source, fused.y):
-            pool = MaxPool2d(*places, fused.low, fused.high, windows.dilation)
+            pool = MaxPool2d(windows.window, fused.low, fused.high)
             return pool, (source.name,), {}
-        pool = MaxPool2d(*places, dilation=windows.dilation)
+        pool = MaxPool2d(windows.window)
         shape = windows.placed.device
         top = replace(source, name=builder.new_name(call.origin), shape=shape)
         builder.append(pool, (source.name,), top)
@@ -140,22 +136,23 @@ def averaged(windows: Pooling, counted: bool, even_integers: bool = False) -> Ex
     """``counted``: whether the border counts as zeros. ``even_integers``: exact halves become even
     integers, as onnxruntime's AveragePool has it; its GlobalAveragePool, and what the standard
     says, are even multiples of the scale. TFLite's integer pooling rounds them away from zero."""
-    source, kernel, dilated = windows.source, windows.kernel, windows.dilation != (1, 1)
-    if dilated and any(windows.padding) and not counted:
+    source, window = windows.source, windows.window
+    dilated = window.dilation != ONES
+    if dilated and window.bordered and not counted:
         raise Declined("average pooling with dilation whose padding does not count")
 
     def finish(fused: Fused) -> Finished:
         if counted or dilated:
             return ones_convolution(windows, fused)
-        pool = AveragePool2d(kernel, windows.stride, windows.padding, fused.low, fused.high)
+        pool = AveragePool2d(window, fused.low, fused.high)
         if same(source, fused.y):
-            if windows.x.real and (any(windows.padding) or kernel[0] * kernel[1] % 2 == 0):
+            if windows.x.real and (window.bordered or window.taps % 2 == 0):
                 even = 0 if even_integers else source.zero_point
                 pool = replace(pool, input_zero_point=even, ties_even=True)
             return pool, (source.name,), {}
-        if not any(windows.padding):
+        if not window.bordered:
             return ones_convolution(windows, fused)
-        counts = np.arange(1, kernel[0] * kernel[1] + 1, dtype=np.float32)
+        counts = np.arange(1, window.taps + 1, dtype=np.float32)
         ones = Weights(np.ones((len(counts), 1), np.int64), 1 / counts)
         requant, constants = requantized(source, ones, fused)
         pool = replace(pool, input_zero_point=source.zero_point, requant=requant)
@@ -165,16 +162,15 @@ def averaged(windows: Pooling, counted: bool, even_integers: bool = False) -> Ex
 
 
 def ones_convolution(windows: Pooling, fused: Fused) -> Finished:
-    source, kernel = windows.source, windows.kernel
+    source, window = windows.source, windows.window
     channels = source.shape[3]
     layer = Weights(
-        np.ones((channels, *kernel, 1), np.int64),
-        np.full(channels, 1 / (kernel[0] * kernel[1]), np.float32),
+        np.ones((channels, *window.kernel, 1), np.int64),
+        np.full(channels, 1 / window.taps, np.float32),
     )
     requant, constants = requantized(source, layer, fused)
-    places = (kernel, windows.stride, windows.padding, windows.dilation)
-    op = DepthwiseConv2d(*places, source.zero_point, requant)
-    weight = np.ones((*kernel, channels), np.int8)
+    op = DepthwiseConv2d(window, source.zero_point, requant)
+    weight = np.ones((*window.kernel, channels), np.int8)
     return op, (source.name,), {"weight": weight, **constants}
 
 
@@ -186,7 +182,7 @@ RULES = Rules(
         "relax.nn.max_pool1d": Rule(max_pool, selects=True),
         "relax.nn.max_pool2d": Rule(max_pool, selects=True),
     },
-    onnx={"AveragePool": Onnx(pooling_pads), "MaxPool": Onnx(pooling_pads)},
+    onnx={name: Onnx(pooling_pads, keeps_scale=True) for name in ("AveragePool", "MaxPool")},
     tflite={
         "AVERAGE_POOL_2D": Tflite(options="Pool2DOptions", positive=OPTIONS),
         "MAX_POOL_2D": Tflite(options="Pool2DOptions", positive=OPTIONS),

@@ -22,7 +22,7 @@ from tinytailor.compiler.frontend.imported_values import (
     Value,
 )
 from tinytailor.compiler.frontend.layout import device_shape
-from tinytailor.compiler.frontend.relax_calls import Call
+from tinytailor.compiler.frontend.relax_calls import Call, own_call
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules import pointwise
 from tinytailor.compiler.frontend.rules.broadcasting import reduced
@@ -61,24 +61,18 @@ def prelu(call: Call, builder: GraphBuilder) -> Value:
     return Expression(call.shape, x.order, source.shape, finish)
 
 
-def call_of(x: Any, slope: Any) -> Any:
-    from tvm import relax
-
-    return relax.op.call_dps_packed(NAME, relax.Tuple([x, slope]), x.ty)
-
-
 def from_onnx(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     x, slope = inputs
-    return [call_of(x, slope)]
+    return [own_call(NAME, [x, slope], x.ty)]
 
 
 def from_tflite(converter: Any, operator: Any) -> list[Any]:
     x, slope = (converter.bb.emit(real(converter, operator, index)) for index in (0, 1))
-    return quantized(converter, operator, call_of(x, slope))
+    return quantized(converter, operator, own_call(NAME, [x, slope], x.ty))
 
 
 RULES = Rules(
     calls={NAME: Rule(prelu)},
-    onnx={"PRelu": Onnx(from_onnx, real_parameters=True)},
+    onnx={"PRelu": Onnx(from_onnx, real_parameters=True, pointwise=True)},
     tflite={"PRELU": Tflite(from_tflite)},
 )

@@ -40,7 +40,7 @@ from tinytailor.compiler.frontend.rules.pooling import (
 from tinytailor.compiler.frontend.rules.reshape import as_shape
 from tinytailor.compiler.frontend.rules.rule import Onnx, Rule, Rules, Tflite
 from tinytailor.compiler.frontend.rules.transpose import arranged, straight
-from tinytailor.compiler.ops.geometry import NO_PADDING
+from tinytailor.compiler.ops.window import ONES, Window
 
 
 def mean(call: Call, builder: GraphBuilder) -> Value:
@@ -76,7 +76,7 @@ def total(call: Call, builder: GraphBuilder) -> Value:
     if not whole.x.real:
         raise Declined("it sums integers that were not dequantized")
     average = averaged(whole, False)
-    count = prod(whole.kernel)
+    count = whole.window.taps
 
     def finish(fused: Fused) -> Finished:
         return average.finish(replace(fused, y=replace(fused.y, scale=fused.y.scale / count)))
@@ -108,8 +108,8 @@ def one_window(call: Call, builder: GraphBuilder, x: Activation | None = None) -
     kept = tuple(1 if axis in gone else size for axis, size in enumerate(x.shape))
     device = (1, outer, 1, inner) if outer > 1 else (1, 1, 1, inner)
     result = Expression(call.shape, order_of(kept, axes), device, no_finish)
-    stride = kernel if outer > 1 else (1, 1)
-    return Pooling(x, source, kernel, stride, (1, 1), NO_PADDING, (0, 0), result)
+    sliding = Window(kernel, kernel if outer > 1 else ONES)
+    return Pooling(x, source, sliding, (0, 0), result)
 
 
 def together(builder: GraphBuilder, x: Activation, gone: set[int]) -> tuple[Activation, Axes]:
@@ -122,7 +122,7 @@ def together(builder: GraphBuilder, x: Activation, gone: set[int]) -> tuple[Acti
     return arranged(builder, x, order_of(x.shape, turned)), turned
 
 
-ONNX = ("GlobalAveragePool", "GlobalMaxPool", "ReduceL1", "ReduceMax", "ReduceMean", "ReduceMin")
+ONNX = ("GlobalAveragePool", "ReduceL1", "ReduceMean", "ReduceMin", "ReduceSum", "ReduceSumSquare")
 RULES = Rules(
     calls={
         "relax.max": Rule(maximum, selects=True),
@@ -130,6 +130,9 @@ RULES = Rules(
         "relax.min": Rule(minimum),
         "relax.sum": Rule(total),
     },
-    onnx={name: Onnx() for name in (*ONNX, "ReduceSum", "ReduceSumSquare")},
+    onnx={
+        **{name: Onnx() for name in ONNX},
+        **{name: Onnx(keeps_scale=True) for name in ("GlobalMaxPool", "ReduceMax")},
+    },
     tflite={name: Tflite() for name in ("MEAN", "REDUCE_MAX", "REDUCE_MIN", "SUM")},
 )

@@ -47,6 +47,6 @@ RULES = Rules(
         "relax.squeeze": Rule(reshape),
         "relax.expand_dims": Rule(reshape),
     },
-    onnx={name: Onnx() for name in ("Flatten", "Reshape", "Squeeze", "Unsqueeze")},
+    onnx={name: Onnx(keeps_scale=True) for name in ("Flatten", "Reshape", "Squeeze", "Unsqueeze")},
     tflite={name: Tflite() for name in ("EXPAND_DIMS", "RESHAPE", "SQUEEZE")},
 )

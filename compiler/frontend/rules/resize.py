@@ -100,7 +100,7 @@ def tflite_nearest(size: int, count: int, corners: bool, centers: bool) -> np.nd
 
 
 RULES = Rules(
-    onnx={"Resize": Onnx(onnx_resize), "Upsample": Onnx(onnx_resize)},
+    onnx={"Resize": Onnx(onnx_resize, keeps_scale=True), "Upsample": Onnx(onnx_resize)},
     tflite={"RESIZE_NEAREST_NEIGHBOR": Tflite(resize_nearest)},
-    onnx_in_float={"Resize": Onnx(resize_in_float)},
+    onnx_in_float={"Resize": Onnx(resize_in_float, keeps_scale=True)},
 )

@@ -47,11 +47,18 @@ class Onnx:
     there; ValueError says what is not as it should be.
     ``needed``: how many of its first inputs must be there, None: all.
     ``real_parameters``: it has no integer weights, so its constants may become real numbers.
+
+    What quantization of float models asks (compiler/quantize/plan.py): ``pointwise``, whether it is
+    a function of single elements; ``keeps_scale``, whether its results are elements of its first
+    input or between them; ``results``, their range if that is always the same.
     """
 
     convert: OnnxConversion | None = None
     needed: int | None = 1
     real_parameters: bool = False
+    pointwise: bool = False
+    keeps_scale: bool = False
+    results: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import numpy as np
 from tinytailor.compiler.frontend.graph_builder import GraphBuilder
 from tinytailor.compiler.frontend.imported_values import Activation, Constant, Unknown, Value
 from tinytailor.compiler.frontend.layout import Axes, device_axis, device_shape, order_of
-from tinytailor.compiler.frontend.relax_calls import Call, shape_of
+from tinytailor.compiler.frontend.relax_calls import Call, own_call, shape_of
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules.operands import activation
 from tinytailor.compiler.frontend.rules.reshape import as_shape
@@ -104,8 +104,7 @@ def taken_places(
     tables = [np.asarray(places.get(axis, range(n)), np.int64) for axis, n in enumerate(sizes)]
     shape = [len(table) for table in tables]
     out_type = relax.TensorType(shape=shape, dtype=dtype or str(x.ty.dtype))
-    arguments = relax.Tuple([x, *(relax.const(table) for table in tables)])
-    return relax.op.call_dps_packed(NAME, arguments, out_type)
+    return own_call(NAME, [x, *(relax.const(table) for table in tables)], out_type)
 
 
 RULES = Rules(calls={NAME: Rule(take, selects=True)})

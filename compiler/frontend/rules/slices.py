@@ -176,11 +176,11 @@ def tflite_tile(converter: Any, operator: Any) -> list[Any]:
 
 RULES = Rules(
     onnx={
-        "Expand": Onnx(onnx_expand),
-        "Gather": Onnx(onnx_gather),
-        "Slice": Onnx(onnx_slice),
-        "Split": Onnx(onnx_split),
-        "Tile": Onnx(onnx_tile),
+        "Expand": Onnx(onnx_expand, keeps_scale=True),
+        "Gather": Onnx(onnx_gather, keeps_scale=True),
+        "Slice": Onnx(onnx_slice, keeps_scale=True),
+        "Split": Onnx(onnx_split, keeps_scale=True),
+        "Tile": Onnx(onnx_tile, keeps_scale=True),
     },
     tflite={
         "GATHER": Tflite(tflite_gather),

@@ -35,6 +35,6 @@ def softmax(call: Call, builder: GraphBuilder) -> Expression:
 
 RULES = Rules(
     calls={"relax.nn.softmax": Rule(softmax)},
-    onnx={"Softmax": Onnx()},
+    onnx={"Softmax": Onnx(results=(0.0, 255 / 256))},
     tflite={"SOFTMAX": Tflite()},
 )

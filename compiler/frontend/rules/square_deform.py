@@ -15,7 +15,7 @@ import numpy as np
 from tinytailor.compiler.frontend.graph_builder import GraphBuilder
 from tinytailor.compiler.frontend.imported_values import Expression, Finished, Fused
 from tinytailor.compiler.frontend.layout import map_order
-from tinytailor.compiler.frontend.relax_calls import Call
+from tinytailor.compiler.frontend.relax_calls import Call, own_call
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules.linear import requantized, weights
 from tinytailor.compiler.frontend.rules.operands import activation
@@ -63,10 +63,8 @@ def square_deform_dw(call: Call, builder: GraphBuilder) -> Expression:
 
 def opaque(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     """The call that stands for a node in Relax; its map has the shape of its input."""
-    from tvm import relax
-
     known = [item for item in inputs if item is not None]
-    return [relax.op.call_dps_packed(NAME, relax.Tuple(known), known[0].ty)]
+    return [own_call(NAME, known, known[0].ty)]
 
 
 RULES = Rules(calls={NAME: Rule(square_deform_dw)}, onnx={NAME: Onnx(opaque)})

@@ -92,6 +92,6 @@ def as_map(builder: GraphBuilder, value: Activation, layout: str) -> Tensor:
 
 RULES = Rules(
     calls={"relax.permute_dims": Rule(transpose, selects=True, in_model_order=True)},
-    onnx={name: Onnx() for name in ("DepthToSpace", "SpaceToDepth", "Transpose")},
+    onnx={name: Onnx(keeps_scale=True) for name in ("DepthToSpace", "SpaceToDepth", "Transpose")},
     tflite={name: Tflite() for name in ("DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "TRANSPOSE")},
 )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from tinytailor.compiler.frontend.quantization import Quantization
 from tinytailor.compiler.frontend.relax_calls import ImportedModel, read
 from tinytailor.compiler.frontend.report import (
     QUANTIZE_FIRST,
+    Origin,
     Unsupported,
+    attempt,
     first_line,
     unsupported_error,
 )
@@ -24,7 +27,6 @@ from tinytailor.compiler.frontend.tflite.model_file import (
     origin_of,
     scale_of,
 )
-from tinytailor.compiler.frontend.tflite.to_relax import converted
 from tinytailor.targets.errors import InputError
 
 
@@ -90,3 +92,18 @@ def check_weights(model: Any, subgraph: Any, file: str) -> None:
                 f"{file} is quantized to uint8, with zero points for its weights, as TensorFlow 1 "
                 "did; convert the model again with TensorFlow 2.3 or newer, which writes int8"
             )
+
+
+def converted(model: Any) -> tuple[Any, dict[str, Origin], list[Unsupported]]:
+    """(Relax function or None, Relax variable -> operator, operators TVM refused)."""
+    from tvm.relax.frontend.tflite import from_tflite
+
+    from tinytailor.compiler.frontend.tflite.named_converter import NamedConverter
+
+    origins: dict[str, Origin] = {}
+    unsupported: list[Unsupported] = []
+    converter = partial(NamedConverter, origins, unsupported)
+    main, failure = attempt(lambda: from_tflite(model, op_converter=converter)["main"])
+    if main is None and not unsupported:
+        raise ValueError(failure)
+    return main, origins, unsupported

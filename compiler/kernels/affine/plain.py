@@ -7,10 +7,11 @@ from typing import Any
 
 from tvm import te
 
+from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.broadcast import at, merged
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-from tinytailor.compiler.kernels.variant import Constants, Shapes, Variant
+from tinytailor.compiler.kernels.variant import Variant
 from tinytailor.compiler.ops.affine import Affine
 
 

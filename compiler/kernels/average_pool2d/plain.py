@@ -8,24 +8,24 @@ from typing import Any
 
 from tvm import te, tirx
 
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import window_overlap
-from tinytailor.compiler.kernels.variant import Constants, Shapes, Variant
+from tinytailor.compiler.kernels.variant import Variant
 from tinytailor.compiler.ops.pool import AveragePool2d
 
 
 def lower(op: AveragePool2d, shapes: Shapes, constants: Constants) -> TirKernel:
     _, oh, ow, _ = op.output_shape(*shapes)
     size = (oh, ow, shapes[0][3])
-    (kh, kw), (sh, sw) = op.kernel, op.stride
+    (kh, kw), (sh, sw) = op.window.kernel, op.window.stride
     x = te.placeholder(shapes[0], "int8", name="x")
     roles = {
-        role: te.placeholder(of, dtype, name=role)
-        for role, (of, dtype) in op.constant_shapes(*shapes).items()
+        role: te.placeholder(spec.shape, spec.dtype, name=role)
+        for role, spec in op.constants(*shapes).items()
     }
-    at = tir.padded(x, op.padding, tir.const(0, "int8"))
+    at = tir.padded(x, op.window.padding, tir.const(0, "int8"))
     i, j = te.reduce_axis((0, kh), "i"), te.reduce_axis((0, kw), "j")
     acc = te.compute(
         size,
@@ -38,7 +38,7 @@ def lower(op: AveragePool2d, shapes: Shapes, constants: Constants) -> TirKernel:
     total = schedule.get_sblock("acc")
     schedule.compute_at(total, loops[-1], preserve_unit_loops=True)
     schedule.decompose_reduction(total, schedule.get_loops(total)[-2])
-    overlap = {0: window_overlap(shapes[0], (oh, ow), op.stride, op.padding)}
+    overlap = {0: window_overlap(shapes[0], (oh, ow), op.window)}
     arguments = ("x0", *roles, "y")
     return TirKernel(schedule.mod["main"], arguments, dict(constants), overlap=overlap)
 
@@ -77,9 +77,9 @@ def _count(op: AveragePool2d, shape: Shape, h: Any, v: Any) -> Any:
     """How many elements of the window of output (h, v) lie inside the map."""
     product = tir.const(1)
     for axis, place in enumerate((h, v)):
-        before, after = op.padding[axis], op.padding[axis + 2]
-        first = place * op.stride[axis] - before
-        last = first + op.kernel[axis]
+        before, after = op.window.padding[axis], op.window.padding[axis + 2]
+        first = place * op.window.stride[axis] - before
+        last = first + op.window.kernel[axis]
         if before:
             first = tirx.max(first, tir.const(0))
         if after:

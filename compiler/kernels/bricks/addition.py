@@ -14,8 +14,7 @@ from tinytailor.compiler.ops.add import Add
 
 def sum_of(op: Add, a: Any, b: Any) -> Any:
     """``op`` of two elements. The offset holds the zero point, if it can."""
-    offset = op.bias + (0 if op.wide else op.zero_point << op.shift)
-    first = tir.int32(a) * tir.parameter("left", op.left) + tir.parameter("offset", offset)
+    first = tir.int32(a) * tir.parameter("left", op.left) + tir.parameter("offset", op.offset)
     second = tir.int32(b) * tir.parameter("right", op.right)
     value = (second + first) >> tir.parameter("right_shift", op.shift)
     if op.wide:

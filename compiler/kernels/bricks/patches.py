@@ -22,7 +22,7 @@ from tvm import te, tirx
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.kernel import Intrinsic, TirKernel
 from tinytailor.compiler.kernels.isa import dsp
-from tinytailor.compiler.ops.geometry import Pair
+from tinytailor.compiler.ops.window import Pair
 from tinytailor.compiler.requantization import Requant
 
 PLAIN = (1, 1)  # the tile of one pixel and one channel, without a block of assembly

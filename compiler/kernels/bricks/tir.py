@@ -18,7 +18,7 @@ from tvm.script.ir_builder import tirx as script
 from tvm_ffi import structural_map
 
 from tinytailor.compiler.kernels.bricks.kernel import Intrinsic
-from tinytailor.compiler.ops.geometry import Padding
+from tinytailor.compiler.ops.window import Padding
 from tinytailor.compiler.requantization import Requant
 
 PARAMETER, REQUANTIZE = "tt_parameter", "tt_requantize"

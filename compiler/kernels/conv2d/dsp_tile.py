@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.conv2d import gathered
 from tinytailor.compiler.kernels.isa import dsp
-from tinytailor.compiler.kernels.variant import DSP, Constants, Shapes, Variant
+from tinytailor.compiler.kernels.variant import DSP, Variant
 from tinytailor.compiler.ops.conv2d import Conv2d
 
 

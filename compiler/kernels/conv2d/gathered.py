@@ -15,20 +15,19 @@ from typing import Any
 
 from tvm import te, tirx
 
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.addition import sum_of
 from tinytailor.compiler.kernels.bricks.kernel import Intrinsic, TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import tile_overlap
 from tinytailor.compiler.kernels.isa import dsp
-from tinytailor.compiler.kernels.variant import Constants, Shapes
 from tinytailor.compiler.ops.conv2d import Conv2d
-from tinytailor.compiler.ops.geometry import Pair
+from tinytailor.compiler.ops.window import Pair
 
 
 def depth_of(op: Conv2d, shape: Shape) -> int:
     """Products of an output."""
-    return op.kernel[0] * op.kernel[1] * shape[3]
+    return op.window.taps * shape[3]
 
 
 def block_limits(op: Conv2d, shapes: Shapes) -> str:
@@ -49,7 +48,7 @@ def kernel(
     _schedule(schedule, op, tile, shapes[0][3], block)
     arguments = (*(f"x{i}" for i in range(len(shapes))), *packed, "y")
     used = (block,) if block else ()
-    overlap = {0: tile_overlap(shapes[0], (oh, ow, oc), tile[0], op.stride, op.padding)}
+    overlap = {0: tile_overlap(shapes[0], (oh, ow, oc), tile[0], op.window)}
     if op.add:  # behind the last pixel of a tile, the pixels before it are still read
         overlap[1] = (tile[0] - 1) * oc
     return TirKernel(schedule.mod["main"], arguments, packed, used, overlap)
@@ -66,14 +65,14 @@ def _lines(oh: int, ow: int, p: int) -> Pair:
 def _gather(op: Conv2d, x: Any, width: int, pixels: int) -> Callable[[Any, Any, Any], Any]:
     """The k-th value under a pixel of a line of ``pixels``, 0 for those that fill up a tile."""
     channels = int(x.shape[3])
-    run = op.kernel[1] * channels
-    at = tir.padded(x, op.padding, tir.border(op.input_zero_point, "int16"), "int16")
+    run = op.window.kernel[1] * channels
+    at = tir.padded(x, op.window.padding, tir.border(op.input_zero_point, "int16"), "int16")
 
     def gather(line: Any, pixel: Any, k: Any) -> Any:
         h, v = (line, pixel) if pixels == width else (pixel // width, pixel % width)
         return at(
-            h * op.stride[0] + (k // run) * op.dilation[0],
-            v * op.stride[1] + (k % run) // channels * op.dilation[1],
+            h * op.window.stride[0] + (k // run) * op.window.dilation[0],
+            v * op.window.stride[1] + (k % run) // channels * op.window.dilation[1],
             k % channels,
         )
 
@@ -138,11 +137,11 @@ def _schedule(
     # Rows of the window outside the pixels of the tile: whether a row lies inside the map is
     # asked once for all of them. Runs are as long as they are contiguous.
     *_, pixels, depth = schedule.get_loops(patches)
-    if op.dilation[1] == 1 and not (op.padding[1] or op.padding[3]):
-        row, run = schedule.split(depth, [op.kernel[0], op.kernel[1] * channels])
+    if op.window.dilation[1] == 1 and not (op.window.padding[1] or op.window.padding[3]):
+        row, run = schedule.split(depth, [op.window.kernel[0], op.window.kernel[1] * channels])
         schedule.reorder(row, pixels, run)
     else:
-        row, column, run = schedule.split(depth, [*op.kernel, channels])
+        row, column, run = schedule.split(depth, [*op.window.kernel, channels])
         schedule.reorder(row, pixels, column, run)
     if block is None:
         schedule.decompose_reduction(product, schedule.get_loops(product)[-1])

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from tvm import te
 
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.addition import sum_of
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import first_reads, overlap_distance
 from tinytailor.compiler.kernels.conv2d.gathered import block_limits, depth_of
 from tinytailor.compiler.kernels.isa import mve, mve_requant
-from tinytailor.compiler.kernels.variant import MVE, Constants, Shapes, Variant
+from tinytailor.compiler.kernels.variant import MVE, Variant
 from tinytailor.compiler.ops.conv2d import Conv2d
 
 
@@ -60,19 +60,19 @@ def _reads_in_place(op: Conv2d, shape: Shape, output: Shape) -> bool:
     Not where a gathered pixel could be overwritten at once, with the output right over the input:
     reading in place keeps them a pixel apart, which adds up over a chain of layers.
     """
-    if op.kernel != (1, 1) or any(op.padding):
+    if op.window.kernel != (1, 1) or op.window.bordered:
         return False
     return output[1:3] == (1, 1) or _overlap(op, shape, output, direct=False) > 0
 
 
 def _computation(op: Conv2d, shape: Shape, output: Shape, packed: Constants, direct: bool) -> Any:
     _, oh, ow, oc = output
-    channels, run = shape[3], op.kernel[1] * shape[3]
-    depth = op.kernel[0] * run
+    channels, run = shape[3], op.window.kernel[1] * shape[3]
+    depth = op.window.kernel[0] * run
     x = te.placeholder(shape, "int8", name="x")
     w, b, m = (te.placeholder(a.shape, a.dtype.name, name=role) for role, a in packed.items())
-    at = tir.padded(x, op.padding, tir.border(op.input_zero_point, "int8"))
-    (sh, sw), (dh, dw) = op.stride, op.dilation
+    at = tir.padded(x, op.window.padding, tir.border(op.input_zero_point, "int8"))
+    (sh, sw), (dh, dw) = op.window.stride, op.window.dilation
 
     def gather(h: Any, v: Any, k: Any) -> Any:
         return at(h * sh + k // run * dh, v * sw + k % run // channels * dw, k % channels)
@@ -100,17 +100,17 @@ def _gather(schedule: Any, op: Conv2d, channels: int, pixel: Any) -> None:
     patch = schedule.get_sblock("patch")
     schedule.compute_at(patch, pixel, preserve_unit_loops=True)
     depth = schedule.get_loops(patch)[-1]
-    if op.dilation[1] == 1 and not (op.padding[1] or op.padding[3]):
-        schedule.split(depth, [op.kernel[0], op.kernel[1] * channels])
+    if op.window.dilation[1] == 1 and not (op.window.padding[1] or op.window.padding[3]):
+        schedule.split(depth, [op.window.kernel[0], op.window.kernel[1] * channels])
     else:
-        schedule.split(depth, [*op.kernel, channels])
+        schedule.split(depth, [*op.window.kernel, channels])
 
 
 def _overlap(op: Conv2d, shape: Shape, output: Shape, direct: bool) -> int:
     """A gathered pixel is read before it is written, another one is read until it is written."""
     _, oh, ow, oc = output
     pixels = np.arange(oh * ow)
-    reads = first_reads(shape, pixels, ow, op.stride, op.padding)
+    reads = first_reads(shape, pixels, ow, op.window)
     written = (pixels + 1) * oc
     if direct:
         return overlap_distance(np.append(reads[0], reads), np.append(written, written[-1]))

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.bricks.patches import PLAIN
 from tinytailor.compiler.kernels.conv_transpose2d import gathered
-from tinytailor.compiler.kernels.variant import Constants, Shapes, Variant
+from tinytailor.compiler.kernels.variant import Variant
 from tinytailor.compiler.ops.conv_transpose2d import ConvTranspose2d
 
 

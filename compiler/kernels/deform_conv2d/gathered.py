@@ -8,25 +8,25 @@ from typing import Any
 import numpy as np
 from tvm import te, tirx
 
+from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import overlap_distance
 from tinytailor.compiler.kernels.bricks.patches import Patches, Prepared, patch_kernel
-from tinytailor.compiler.kernels.variant import Constants, Shapes
 from tinytailor.compiler.ops.deform_conv2d import DeformConv2d
-from tinytailor.compiler.ops.geometry import Pair
+from tinytailor.compiler.ops.window import Pair
 
 
 def patches(op: DeformConv2d, shapes: Shapes) -> Patches:
     _, oh, ow, oc = op.output_shape(*shapes)
     channels = shapes[0][3] // op.groups
-    return Patches((oh, ow), op.groups, oc // op.groups, op.kernel, channels)
+    return Patches((oh, ow), op.groups, oc // op.groups, op.window.kernel, channels)
 
 
 def kernel(op: DeformConv2d, shapes: Shapes, constants: Constants, tile: Pair) -> TirKernel:
     sizes = patches(op, shapes)
     _, height, width, depth = shapes[0]
-    channels, taps = sizes.channels, op.kernel[0] * op.kernel[1]
+    channels, taps = sizes.channels, op.window.taps
     x = te.placeholder(shapes[0], "int8", name="x0")
     offset = te.placeholder(shapes[1], "int8", name="x1")
     pixels = te.placeholder((256,), "int16", name="pixels")
@@ -34,8 +34,16 @@ def kernel(op: DeformConv2d, shapes: Shapes, constants: Constants, tile: Pair) -
     def coordinate(h: Any, v: Any, n: Any) -> Any:
         """Row (n even) or column (n odd) under tap n / 2 of all offset groups."""
         tap = n // 2 % taps
-        row = h * op.stride[0] + tap // op.kernel[1] * op.dilation[0] - op.padding[0]
-        column = v * op.stride[1] + tap % op.kernel[1] * op.dilation[1] - op.padding[1]
+        row = (
+            h * op.window.stride[0]
+            + tap // op.window.kernel[1] * op.window.dilation[0]
+            - op.window.padding[0]
+        )
+        column = (
+            v * op.window.stride[1]
+            + tap % op.window.kernel[1] * op.window.dilation[1]
+            - op.window.padding[1]
+        )
         moved = pixels[tir.int32(offset[0, h, v, n]) + 128]
         return tirx.Select(n % 2 == 0, row, column) + tir.int32(moved)
 

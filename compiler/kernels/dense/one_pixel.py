@@ -5,14 +5,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-from tinytailor.compiler.kernels.variant import Constants, Shapes, Variant
+from tinytailor.compiler.kernels.variant import Variant
 from tinytailor.compiler.ops.conv2d import Conv2d
 from tinytailor.compiler.ops.dense import Dense
+from tinytailor.compiler.ops.window import Window
 
 
 def convolution(op: Dense) -> Conv2d:
-    return Conv2d(op.out_features, (1, 1), requant=op.requant, weight_bits=op.weight_bits)
+    return Conv2d(op.out_features, Window((1, 1)), requant=op.requant, weight_bits=op.weight_bits)
 
 
 def pixel(shapes: Shapes) -> Shapes:

@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
+from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.depthwise_conv2d import rows
 from tinytailor.compiler.kernels.isa import dsp
-from tinytailor.compiler.kernels.variant import DSP, Constants, Shapes, Variant
+from tinytailor.compiler.kernels.variant import DSP, Variant
 from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
 
 
 def lower(op: DepthwiseConv2d, shapes: Shapes, constants: Constants) -> TirKernel:
     channels = shapes[0][3]
-    block = dsp.depthwise_block(op.kernel, rows.row_bytes(op, shapes[0]), channels, channels)
+    block = dsp.depthwise_block(op.window.kernel, rows.row_bytes(op, shapes[0]), channels, channels)
     return rows.kernel(op, shapes, constants, dsp.WINDOW_CHANNELS, block)
 
 

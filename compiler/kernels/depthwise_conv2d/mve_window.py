@@ -7,12 +7,12 @@ from typing import Any
 
 from tvm import te
 
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.depthwise_conv2d import rows
 from tinytailor.compiler.kernels.isa import mve, mve_requant
-from tinytailor.compiler.kernels.variant import MVE, Constants, Shapes, Variant
+from tinytailor.compiler.kernels.variant import MVE, Variant
 from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
 
 
@@ -31,7 +31,7 @@ def lower(op: DepthwiseConv2d, shapes: Shapes, constants: Constants) -> TirKerne
     line, _, group, _ = schedule.get_loops(schedule.get_sblock("y"))
     schedule.compute_at(window, group, preserve_unit_loops=True)
     rows.place(schedule, op, line)
-    block = mve.window_block(op.kernel, rows.row_bytes(op, shape), channels, lanes)
+    block = mve.window_block(op.window.kernel, rows.row_bytes(op, shape), channels, lanes)
     clear = schedule.decompose_reduction(window, schedule.get_loops(window)[-3])
     schedule.unroll(schedule.get_loops(clear)[-1])
     update = schedule.get_sblock("acc_update")
@@ -50,10 +50,10 @@ def _computation(
     x = te.placeholder(shape, "int8", name="x")
     w, b, m = (te.placeholder(a.shape, a.dtype.name, name=role) for role, a in packed.items())
     under = rows.copied(op, shape, x)
-    i, j = (te.reduce_axis((0, n), name) for n, name in zip(op.kernel, "ij", strict=True))
+    i, j = (te.reduce_axis((0, n), name) for n, name in zip(op.window.kernel, "ij", strict=True))
 
     def window(h: Any, v: Any, g: Any, c: Any) -> Any:
-        value = under[h * op.stride[0] + i, v * op.stride[1] + j, g * lanes + c]
+        value = under[h * op.window.stride[0] + i, v * op.window.stride[1] + j, g * lanes + c]
         return te.sum(tir.int32(value) * tir.int32(w[g, i, j, c]), axis=[i, j])
 
     size = (oh, ow, channels // lanes, lanes)

@@ -15,87 +15,75 @@ from typing import Any
 import numpy as np
 from tvm import te
 
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.kernel import Intrinsic, Sliding, TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import first_reads, overlap_distance
-from tinytailor.compiler.kernels.variant import Constants, Shapes
 from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d
-from tinytailor.compiler.ops.geometry import Pair
+from tinytailor.compiler.ops.window import Pair
 
 
 def block_limits(op: DepthwiseConv2d) -> str:
     """Why no block of assembly computes its windows."""
     if op.weight_bits != 8:
         return f"takes weights of 8 bits, these have {op.weight_bits}"
-    if op.dilation != (1, 1):
-        return f"takes windows without gaps, these have the dilation {op.dilation}"
-    if min(op.kernel) == 1:  # it is matched by its loops, and TVM drops loops of one turn
-        return f"takes windows of 2 x 2 or more, these have the kernel {op.kernel}"
+    if op.window.dilation != (1, 1):
+        return f"takes windows without gaps, these have the dilation {op.window.dilation}"
+    if min(op.window.kernel) == 1:  # it is matched by its loops, and TVM drops loops of one turn
+        return f"takes windows of 2 x 2 or more, these have the kernel {op.window.kernel}"
     return ""
-
-
-def bordered(op: DepthwiseConv2d) -> bool:
-    """Whether rows are copied."""
-    return any(op.padding)
 
 
 def row_bytes(op: DepthwiseConv2d, shape: Shape) -> int:
     """From one row under the window to the next."""
-    return (touched(op, shape)[1] if bordered(op) else shape[2]) * shape[3]
+    return (touched(op, shape)[1] if op.window.bordered else shape[2]) * shape[3]
 
 
 def touched(op: DepthwiseConv2d, shape: Shape) -> Pair:
     """Rows and columns of the padded map that windows touch; TVM would cut it down to them."""
     _, oh, ow, _ = op.output_shape(shape)
-    tall, wide = (
-        (n - 1) * op.stride[axis] + (op.kernel[axis] - 1) * op.dilation[axis] + 1
-        for axis, n in enumerate((oh, ow))
-    )
-    return tall, wide
+    (down, right), (tall, wide) = op.window.stride, op.window.span
+    return (oh - 1) * down + tall, (ow - 1) * right + wide
 
 
 def copied(op: DepthwiseConv2d, shape: Shape, x: Any) -> Any:
     """The stage ``rows``."""
-    border = tir.padded(x, op.padding, tir.border(op.input_zero_point, "int8"))
+    border = tir.padded(x, op.window.padding, tir.border(op.input_zero_point, "int8"))
     return te.compute((*touched(op, shape), shape[3]), border, name="rows")
 
 
 def place(schedule: Any, op: DepthwiseConv2d, line: Any) -> None:
     """Copy rows for each ``line`` of the output, or read them where they lie."""
     rows = schedule.get_sblock("rows")
-    if bordered(op):
+    if op.window.bordered:
         schedule.compute_at(rows, line)
     else:
         schedule.compute_inline(rows)
 
 
-def span(op: DepthwiseConv2d) -> int:
-    """Rows under the window."""
-    return (op.kernel[0] - 1) * op.dilation[0] + 1
-
-
 def slides(op: DepthwiseConv2d, shape: Shape) -> bool:
     """Whether lines are copied and share rows; a loop of one line would not be there."""
     lines = op.output_shape(shape)[1]
-    return bordered(op) and 1 < span(op) > op.stride[0] and lines > 1
+    return op.window.bordered and 1 < op.window.span[0] > op.window.stride[0] and lines > 1
 
 
 def sliding(op: DepthwiseConv2d, shape: Shape) -> Sliding | None:
-    return Sliding("rows", span(op), op.stride[0]) if slides(op, shape) else None
+    if not slides(op, shape):
+        return None
+    return Sliding("rows", op.window.span[0], op.window.stride[0])
 
 
 def overlap(op: DepthwiseConv2d, shape: Shape) -> int:
     """With a border a line is copied, then written; without, a pixel is read, then written."""
     _, oh, ow, channels = op.output_shape(shape)
     if slides(op, shape):
-        lines = np.arange(oh)
-        fetched = lines * op.stride[0] - op.padding[0] + span(op) - op.stride[0]
+        lines, (rows, _), (step, _) = np.arange(oh), op.window.span, op.window.stride
+        fetched = lines * step - op.window.padding[0] + rows - step
         reads = np.maximum(fetched, 0) * shape[2] * channels
         return overlap_distance(reads, (lines + 1) * ow * channels)
-    step = ow if bordered(op) else 1
+    step = ow if op.window.bordered else 1
     pixels = np.arange(0, oh * ow, step)
-    reads = first_reads(shape, pixels, ow, op.stride, op.padding)
+    reads = first_reads(shape, pixels, ow, op.window)
     return overlap_distance(reads, (pixels + step) * channels)
 
 
@@ -125,15 +113,15 @@ def _computation(op: DepthwiseConv2d, shape: Shape) -> tuple[Any, ...]:
     size = op.output_shape(shape)[1:]
     x = te.placeholder(shape, "int8", name="x")
     w, b, m = (
-        te.placeholder(of, dtype, name=role)
-        for role, (of, dtype) in op.constant_shapes(shape).items()
+        te.placeholder(spec.shape, spec.dtype, name=role)
+        for role, spec in op.constants(shape).items()
     )
     rows = copied(op, shape, x)
-    i, j = (te.reduce_axis((0, n), name) for n, name in zip(op.kernel, "ij", strict=True))
+    i, j = (te.reduce_axis((0, n), name) for n, name in zip(op.window.kernel, "ij", strict=True))
 
     def window(h: Any, v: Any, c: Any) -> Any:
-        row = h * op.stride[0] + i * op.dilation[0]
-        column = v * op.stride[1] + j * op.dilation[1]
+        row = h * op.window.stride[0] + i * op.window.dilation[0]
+        column = v * op.window.stride[1] + j * op.window.dilation[1]
         weight = tir.narrow(lambda place: w[i, j, place], c, op.weight_bits)
         return te.sum(tir.int32(rows[row, column, c]) * weight, axis=[i, j])
 

@@ -18,7 +18,7 @@ from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
 from tinytailor.compiler.kernels.bricks.kernel import Intrinsic
-from tinytailor.compiler.ops.geometry import Pair
+from tinytailor.compiler.ops.window import Pair
 
 GROUP = 4  # products per step: one word of int8 weights
 WINDOW_CHANNELS = 4  # of a depthwise block

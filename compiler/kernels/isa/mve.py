@@ -22,7 +22,7 @@ from tvm.script import tirx as T
 
 from tinytailor.compiler.kernels.bricks.kernel import Intrinsic
 from tinytailor.compiler.kernels.isa.dsp import register_row
-from tinytailor.compiler.ops.geometry import Pair
+from tinytailor.compiler.ops.window import Pair
 
 LANES = 16  # int8 in a vector
 CHANNELS = 4  # that share a load of activations, and that are requantized at once

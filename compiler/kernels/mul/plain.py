@@ -7,11 +7,12 @@ from typing import Any
 
 from tvm import te
 
+from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.broadcast import at, merged
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import elementwise_overlap
-from tinytailor.compiler.kernels.variant import Constants, Shapes, Variant
+from tinytailor.compiler.kernels.variant import Variant
 from tinytailor.compiler.ops.broadcast import broadcast_shape
 from tinytailor.compiler.ops.mul import Mul
 

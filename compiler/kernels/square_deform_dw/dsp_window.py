@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.isa import dsp
 from tinytailor.compiler.kernels.square_deform_dw import gathered
-from tinytailor.compiler.kernels.variant import DSP, Constants, Shapes, Variant
+from tinytailor.compiler.kernels.variant import DSP, Variant
 from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
 
 

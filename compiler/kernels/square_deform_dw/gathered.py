@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from tvm import te, tirx
 
-from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.kernel import Intrinsic, TirKernel
 from tinytailor.compiler.kernels.bricks.overlap import first_reads, overlap_distance
-from tinytailor.compiler.kernels.variant import Constants, Shapes
 from tinytailor.compiler.ops.square_deform_dw import MAX_DILATION, SquareDeformDW
+from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.requantization import Requant
 
 
@@ -37,7 +37,7 @@ def kernel(
     offset = schedule.get_sblock("offset")
     schedule.decompose_reduction(offset, schedule.get_loops(offset)[-1])
     tir.finish_window(schedule, window, inner, block)
-    arguments = ("x0", *op.constant_shapes(*shapes), "y")
+    arguments = ("x0", *op.constants(*shapes), "y")
     used = (block,) if block else ()
     overlap = {0: _overlap(shapes[0])}
     return TirKernel(schedule.mod["main"], arguments, dict(constants), used, overlap)
@@ -47,8 +47,8 @@ def _overlap(shape: Shape) -> int:
     """A pixel is gathered from as far as the dilation reaches, then written."""
     _, height, width, channels = shape
     pixels = np.arange(height * width)
-    reach = (MAX_DILATION,) * 4
-    reads = first_reads(shape, pixels, width, (1, 1), reach)
+    reach = Window((1, 1), padding=(MAX_DILATION,) * 4)
+    reads = first_reads(shape, pixels, width, reach)
     return overlap_distance(reads, (pixels + 1) * channels)
 
 
@@ -57,8 +57,8 @@ def _computation(op: SquareDeformDW, shape: Shape) -> tuple[Any, ...]:
     _, height, width, channels = shape
     x = te.placeholder(shape, "int8", name="x")
     roles = {
-        role: te.placeholder(size, dtype, name=role)
-        for role, (size, dtype) in op.constant_shapes(shape).items()
+        role: te.placeholder(spec.shape, spec.dtype, name=role)
+        for role, spec in op.constants(shape).items()
     }
     k = te.reduce_axis((0, channels), "k")
     i, j = te.reduce_axis((0, 3), "i"), te.reduce_axis((0, 3), "j")

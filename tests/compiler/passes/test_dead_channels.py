@@ -28,6 +28,7 @@ from tinytailor.compiler.ops import (
     Slice,
     Softmax,
 )
+from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.passes import optimize
 from tinytailor.compiler.passes.dead_channels import remove_dead_channels
 from tinytailor.compiler.passes.ranges import ranges
@@ -72,20 +73,22 @@ def channels(graph: Graph, tensor: str) -> int:
 def mobile(second_border: int = -5) -> Graph:
     """Pointwise, depthwise with a border, table, pointwise, pool, dense."""
     b = Builder((1, 6, 5, 4))
-    a = b.add("a", Conv2d(16, (1, 1), requant=RELU), "x")
-    d = b.add("d", DepthwiseConv2d((3, 3), padding=SAME, input_zero_point=-5, requant=RELU), a)
+    a = b.add("a", Conv2d(16, Window((1, 1)), requant=RELU), "x")
+    d = b.add(
+        "d", DepthwiseConv2d(Window((3, 3), padding=SAME), input_zero_point=-5, requant=RELU), a
+    )
     t = b.add("t", Lookup(), d)
-    c = b.add("c", Conv2d(8, (3, 3), padding=SAME, input_zero_point=second_border), t)
-    p = b.add("p", AveragePool2d((6, 5)), c)
+    c = b.add("c", Conv2d(8, Window((3, 3), padding=SAME), input_zero_point=second_border), t)
+    p = b.add("p", AveragePool2d(Window((6, 5))), c)
     r = b.add("r", Reshape((1, 8)), p)
     return lively(b.graph(b.add("z", Dense(3), r)))
 
 
 def test_planted_channels_go_through_everything_that_works_by_channel():
     b = Builder((1, 6, 5, 4))
-    a = b.add("a", Conv2d(16, (1, 1)), "x")
-    d = b.add("d", DepthwiseConv2d((3, 3)), a)
-    m = b.add("m", MaxPool2d((2, 2)), d)
+    a = b.add("a", Conv2d(16, Window((1, 1))), "x")
+    d = b.add("d", DepthwiseConv2d(Window((3, 3))), a)
+    m = b.add("m", MaxPool2d(Window((2, 2))), d)
     t = b.add("t", Lookup(), m)
     f = b.add("f", Reshape((1, 6 * 16)), t)
     graph = planted(lively(b.graph(b.add("z", Dense(3), f))), {"a": [0, 3, 4, 15]})
@@ -158,8 +161,8 @@ def test_a_border_of_another_value_keeps_a_constant_channel():
     assert channels(after, "d") == 16
     assert_same_integers(graph, after)
     b = Builder((1, 6, 5, 4))
-    a = b.add("a", Conv2d(8, (1, 1)), "x")
-    graph = b.graph(b.add("z", Conv2d(4, (3, 3), padding=SAME, input_zero_point=99), a))
+    a = b.add("a", Conv2d(8, Window((1, 1))), "x")
+    graph = b.graph(b.add("z", Conv2d(4, Window((3, 3), padding=SAME), input_zero_point=99), a))
     graph = planted(graph, {"a": [0, 1, 2, 3]})
     after, notes = remove_dead_channels(graph)
     assert "the border of layer_z reads another value" in reasons(notes)["layer_a"]
@@ -168,10 +171,10 @@ def test_a_border_of_another_value_keeps_a_constant_channel():
 
 def test_channels_of_sums_go_where_both_sides_are_dead():
     b = Builder((1, 6, 5, 4))
-    a = b.add("a", Conv2d(8, (1, 1)), "x")
-    c = b.add("c", Conv2d(8, (1, 1)), "x")
+    a = b.add("a", Conv2d(8, Window((1, 1))), "x")
+    c = b.add("c", Conv2d(8, Window((1, 1))), "x")
     s = b.add("s", Add(), a, c)
-    graph = lively(b.graph(b.add("z", Conv2d(4, (1, 1)), s)))
+    graph = lively(b.graph(b.add("z", Conv2d(4, Window((1, 1))), s)))
     one = planted(graph, {"a": [0, 1, 2, 3], "c": [2, 3, 4, 5]})
     after, _ = remove_dead_channels(one)
     assert channels(after, "s") == 8
@@ -184,7 +187,7 @@ def test_channels_of_sums_go_where_both_sides_are_dead():
 
 def test_outputs_keep_their_channels():
     b = Builder((1, 6, 5, 4))
-    graph = planted(b.graph(b.add("z", Conv2d(8, (1, 1)), "x")), {"z": [0, 1, 2, 3]})
+    graph = planted(b.graph(b.add("z", Conv2d(8, Window((1, 1))), "x")), {"z": [0, 1, 2, 3]})
     after, notes = remove_dead_channels(graph)
     assert channels(after, "z") == 8
     assert "output of the graph" in reasons(notes)["layer_z"]
@@ -207,18 +210,23 @@ def random_network(seed: int) -> Graph:
         border = SAME if h >= 3 and rng.random() < 0.5 else (0, 0, 0, 0)
         tall = (3, 3) if border != (0, 0, 0, 0) else (1, 1)
         op, inputs = {
-            0: (Conv2d(int(rng.integers(1, 13)), tall, (1, 1), border, (1, 1), zero, requant), 1),
-            1: (Conv2d(int(rng.integers(1, 4)) * 4, (1, 1), requant=requant), 1),
-            2: (DepthwiseConv2d(tall, (1, 1), border, (1, 1), zero, requant), 1),
+            0: (
+                Conv2d(
+                    int(rng.integers(1, 13)), Window(tall, (1, 1), border, (1, 1)), zero, requant
+                ),
+                1,
+            ),
+            1: (Conv2d(int(rng.integers(1, 4)) * 4, Window((1, 1)), requant=requant), 1),
+            2: (DepthwiseConv2d(Window(tall, (1, 1), border, (1, 1)), zero, requant), 1),
             3: (Add.from_key({}), 2),
             4: (Mul.from_key({"shifted": False}), 2),
             5: (Lookup(), 1),
-            6: (MaxPool2d((2, 2), padding=(1, 0, 0, 1)), 1),
-            7: (AveragePool2d((2, 2), padding=(1, 1, 0, 0)), 1),
+            6: (MaxPool2d(Window((2, 2), padding=(1, 0, 0, 1))), 1),
+            7: (AveragePool2d(Window((2, 2), padding=(1, 1, 0, 0))), 1),
             8: (Concat(3), 3),
             9: (Pad((1, 0, 0), (0, 1, 0), zero), 1),
             10: (Slice((0, 0, 0, 0), (1, h, max(1, w - 1), c)), 1),
-            11: (Conv2d(8, (1, 1), requant=requant), 1),
+            11: (Conv2d(8, Window((1, 1)), requant=requant), 1),
         }[int(rng.integers(12))]
         operands = {1: (name,), 2: (name, other), 3: (name, near)}[inputs]
         names.append(b.add(f"t{i}", op, *operands))

@@ -23,6 +23,7 @@ from tinytailor.compiler.ops import (
     Pad,
     Reshape,
 )
+from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.passes import PIPELINE, listing, optimize
 from tinytailor.compiler.passes.duplicates import merge_duplicates
 from tinytailor.compiler.passes.identities import remove_identities
@@ -44,7 +45,7 @@ def with_table(graph: Graph, name: str, table: np.ndarray) -> Graph:
 
 def test_nodes_that_change_nothing_go_and_reshapes_join():
     b = Builder((1, 4, 4, 8))
-    a = b.add("a", Conv2d(8, (1, 1)), "x")
+    a = b.add("a", Conv2d(8, Window((1, 1))), "x")
     i = b.add("i", Lookup(), a)
     c = b.add("c", Concat(3), i)
     p = b.add("p", Pad((0, 0, 0), (0, 0, 0)), c)
@@ -59,7 +60,7 @@ def test_nodes_that_change_nothing_go_and_reshapes_join():
 
 def test_a_graph_output_keeps_its_name_when_the_node_that_wrote_it_goes():
     b = Builder((1, 4, 4, 8))
-    a = b.add("a", Conv2d(8, (1, 1)), "x")
+    a = b.add("a", Conv2d(8, Window((1, 1))), "x")
     graph = with_table(b.graph(b.add("z", Lookup(), a)), "z", RANGE)
     after, _ = remove_identities(graph)
     assert kinds(check(after)) == ["conv2d"]
@@ -78,10 +79,10 @@ def test_an_identity_between_the_borders_of_the_graph_stays():
 @pytest.mark.parametrize(
     "op",
     [
-        Conv2d(8, (3, 3), padding=SAME, requant=Requant(-7, low=-90)),
-        DepthwiseConv2d((3, 3), padding=SAME, requant=Requant(5)),
+        Conv2d(8, Window((3, 3), padding=SAME), requant=Requant(-7, low=-90)),
+        DepthwiseConv2d(Window((3, 3), padding=SAME), requant=Requant(5)),
         Add(),
-        MaxPool2d((2, 2)),
+        MaxPool2d(Window((2, 2))),
     ],
     ids=lambda op: op.kind,
 )
@@ -115,7 +116,7 @@ def test_lookups_in_a_row_are_one_table():
 
 def test_a_lookup_says_why_it_stays():
     b = Builder((1, 6, 5, 8))
-    a = b.add("a", Conv2d(8, (1, 1)), "x")
+    a = b.add("a", Conv2d(8, Window((1, 1))), "x")
     t = b.add("t", Lookup(), a)
     u = b.add("u", Add(), a, t)
     v = b.add("v", Lookup(), u)
@@ -147,11 +148,11 @@ def test_a_table_is_a_clip_only_where_it_is_one():
 @pytest.mark.parametrize(
     ("op", "fits"),
     [
-        (Conv2d(4, (3, 3), (2, 2), (0, 0, 1, 0), input_zero_point=-9), True),
-        (DepthwiseConv2d((3, 3), padding=SAME, input_zero_point=-9), True),
-        (Conv2d(4, (3, 3), input_zero_point=3), False),
-        (MaxPool2d((2, 2)), False),
-        (AveragePool2d((2, 2)), False),
+        (Conv2d(4, Window((3, 3), (2, 2), (0, 0, 1, 0)), input_zero_point=-9), True),
+        (DepthwiseConv2d(Window((3, 3), padding=SAME), input_zero_point=-9), True),
+        (Conv2d(4, Window((3, 3)), input_zero_point=3), False),
+        (MaxPool2d(Window((2, 2))), False),
+        (AveragePool2d(Window((2, 2))), False),
     ],
     ids=lambda value: getattr(value, "kind", value),
 )
@@ -168,7 +169,7 @@ def test_a_pad_becomes_the_border_of_windows_that_read_the_same_value_there(op, 
 def test_a_pad_of_the_smallest_value_is_the_border_of_a_maximum():
     b = Builder((1, 6, 5, 8))
     p = b.add("p", Pad((1, 0, 0), (2, 1, 0), -128), "x")
-    graph = b.graph(b.add("z", MaxPool2d((3, 3), (2, 2)), p))
+    graph = b.graph(b.add("z", MaxPool2d(Window((3, 3), (2, 2))), p))
     after, _ = fold_pads(graph)
     assert kinds(check(after)) == ["max_pool2d"]
     assert_same_integers(graph, after)
@@ -177,7 +178,7 @@ def test_a_pad_of_the_smallest_value_is_the_border_of_a_maximum():
 def test_a_pad_that_one_reader_needs_stays_for_all():
     b = Builder((1, 6, 5, 8))
     p = b.add("p", Pad((1, 1, 0), (1, 1, 0), 3), "x")
-    c = b.add("c", Conv2d(8, (3, 3), padding=SAME, input_zero_point=3), p)
+    c = b.add("c", Conv2d(8, Window((3, 3), padding=SAME), input_zero_point=3), p)
     graph = b.graph(b.add("z", Add(), p, c))
     after, notes = fold_pads(graph)
     assert kinds(after) == kinds(graph)
@@ -186,7 +187,7 @@ def test_a_pad_that_one_reader_needs_stays_for_all():
 
 def test_equal_nodes_run_once():
     b = Builder((1, 6, 5, 8))
-    m = [b.add(f"m{i}", MaxPool2d((2, 2)), "x") for i in range(3)]
+    m = [b.add(f"m{i}", MaxPool2d(Window((2, 2))), "x") for i in range(3)]
     n = [b.add(f"n{i}", Lookup(), m[i]) for i in range(3)]
     s = b.add("s", Add(), n[0], n[1])
     graph = b.graph(b.add("z", Add(), s, n[2]))

@@ -13,6 +13,7 @@ from networks import Builder, residual_network
 from tinytailor.compiler import plan_memory
 from tinytailor.compiler.ir import Graph, check
 from tinytailor.compiler.ops import Add, Concat, Conv2d, Dense, MaxPool2d, Reshape
+from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.passes import order
 from tinytailor.compiler.passes.order import order_for_memory
 
@@ -20,11 +21,11 @@ from tinytailor.compiler.passes.order import order_for_memory
 def branches() -> Graph:
     """A wide branch computed first, a narrow one second: the other way round takes less."""
     b = Builder((1, 8, 8, 4))
-    a = b.add("a", Conv2d(8, (1, 1)), "x")
-    wide = b.add("wide", Conv2d(16, (1, 1)), a)
-    narrow = b.add("narrow", Conv2d(24, (1, 1)), a)
-    small = b.add("small", MaxPool2d((4, 4), (4, 4)), narrow)
-    less = b.add("less", MaxPool2d((4, 4), (4, 4)), wide)
+    a = b.add("a", Conv2d(8, Window((1, 1))), "x")
+    wide = b.add("wide", Conv2d(16, Window((1, 1))), a)
+    narrow = b.add("narrow", Conv2d(24, Window((1, 1))), a)
+    small = b.add("small", MaxPool2d(Window((4, 4), (4, 4))), narrow)
+    less = b.add("less", MaxPool2d(Window((4, 4), (4, 4))), wide)
     both = b.add("both", Concat(3), small, less)
     _, h, w, c = b.tensors[both].shape
     r = b.add("r", Reshape((1, h * w * c)), both)
@@ -67,12 +68,12 @@ def random_branches(seed: int, count: int) -> Graph:
         if rng.random() < 0.3 and len(names) > 2:
             op, inputs = Concat(3), (name, names[int(rng.integers(len(names)))])
         else:
-            op, inputs = Conv2d(int(rng.integers(1, 40)), (1, 1)), (name,)
+            op, inputs = Conv2d(int(rng.integers(1, 40)), Window((1, 1))), (name,)
         names.append(b.add(f"t{i}", op, *inputs))
     read = {t for node in b.nodes for t in node.inputs}
-    ends = [b.add(f"p{t}", MaxPool2d((4, 4)), t) for t in names if t not in read]
+    ends = [b.add(f"p{t}", MaxPool2d(Window((4, 4))), t) for t in names if t not in read]
     joined = b.add("j", Concat(3), *ends) if len(ends) > 1 else ends[0]
-    return b.graph(b.add("z", Conv2d(2, (1, 1)), joined))
+    return b.graph(b.add("z", Conv2d(2, Window((1, 1))), joined))
 
 
 def valid_orders(graph: Graph):
@@ -110,11 +111,11 @@ def test_random_networks_keep_their_integers_and_the_arena_seldom_grows():
 
 def test_additions_and_views_keep_their_place_behind_what_they_read():
     b = Builder((1, 4, 4, 8))
-    a = b.add("a", Conv2d(8, (1, 1)), "x")
+    a = b.add("a", Conv2d(8, Window((1, 1))), "x")
     r = b.add("r", Reshape((1, 16, 1, 8)), a)
-    c = b.add("c", Conv2d(32, (1, 1)), r)
-    d = b.add("d", Conv2d(8, (1, 1)), r)
-    e = b.add("e", Conv2d(8, (1, 1)), c)
+    c = b.add("c", Conv2d(32, Window((1, 1))), r)
+    d = b.add("d", Conv2d(8, Window((1, 1))), r)
+    e = b.add("e", Conv2d(8, Window((1, 1))), c)
     graph = b.graph(b.add("z", Add(), d, e))
     after, _ = order_for_memory(graph)
     assert_same_integers(graph, check(after))

@@ -14,10 +14,11 @@ from tinytailor.compiler import compile_model, execute, plan_memory, verify
 from tinytailor.compiler.ir import Tensor, check
 from tinytailor.compiler.mcu import kernel_image
 from tinytailor.compiler.mcu.host import run_on_host
+from tinytailor.compiler.mcu.program import lower_graph
 from tinytailor.compiler.mcu.project import write_sources
-from tinytailor.compiler.mcu.source import lower_graph
 from tinytailor.compiler.opkey import example_graph, make_key
 from tinytailor.compiler.ops import Add, Conv2d, DepthwiseConv2d, MaxPool2d
+from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.passes.residuals import fuse_residuals
 from tinytailor.compiler.requantization import Requant
 from tinytailor.compiler.serialize import load_graph, save_graph
@@ -30,11 +31,11 @@ ONE, TWO, THREE = (Tensor("", (1,), "int8", s, z) for s, z in ((0.1, 3), (0.06, 
 def block(swapped: bool, sign: int = 1, shape=(1, 7, 5, 8)):
     """Two convolutions and a sum or a difference with what went in, and a reader of it."""
     b = Builder(shape)
-    a = b.add("a", Conv2d(8, (3, 3), padding=SAME, requant=Requant(3, low=3)), "x")
-    c = b.add("c", Conv2d(8, (3, 3), padding=SAME, requant=Requant(-9)), a)
+    a = b.add("a", Conv2d(8, Window((3, 3), padding=SAME), requant=Requant(3, low=3)), "x")
+    c = b.add("c", Conv2d(8, Window((3, 3), padding=SAME), requant=Requant(-9)), a)
     add = Add.from_scales(ONE, TWO, THREE, -100, 90, sign)
     y = b.add("y", add, *((c, a) if swapped else (a, c)))
-    return b.graph(b.add("z", MaxPool2d((2, 2)), y))
+    return b.graph(b.add("z", MaxPool2d(Window((2, 2))), y))
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -73,13 +74,13 @@ def test_a_project_with_fused_additions_is_verified_and_saved(tmp_path):
 
 def test_an_addition_that_stays_says_why():
     b = Builder((1, 7, 5, 8))
-    a = b.add("a", Conv2d(8, (1, 1)), "x")
-    c = b.add("c", Conv2d(8, (1, 1)), a)
+    a = b.add("a", Conv2d(8, Window((1, 1))), "x")
+    c = b.add("c", Conv2d(8, Window((1, 1))), a)
     d = b.add("d", Add(), "x", "x")
     e = b.add("e", Add(), a, c)
-    f = b.add("f", DepthwiseConv2d((3, 3), padding=SAME), c)
+    f = b.add("f", DepthwiseConv2d(Window((3, 3), padding=SAME)), c)
     g = b.add("g", Add(), e, f)
-    h = b.add("h", Conv2d(8, (1, 1)), d)
+    h = b.add("h", Conv2d(8, Window((1, 1))), d)
     i = b.add("i", Add(), g, h)
     j = b.add("j", Add(), i, a)
     after, notes = fuse_residuals(b.graph(j))
@@ -97,7 +98,10 @@ def test_an_addition_that_stays_says_why():
 def test_a_fused_addition_takes_fewer_instructions_than_both_apart(board_name, kernel, tmp_path):
     board = load_target(board_name)
     x = (1, 8, 8, 16)
-    y, op = (1, 8, 8, 12), Conv2d(12, kernel, padding=SAME if kernel == (3, 3) else (0, 0, 0, 0))
+    y, op = (
+        (1, 8, 8, 12),
+        Conv2d(12, Window(kernel, padding=SAME if kernel == (3, 3) else (0, 0, 0, 0))),
+    )
     cases = ((op, (x,)), (Add(), (y, y)), (replace(op, add=Add()), (x, y)))
     graphs = [
         (f"k{i}", example_graph(make_key(case, shapes, str(board.core.isa))))

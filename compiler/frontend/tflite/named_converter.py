@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TVM's converter of TFLite operators, which also names the last variable of each and survives
+refusals.
+
+Imports TVM, and so is imported late (reader.py).
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from tvm import relax
+from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter, get_tensor_name
+
+from tinytailor.compiler.frontend.relax_calls import own_call
+from tinytailor.compiler.frontend.report import Origin, Unsupported, first_line
+from tinytailor.compiler.frontend.rules import TFLITE
+from tinytailor.compiler.frontend.tflite.arguments import tensor_shape
+from tinytailor.compiler.frontend.tflite.model_file import origin_of
+
+
+class NamedConverter(OperatorConverter):
+    """Fills ``origins``, variable to operator, and ``unsupported``, the operators refused."""
+
+    def __init__(
+        self, origins: dict[str, Origin], unsupported: list[Unsupported], *of_tvm: Any
+    ) -> None:
+        super().__init__(*of_tvm)
+        self.origins, self.unsupported = origins, unsupported
+
+    def check_unsupported_ops(self) -> None:
+        """Done before, with names: see reader.py."""
+
+    def get_tensors(self, tensors_idx_list: Any) -> Any:
+        """One scale belongs to no axis: files with a single channel name that channel's."""
+        tensors = super().get_tensors(tensors_idx_list)
+        for tensor in tensors:
+            if tensor.qnn_params and prod(tensor.qnn_params["scale"].value.numpy().shape) == 1:
+                tensor.qnn_params["axis"] = 0
+        return tensors
+
+    def convert_op_to_relax(self) -> None:
+        for index in range(self.subgraph.OperatorsLength()):
+            operator = self.subgraph.Operators(index)
+            origin = origin_of(self.model, self.subgraph, operator)
+            result = self.converted(operator, origin)
+            for number, part in enumerate(result if isinstance(result, list) else [result]):
+                variable = self.bb.emit(part, f"op_{index}")
+                self.origins[str(variable.name)] = origin
+                tensor = get_tensor_name(self.subgraph, operator.Outputs(number))
+                self.exp_tab.set_expr(tensor, variable)
+
+    def converted(self, operator: Any, origin: Origin) -> Any:
+        form = TFLITE.get(origin.operator)
+        if form is None:
+            return self.placeholder(operator, origin)
+        try:
+            if form.convert is not None:
+                return form.convert(self, operator)
+            return self.convert_map[origin.operator](op=operator)
+        except Exception as error:
+            refusal = f"the importer says: {first_line(error)}"
+            self.unsupported.append(Unsupported(origin, refusal))
+            return self.placeholder(operator, origin)
+
+    def placeholder(self, operator: Any, origin: Origin) -> Any:
+        """One call that only holds the place of an operator without a form."""
+        tensor = self.subgraph.Tensors(operator.Outputs(0))
+        dtype = self.get_tensor_type_str(tensor.Type())
+        known = [
+            self.exp_tab.get_expr(get_tensor_name(self.subgraph, operator.Inputs(index)))
+            for index in range(operator.InputsLength())
+            if self.has_expr(operator.Inputs(index))
+        ]
+        out_type = relax.TensorType(shape=tensor_shape(tensor), dtype=dtype)
+        return own_call(origin.operator, known, out_type)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An emitted network from outside: how it is called, and what its layers are called.
+
+void <name>_invoke(const int8_t *input, int8_t *output)          a pointer each, in graph order
+<name>_<index>_<kind>                                            the function of a layer
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tinytailor.compiler.ir import Graph, Node, Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Interface:
+    """``codes``: each node that runs -> the function that holds its code, which nodes may share.
+
+    ``variants``: the kernel each of them is computed by.
+    """
+
+    name: str
+    graph: Graph
+    codes: Mapping[str, str]
+    variants: Mapping[str, str]
+
+    @property
+    def entry(self) -> str:
+        return entry(self.name)
+
+    @property
+    def symbols(self) -> dict[str, str]:
+        """Each node that runs -> its C function."""
+        return {
+            node.name: symbol(self.name, index, node)
+            for index, node in enumerate(self.graph.nodes)
+            if node.name in self.codes
+        }
+
+
+def entry(name: str) -> str:
+    """The function that runs the network ``name``."""
+    return f"{name}_invoke"
+
+
+def symbol(name: str, index: int, node: Node) -> str:
+    """The function of a node of the network ``name``."""
+    return f"{name}_{index:02d}_{node.op.kind}"
+
+
+def border_names(graph: Graph) -> dict[str, str]:
+    """Graph inputs and outputs -> parameter names of the invoke function."""
+    names = {}
+    for role, tensors in (("input", graph.inputs), ("output", graph.outputs)):
+        for i, tensor in enumerate(tensors):
+            names[tensor] = role if len(tensors) == 1 else f"{role}_{i}"
+    return names
+
+
+def invoke_parameters(graph: Graph) -> str:
+    roles = border_names(graph)
+    parts = [f"const int8_t *{roles[t]}" for t in graph.inputs]
+    parts += [f"{graph.tensors[t].dtype}_t *{roles[t]}" for t in graph.outputs]
+    return ", ".join(parts)
+
+
+def border_records(graph: Graph, names: Sequence[str]) -> list[dict[str, object]]:
+    """What headers and manifests say about graph inputs or outputs."""
+    roles = border_names(graph)
+    return [_border_record(graph.tensors[name], roles[name]) for name in names]
+
+
+def _border_record(tensor: Tensor, role: str) -> dict[str, object]:
+    return {
+        "name": tensor.name,
+        "role": role,
+        "macro": role.upper(),
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype,
+        "scale": float(tensor.scale),
+        "zero_point": tensor.zero_point,
+        "bytes": tensor.bytes,
+    }

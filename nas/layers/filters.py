@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What layers with filters share: convolution, batch norm or bias, ReLU, one requantization.
+
+    bn(conv(x)) = gamma * (W*x - mean) / sqrt(var + eps) + beta = (g W)*x + (beta - g mean),
+    g = gamma / sqrt(var + eps)
+
+    weight   (O, I, kh, kw) float       integers (O, kh, kw, I) int8, one scale an output channel
+    bias     (O,) float                 integers (O,) int32 in steps of s_in * weight_scale[o]
+
+Maps are padded as TensorFlow's SAME, with zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import prod, sqrt
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tinytailor.compiler import ir
+from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.ops.window import Window
+from tinytailor.compiler.requantization import Requant, effective_scale, multipliers
+from tinytailor.nas.layers.base import Filled, Integers, Single, Tensors, Trained, Weights
+from tinytailor.nas.layers.onnx_step import OnnxStep, Stored
+from tinytailor.nas.quantization.base import HIGH, LOW, Quantizer
+from tinytailor.targets.errors import InputError
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Filters(Single):
+    """Filters of ``kernel`` at steps of ``stride``, then ReLU where ``relu``.
+
+    With ``norm`` they are trained with batch norm, else with a bias.
+    """
+
+    kernel: Pair
+    stride: Pair = (1, 1)
+    relu: bool = True
+    norm: bool = True
+
+    def widths(self, channels: int) -> Pair:
+        """Filters, and the channels that each one reads, of a map of ``channels``."""
+        raise NotImplementedError
+
+    def packed(self, weight: np.ndarray) -> np.ndarray:
+        """Weights (O, kh, kw, I) as the operator takes them."""
+        raise NotImplementedError
+
+    def window(self, shape: Shape) -> Window:
+        return Window(self.kernel, self.stride, same_padding(shape, self.kernel, self.stride))
+
+    def trained(self, shapes: tuple[Shape, ...], generator: torch.Generator) -> Trained:
+        return TrainedFilters(self, *self.widths(shapes[0][3]), generator)
+
+    def compute(self, weights: Weights, *values: Tensor) -> Tensor:
+        y = same_conv(values[0], weights["weight"], weights["bias"], self.stride)
+        return functional.relu(y) if self.relu else y
+
+    def fake(
+        self, weights: Weights, quantizer: Quantizer, reads: Tensors, writes: ir.Tensor
+    ) -> Weights:
+        weight, bias = weights["weight"], weights["bias"]
+        scale = quantizer.weight_scale(weight, bias, reads[0], writes)
+        step = scale * reads[0].scale
+        rounded = bias + (torch.round(bias / step) * step - bias).detach()
+        return {"weight": quantizer.fake_weight(weight, scale), "bias": rounded}
+
+    def integers(
+        self, weights: Weights, quantizer: Quantizer, reads: Tensors, writes: ir.Tensor
+    ) -> Integers:
+        weight, bias = weights["weight"], weights["bias"]
+        scale = quantizer.weight_scale(weight, bias, reads[0], writes)
+        whole = quantizer.integers(weight, scale).permute(0, 2, 3, 1).contiguous()
+        step = (scale * reads[0].scale).double()
+        steps = torch.round(bias.double() / step).numpy()
+        return {
+            "weight": whole_numbers(whole.numpy(), "int8", f"weights of {writes.name}"),
+            "bias": whole_numbers(steps, "int32", f"bias of {writes.name}"),
+            "weight_scale": scale.numpy().astype(np.float32),
+        }
+
+    def filled(self, op: Any, integers: Integers, reads: Tensors, writes: ir.Tensor) -> Filled:
+        (source,), weight = reads, integers["weight"]
+        scale = effective_scale(source.scale, integers["weight_scale"], writes.scale)
+        multiplier, shift = multipliers(scale)
+        requant = Requant(writes.zero_point, shift, writes.zero_point if self.relu else LOW, HIGH)
+        total = weight.astype(np.int64).sum(axis=(1, 2, 3))
+        bias = integers["bias"] - source.zero_point * total
+        constants = {
+            "weight": self.packed(weight),
+            "bias": whole_numbers(bias, "int32", f"bias of {writes.name} with its zero point"),
+            "multiplier": multiplier,
+        }
+        return replace(op, input_zero_point=source.zero_point, requant=requant), constants
+
+    def stored(self, integers: Integers, reads: Tensors) -> Mapping[str, Stored]:
+        scale = integers["weight_scale"]
+        step = (np.float32(reads[0].scale) * scale).astype(np.float32)
+        weight = np.ascontiguousarray(integers["weight"].transpose(0, 3, 1, 2))
+        return {"weight": Stored(weight, scale), "bias": Stored(integers["bias"], step)}
+
+    def onnx(self, step: OnnxStep) -> None:
+        channels = step.shapes[0][3]
+        conv = f"{step.name}_conv" if self.relu else step.target
+        step.node(
+            "Conv",
+            [step.sources[0], step.constants["weight"], step.constants["bias"]],
+            conv,
+            kernel_shape=self.kernel,
+            strides=self.stride,
+            pads=self.window(step.shapes[0]).padding,
+            dilations=(1, 1),
+            group=channels // self.widths(channels)[1],
+        )
+        if self.relu:
+            step.node("Relu", [conv], step.target)
+
+
+class TrainedFilters(Trained):
+    """Filters with batch norm, or with a bias where they have no norm."""
+
+    def __init__(
+        self, filters: Filters, count: int, depth: int, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.stride, self.relu = filters.stride, filters.relu
+        self.weight = new_weight((count, depth, *filters.kernel), generator)
+        self.bias = None if filters.norm else nn.Parameter(torch.zeros(count))
+        self.norm = nn.BatchNorm2d(count) if filters.norm else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = same_conv(x, self.weight, self.bias, self.stride)
+        y = y if self.norm is None else self.norm(y)
+        return functional.relu(y) if self.relu else y
+
+    def folded(self) -> Weights:
+        weight = self.weight.detach()
+        if self.norm is None:
+            assert self.bias is not None
+            return {"weight": weight.clone(), "bias": self.bias.detach().clone()}
+        mean, var = self.norm.running_mean, self.norm.running_var
+        assert mean is not None
+        assert var is not None
+        gain = self.norm.weight.detach() / torch.sqrt(var + self.norm.eps)
+        bias = self.norm.bias.detach() - gain * mean
+        return {"weight": weight * gain[:, None, None, None], "bias": bias}
+
+
+def new_weight(shape: tuple[int, ...], generator: torch.Generator) -> nn.Parameter:
+    """He initialisation, drawn from ``generator`` only."""
+    weight = torch.empty(shape).normal_(generator=generator)
+    return nn.Parameter(weight * sqrt(2.0 / prod(shape[1:])))
+
+
+def same_conv(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair) -> Tensor:
+    """Convolution with SAME padding; groups follow from the channels of ``x`` and ``weight``."""
+    kernel = (int(weight.shape[2]), int(weight.shape[3]))
+    shape = (1, int(x.shape[2]), int(x.shape[3]), int(x.shape[1]))
+    top, left, bottom, right = same_padding(shape, kernel, stride)
+    padded = functional.pad(x, (left, right, top, bottom))
+    groups = int(x.shape[1]) // int(weight.shape[1])
+    return functional.conv2d(padded, weight, bias, stride, groups=groups)
+
+
+def same_padding(shape: Shape, kernel: Pair, stride: Pair) -> tuple[int, int, int, int]:
+    """(top, left, bottom, right) for an output of ceil(size / stride); the odd pixel is last."""
+    top, bottom = _same(shape[1], kernel[0], stride[0])
+    left, right = _same(shape[2], kernel[1], stride[1])
+    return top, left, bottom, right
+
+
+def _same(size: int, kernel: int, stride: int) -> Pair:
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def whole_numbers(values: np.ndarray, dtype: str, what: str) -> np.ndarray:
+    """``values``, whole already, as ``dtype``; InputError where one does not fit."""
+    limits = np.iinfo(dtype)
+    outside = ~((values >= limits.min) & (values <= limits.max))  # also where it is not a number
+    if outside.any():
+        raise InputError(
+            f"{what}: {values[outside][0]:g} does not fit {dtype}; weights or ranges are out of "
+            "proportion, calibrate or train again"
+        )
+    return values.astype(dtype)
