@@ -37,6 +37,14 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.addaudithook(WATCH)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A file whose tests need what is hidden cannot even be imported."""
+    hidden = {needs.LIBRARIES.get(name, name) for name in config.getoption("--without")}
+    if not hidden or not collection_path.name.startswith("test_"):
+        return None
+    return bool(hidden & needs.declared(collection_path.read_text())) or None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     WATCH.item = item

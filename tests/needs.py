@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 NEEDS = ("pure", "tvm", "torch", "emulator", "qemu")
+LIBRARIES = {"tvm": "tvm", "torch": "torch", "unicorn": "emulator"}  # and who needs them
 STARTED = {"qemu-system-arm": "qemu", "tinytailor.targets.emulator.worker": "emulator"}
 
 
@@ -41,7 +42,9 @@ def hide(names: Sequence[str]) -> None:
         return
     folder = Path(tempfile.mkdtemp(prefix="tinytailor-without-"))
     for name in names:
-        (folder / f"{name}.py").write_text(f'raise ImportError("{name} is hidden from this test")\n')
+        (folder / f"{name}.py").write_text(
+            f'raise ImportError("{name} is hidden from this test")\n'
+        )
     sys.path.insert(0, str(folder))
     os.environ["PYTHONPATH"] = os.pathsep.join((str(folder), os.environ.get("PYTHONPATH", "")))
 

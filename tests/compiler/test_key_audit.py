@@ -19,6 +19,8 @@ from tinytailor.compiler.ops import Add, tabled
 from tinytailor.compiler.requantization import Requant
 from tinytailor.compiler.testing.operators import Example, every_example
 
+pytestmark = [pytest.mark.tvm]
+
 EXAMPLES = every_example()
 
 

@@ -16,6 +16,8 @@ from tinytailor.compiler import execute, key_of, load_model
 from tinytailor.compiler.ops.float_op import FloatOp
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.tvm]
+
 HINT = "--allow-float compiles it in float"
 
 
