@@ -19,7 +19,7 @@ from tinytailor.compiler.ops import Add, tabled
 from tinytailor.compiler.requantization import Requant
 from tinytailor.compiler.testing.operators import Example, every_example
 
-pytestmark = [pytest.mark.tvm]
+pytestmark = [pytest.mark.tvm, pytest.mark.slow]
 
 EXAMPLES = every_example()
 

@@ -22,7 +22,7 @@ from tiers import nightly_but
 
 from tinytailor.compiler import load_model
 
-pytestmark = [pytest.mark.tvm]
+pytestmark = [pytest.mark.tvm, pytest.mark.slow]
 
 COUNT = int(os.environ.get("TINYTAILOR_DAMAGED_FILES", "2100"))
 BATCH = 100
