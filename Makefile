@@ -2,6 +2,8 @@
 # make demo    install into .venv with pip alone, then measure, search, compile, verify and report
 # make tables  measure the latency tables that come with the tool, those that are not current
 # make test    install with the development tools and run the tests
+# make quick   those of them that take two minutes
+# make nightly all that is exhaustive, too: an hour at most
 # VENV, PYTHON and TORCH may be set: make demo TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
 
 VENV   ?= .venv
@@ -14,7 +16,7 @@ TARGET = nucleo-f446re
 DATA   = ucr:BasicMotions
 PACKAGES = cli compiler latency_tables nas targets
 
-.PHONY: demo tables test lint types clean
+.PHONY: demo tables test quick nightly lint types clean
 
 # A network for wrist-worn motion data that answers within 2 ms on an emulated Cortex-M4 board.
 demo: $(VENV)/.installed-data
@@ -28,6 +30,15 @@ tables: $(VENV)/.installed-data
 
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -n auto --dist loadgroup
+
+quick: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -n auto --dist loadgroup -m "$(QUICK)"
+
+# Every test, tests on other processors, and every row of every shipped table once more.
+nightly: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -n auto --dist loadgroup --nightly --durations=20
+	$(VENV)/bin/python benchmarks/processors.py
+	$(VENV)/bin/python benchmarks/shipped_tables.py --again
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

@@ -28,7 +28,7 @@ from tinytailor.compiler import compile_model, load_model  # noqa: E402
 from tinytailor.compiler.execute import random_inputs  # noqa: E402
 from tinytailor.compiler.mcu.backend import interface_of  # noqa: E402
 from tinytailor.compiler.mcu.build import build  # noqa: E402
-from tinytailor.compiler.mcu.measure import constant_bytes  # noqa: E402
+from tinytailor.compiler.mcu.measure import constants_of  # noqa: E402
 from tinytailor.compiler.mcu.run import invoke  # noqa: E402
 from tinytailor.compiler.project import load_project  # noqa: E402
 from tinytailor.targets import (  # noqa: E402
@@ -64,8 +64,8 @@ def counted(model: Path, name: str, board: Board) -> dict[str, Any]:
         image = build(folder, name, board, cross_toolchain(), Path(scratch), runner)
         (result,), _ = invoke(image, network, board, random_inputs(network.graph, 1), count=True)
     layers = []
-    for node, symbol in network.symbols.items():
-        counts, constants = result.counts[node], constant_bytes(symbol, image.sizes)
+    for node, function in network.functions.items():
+        counts, constants = result.counts[node], constants_of(function.symbol, image.sizes)
         layers.append([counts.core_cycles, counts.flash_loads, counts.flash_bytes, constants])
     return {
         "board": board.name,

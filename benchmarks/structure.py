@@ -34,6 +34,15 @@ PAGE = HERE.parent / "docs" / "structure.md"
 LAYERS = ("targets", "compiler", "latency_tables", "nas", "cli")
 LONG_FUNCTION = 50
 MODEL = "mlperf_tiny/models/kws_int8.tflite"
+# What kernels are built from, while it lay beside the back end.
+BRICKS = frozenset(
+    f"{name}.py"
+    for name in (
+        "float_math float_program helpers intrinsics kernel mve mve_lower mve_requant patches "
+        "render render_float sliding tir tir_nodes views"
+    ).split()
+)
+LEAVES = ("ir.py", "narrow_weights.py", "quantization.py", "requantization.py")
 
 
 def sources(root: Path) -> dict[str, Path]:
@@ -72,7 +81,7 @@ def imports(tree: ast.AST) -> Iterator[str]:
 
 
 def kinds(folder: Path) -> dict[str, tuple[str, str]]:
-    """File -> (kind, class) of every record in ``folder`` with a class variable ``kind``."""
+    """File -> (kind, class) of every record in ``folder`` that has a name for its kind."""
     found = {}
     for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -83,9 +92,10 @@ def kinds(folder: Path) -> dict[str, tuple[str, str]]:
 
 def kind_of(node: ast.ClassDef) -> str:
     for item in node.body:
-        named = isinstance(item, ast.AnnAssign) and ast.unparse(item.target) == "kind"
-        if named and isinstance(item.value, ast.Constant):  # type: ignore[union-attr]
-            return str(item.value.value)  # type: ignore[union-attr]
+        if not isinstance(item, ast.AnnAssign) or not isinstance(item.value, ast.Constant):
+            continue
+        if ast.unparse(item).startswith(("kind: ClassVar[str]", "name: ClassVar[str]")):
+            return str(item.value.value)
     return ""
 
 
@@ -181,7 +191,7 @@ class Finder:
 def walk(root: Path, model: Path) -> dict[str, Any]:
     """Rooms that a model enters from its file to a compiled project, and how often it returns."""
     sys.meta_path.insert(0, Finder(root))  # type: ignore[arg-type]
-    from tinytailor.compiler.api import compile_model, load_model
+    from tinytailor.compiler import compile_model, load_model
     from tinytailor.targets import load_target
 
     inside = str(root / "compiler") + os.sep
@@ -211,7 +221,16 @@ def walk(root: Path, model: Path) -> dict[str, Any]:
             compile_model(graph, target, Path(folder) / "out", "model", model_sha256="0" * 64)
         finally:
             sys.setprofile(None)
-    return visits(rooms)
+    files = [room for room in rooms if room.endswith(".py")]
+    return {"all": visits(files), "graph_to_c": visits([r for r in files if on_the_way(r)])}
+
+
+def on_the_way(room: str) -> bool:
+    """Whether a room is neither the front end, nor what single operators and passes are made of,
+    nor a record or arithmetic that all of them use."""
+    folder, _, name = room.rpartition("/")
+    aside = folder.partition("/")[0] in ("frontend", "kernels", "ops", "passes", "quantize")
+    return not (aside or name in LEAVES or (folder == "mcu" and name in BRICKS))
 
 
 def visits(rooms: list[str]) -> dict[str, Any]:
@@ -246,6 +265,57 @@ def figures(root: Path, model: Path | None, log: Path | None) -> dict[str, Any]:
     }
 
 
+HEAD = """\
+# What one concept touches
+
+Figures of the source before and after it was cut so that a concept has one place; the search gained
+kinds of layers meanwhile, and all of it kits and recipes. `python benchmarks/structure.py` makes
+this page and says how each is counted: more and smaller files are more rooms.
+
+| | before | after |
+| --- | --- | --- |
+"""
+
+
+def page(kept: dict[str, Any]) -> str:
+    """Both columns, the files that are left by name, and the slowest tests."""
+    one, two = kept["before"], kept["after"]
+    rows = {
+        "groups of files that import each other in a circle": lambda f: len(f["circles"]),
+        "files in the largest of them": lambda f: max(map(len, f["circles"]), default=0),
+        "files that name an operator, besides its own and its kernels": lambda f: len(
+            f["operators"]["files"]
+        ),
+        "the most that name one operator": lambda f: f["operators"]["most_named"][1],
+        "files that know a kind of layer, besides its own": lambda f: len(
+            f["layer_kinds"]["files"]
+        ),
+        "rooms of a model from its file to a verified project": lambda f: f["walk"]["all"]["rooms"],
+        "returns to a room on that way": lambda f: f["walk"]["all"]["returns"],
+        "rooms from the integer graph to C": lambda f: f["walk"]["graph_to_c"]["rooms"],
+        "returns on that way": lambda f: f["walk"]["graph_to_c"]["returns"],
+        "the room most often entered there": lambda f: "{} ({})".format(
+            *f["walk"]["graph_to_c"]["most_entered"]
+        ),
+        "lines of source": lambda f: f"{f['source_lines']:,}",
+        "lines of tests": lambda f: f"{f['test_lines']:,}",
+        "the longest file": lambda f: "{} ({} lines)".format(*f["longest_file"]),
+        f"functions of more than {LONG_FUNCTION} lines": lambda f: len(f["long_functions"]),
+    }
+    table = [f"| {name} | {value(one)} | {value(two)} |\n" for name, value in rows.items()]
+    parts = [HEAD, *table]
+    for title, key in (("an operator", "operators"), ("a kind of layer", "layer_kinds")):
+        named = ", ".join(f"`{file}`" for file in two[key]["files"]) or "none"
+        parts.append(f"\nFiles that name {title} now: {named}.\n")
+    for name, found in (("before", one), ("after", two)):
+        if found["slowest_tests"]:
+            parts.append(
+                f"\n## The slowest tests, {name}\n\n| seconds | | test |\n| --- | --- | --- |\n"
+            )
+            parts += [f"| {s:.1f} | {phase} | `{t}` |\n" for s, phase, t in found["slowest_tests"]]
+    return "".join(parts)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=HERE.parent)
@@ -261,7 +331,10 @@ def main() -> None:
     print(json.dumps({options.label: found}, indent=1))
     if options.write:
         kept = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-        FIGURES.write_text(json.dumps({**kept, options.label: found}, indent=1) + "\n")
+        kept = {**kept, options.label: found}
+        FIGURES.write_text(json.dumps(kept, indent=1) + "\n")
+        if len(kept) == 2:
+            PAGE.write_text(page(kept))
 
 
 if __name__ == "__main__":

@@ -29,33 +29,39 @@ if TYPE_CHECKING:
     from tinytailor.latency_tables.measuring.measure import Plan
     from tinytailor.targets import Board
 
+KeysFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--keys", help="Measure the operators of this file, such as a plan, not of a space."
+    ),
+]
+TableFile = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="Table file, by default tables/TARGET-SPACE.jsonl."),
+]
+Resume = Annotated[
+    bool, typer.Option(help="Keep the rows of an existing table, measure only what it lacks.")
+]
+Runner = Annotated[
+    str | None,
+    typer.Option("--on", help="emulator, qemu or serial:PORT; by default what has the core."),
+]
+WorkersBackend = Annotated[
+    str, typer.Option(help="Where workers run: loky (this machine), dask or ray (a cluster).")
+]
+
 
 @command
 def run(
     target: TargetName,
     data: OptionalDataName = None,
     space: SpaceName = "timeseries",
-    keys_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--keys", help="Measure the operators of this file, such as a plan, not of a space."
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Table file, by default tables/TARGET-SPACE.jsonl."),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option(help="Keep the rows of an existing table, measure only what it lacks.")
-    ] = True,
-    on: Annotated[
-        str | None,
-        typer.Option("--on", help="emulator, qemu or serial:PORT; by default what has the core."),
-    ] = None,
+    keys_file: KeysFile = None,
+    out: TableFile = None,
+    resume: Resume = True,
+    on: Runner = None,
     workers: Workers = 1,
-    backend: Annotated[
-        str, typer.Option(help="Where workers run: loky (this machine), dask or ray (a cluster).")
-    ] = "loky",
+    backend: WorkersBackend = "loky",
     as_json: Json = False,
 ) -> Result:
     """Measure every operator of a space on the emulated target into a latency table.

@@ -26,7 +26,7 @@ def run(
     input_name: InputName = None,
     as_json: Json = False,
 ) -> Result:
-    """Run a compiled project on the emulated board: cycles, time and memory per layer.
+    """Run a compiled project on the emulated board, or in QEMU: cycles, time and memory per layer.
 
     On serial:PORT the whole network is measured on the real board as well.
     """

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tinytailor.targets import Board
 
 PROJECT = "project"
+EFFORT = ("trials", "search_epochs", "trial_epochs", "epochs", "quantized_epochs")
 
 Latency = Annotated[str | None, typer.Option(help="Most time of an inference, as 10ms.")]
 Ram = Annotated[str | None, typer.Option(help="Most RAM, as 64KiB; else the board's.")]
@@ -77,13 +78,8 @@ def run(
 
     check_name(name)
     board = load_board(target)
-    effort: dict[str, Any] = {
-        "trials": trials,
-        "search_epochs": search_epochs,
-        "trial_epochs": trial_epochs,
-        "epochs": epochs,
-        "quantized_epochs": quantized_epochs,
-    }
+    given = (trials, search_epochs, trial_epochs, epochs, quantized_epochs)
+    effort: dict[str, Any] = dict(zip(EFFORT, given, strict=True))
     settings = SearchSettings(
         data=data,
         target=target,

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model file to a verified project for a target; the only package that imports TVM.
 
-frontend     ONNX and TFLite, through TVM Relax, to the integer graph
-ir, ops      the graph and its operators
-memory       the arena
-mcu, fpga    the back ends
-api          compile, verify, profile
+frontend        ONNX and TFLite, through TVM Relax, to the integer graph
+ir, ops         the graph and its operators
+passes          the graph made smaller and faster
+kernels         operators as C functions, by instruction set
+memory          the arena
+backend         what a back end is, and which there are: mcu, fpga
+api             compile, verify, profile
 """
 
 from tinytailor.compiler.api import compile_model, operators_of, profile, verify

@@ -17,7 +17,8 @@ os.environ.setdefault("TVM_NUM_THREADS", "1")
 
 import pytest
 
-pytest.register_assert_rewrite("tinytailor.targets.testing.runners", "tinytailor.nas.testing")
+KITS = ("compiler.testing", "nas.testing", "targets.testing")
+pytest.register_assert_rewrite(*(f"tinytailor.{kit}" for kit in KITS))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -19,7 +19,7 @@ from tinytailor.compiler.kernels.registry import has_kernel
 from tinytailor.compiler.mcu import report
 from tinytailor.compiler.mcu.build import build
 from tinytailor.compiler.mcu.host import run_on_host
-from tinytailor.compiler.mcu.interface import Interface
+from tinytailor.compiler.mcu.interface import Function, Interface, symbol
 from tinytailor.compiler.mcu.manifest import manifest_of
 from tinytailor.compiler.mcu.measure import measure
 from tinytailor.compiler.mcu.on_board import measure_on_board, run_on_board
@@ -139,11 +139,13 @@ def _listed(*runners: str) -> str:
 
 def interface_of(project: Project[Board]) -> Interface:
     """A compiled project from outside."""
-    layers = project.manifest["layers"]
-    codes, variants = (
-        {layer["name"]: layer[key] for layer in layers} for key in ("code", "variant")
-    )
-    return Interface(project.name, project.graph, codes, variants)
+    layers = {layer["name"]: layer for layer in project.manifest["layers"]}
+    functions = {}
+    for index, node in enumerate(project.graph.nodes):
+        if layer := layers.get(node.name):
+            name = symbol(project.name, index, node)
+            functions[node.name] = Function(name, layer["code"], layer["variant"])
+    return Interface(project.name, project.graph, functions)
 
 
 def check_fits(program: Program, board: Board) -> None:

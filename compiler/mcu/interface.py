@@ -13,30 +13,27 @@ from dataclasses import dataclass
 from tinytailor.compiler.ir import Graph, Node, Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Function:
+    """Of a node that runs: ``symbol``, and ``code``, which does the work and which nodes may share,
+    as the kernel ``variant``."""
+
+    symbol: str
+    code: str
+    variant: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Interface:
-    """``codes``: each node that runs -> the function that holds its code, which nodes may share.
-
-    ``variants``: the kernel each of them is computed by.
-    """
+    """``functions`` by node name, in order of execution."""
 
     name: str
     graph: Graph
-    codes: Mapping[str, str]
-    variants: Mapping[str, str]
+    functions: Mapping[str, Function]
 
     @property
     def entry(self) -> str:
         return entry(self.name)
-
-    @property
-    def symbols(self) -> dict[str, str]:
-        """Each node that runs -> its C function."""
-        return {
-            node.name: symbol(self.name, index, node)
-            for index, node in enumerate(self.graph.nodes)
-            if node.name in self.codes
-        }
 
 
 def entry(name: str) -> str:

@@ -124,7 +124,7 @@ def _cost(
     """Total and per-layer cost of one counted run; without a cycle model there are no times."""
     layers, total = [], 0.0
     for node in network.graph.nodes:
-        if node.name in network.codes and node.name in result.counts:
+        if node.name in network.functions and node.name in result.counts:
             layer, cycles = _layer(network, node, board, result.counts[node.name], sizes)
             layers.append(layer)
             total += cycles or 0.0
@@ -148,27 +148,27 @@ def _layer(
     network: Interface, node: Node, board: Board, counts: Counts, sizes: ImageSizes
 ) -> tuple[dict[str, Any], float | None]:
     """What a manifest says of a layer, and its modelled cycles before they are rounded."""
-    symbol, code = network.symbols[node.name], network.codes[node.name]
-    constants = constant_bytes(symbol, sizes)
+    function = network.functions[node.name]
+    constants = constants_of(function.symbol, sizes)
     cycles = _cycles(board, counts, constants)
     record = {
         "name": node.name,
         "op": node.op.kind,
-        "variant": network.variants[node.name],
+        "variant": function.variant,
         "macs": network.graph.node_macs(node),
         "cycles": None if cycles is None else round(cycles),
         "instructions": counts.instructions,
         "latency_ms": None if cycles is None else cycles / board.clock_hz * 1e3,
         "flash_read_bytes": counts.flash_bytes,
-        "code": code,
-        "code_bytes": sum(sizes.symbols[function][1] for function in {symbol, code}),
+        "code": function.code,
+        "code_bytes": sum(sizes.symbols[name][1] for name in {function.symbol, function.code}),
         "constant_bytes": constants,
         "out_shape": list(network.graph.tensors[node.output].shape),
     }
     return record, cycles
 
 
-def constant_bytes(symbol: str, sizes: ImageSizes) -> int:
+def constants_of(symbol: str, sizes: ImageSizes) -> int:
     """Of the arrays of a layer, which are named after its function."""
     return sum(size for name, (_, size) in sizes.symbols.items() if name.startswith(f"{symbol}_"))
 

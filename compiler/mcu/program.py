@@ -10,13 +10,13 @@ function of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from tinytailor.compiler.ir import Graph, Node
 from tinytailor.compiler.kernels.c_function import PARAMETER_BYTES, POINTER_BYTES, Kernel
 from tinytailor.compiler.kernels.lowering import lower_node
-from tinytailor.compiler.mcu.interface import Interface, border_names, symbol
+from tinytailor.compiler.mcu.interface import Function, Interface, border_names, symbol
 from tinytailor.compiler.memory.aliasing import Places, places
 from tinytailor.compiler.memory.plan import MemoryPlan, plan_kernels, scratch_name
 
@@ -52,12 +52,16 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
-    """``layers`` in order of execution; nodes without one are views: ``plan`` says of what."""
+    """``layers`` in order of execution; nodes without one are views: ``plan`` says of what.
+
+    ``constant_bytes`` in flash, where equal arrays lie once.
+    """
 
     name: str
     graph: Graph
     layers: tuple[Layer, ...]
     plan: MemoryPlan
+    constant_bytes: int
 
     @property
     def kernels(self) -> dict[str, Kernel]:
@@ -66,18 +70,11 @@ class Program:
 
     @property
     def interface(self) -> Interface:
-        codes = {node: kernel.code for node, kernel in self.kernels.items()}
-        variants = {node: kernel.choice.variant for node, kernel in self.kernels.items()}
-        return Interface(self.name, self.graph, codes, variants)
-
-    @property
-    def constant_bytes(self) -> int:
-        """In flash, where equal arrays lie once."""
-        kernels = [layer.kernel for layer in self.layers]
-        arrays = [array for kernel in kernels for array in kernel.constants.values()]
-        words = PARAMETER_BYTES * sum(len(kernel.parameters) for kernel in kernels)
-        once = {(array.dtype.name, array.tobytes()) for array in arrays}
-        return words + POINTER_BYTES * len(arrays) + sum(len(data) for _, data in once)
+        functions = {
+            node: Function(kernel.symbol, kernel.code, kernel.choice.variant)
+            for node, kernel in self.kernels.items()
+        }
+        return Interface(self.name, self.graph, functions)
 
 
 def lower_graph(graph: Graph, isa: str, name: str) -> Program:
@@ -105,7 +102,7 @@ def make_program(name: str, graph: Graph, found: Places, kernels: Mapping[str, K
             scratch = Address(ARENA, plan.offsets[scratch_name(node.name)])
         inputs = tuple(at[tensor] for tensor in node.inputs)
         layers.append(Layer(node, kernel, inputs, at[node.output], scratch))
-    return Program(name, graph, tuple(layers), plan)
+    return Program(name, graph, tuple(layers), plan, constant_bytes(shared.values()))
 
 
 def addresses(graph: Graph, plan: MemoryPlan) -> dict[str, Address]:
@@ -117,6 +114,14 @@ def addresses(graph: Graph, plan: MemoryPlan) -> dict[str, Address]:
         else Address(ARENA, plan.offsets[at.home] + at.offset)
         for tensor, at in plan.place.items()
     }
+
+
+def constant_bytes(kernels: Collection[Kernel]) -> int:
+    """Arrays, each content once, a pointer to each array, and a word for each parameter."""
+    arrays = [array for kernel in kernels for array in kernel.constants.values()]
+    words = PARAMETER_BYTES * sum(len(kernel.parameters) for kernel in kernels)
+    once = {(array.dtype.name, array.tobytes()) for array in arrays}
+    return words + POINTER_BYTES * len(arrays) + sum(len(data) for _, data in once)
 
 
 def share_code(

@@ -21,7 +21,7 @@ def invoke(
     ``count``: instructions, by layer.
     """
     calls = invocations(network.graph, network.name, inputs)
-    regions = {symbol: node for node, symbol in network.symbols.items()}
+    regions = {function.symbol: node for node, function in network.functions.items()}
     results = run_on(image.runner, image.elf, board, calls, regions=regions, count=count)
     return results, stacked(network.graph, results)
 

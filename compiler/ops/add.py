@@ -21,6 +21,7 @@ from tinytailor.compiler.ir import Constants, Shape, Shapes, Tensor
 from tinytailor.compiler.ops.base import Shifted
 from tinytailor.compiler.ops.broadcast import broadcast_shape
 from tinytailor.compiler.ops.traits.channels import Channels, linked
+from tinytailor.compiler.ops.traits.examples import Examples
 from tinytailor.compiler.ops.traits.keys import HIGH, LOW, ZERO_POINT, in_key, neutral, told
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, corners, full
 from tinytailor.targets.errors import InputError
@@ -99,3 +100,14 @@ class Add(Shifted):
     def offset(self) -> int:
         """What is added to the products; the zero point is in it, if there is room."""
         return self.bias + (0 if self.wide else self.zero_point << self.shift)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "add": (cls.from_key({}), ((1, 4, 4, 8),) * 2),
+            "add_wide": (cls.from_key({"wide": True}), ((1, 4, 4, 8),) * 2),
+            "add_channels": (cls.from_key({}), ((1, 4, 5, 7), (1, 1, 1, 7))),
+            "add_outer": (cls.from_key({}), ((1, 4, 1, 3), (1, 1, 5, 3))),
+            "add_number": (cls.from_key({}), ((1, 1, 1, 1), (1, 4, 5, 3))),
+            "add_numbers": (cls.from_key({}), ((1, 1),) * 2),
+        }

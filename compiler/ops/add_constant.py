@@ -22,6 +22,7 @@ from tinytailor.compiler.ops.base import Shifted
 from tinytailor.compiler.ops.broadcast import broadcast_shape
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer, linked, of_channels
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, biases
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import HIGH, LOW, ZERO_POINT, neutral, numbers, unless
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, corners, enclosing, full
 from tinytailor.targets.errors import InputError
@@ -92,3 +93,12 @@ class AddConstant(Shifted):
     ) -> tuple[AddConstant, Constants]:
         bias = of_channels(constants["bias"], fewer.stay)
         return replace(self, shape=bias.shape if self.shape else ()), {"bias": bias}
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "add_constant": (cls.from_key({}), one_map(4, 3, 7)),
+            "add_constant_map": (cls.from_key({"shape": (1, 4, 3, 1)}), one_map(4, 3, 7)),
+            "add_constant_row": (cls.from_key({}), ((1, 10),)),
+            "add_constant_clamped": (cls.from_key({"clamped": True}), ((1, 10),)),
+        }

@@ -22,6 +22,7 @@ from tinytailor.compiler.ops.base import Shifted
 from tinytailor.compiler.ops.broadcast import broadcast_shape
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer, linked, of_channels
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, biases, factors
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import HIGH, LOW, NUMBERS, ZERO_POINT
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, corners, enclosing
 from tinytailor.targets.errors import InputError
@@ -88,3 +89,12 @@ class Affine(Shifted):
         left = of_channels(constants["left"], fewer.stay)
         bias = of_channels(constants["bias"], fewer.stay)
         return replace(self, shape=left.shape), {"left": left, "bias": bias}
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "affine_channels": (cls((1, 1, 1, 7)), one_map(4, 3, 7)),
+            "affine_rows": (cls((1, 4, 1, 1)), one_map(4, 3, 7)),
+            "affine_row": (cls((1, 10)), ((1, 10),)),
+            "affine_clamped": (cls.from_key({"shape": (1, 10), "clamped": True}), ((1, 10),)),
+        }

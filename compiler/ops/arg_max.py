@@ -17,6 +17,7 @@ import numpy as np
 
 from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.base import Operator
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import FLAG, NUMBER
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, full
 from tinytailor.targets.errors import InputError
@@ -51,3 +52,11 @@ class ArgMax(Operator):
 
     def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
         return full(self.output_shape(*inputs)[-1], 0, inputs[0][self.axis] - 1)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "arg_max": (cls(1), ((1, 12),)),
+            "arg_max_channels": (cls(3), one_map(4, 5, 7)),
+            "arg_min_columns": (cls(2, largest=False), one_map(4, 5, 7)),
+        }

@@ -6,6 +6,7 @@ record holds attributes only: kernel, stride, zero points, clamp. Shapes come fr
 arrays from the node.
 
     meaning      output_shape, dtypes, macs, constants, reference
+    examples     what it is tried on (compiler/testing/operators.py)
     key          its fields, each with its metadata (traits/keys.py)
     values       ranges, accumulators, clamp, table: what its integers can be
     channels     channels, with_fewer_channels: what becomes of those that carry nothing
@@ -28,6 +29,7 @@ from tinytailor.compiler.ir import Constants, Shape
 from tinytailor.compiler.ops.traits import keys
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs
+from tinytailor.compiler.ops.traits.examples import Examples
 from tinytailor.compiler.ops.traits.neighbours import Bordered, Clamp, Surround, View
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, full
 from tinytailor.compiler.ops.window import Padding
@@ -51,6 +53,11 @@ class Operator(ABC):
     @abstractmethod
     def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         """The meaning in plain numpy for a batch, independent of the TIR that is compiled."""
+
+    @classmethod
+    def examples(cls) -> Examples:
+        """What it is tried on, by names: whatever makes its kernels differ."""
+        return {}
 
     def dtypes(self, *read: str) -> tuple[str, ...]:
         """Types that the inputs must have and the output has, where ``read`` are the inputs'."""

@@ -15,6 +15,7 @@ import numpy as np
 from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.traits.channels import ALL, Channels, Link, linked
+from tinytailor.compiler.ops.traits.examples import Examples
 from tinytailor.compiler.ops.traits.keys import NUMBER
 from tinytailor.compiler.ops.traits.neighbours import View
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, enclosing
@@ -68,3 +69,11 @@ class Concat(Operator):
 
     def identity(self, inputs: Shapes, constants: Constants) -> str:
         return "it joins a single tensor" if len(inputs) == 1 else ""
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "concat_channels": (cls(3), ((1, 4, 3, 8), (1, 4, 3, 5), (1, 4, 3, 2))),
+            "concat_rows": (cls(1), ((1, 2, 3, 4), (1, 5, 3, 4))),
+            "concat_features": (cls(1), ((1, 9), (1, 3))),
+        }

@@ -22,6 +22,7 @@ from tinytailor.compiler.ops.add import Add
 from tinytailor.compiler.ops.base import Operator, Requantized
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer, Mixed, mixed
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import (
     NUMBER,
     REQUANT,
@@ -133,3 +134,46 @@ class Conv2d(Requantized):
         if self.add is not None or not isinstance(epilogue, Add):
             return None
         return replace(self, add=epilogue)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "conv_3x3_first": (cls(16, Window((3, 3), (1, 1), (1, 1, 1, 1))), one_map(13, 9, 3)),
+            "conv_3x3": (cls(16, Window((3, 3), (1, 1), (1, 1, 1, 1))), one_map(7, 9, 16)),
+            "conv_3x3_stride2_same": (
+                cls(8, Window((3, 3), (2, 2), (0, 0, 1, 1))),
+                one_map(8, 8, 4),
+            ),
+            "conv_odd_everything": (
+                cls(7, Window((3, 1), (2, 1), (1, 0, 1, 0))),
+                one_map(7, 5, 13),
+            ),
+            "conv_dilated": (cls(3, Window((3, 3), dilation=(2, 2))), one_map(7, 7, 4)),
+            "conv_keyword_first": (
+                cls(8, Window((10, 4), (2, 2), (4, 1, 5, 1))),
+                one_map(49, 10, 1),
+            ),
+            "conv_time": (cls(4, Window((5, 1), (2, 1), (2, 0, 2, 0))), one_map(25, 6, 1)),
+            "conv_whole_width": (cls(8, Window((1, 6))), one_map(13, 6, 4)),
+            "conv_1x1": (cls(13, Window((1, 1))), one_map(5, 5, 16)),
+            "conv_1x1_stride2": (cls(6, Window((1, 1), (2, 2))), one_map(6, 6, 8)),
+            "conv_1x1_one_channel": (cls(4, Window((1, 1))), one_map(7, 5, 1)),
+            "conv_one_pixel": (cls(5, Window((3, 3))), one_map(3, 3, 6)),
+            "conv_deep": (cls(4, Window((3, 3), (1, 1), (1, 1, 1, 1))), one_map(4, 4, 250)),
+            "conv_3x3_add": (
+                cls(13, Window((3, 3), (1, 1), (1, 1, 1, 1)), add=Add()),
+                ((1, 7, 9, 16), (1, 7, 9, 13)),
+            ),
+            "conv_3x3_add_even": (
+                cls(12, Window((3, 3), (1, 1), (1, 1, 1, 1)), add=Add()),
+                ((1, 5, 5, 8), (1, 5, 5, 12)),
+            ),
+            "conv_1x1_add": (cls(13, Window((1, 1)), add=Add()), ((1, 6, 4, 16), (1, 6, 4, 13))),
+            "conv_one_pixel_add": (cls(5, Window((3, 3)), add=Add()), ((1, 3, 3, 6), (1, 1, 1, 5))),
+            "conv_4_bits": (
+                cls(5, Window((3, 2), padding=(1, 0, 1, 1)), weight_bits=4),
+                one_map(5, 4, 3),
+            ),
+            "conv_2_bits": (cls(4, Window((1, 1)), weight_bits=2), one_map(3, 4, 7)),
+            "conv_1_bit": (cls(3, Window((3, 3)), weight_bits=1), one_map(5, 5, 3)),
+        }

@@ -23,6 +23,7 @@ from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.base import Requantized
 from tinytailor.compiler.ops.grouped_conv2d import check_groups, grouped_product
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import NUMBER, REQUANT, ZERO_POINT
 from tinytailor.compiler.ops.traits.ranges import (
     Range,
@@ -105,3 +106,15 @@ class ConvTranspose2d(Requantized):
     def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
         terms = sums(constants["weight"], full(inputs[0][3]), self.groups)
         return accumulated(terms, constants["bias"], self.requant.shift)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "transposed": (cls(6, Window((4, 4), (2, 2), (1, 1, 1, 1))), one_map(5, 4, 8)),
+            "transposed_odd": (cls(5, Window((3, 3), (2, 2), (1, 1, 1, 1))), one_map(5, 4, 7)),
+            "transposed_larger": (cls(3, Window((3, 3), (2, 2), (1, 1, 0, 0))), one_map(4, 5, 4)),
+            "transposed_gaps": (cls(4, Window((2, 1), (3, 2), (0, 0, -1, 0))), one_map(3, 4, 5)),
+            "transposed_plain": (cls(4, Window((3, 3), (1, 1), (3, 2, 0, 1))), one_map(6, 5, 4)),
+            "transposed_groups": (cls(8, Window((3, 2), (2, 3)), groups=4), one_map(4, 3, 8)),
+            "transposed_time": (cls(4, Window((4, 1), (2, 1), (1, 0, 1, 0))), one_map(9, 1, 6)),
+        }

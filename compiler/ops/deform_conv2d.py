@@ -23,6 +23,7 @@ from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.base import Requantized
 from tinytailor.compiler.ops.grouped_conv2d import check_groups, grouped_product
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, pixels, weights
+from tinytailor.compiler.ops.traits.examples import Examples
 from tinytailor.compiler.ops.traits.keys import NUMBER, REQUANT, ZERO_POINT
 from tinytailor.compiler.ops.traits.ranges import (
     Range,
@@ -97,3 +98,18 @@ class DeformConv2d(Requantized):
     def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
         terms = sums(constants["weight"], full(inputs[0][3]), self.groups)
         return accumulated(terms, constants["bias"], self.requant.shift)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "deform": (cls(5, Window((3, 3), padding=(1, 1, 1, 1))), ((1, 6, 5, 8), (1, 6, 5, 18))),
+            "deform_groups": (
+                cls(6, Window((3, 2), (2, 1), (1, 0, 1, 1), (1, 2)), groups=2, offset_groups=2),
+                ((1, 7, 6, 4), (1, 4, 5, 24)),
+            ),
+            "deform_depthwise": (
+                cls(6, Window((3, 3), padding=(1, 1, 1, 1)), groups=6, offset_groups=3),
+                ((1, 5, 5, 6), (1, 5, 5, 54)),
+            ),
+            "deform_one_tap": (cls(4, Window((1, 1))), ((1, 5, 4, 3), (1, 5, 4, 2))),
+        }

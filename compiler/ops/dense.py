@@ -16,6 +16,7 @@ from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.base import Requantized
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer, Mixed, mixed
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
+from tinytailor.compiler.ops.traits.examples import Examples
 from tinytailor.compiler.ops.traits.keys import NUMBER, REQUANT
 from tinytailor.compiler.ops.traits.ranges import (
     Range,
@@ -79,3 +80,11 @@ class Dense(Requantized):
 
     def with_fewer_channels(self, fewer: Fewer, constants: Constants) -> tuple[Dense, Constants]:
         return replace(self, out_features=fewer.count), mixed(constants, fewer)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "dense_4_bits": (cls(5, weight_bits=4), ((1, 27),)),
+            "dense": (cls(12), ((1, 64),)),
+            "dense_odd": (cls(5), ((1, 27),)),
+        }

@@ -19,6 +19,7 @@ from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.base import Requantized
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer, linked, of_channels
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import NUMBER, REQUANT, ZERO_POINT
 from tinytailor.compiler.ops.traits.neighbours import Bordered
 from tinytailor.compiler.ops.traits.ranges import (
@@ -93,3 +94,17 @@ class DepthwiseConv2d(Requantized):
     def bordered(self, padding: Padding) -> Bordered:
         wider = replace(self, window=self.window.padded(padding))
         return Bordered(wider, self.input_zero_point)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "depthwise_3x3": (cls(Window((3, 3), (1, 1), (1, 1, 1, 1))), one_map(9, 5, 16)),
+            "depthwise_stride2": (cls(Window((3, 3), (2, 2), (0, 0, 1, 1))), one_map(13, 9, 8)),
+            "depthwise_no_border": (cls(Window((3, 3))), one_map(6, 7, 8)),
+            "depthwise_odd_channels": (cls(Window((3, 3), (1, 1), (1, 1, 1, 1))), one_map(5, 5, 6)),
+            "depthwise_5x5": (cls(Window((5, 5), (1, 1), (2, 2, 2, 2))), one_map(7, 7, 4)),
+            "depthwise_time": (cls(Window((3, 1))), one_map(12, 1, 8)),
+            "depthwise_dilated": (cls(Window((3, 3), dilation=(2, 2))), one_map(7, 7, 4)),
+            "depthwise_4_bits": (cls(Window((3, 3)), weight_bits=4), one_map(5, 6, 5)),
+            "depthwise_1_bit": (cls(Window((2, 2)), weight_bits=1), one_map(4, 4, 9)),
+        }

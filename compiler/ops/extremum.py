@@ -15,6 +15,7 @@ from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.base import Clamped
 from tinytailor.compiler.ops.broadcast import broadcast_shape
 from tinytailor.compiler.ops.traits.channels import Channels, linked
+from tinytailor.compiler.ops.traits.examples import Examples
 from tinytailor.compiler.ops.traits.keys import FLAG, HIGH, LOW
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, corners
 
@@ -39,3 +40,14 @@ class Extremum(Clamped):
 
     def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         return linked(*inputs, output=self.output_shape(*inputs))
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "maximum": (cls(True), ((1, 4, 5, 7),) * 2),
+            "minimum_channels": (cls(False), ((1, 4, 5, 7), (1, 1, 1, 7))),
+            "minimum_clamped": (
+                cls.from_key({"largest": False, "clamped": True}),
+                ((1, 6, 4, 13),) * 2,
+            ),
+        }

@@ -18,6 +18,7 @@ import numpy as np
 from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.base import Requantized
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import NUMBER, REQUANT, ZERO_POINT
 from tinytailor.compiler.ops.traits.neighbours import Bordered
 from tinytailor.compiler.ops.traits.ranges import (
@@ -75,6 +76,20 @@ class GroupedConv2d(Requantized):
     def bordered(self, padding: Padding) -> Bordered:
         wider = replace(self, window=self.window.padded(padding))
         return Bordered(wider, self.input_zero_point)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "grouped": (cls(12, 2, Window((3, 3), (1, 1), (1, 1, 1, 1))), one_map(7, 6, 8)),
+            "grouped_odd": (cls(9, 3, Window((3, 2), (2, 1), (1, 0, 0, 1))), one_map(7, 7, 15)),
+            "grouped_1x1": (cls(8, 4, Window((1, 1))), one_map(5, 4, 16)),
+            "grouped_1x1_thin": (cls(8, 4, Window((1, 1))), one_map(5, 4, 4)),
+            "grouped_dilated": (cls(6, 2, Window((3, 3), dilation=(1, 2))), one_map(5, 7, 4)),
+            "grouped_time": (cls(8, 4, Window((5, 1), (2, 1), (2, 0, 2, 0))), one_map(25, 1, 8)),
+            "grouped_one_pixel": (cls(10, 2, Window((3, 3))), one_map(3, 3, 6)),
+            "multiplier": (cls(12, 6, Window((3, 3), (2, 2), (0, 0, 1, 1))), one_map(8, 8, 6)),
+            "multiplier_odd": (cls(9, 3, Window((3, 3), (1, 1), (1, 1, 1, 1))), one_map(5, 7, 3)),
+        }
 
 
 def check_groups(kind: str, groups: int, channels: int, out_channels: int) -> None:

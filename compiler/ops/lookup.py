@@ -16,6 +16,7 @@ from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.traits import constants as specs
 from tinytailor.compiler.ops.traits.channels import Channels, linked
 from tinytailor.compiler.ops.traits.constants import INTEGERS, ConstantSpecs
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges
 
 
@@ -50,3 +51,9 @@ class Lookup(Operator):
     def identity(self, inputs: Shapes, constants: Constants) -> str:
         same = np.array_equal(constants["table"], INTEGERS)
         return "its table is the identity" if same else ""
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "lookup": (cls(), one_map(5, 3, 7)),
+        }

@@ -16,6 +16,7 @@ import numpy as np
 from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.base import Clamped
 from tinytailor.compiler.ops.traits.channels import Channels, linked
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import HIGH, LOW
 from tinytailor.compiler.ops.traits.neighbours import Bordered
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges
@@ -51,3 +52,15 @@ class MaxPool2d(Clamped):
 
     def bordered(self, padding: Padding) -> Bordered:
         return Bordered(replace(self, window=self.window.padded(padding)), BORDER)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "max_pool": (cls(Window((2, 2), (2, 2))), one_map(7, 6, 8)),
+            "max_pool_border": (cls(Window((3, 3), (2, 2), (1, 1, 1, 1))), one_map(7, 9, 5)),
+            "max_pool_time": (cls(Window((4, 1), (2, 1), (1, 0, 2, 0))), one_map(13, 1, 6)),
+            "max_pool_dilated": (
+                cls(Window((2, 3), padding=(1, 0, 0, 1), dilation=(2, 3))),
+                one_map(6, 9, 4),
+            ),
+        }

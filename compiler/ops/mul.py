@@ -18,6 +18,7 @@ from tinytailor.compiler.ir import Constants, Shape, Shapes, Tensor
 from tinytailor.compiler.ops.base import Requantized
 from tinytailor.compiler.ops.broadcast import broadcast_shape
 from tinytailor.compiler.ops.traits.channels import Channels, linked
+from tinytailor.compiler.ops.traits.examples import Examples
 from tinytailor.compiler.ops.traits.keys import REQUANT, ZERO_POINT, neutral
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, corners, enclosing, full
 from tinytailor.compiler.requantization import Requant, effective_scale, multipliers
@@ -66,3 +67,13 @@ class Mul(Requantized):
 
     def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         return linked(*inputs, output=self.output_shape(*inputs))
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "mul": (cls.from_key({"shifted": False}), ((1, 4, 4, 8),) * 2),
+            "mul_shifted": (cls.from_key({"shifted": True}), ((1, 5, 3, 3),) * 2),
+            "mul_pixels": (cls.from_key({"shifted": False}), ((1, 4, 5, 7), (1, 4, 5, 1))),
+            "mul_rows": (cls.from_key({"shifted": False}), ((1, 4, 1, 1), (1, 4, 5, 7))),
+            "mul_channels": (cls.from_key({"shifted": False}), ((1, 4, 5, 7), (1, 1, 1, 7))),
+        }

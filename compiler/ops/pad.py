@@ -12,6 +12,7 @@ import numpy as np
 from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.traits.channels import Channels, linked
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import ZERO_POINT, named
 from tinytailor.compiler.ops.traits.neighbours import Surround
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges
@@ -69,3 +70,10 @@ class Pad(Operator):
     def surround(self) -> Surround:
         (top, left, first), (bottom, right, last) = self.before, self.after
         return Surround((top, left, bottom, right), self.value, channels=bool(first or last))
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "pad": (cls((1, 2, 0), (0, 1, 0)), one_map(4, 3, 8)),
+            "pad_channels": (cls((0, 1, 4), (1, 0, 3)), one_map(3, 4, 5)),
+        }

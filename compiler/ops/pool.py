@@ -20,6 +20,7 @@ from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.base import Clamped
 from tinytailor.compiler.ops.traits.channels import Channels, linked
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, scales
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import (
     HIGH,
     LOW,
@@ -114,3 +115,26 @@ class AveragePool2d(Clamped):
 
     def bordered(self, padding: Padding) -> str:
         return "would not count the border"
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "average_pool_global": (cls(Window((4, 5))), one_map(4, 5, 9)),
+            "average_pool_windows": (cls(Window((2, 2), (2, 2))), one_map(6, 6, 4)),
+            "average_pool_even": (
+                cls(Window((2, 2), (2, 2)), input_zero_point=3, ties_even=True),
+                one_map(6, 6, 4),
+            ),
+            "average_pool_even_border": (
+                cls(Window((3, 4), (2, 1), (1, 1, 1, 2)), -90, 80, -5, None, True),
+                one_map(7, 8, 5),
+            ),
+            "average_pool_border": (cls(Window((3, 3), (2, 2), (1, 1, 1, 1))), one_map(7, 8, 5)),
+            "average_pool_time": (cls(Window((4, 1), (3, 1), (1, 0, 2, 0))), one_map(13, 1, 6)),
+            "average_pool_requantized": (
+                cls.from_key(
+                    {"kernel": [3, 2], "stride": [2, 1], "padding": [1, 0, 1, 1], "shifted": False}
+                ),
+                one_map(7, 6, 3),
+            ),
+        }

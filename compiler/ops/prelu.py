@@ -22,6 +22,7 @@ from tinytailor.compiler.ops.base import Shifted
 from tinytailor.compiler.ops.broadcast import broadcast_shape
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer, linked, of_channels
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, factors
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import HIGH, LOW, NUMBERS, ZERO_POINT, neutral
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, corners, enclosing
 from tinytailor.targets.errors import InputError
@@ -92,3 +93,14 @@ class PRelu(Shifted):
     def with_fewer_channels(self, fewer: Fewer, constants: Constants) -> tuple[PRelu, Constants]:
         negative = of_channels(constants["negative"], fewer.stay)
         return replace(self, shape=negative.shape), {"negative": negative}
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "prelu_channels": (cls.from_key({"shape": (1, 1, 1, 7)}), one_map(4, 5, 7)),
+            "prelu_rows": (cls.from_key({"shape": (1, 4, 1, 1)}), one_map(4, 5, 7)),
+            "prelu_clamped": (
+                cls.from_key({"shape": (1, 1, 1, 7), "clamped": True}),
+                one_map(4, 5, 7),
+            ),
+        }

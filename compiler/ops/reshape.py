@@ -15,6 +15,7 @@ import numpy as np
 from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.traits.channels import ALL, Channels, Fewer, Link
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import NUMBERS
 from tinytailor.compiler.ops.traits.neighbours import View
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, enclosing
@@ -63,3 +64,9 @@ class Reshape(Operator):
 
     def identity(self, inputs: Shapes, constants: Constants) -> str:
         return "it keeps the shape" if inputs[0] == self.shape else ""
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "reshape_copied": (cls((1, 60)), one_map(4, 3, 5)),
+        }

@@ -12,6 +12,7 @@ import numpy as np
 from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer, linked
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import NUMBERS
 from tinytailor.compiler.ops.traits.neighbours import View
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges
@@ -59,6 +60,16 @@ class Slice(Operator):
 
     def identity(self, inputs: Shapes, constants: Constants) -> str:
         return "it takes all" if inputs[0] == self.size else ""
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "slice_rows": (cls((0, 2, 0, 0), (1, 3, 4, 5)), one_map(6, 4, 5)),
+            "slice_channels": (cls((0, 0, 0, 3), (1, 4, 3, 5)), one_map(4, 3, 8)),
+            "slice_one_channel": (cls((0, 0, 0, 7), (1, 4, 3, 1)), one_map(4, 3, 8)),
+            "slice_everywhere": (cls((0, 1, 2, 3), (1, 4, 3, 2)), one_map(6, 5, 7)),
+            "slice_features": (cls((0, 5), (1, 9)), ((1, 20),)),
+        }
 
 
 def run_start(shape: Shape, begin: Shape, size: Shape) -> int | None:

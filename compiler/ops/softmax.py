@@ -18,6 +18,7 @@ import numpy as np
 from tinytailor.compiler.ir import Constants, Shape
 from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, factors
+from tinytailor.compiler.ops.traits.examples import Examples
 from tinytailor.compiler.ops.traits.keys import in_key, told
 from tinytailor.targets.errors import InputError
 
@@ -82,3 +83,12 @@ class Softmax(Operator):
         total = e.sum(axis=-1, keepdims=True) << self.fraction
         value = (self.levels * e + total // 2) // total + self.zero_point
         return np.minimum(127, value).astype(np.int8)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "softmax": (cls(), ((1, 12),)),
+            "softmax_scaled": (cls.from_key({"fraction": 6}), ((1, 12),)),
+            "softmax_many_scaled": (cls.from_key({"fraction": 6}), ((1, 700),)),
+            "softmax_many": (cls(), ((1, 700),)),
+        }

@@ -34,6 +34,7 @@ import numpy as np
 from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.base import Requantized
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, biases, layer, scales, weights
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import REQUANT, ZERO_POINT, in_key
 from tinytailor.compiler.ops.traits.ranges import (
     Range,
@@ -115,3 +116,10 @@ class SquareDeformDW(Requantized):
         offset = sums(constants["offset_weight"][None], x)
         to_pixels = accumulated(offset, constants["offset_bias"], self.offset_shift)
         return accumulated(terms, constants["bias"], self.requant.shift).joined(to_pixels)
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "square_deform": (cls(), one_map(9, 11, 8)),
+            "square_deform_odd_channels": (cls(), one_map(6, 5, 3)),
+        }

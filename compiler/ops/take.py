@@ -19,6 +19,7 @@ from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.traits.channels import Channels, linked
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, places
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import NUMBERS
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges
 from tinytailor.targets.errors import InputError
@@ -69,3 +70,13 @@ class Take(Operator):
     def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         taken = len(inputs[0]) - 1 in self.axes
         return None if taken else linked(*inputs, output=inputs[0])
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "take_rows_and_columns": (cls((1, 2), (8, 5)), one_map(4, 3, 6)),
+            "take_columns": (cls((2,), (3,)), one_map(4, 7, 8)),
+            "take_channels": (cls((3,), (5,)), one_map(4, 3, 8)),
+            "take_everywhere": (cls((1, 2, 3), (3, 4, 5)), one_map(4, 3, 8)),
+            "take_features": (cls((1,), (15,)), ((1, 10),)),
+        }

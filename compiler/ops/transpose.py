@@ -15,6 +15,7 @@ import numpy as np
 from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.traits.channels import Channels, linked
+from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import NUMBERS
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, enclosing
 from tinytailor.targets.errors import InputError
@@ -46,3 +47,12 @@ class Transpose(Operator):
     def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         stays = self.axes[-1] == len(self.axes) - 1
         return linked(*inputs, output=inputs[0]) if stays else None
+
+    @classmethod
+    def examples(cls) -> Examples:
+        return {
+            "transpose_to_channels_first": (cls((0, 3, 1, 2)), one_map(4, 3, 8)),
+            "transpose_rows": (cls((0, 2, 1, 3)), one_map(4, 3, 8)),
+            "transpose_depth_to_space": (cls((0, 1, 3, 2, 4, 5)), ((1, 3, 4, 2, 2, 3),)),
+            "transpose_shuffle": (cls((0, 1, 3, 2)), one_map(15, 3, 4)),
+        }

@@ -39,7 +39,7 @@ from tinytailor.nas.spaces.cells import Cell, Item, Part, Pass
 from tinytailor.nas.testing import spaces
 from tinytailor.nas.testing.networks import quantized_network, random_input, seeded, uneven_network
 from tinytailor.nas.training.qat import QatNetwork
-from tinytailor.targets import Board, load_target
+from tinytailor.targets import load_target
 
 CLASSES = 3
 ENTERING = 2  # channels of the network's input
@@ -220,7 +220,6 @@ def it_is_searched_as_it_is_built(subject: Subject) -> None:
 
 def the_emitted_c_computes_the_same_on_host_and_emulator(subject: Subject) -> None:
     board = load_target(BOARD)
-    assert isinstance(board, Board)
     project = subject.folder / "project"
     compile_model(subject.imported, board, project, "layer", model_sha256="")
     q = subject.qat.quantized().quantize_input(subject.x)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from tiny_model import only_json
 
@@ -48,6 +50,20 @@ def test_before_it_begins_it_says_how_many_are_new(cli, measured, monkeypatch):
     assert [line.split()[:4] for line in result.stdout.splitlines() if "dense" in line] == [
         ["dense", "2", "0", "0"]
     ]
+
+
+@pytest.mark.qemu
+def test_a_board_that_only_qemu_has_is_measured_there(cli, tmp_path, monkeypatch):
+    if shutil.which("qemu-system-arm") is None:
+        pytest.skip("qemu-system-arm is not on PATH")
+    key = make_key(Dense(2), ((1, 8),), "mve")
+    monkeypatch.setattr(measure, "space_keys", lambda *_: (key,))
+    path = tmp_path / "table.jsonl"
+    words = ("measure", "--target", "mps3-an547", "--space", "timeseries:9x9x9", "--out", path)
+    result = cli(*words)
+    assert result.exit_code == 0, result.stderr
+    assert "1 are measured now on the mps3-an547 in QEMU" in result.stderr
+    assert LatencyTable.load(path).header.runner == "qemu"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ in a project in tests/nas/test_nas_run.py.
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ import numpy as np
 import pytest
 from tiny_model import only_json
 
+import tinytailor.latency_tables
 from tinytailor.cli.report import sections
 from tinytailor.nas.spaces import build_space
 
 pytestmark = pytest.mark.xdist_group("cli-search")  # one process, so that it is searched once
 
+TABLES = Path(tinytailor.latency_tables.__file__).parent / "tables"
 BUDGET = {"latency_ms": 2.0, "ram_bytes": 8192, "flash_bytes": 16384}
 EFFORT = (
     *("--trials", 1, "--search-epochs", 4, "--trial-epochs", 2),
@@ -132,3 +135,28 @@ def test_a_budget_that_nothing_fits_is_told_before_training(cli, found, tmp_path
     assert "Traceback" not in result.stderr
     assert json.loads(result.stdout)["exit_code"] == 3
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.qemu
+def test_a_search_for_a_board_that_only_qemu_has_runs_to_the_end(cli, tmp_path):
+    if shutil.which("qemu-system-arm") is None:
+        pytest.skip("qemu-system-arm is not on PATH")
+    data = ("--space", "image", "--data", f"npz:{bars(tmp_path / 'bars.npz')}")
+    table = ("--table", TABLES / "mps3-an547" / "image-32x32x3x10.jsonl", "--allow-estimates")
+    effort = ("--trials", 1, "--search-epochs", 4, "--trial-epochs", 1, "--epochs", 12)
+    words = ("--target", "mps3-an547", *data, *table, *effort, "--quantized-epochs", 2, "--seed", 3)
+    result = cli("search", *words, "-o", tmp_path / "run", "--json")
+    assert result.exit_code == 0, result.stderr
+    report = only_json(result.stdout)
+    assert [check["on"] for check in report["verification"]] == ["host", "qemu"]
+    for check in report["verification"]:
+        assert check["bit_exact"]
+        assert check["accuracy"] == report["accuracy"]["integer"]
+    assert report["profile"]["provenance"]["runner"] == "qemu"
+    assert report["predicted"]["arena_bytes"] == report["profile"]["arena_bytes"]
+    assert "running 29 inputs (array input) on qemu" in result.stderr
+    for text in (cli("report", tmp_path / "run").stdout, (tmp_path / "run/report.md").read_text()):
+        assert "emitted C, mps3-an547 in QEMU" in text
+        assert "latency (in QEMU, modelled" in text
+        assert "counted exactly by QEMU" in text
+        assert "emulated mps3" not in text

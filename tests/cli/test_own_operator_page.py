@@ -16,12 +16,11 @@ from onnx import helper, numpy_helper
 
 from tinytailor.compiler import execute, load_model
 from tinytailor.compiler.frontend.rules import CALLS, ONNX
-from tinytailor.compiler.mcu import kernel_image
-from tinytailor.compiler.opkey import example_graph, make_key
 from tinytailor.compiler.ops import OPERATORS
+from tinytailor.compiler.testing import operators as kit
 from tinytailor.latency_tables import LatencyTable
 from tinytailor.latency_tables.table.latency_table import describe
-from tinytailor.targets import cross_toolchain, load_target, run
+from tinytailor.targets import load_target
 from tinytailor.targets.errors import InputError
 
 OPERATOR = "tinytailor.compiler.ops.abs_difference"
@@ -61,15 +60,16 @@ def loaded(name: str, path: Path, text: str, monkeypatch: pytest.MonkeyPatch) ->
     return module
 
 
+@pytest.mark.parametrize("check", kit.CHECKS, ids=lambda check: check.__name__)
+def test_the_operator_passes_the_kit(operator, check):
+    for example in kit.examples_of(operator.AbsDifference):
+        check(example)
+
+
 def test_the_operator_computes_its_meaning_on_the_emulated_core(operator, tmp_path):
-    board = load_target("nucleo-f446re")
-    graph = example_graph(make_key(operator.AbsDifference(), ((1, 8, 8, 8),) * 2, "dsp"))
-    image = kernel_image([("kernel", graph)], board, cross_toolchain(), tmp_path)
-    call = image.call(0, np.random.default_rng(0))
-    (result,) = run(image.elf, board, [call])
-    a, b = (np.frombuffer(buffer.data, np.int8) for buffer in call.buffers[:2])
-    expected = operator.AbsDifference().reference((a, b), {})
-    assert np.array_equal(np.frombuffer(result.outputs[0], np.int8), expected)
+    examples = kit.examples_of(operator.AbsDifference)
+    assert len(examples) == 2
+    kit.emitted_kernels_equal_the_meaning(examples, load_target("nucleo-f446re"), tmp_path)
 
 
 def test_it_is_measured_as_the_page_shows(cli, page, operator, tmp_path, monkeypatch):

@@ -17,7 +17,6 @@ from math import prod, sqrt
 
 import numpy as np
 
-from examples import EXAMPLES
 from tinytailor.compiler.ir import Graph, Node, Shape, Tensor, check
 from tinytailor.compiler.opkey import example_constants
 from tinytailor.compiler.ops import (
@@ -41,7 +40,10 @@ from tinytailor.compiler.ops import (
 from tinytailor.compiler.ops.softmax import exponentials
 from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.requantization import Requant, multipliers
+from tinytailor.compiler.testing.operators import every_example
 from tinytailor.targets.errors import InputError
+
+EXAMPLES = every_example()
 
 MAX_ELEMENTS = 1500  # of one tensor: the emulator executes every element
 SPREAD = 60.0  # of activations, in integer steps

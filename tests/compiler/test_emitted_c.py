@@ -13,13 +13,15 @@ import pytest
 from combined import side_by_side
 from networks import residual_network
 
-from examples import EXAMPLES
 from tinytailor.compiler import load_model
 from tinytailor.compiler.ir import Graph, Node
 from tinytailor.compiler.mcu.comments import comment_text
 from tinytailor.compiler.mcu.program import lower_graph
 from tinytailor.compiler.mcu.project import WARNINGS, write_sources
+from tinytailor.compiler.testing.operators import every_example
 from tinytailor.targets import cross_toolchain, load_target
+
+EXAMPLES = every_example()
 
 M0, M4 = "nucleo-g0b1re", "nucleo-f446re"
 NEWLIB = "/usr/lib/arm-none-eabi/include"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from examples import EXAMPLES
 from tinytailor.compiler import kernels
 from tinytailor.compiler.kernels import add as kernels_of_add
 from tinytailor.compiler.kernels.lowering import lower_node
@@ -18,8 +17,11 @@ from tinytailor.compiler.kernels.registry import choose, fitting, has_kernel, lo
 from tinytailor.compiler.kernels.variant import DSP, Choice, Variant
 from tinytailor.compiler.ops import OPERATORS, Add, Conv2d, Dense, DepthwiseConv2d
 from tinytailor.compiler.ops.window import Window
+from tinytailor.compiler.testing.operators import every_example
 from tinytailor.targets import Isa
 from tinytailor.targets.errors import InputError
+
+EXAMPLES = every_example()
 
 FOLDER = Path(kernels.__file__).parent
 KINDS = tuple(OPERATORS)

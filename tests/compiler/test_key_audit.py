@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
-from examples import EXAMPLES, Example
 from tinytailor.compiler.kernels.lowering import lower_node
 from tinytailor.compiler.opkey import key_of, make_key
 from tinytailor.compiler.ops import Add, tabled
 from tinytailor.compiler.requantization import Requant
+from tinytailor.compiler.testing.operators import Example, every_example
+
+EXAMPLES = every_example()
 
 
 def chosen() -> list[Example]:

@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from examples import EXAMPLES
 from tinytailor.compiler.opkey import OpKey, example_graph, key_of, make_key
 from tinytailor.compiler.ops import ArgMax, Conv2d, Reshape
 from tinytailor.compiler.ops.window import Window
+from tinytailor.compiler.testing.operators import every_example
 from tinytailor.targets.errors import InputError
+
+EXAMPLES = every_example()
 
 KEYS = [
     make_key(example.op, example.shapes, isa) for example in EXAMPLES for isa in ("base", "dsp")

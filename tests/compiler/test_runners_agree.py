@@ -11,9 +11,11 @@ import shutil
 import numpy as np
 import pytest
 
-from examples import EXAMPLES
 from tinytailor.compiler.mcu import kernel_image
+from tinytailor.compiler.testing.operators import every_example
 from tinytailor.targets import cross_toolchain, emulator, linked_for, load_target, qemu
+
+EXAMPLES = every_example()
 
 BOARDS = {
     "cortex-m0plus": "nucleo-g0b1re",

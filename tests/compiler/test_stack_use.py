@@ -9,11 +9,13 @@ import subprocess
 import pytest
 from combined import side_by_side
 
-from examples import EXAMPLES
 from tinytailor.compiler.mcu.program import lower_graph
 from tinytailor.compiler.mcu.project import write_sources
+from tinytailor.compiler.testing.operators import every_example
 from tinytailor.targets import build_image, cross_flags, cross_toolchain, image_sizes, load_target
 from tinytailor.targets.stack import StackUse
+
+EXAMPLES = every_example()
 
 BOARDS = ("nucleo-g0b1re", "nucleo-f446re", "nucleo-l552ze-q")
 
