@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from examples import EXAMPLES
 from tinytailor.compiler.opkey import make_key
 from tinytailor.compiler.ops import tabled
+from tinytailor.compiler.testing.examples import every_example
 from tinytailor.latency_tables import LatencyTable
 from tinytailor.latency_tables.table.shipped import shipped_tables
 
+EXAMPLES = every_example()
 # Lines: an example of the conformance kit, SHA-256 of its constants, attributes in its key.
 WRITTEN = Path(__file__).with_name("example_keys.txt").read_text()
 LINES = [line.split() for line in WRITTEN.splitlines()]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory that is predicted before code is emitted is that of the code, where constants decide, too."""
+"""Memory as it is predicted is that of the emitted code, also where constants decide it."""
 
 from __future__ import annotations
 
