@@ -104,7 +104,7 @@ def it_computes_the_same_for_the_channels_that_are_left(example: Example) -> Non
 def _unmixed(rng: np.random.Generator, mixed: Mixed) -> tuple[list[np.ndarray], np.ndarray]:
     """Some channels of the input that hold one value each, and some of the output."""
     inputs, outputs = mixed.weight.shape[-1], len(mixed.weight)
-    values: np.ndarray = rng.integers(-128, 128, inputs)
+    values = rng.integers(-128, 128, (inputs,))
     if mixed.border is not None:
         values = np.full(inputs, mixed.border)
     return [_some(rng, inputs), _some(rng, outputs)], values
