@@ -16,7 +16,7 @@ from tinytailor.compiler.opkey import make_key
 from tinytailor.compiler.ops import tabled
 from tinytailor.compiler.testing.examples import every_example
 from tinytailor.latency_tables import LatencyTable
-from tinytailor.latency_tables.table.shipped import shipped_tables
+from tinytailor.latency_tables.measuring.shipped import shipped_tables
 
 EXAMPLES = every_example()
 # Lines: an example of the conformance kit, SHA-256 of its constants, attributes in its key.
