@@ -74,11 +74,11 @@ def optimize(
     graph: Graph, *, weights: bool = True, pipeline: Sequence[Pass] = PIPELINE
 ) -> tuple[Graph, Report]:
     """``graph`` after the passes; ``weights=False``: those only that hold for any weights."""
-    stages = [Stage("import", check(graph), _imported(graph))]
+    stages = [Stage("import", check(graph, weights=weights), _imported(graph))]
     for step in pipeline:
         if weights or step not in NEEDS_WEIGHTS:
             graph, notes = step(graph)
-            stages.append(Stage(step.__name__, check(graph), tuple(notes)))
+            stages.append(Stage(step.__name__, check(graph, weights=weights), tuple(notes)))
     return graph, Report(tuple(stages))
 
 
