@@ -153,7 +153,7 @@ def test_the_kit_sees_a_supernet_that_does_not_cut(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_kit_sees_a_key_that_is_not_listed() -> None:
-    kind = SPACES["image"]
+    kind = space_of(narrowed())
 
     class Short(Space):
         def keys(self, isa: str):  # type: ignore[no-untyped-def]
