@@ -114,4 +114,7 @@ def show(console: Console, manifest: dict[str, Any], out: Path) -> None:
     console.print(f"{manifest['name']} for {manifest['target']}: {out}/")
     for line in backend.summary(manifest):
         console.print(line)
+    for note in manifest["passes"][0]["notes"]:  # of the import
+        if not note["changed"]:
+            console.print(f"note: {note['node']}: {note['text']}")
     console.print(f"next: {'; '.join(backend.next_commands(out))}")

@@ -66,6 +66,7 @@ class Graph:
     """``nodes`` in execution order; ``tensors`` by name; ``inputs`` and ``outputs`` are names.
 
     ``imported``: how many operations of each kind it was made from, if from a model file.
+    ``notes``: what of the file it could not keep, by the name of the node.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Graph:
     tensors: Mapping[str, Tensor]
     nodes: tuple[Node, ...]
     imported: Mapping[str, int] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def input_shapes(self, node: Node) -> Shapes:
         return tuple(self.tensors[name].shape for name in node.inputs)

@@ -6,18 +6,23 @@
 
 The first weight lies in the lowest bits; each output channel (each tap of a depthwise layer) begins
 with a byte of its own. A kernel takes its weights apart as it reads them, which saves flash and
-costs time, so nothing is packed unless ``narrowed`` is called.
+costs time, so nothing is packed that a model does not hold in so few bits, unless ``narrowed`` is
+called.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinytailor.compiler.ir import Graph, Node, Shape, check
 from tinytailor.targets.errors import InputError
+
+if TYPE_CHECKING:
+    from tinytailor.compiler.ops.base import Operator
 
 WIDTHS = (1, 2, 4, 8)
 
@@ -79,9 +84,22 @@ def _narrowed(graph: Graph, node: Node) -> Node:
     if weight is None or weight.dtype != np.int8:  # packed already
         return node
     bits = next(bits for bits in WIDTHS if fits(weight, bits))
-    op = node.op.with_weight_bits(bits)
-    if bits == 8 or op is None:
+    narrow = None if bits == 8 else packed(node.op, weight, bits, *graph.input_shapes(node))
+    if narrow is None:
         return node
-    stored = op.constants(*graph.input_shapes(node))["weight"]
-    rows = weight.reshape(*stored.shape[:-1], -1)
-    return replace(node, op=op, constants={**node.constants, "weight": pack(rows, bits)})
+    op, weight = narrow
+    return replace(node, op=op, constants={**node.constants, "weight": weight})
+
+
+def packed(
+    op: Operator, weight: np.ndarray, bits: int, *inputs: Shape
+) -> tuple[Operator, np.ndarray] | None:
+    """``op`` with its int8 ``weight`` in fewer bits, which hold it; None where it has no such form.
+
+    ``inputs``: the shapes of its inputs.
+    """
+    narrow = op.with_weight_bits(bits)
+    if narrow is None:
+        return None
+    rows = weight.reshape(*narrow.constants(*inputs)["weight"].shape[:-1], -1)
+    return narrow, pack(rows, bits)

@@ -55,6 +55,7 @@ class GraphBuilder:
         self.nodes: list[Node] = []
         self.values: dict[int, Value] = {}  # by the index of a Ref
         self.inputs: dict[str, str] = {}  # the model's name -> ours
+        self.notes: dict[str, str] = {}  # what of the model a node could not keep
         self.placeholders: set[str] = set()  # stand for what follows a refused operator
         self.unquantized: set[str] = set()  # integer inputs whose scale is not known yet
         self.transposed: dict[tuple[str, bytes], str] = {}  # what rules/transpose.py made already

@@ -29,11 +29,13 @@ from tinytailor.compiler.ops.base import Operator
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Constant:
-    """Numbers of the model. Quantized ones have ``scale`` and ``zero_point`` of the same shape."""
+    """Numbers of the model. Quantized ones have ``scale`` and ``zero_point`` of the same shape, and
+    took ``bits`` each in the file."""
 
     array: np.ndarray
     scale: np.ndarray | None = None
     zero_point: np.ndarray | None = None
+    bits: int = 8
 
     @property
     def shape(self) -> Shape:
@@ -43,7 +45,8 @@ class Constant:
         """The same change of shape applied to the numbers and to their quantization."""
         if self.scale is None or self.zero_point is None:
             return Constant(change(self.array))
-        return Constant(change(self.array), change(self.scale), change(self.zero_point))
+        scale, zero_point = change(self.scale), change(self.zero_point)
+        return Constant(change(self.array), scale, zero_point, self.bits)
 
     @property
     def integers(self) -> np.ndarray:
@@ -63,7 +66,7 @@ class Constant:
             return Constant((self.real * factor).astype(np.float32))
         scale = (self.scale * np.float32(abs(factor))).astype(np.float32)
         signed = self.integers if factor >= 0 else -self.integers
-        return Constant(signed, scale, np.zeros_like(signed))
+        return Constant(signed, scale, np.zeros_like(signed), self.bits)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -197,7 +197,9 @@ def finished(builder: GraphBuilder, outputs: Sequence[str]) -> Graph:
         inputs.append(entry)
     tensors = {name: tensor for name, tensor in builder.tensors.items() if name in used}
     made_from = Counter(call.operator.removeprefix("relax.") for call in model.listing.calls)
-    return check(Graph(model.name, tuple(inputs), tuple(outputs), tensors, tuple(nodes), made_from))
+    borders = tuple(inputs), tuple(outputs)
+    notes = {node.name: builder.notes[node.name] for node in nodes if node.name in builder.notes}
+    return check(Graph(model.name, *borders, tensors, tuple(nodes), made_from, notes))
 
 
 def live(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:

@@ -84,12 +84,13 @@ def optimize(
 
 def _imported(graph: Graph) -> tuple[Note, ...]:
     """What the importer folded: quantization into scales, biases and clamps into their operator,
-    batch norm into weights, transposes into the order of memory."""
+    batch norm into weights, transposes into the order of memory; and what it could not keep."""
     if not graph.imported:
         return ()
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(graph.imported.items()))
     total = sum(graph.imported.values())
-    return (Note("", f"{total} operations became {len(graph.nodes)} nodes: {kinds}"),)
+    folded = Note("", f"{total} operations became {len(graph.nodes)} nodes: {kinds}")
+    return (folded, *(Note(node, text, changed=False) for node, text in graph.notes.items()))
 
 
 def check_dump(folder: Path) -> None:

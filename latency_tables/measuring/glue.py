@@ -18,7 +18,7 @@ from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.opkey import example_constants
 from tinytailor.compiler.ops import Conv2d
 from tinytailor.compiler.ops.window import Window
-from tinytailor.latency_tables.table.library import library_functions
+from tinytailor.latency_tables.measuring.library import library_functions
 from tinytailor.latency_tables.table.records import Glue, Work
 from tinytailor.targets import Board, Toolchain
 from tinytailor.targets.stack import worst_stack

@@ -2,11 +2,11 @@
 """What a layer is: a name, the tensors it reads, and a kind, whose file holds every form of it.
 
 A kind is made of steps. A step is one integer operator, a primitive, which reads tensors of the
-layer and writes one; each has a quantization of its own. Most kinds are a single step, a gate is
-several and names what is between them:
+layer and writes one; each has a quantization of its own. Most kinds are a single step, others are
+several and name what is between them:
 
-    Convolution        0 --filters--> OUT
-    SqueezeExcite      0 --mean--> pooled --filters--> squeezed --filters--> excited --table--> gate
+    a convolution      0 --filters--> OUT
+    a channel gate     0 --mean--> mean --filters--> squeezed --filters--> excited --table--> gate
                        0, gate --product--> OUT
 
 A primitive says what training, export and the compiler need to know of its operator. All that walk

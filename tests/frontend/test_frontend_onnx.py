@@ -230,18 +230,6 @@ def test_a_dynamic_batch_becomes_one(tmp_path: Path) -> None:
     assert graph.tensors[graph.inputs[0]].shape == (1, 4, 4, 3)
 
 
-def test_four_bit_weights_are_widened_to_int8(tmp_path: Path) -> None:
-    model = Model()
-    x = model.input((1, 2, 3, 3))
-    w = np.arange(-8, 8, dtype=np.int8).reshape(8, 2, 1, 1)
-    packed = helper.make_tensor("w", onnx.TensorProto.INT4, w.shape, w.ravel().tolist())
-    model.constants.append(packed)
-    s = model.constant("s", np.float32(0.1))
-    y = model.node("Conv", [x, model.node("DequantizeLinear", ["w", s])])
-    graph = load_model(model.save(tmp_path / "model.onnx", model.quantized(y, 0.1), opset=21))
-    np.testing.assert_array_equal(graph.nodes[0].constants["weight"].ravel(), w.ravel())
-
-
 def square_deform(model: Model, channels: int = 4) -> str:
     x = model.input((1, channels, 9, 10), scale=0.02, zero=5)
     arrays = {"offset": (1, channels), "weight": (channels, 1, 3, 3)}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinytailor.compiler.frontend.onnx import constants, qoperator
+from tinytailor.compiler.frontend.onnx import constants, narrow, qoperator
 from tinytailor.compiler.frontend.onnx.model_file import (
     DAMAGED,
     DYNAMIC,
@@ -69,7 +69,7 @@ def import_onnx(data: bytes, path: Path, name: str, allow_float: bool = False) -
         qoperator.rewrite(model)
         constants.fold(model)
         unsupported = listed(model, forms)
-        widen_int4(graph, path.name)
+        narrow.widen(graph, path.name)
         check_windows(graph, path.name)
         function, origins, more = converted(model, forms)
     except InputError:
@@ -133,23 +133,3 @@ def inferred_types(model: Any) -> dict[str, tuple[Shape, str]]:
         if tensor.HasField("shape") and all(size > 0 for size in sizes):
             types[value.name] = (tuple(sizes), tensor_dtype_to_np_dtype(tensor.elem_type).name)
     return types
-
-
-def widen_int4(graph: Any, file: str) -> None:
-    """4-bit constants become int8 ones of the same numbers, which the importer can hold."""
-    import numpy as np
-    from onnx import TensorProto, numpy_helper
-
-    narrow = {TensorProto.INT4: np.int8, TensorProto.UINT4: np.uint8}
-    rounded = {
-        name for node in graph.node if node.op_type == "QuantizeLinear" for name in node.input
-    }
-    for tensor in graph.initializer:
-        if tensor.data_type in narrow:
-            if tensor.name in rounded:  # its clamp to 4 bits would be lost
-                raise InputError(
-                    f"{file}: {tensor.name} asks QuantizeLinear for 4 bits; expected int8 "
-                    "activations, and 4-bit weights stored as constants before DequantizeLinear"
-                )
-            array = numpy_helper.to_array(tensor).astype(narrow[tensor.data_type])
-            tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))

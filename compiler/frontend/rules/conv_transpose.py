@@ -21,7 +21,7 @@ from tinytailor.compiler.frontend.onnx.windows import transposed_conv_pads
 from tinytailor.compiler.frontend.relax_calls import Call, shape_of
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules.convolution import convolved
-from tinytailor.compiler.frontend.rules.linear import Weights, requantized, weights
+from tinytailor.compiler.frontend.rules.linear import Weights, in_flash, requantized, weights
 from tinytailor.compiler.frontend.rules.operands import activation
 from tinytailor.compiler.frontend.rules.rule import Onnx, Rule, Rules, Tflite
 from tinytailor.compiler.frontend.rules.transpose import as_map
@@ -54,13 +54,16 @@ def transposed_convolution(call: Call, builder: GraphBuilder) -> Expression:
 
     def finish(fused: Fused) -> Finished:
         if turned.stride == ONES and min(around) >= 0:
-            backwards = Weights(layer.integers[:, ::-1, ::-1], layer.scale)
-            return convolved(source, backwards, groups, replace(turned, padding=around), fused)
-        spread = Weights(with_gaps(layer.integers, turned), layer.scale).times(fused.gain)
+            backwards = replace(layer, integers=layer.integers[:, ::-1, ::-1])
+            sliding = replace(turned, padding=around)
+            return convolved(builder, source, backwards, groups, sliding, fused)
+        spread = replace(layer, integers=with_gaps(layer.integers, turned)).times(fused.gain)
         requant, constants = requantized(source, spread, fused)
         whole = replace(turned, kernel=spread.kernel, dilation=ONES)
         op = ConvTranspose2d(out_channels, whole, groups, source.zero_point, requant)
-        return op, (source.name,), {"weight": spread.integers.astype(np.int8), **constants}
+        weight = spread.integers
+        used, stored = in_flash(builder, op, weight, spread.bits, fused, source.shape)
+        return used, (source.name,), {"weight": stored, **constants}
 
     order, axis = map_order(call.shape, layout), layout.index("C")
     return Expression(call.shape, order, device, finish, bias_axis=axis, takes_gain=True)

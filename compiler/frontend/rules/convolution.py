@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
 from tinytailor.compiler.frontend.graph_builder import GraphBuilder
 from tinytailor.compiler.frontend.imported_values import Expression, Finished, Fused
@@ -11,7 +11,7 @@ from tinytailor.compiler.frontend.layout import map_order, map_shape
 from tinytailor.compiler.frontend.onnx.windows import conv_pads
 from tinytailor.compiler.frontend.relax_calls import Call
 from tinytailor.compiler.frontend.report import Declined
-from tinytailor.compiler.frontend.rules.linear import Weights, requantized, weights
+from tinytailor.compiler.frontend.rules.linear import Weights, in_flash, requantized, weights
 from tinytailor.compiler.frontend.rules.operands import activation
 from tinytailor.compiler.frontend.rules.rule import Onnx, Rule, Rules, Tflite
 from tinytailor.compiler.frontend.rules.transpose import as_map
@@ -43,11 +43,11 @@ def convolution(call: Call, builder: GraphBuilder) -> Expression:
     first, last = ("O", "I") if constant.shape[letters["O"]] == out_channels else ("I", "O")
     layer = weights(constant, (letters[first], *axes, letters[last]))
     if len(axes) == 1:
-        layer = Weights(layer.integers[:, :, None, :], layer.scale)
+        layer = replace(layer, integers=layer.integers[:, :, None, :])
     sliding = window(attributes, len(axes), layer.kernel)
 
     def finish(fused: Fused) -> Finished:
-        return convolved(source, layer, groups, sliding, fused)
+        return convolved(builder, source, layer, groups, sliding, fused)
 
     device, order = map_shape(call.shape, layout), map_order(call.shape, layout)
     axis = layout.index("C")
@@ -55,22 +55,28 @@ def convolution(call: Call, builder: GraphBuilder) -> Expression:
 
 
 def convolved(
-    source: Tensor, layer: Weights, groups: int, window: Window, fused: Fused
+    builder: GraphBuilder,
+    source: Tensor,
+    layer: Weights,
+    groups: int,
+    window: Window,
+    fused: Fused,
 ) -> Finished:
     """The operator for weights (O, KH, KW, C / groups)."""
     layer = layer.times(fused.gain)
     requant, constants = requantized(source, layer, fused)
     channels, out_channels = source.shape[3], len(layer.integers)
     common = (window, source.zero_point, requant)
-    stored = layer.integers.astype(np.int8)
+    weight = layer.integers
     op: Operator
     if groups == channels == out_channels and channels > 1:
-        stored, op = stored[..., 0].transpose(1, 2, 0), DepthwiseConv2d(*common)
+        weight, op = weight[..., 0].transpose(1, 2, 0), DepthwiseConv2d(*common)
     elif groups > 1:
         op = GroupedConv2d(out_channels, groups, *common)
     else:
         op = Conv2d(out_channels, *common)
-    return op, (source.name,), {"weight": np.ascontiguousarray(stored), **constants}
+    op, stored = in_flash(builder, op, weight, layer.bits, fused, source.shape)
+    return op, (source.name,), {"weight": stored, **constants}
 
 
 RULES = Rules(

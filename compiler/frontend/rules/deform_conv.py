@@ -29,7 +29,7 @@ from tinytailor.compiler.frontend.layout import map_order, map_shape
 from tinytailor.compiler.frontend.relax_calls import Call, own_call, shape_of
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules import lookup
-from tinytailor.compiler.frontend.rules.linear import requantized, weights
+from tinytailor.compiler.frontend.rules.linear import in_flash, requantized, weights
 from tinytailor.compiler.frontend.rules.operands import activation
 from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules
 from tinytailor.compiler.frontend.rules.transpose import as_map
@@ -120,9 +120,11 @@ def deform_conv(call: Call, builder: GraphBuilder) -> Expression:
 
     def finish(fused: Fused) -> Finished:
         requant, constants = requantized(source, layer, replace(fused, bias=bias))
-        stored = np.ascontiguousarray(layer.integers.astype(np.int8))
+        op = replace(plain, requant=requant)
+        shapes = (source.shape, places.shape)
+        used, stored = in_flash(builder, op, layer.integers, layer.bits, fused, *shapes)
         arrays = {"weight": stored, "pixels": pixels, **constants}
-        return replace(plain, requant=requant), (source.name, places.name), arrays
+        return used, (source.name, places.name), arrays
 
     device = map_shape(call.shape, LAYOUT)
     return Expression(call.shape, map_order(call.shape, LAYOUT), device, finish)

@@ -22,7 +22,7 @@ from tinytailor.compiler.frontend.imported_values import (
 from tinytailor.compiler.frontend.layout import row_major
 from tinytailor.compiler.frontend.relax_calls import Call, shape_of
 from tinytailor.compiler.frontend.report import Declined
-from tinytailor.compiler.frontend.rules.linear import Weights, requantized, weights
+from tinytailor.compiler.frontend.rules.linear import in_flash, requantized, weights
 from tinytailor.compiler.frontend.rules.operands import activation
 from tinytailor.compiler.frontend.rules.reshape import as_shape
 from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules, Tflite
@@ -30,6 +30,7 @@ from tinytailor.compiler.frontend.rules.transpose import arranged
 from tinytailor.compiler.frontend.tflite.arguments import tensor_shape
 from tinytailor.compiler.ir import Shape, Tensor
 from tinytailor.compiler.ops import Conv2d, Dense
+from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.window import Window
 
 
@@ -77,17 +78,19 @@ def rows_product(
         x = arranged(builder, x, row_major(x.shape))
         row, columns = np.arange(rows)[:, None], np.arange(features)
     layer = weights(matrix, (1, 0))
-    layer = Weights(np.ascontiguousarray(layer.integers[:, columns]), layer.scale)
+    layer = replace(layer, integers=np.ascontiguousarray(layer.integers[:, columns]))
     source = rows_of(builder, x, rows, features)
 
     def finish(fused: Fused) -> Finished:
         scaled = layer.times(fused.gain)
         requant, constants = requantized(source, scaled, fused)
-        weight = scaled.integers.astype(np.int8)
-        if rows == 1:
-            return Dense(outputs, requant), (source.name,), {"weight": weight, **constants}
-        op = Conv2d(outputs, Window((1, 1)), source.zero_point, requant)
-        return op, (source.name,), {"weight": weight[:, None, None], **constants}
+        weight = scaled.integers
+        op: Operator = Dense(outputs, requant)
+        if rows > 1:
+            weight = weight[:, None, None]
+            op = Conv2d(outputs, Window((1, 1)), source.zero_point, requant)
+        op, stored = in_flash(builder, op, weight, layer.bits, fused, source.shape)
+        return op, (source.name,), {"weight": stored, **constants}
 
     order = (row * outputs + np.arange(outputs)).ravel()
     device = (1, outputs) if rows == 1 else (*source.shape[:3], outputs)

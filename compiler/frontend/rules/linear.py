@@ -14,9 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinytailor.compiler.frontend.graph_builder import GraphBuilder
 from tinytailor.compiler.frontend.imported_values import Constant, Fused
 from tinytailor.compiler.frontend.report import Declined
-from tinytailor.compiler.ir import Tensor
+from tinytailor.compiler.ir import Shape, Tensor
+from tinytailor.compiler.narrow_weights import fits, low, packed
+from tinytailor.compiler.ops.base import Operator
 from tinytailor.compiler.ops.window import Pair
 from tinytailor.compiler.requantization import Requant, effective_scale, multipliers
 from tinytailor.targets.errors import InputError
@@ -28,10 +31,14 @@ MAX_SCALE = 2.0**16  # of a requantization: one step of the accumulator is far b
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weights:
-    """``integers``: int64, output channel first; ``scale``: float32 per output channel."""
+    """``integers``: int64, output channel first; ``scale``: float32 per output channel.
+
+    ``bits``: how many each has in the model, which may be too few after ``times``.
+    """
 
     integers: np.ndarray
     scale: np.ndarray
+    bits: int = 8
 
     @property
     def kernel(self) -> Pair:
@@ -50,7 +57,7 @@ class Weights:
         integers = self.integers * sign
         if integers.max() > 127:
             raise Declined("its weights hold -128, and a normalization behind it negates them")
-        return Weights(integers, (self.scale * np.abs(gain)).astype(np.float32))
+        return Weights(integers, (self.scale * np.abs(gain)).astype(np.float32), self.bits)
 
 
 def weights(constant: Constant, axes: tuple[int, ...]) -> Weights:
@@ -70,7 +77,27 @@ def weights(constant: Constant, axes: tuple[int, ...]) -> Weights:
         raise Declined("its weight scales differ within an output channel")
     if not np.all(np.isfinite(scale)) or np.any(scale < 0):
         raise Declined("its weight scales are not finite and positive")
-    return Weights(integers, scale[:, 0].astype(np.float32))
+    return Weights(integers, scale[:, 0].astype(np.float32), constant.bits)
+
+
+def in_flash(
+    builder: GraphBuilder, op: Operator, weight: np.ndarray, bits: int, fused: Fused, *inputs: Shape
+) -> tuple[Operator, np.ndarray]:
+    """``op`` with ``weight`` as it lies in flash: of ``bits`` where the operator can, else of 8.
+
+    ``weight`` has the shape of eight bits, ``inputs`` are those of the operator.
+    """
+    stored = np.ascontiguousarray(weight.astype(np.int8))
+    if bits == 8:
+        return op, stored
+    reason = f"{op.kind} has no form with fewer"
+    if not fits(stored, bits):
+        reason = f"they reach from {stored.min()} to {stored.max()}, {bits} bits hold {low(bits)} "
+        reason += f"to {-low(bits) - 1}"
+    elif narrow := packed(op, stored, bits, *inputs):
+        return narrow
+    builder.notes[fused.y.name] = f"its weights of {bits} bits take 8: {reason}"
+    return op, stored
 
 
 def requantized(

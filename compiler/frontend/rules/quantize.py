@@ -5,8 +5,10 @@ its scale, and constants become the integers of a layer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
+from typing import Any
 
 import numpy as np
 
@@ -23,15 +25,16 @@ from tinytailor.compiler.frontend.imported_values import (
     Value,
 )
 from tinytailor.compiler.frontend.layout import row_major
+from tinytailor.compiler.frontend.onnx.narrow import BITS
 from tinytailor.compiler.frontend.quantization import (
     Quantization,
     quantization_of,
     same_quantization,
 )
-from tinytailor.compiler.frontend.relax_calls import BORDERS, Call
+from tinytailor.compiler.frontend.relax_calls import BORDERS, Call, own_call, shape_of
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules import float_calls, lookup
-from tinytailor.compiler.frontend.rules.rule import Onnx, Rule, Rules, Tflite
+from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules, Tflite
 from tinytailor.compiler.ir import Shape, Tensor
 
 INTEGER_LIMITS = {"int8": (-128, 127), "uint8": (0, 255)}
@@ -93,7 +96,8 @@ def quantized_constant(
     """Fake-quantized weights: the float constant becomes the integers it stands for."""
     if call.dtype not in (*INTEGER_LIMITS, "int32"):
         raise Declined(f"constants of type {call.dtype}, expected int8 or uint8")
-    spread_scale, spread_zero = spread(call, value.shape, scale, zero_point)
+    axis = int(call.attributes["axis"])
+    spread_scale, spread_zero = spread(axis, value.shape, scale, zero_point)
     low, high = INTEGER_LIMITS.get(call.dtype, (-(2**31), 2**31 - 1))
     steps = np.rint(value.real.astype(np.float32) / spread_scale).astype(np.float64)
     if not np.all(np.isfinite(steps)):
@@ -107,7 +111,8 @@ def dequantize(call: Call, builder: GraphBuilder) -> Value:
     if isinstance(value, Constant):
         if value.array.dtype.kind not in "iu":
             raise Declined("it dequantizes floating-point numbers")
-        return Constant(value.array, *spread(call, value.shape, scale, zero_point))
+        axis = int(call.attributes["axis"])
+        return Constant(value.array, *spread(axis, value.shape, scale, zero_point))
     if not isinstance(value, Activation):
         if isinstance(value, Unknown):
             return value
@@ -131,10 +136,9 @@ def only(constant: Constant) -> float:
 
 
 def spread(
-    call: Call, shape: tuple[int, ...], scale: Constant, zero_point: Constant
+    axis: int, shape: Shape, scale: Constant, zero_point: Constant
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scale and zero point in the shape of the numbers they belong to."""
-    axis = int(call.attributes["axis"])
     spread_out = []
     for item in (scale.real.astype(np.float32), zero_point.array.astype(np.int64)):
         if item.size == 1:
@@ -148,9 +152,40 @@ def spread(
     return spread_out[0], spread_out[1]
 
 
+def dequantize_narrow(call: Call, builder: GraphBuilder) -> Constant:
+    """Constants of fewer bits than TVM knows: their integers, scale, zero point, (axis, bits)."""
+    roles = ("weight", "scale", "zero point", "settings")
+    arguments = zip(call.arguments, roles, strict=True)
+    value, scale, zero_point, settings = (builder.constant(*argument) for argument in arguments)
+    axis, bits = map(int, settings.array)
+    return Constant(value.array, *spread(axis, value.shape, scale, zero_point), bits)
+
+
+def dequantize_linear(inputs: Sequence[Any], attributes: Attributes) -> list[Any] | None:
+    """TVM's, unless onnx/narrow.py noted how many bits the constants had."""
+    from tvm import relax
+
+    if BITS not in attributes:
+        return None
+    if attributes.get("block_size", 0):
+        raise ValueError("its weights have a scale for each block; expected one for each channel")
+    x, scale, *given = inputs
+    zero_point = given[0] if given else None
+    if zero_point is None:
+        zero_point = relax.const(np.zeros(shape_of(scale), str(x.ty.dtype)))
+    settings = np.array([attributes.get("axis", 1), attributes[BITS]], np.int64)
+    result = relax.TensorType(shape=shape_of(x), dtype="float32")
+    return [own_call(NARROW, [x, scale, zero_point, relax.const(settings)], result)]
+
+
+NARROW = "tinytailor.dequantize_narrow"
 QUANTIZE, DEQUANTIZE = BORDERS
 RULES = Rules(
-    calls={QUANTIZE: Rule(quantize), DEQUANTIZE: Rule(dequantize)},
-    onnx={"QuantizeLinear": Onnx(), "DequantizeLinear": Onnx()},
+    calls={
+        QUANTIZE: Rule(quantize),
+        DEQUANTIZE: Rule(dequantize),
+        NARROW: Rule(dequantize_narrow),
+    },
+    onnx={"QuantizeLinear": Onnx(), "DequantizeLinear": Onnx(dequantize_linear)},
     tflite={"QUANTIZE": Tflite(), "DEQUANTIZE": Tflite()},
 )

@@ -17,7 +17,7 @@ from tinytailor.compiler.frontend.imported_values import Expression, Finished, F
 from tinytailor.compiler.frontend.layout import map_order
 from tinytailor.compiler.frontend.relax_calls import Call, own_call
 from tinytailor.compiler.frontend.report import Declined
-from tinytailor.compiler.frontend.rules.linear import requantized, weights
+from tinytailor.compiler.frontend.rules.linear import in_flash, requantized, weights
 from tinytailor.compiler.frontend.rules.operands import activation
 from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules
 from tinytailor.compiler.frontend.rules.transpose import as_map
@@ -48,15 +48,16 @@ def square_deform_dw(call: Call, builder: GraphBuilder) -> Expression:
         pixels = Fused(replace(fused.y, scale=1.0, zero_point=0), 0, 7, offset_bias)
         to_pixels, offset_constants = requantized(source, offsets, pixels, "offset_")
         requant, own = requantized(source, taps, replace(fused, bias=bias))
-        stored = np.ascontiguousarray(taps.integers[..., 0].transpose(1, 2, 0).astype(np.int8))
+        weight, bits = taps.integers[..., 0].transpose(1, 2, 0), min(taps.bits, offsets.bits)
         op = SquareDeformDW(source.zero_point, to_pixels.shift, requant)
+        used, stored = in_flash(builder, op, weight, bits, fused, source.shape)
         arrays = {
             "offset_weight": offsets.integers[0].astype(np.int8),
             "weight": stored,
             **offset_constants,
             **own,
         }
-        return op, (source.name,), arrays
+        return used, (source.name,), arrays
 
     return Expression(call.shape, map_order(call.shape, LAYOUT), source.shape, finish)
 
