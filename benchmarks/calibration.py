@@ -29,9 +29,9 @@ from tinytailor.latency_tables.calibration.calibrate import (
     compare,
     fit_model,
 )
-from tinytailor.latency_tables.calibration.fit import Errors, cross_validated, fit, relative_errors
 from tinytailor.latency_tables.calibration.plan import propose
 from tinytailor.latency_tables.estimate import TARGETS, columns, family, features
+from tinytailor.latency_tables.fit import Errors, cross_validated, fit, relative_errors
 from tinytailor.latency_tables.measuring.measure import measure
 from tinytailor.nas.spaces import Space
 from tinytailor.nas.spaces.timeseries import timeseries_space

@@ -131,13 +131,14 @@ def record(path: Path, tests: list[str]) -> int:
     return int(status)
 
 
-def compared(here: Path, there: Path) -> Counter[str]:
+def compared(here: Path, there: Path) -> str:
     """How many answers are equal, close or other, and how many were only asked for on one side."""
     with np.load(here) as ours, np.load(there) as theirs:
         both = sorted({*ours.files} & {*theirs.files})
         found = Counter(likeness(ours[key], theirs[key]) for key in both)
-        found["asked on one of them only"] = len({*ours.files} ^ {*theirs.files})
-    return found
+        apart = len({*ours.files} ^ {*theirs.files})
+    counts = ", ".join(f"{found[kind]:,} {kind}" for kind in ("equal", "close", "other"))
+    return f"{counts}; {apart:,} asked on one of them only"
 
 
 def likeness(a: np.ndarray, b: np.ndarray) -> str:
@@ -179,8 +180,8 @@ def main() -> int:
         for processor in options.processors.split(","):
             there = Path(name) / f"{processor}.npz"
             failed += [processor] if run(processor, there, tests) else []
-            counts = compared(here, there)
-            print(f"{processor}: {', '.join(f'{n:,} {kind}' for kind, n in counts.items())}")
+            if here.exists() and there.exists():  # both came to an end
+                print(f"{processor}: {compared(here, there)}", flush=True)
     print(f"tests fail on {', '.join(failed)}" if failed else "the tests pass on all of them")
     return 1 if failed else 0
 

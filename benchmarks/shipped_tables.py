@@ -26,8 +26,8 @@ from pathlib import Path
 from tinytailor.cli.measure import load_board, space_keys
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables import LatencyTable
+from tinytailor.latency_tables.measuring import shipped
 from tinytailor.latency_tables.measuring.measure import measure
-from tinytailor.latency_tables.table import shipped
 from tinytailor.latency_tables.table.latency_table import describe
 from tinytailor.latency_tables.table.origin import require_same_origin
 from tinytailor.targets import Board, Toolchain, cross_toolchain, default_runner

@@ -173,8 +173,8 @@ def measure_keys(
     A new table begins with the rows of shipped ones. Unless ``strict``, operators that could not be
     measured are part of the result, and not an error.
     """
+    from tinytailor.latency_tables.measuring import shipped
     from tinytailor.latency_tables.measuring.measure import IncompleteError, measure
-    from tinytailor.latency_tables.table import shipped
 
     toolchain, runner = cross_toolchain(), runner or default_runner(board)
     counted = serial_port(runner) is None  # nothing is shipped that was measured on a board

@@ -1,5 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each operator configuration costs on a target: keys, tables, measuring, network costs."""
+"""What each operator configuration costs on a target, and from that what a network costs.
+
+table        the file: rows by key, and where they come from
+measuring    fills it
+calibration  constants of a board, from latencies that were measured on it
+estimate     rows for operators that were not measured (fit: least squares)
+cost         a network, as the sum of its rows; budget: what it may cost
+"""
 
 from tinytailor.latency_tables.budget import Budget, parse_bytes, parse_latency
 from tinytailor.latency_tables.table.latency_table import Failure, LatencyTable

@@ -100,22 +100,14 @@ def network_cost(
     channels that could go, is left as it is. InputError names the command if the table lacks a row;
     an EstimatedTable estimates it, and the cost says so.
     """
-    header, isa = table.header, str(board.core.isa)
-    if (header.target, header.core, header.clock_hz) != (
-        board.name,
-        board.core.name,
-        board.clock_hz,
-    ):
-        raise InputError(
-            f"{table.path} was measured for {header.target} ({header.core}, {header.clock_hz} Hz), "
-            f"not for {board.name} ({board.core.name}, {board.clock_hz} Hz)"
-        )
+    require_board(table, board)
+    isa = str(board.core.isa)
     graph, _ = optimize(graph, weights=weights)
     running = computing(graph)
     keys = [key_of(node, graph, isa) for node in running]
     rows = [table[key] for key in keys]
     estimates = table.estimates(keys) if isinstance(table, EstimatedTable) else None
-    glue = header.glue
+    glue = table.header.glue
     glue_work = glue.base + glue.per_node.times(len(rows))
     glue_cycles = glue_work.glue_cycles(board.latency)
     nodes = tuple(
@@ -123,7 +115,7 @@ def network_cost(
     )
     cycles = glue_cycles + sum(node.cycles for node in nodes)
     if toolchain is None:
-        memory = _summed_memory(graph, rows, table.header.glue, isa, estimates)
+        memory = _summed_memory(graph, rows, glue, isa, estimates)
     else:
         memory = _linked_memory(graph, board, toolchain, weights)
     return Cost(
@@ -138,6 +130,17 @@ def network_cost(
         provenance=_latency_provenance(table, board, estimates) | memory.provenance,
         estimates=estimates,
     )
+
+
+def require_board(table: LatencyTable | EstimatedTable, board: Board) -> None:
+    """InputError if ``table`` is of another board, core or clock."""
+    header = table.header
+    found = (header.target, header.core, header.clock_hz)
+    if found != (board.name, board.core.name, board.clock_hz):
+        raise InputError(
+            f"{table.path} was measured for {header.target} ({header.core}, {header.clock_hz} Hz), "
+            f"not for {board.name} ({board.core.name}, {board.clock_hz} Hz)"
+        )
 
 
 def _linked_memory(graph: Graph, board: Board, toolchain: Toolchain, weights: bool) -> _Memory:

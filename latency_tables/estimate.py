@@ -31,7 +31,7 @@ import numpy as np
 
 from tinytailor.compiler.memory.predicted import kernel_bytes
 from tinytailor.compiler.opkey import OpKey
-from tinytailor.latency_tables.calibration.fit import Array, Errors, cross_validated, fit
+from tinytailor.latency_tables.fit import Array, Errors, cross_validated, fit
 from tinytailor.latency_tables.table.latency_table import Failure, LatencyTable, describe
 from tinytailor.latency_tables.table.records import Header, Measurement, Work
 from tinytailor.targets.errors import InputError

@@ -2,6 +2,7 @@
 """The operators. Adding one: a new file here and a line below.
 
 ``OPERATORS`` holds all of them by kind, ``tabled()`` those that latency tables have keys of.
+``ORDINARY`` is a layer as most are, of 8 channels, which keeps the shape of its input.
 """
 
 from tinytailor.compiler.ops.add import Add as Add
@@ -30,12 +31,14 @@ from tinytailor.compiler.ops.softmax import Softmax as Softmax
 from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW as SquareDeformDW
 from tinytailor.compiler.ops.take import Take as Take
 from tinytailor.compiler.ops.transpose import Transpose as Transpose
+from tinytailor.compiler.ops.window import Window
 
 OPERATORS: dict[str, type[Operator]] = {
     imported.kind: imported
     for imported in tuple(globals().values())
     if isinstance(imported, type) and issubclass(imported, Operator) and imported is not Operator
 }
+ORDINARY: Operator = Conv2d(8, Window((3, 3), padding=(1, 1, 1, 1)))
 
 
 def tabled() -> dict[str, type[Operator]]:

@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from tinytailor.compiler.ir import Constants, Shape
+from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.traits import keys
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs
@@ -34,8 +34,6 @@ from tinytailor.compiler.ops.traits.neighbours import Bordered, Clamp, Surround,
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, full
 from tinytailor.compiler.ops.window import Padding
 from tinytailor.compiler.requantization import Requant
-
-Shapes = tuple[Shape, ...]
 
 
 @dataclass(frozen=True, slots=True)

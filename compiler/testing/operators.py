@@ -9,26 +9,26 @@
     def test_my_operator_on_a_board(tmp_path):
         emitted_kernels_equal_the_meaning(examples_of(MyOperator), load_target(BOARD), tmp_path)
 
-``CHECKS`` compare what an operator says about itself with its meaning in numpy, and the TIR of its
-plain kernel, built with LLVM; the last function runs what is emitted on a core.
+``CHECKS`` compare what an operator says about itself with its meaning in numpy (those of traits.py
+among them), and the TIR of its plain kernel, built with LLVM; the last function runs what is
+emitted on a core.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tinytailor.compiler.execute import execute
-from tinytailor.compiler.ir import Graph, Shapes
+from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.kernels.registry import choose, fitting, lower
 from tinytailor.compiler.kernels.variant import Variant
 from tinytailor.compiler.mcu.kernel_image import KernelInfo, kernel_image
-from tinytailor.compiler.opkey import example_graph, make_key
-from tinytailor.compiler.ops import Operator, tabled
-from tinytailor.compiler.ops.traits.ranges import full
+from tinytailor.compiler.opkey import make_key
+from tinytailor.compiler.testing import traits
+from tinytailor.compiler.testing.examples import Example, random_inputs
 from tinytailor.targets import (
     Board,
     Buffer,
@@ -41,41 +41,6 @@ from tinytailor.targets import (
 )
 
 SAMPLES = 3
-
-
-@dataclass(frozen=True)
-class Example:
-    """An operator on inputs of ``shapes``; its constants are those of the examples of its key."""
-
-    name: str
-    op: Operator
-    shapes: Shapes
-
-    def __str__(self) -> str:
-        return self.name
-
-    def graph(self, isa: str) -> Graph:
-        return example_graph(make_key(self.op, self.shapes, isa))
-
-
-def examples_of(operator: type[Operator]) -> tuple[Example, ...]:
-    return tuple(Example(name, op, shapes) for name, (op, shapes) in operator.examples().items())
-
-
-def every_example() -> tuple[Example, ...]:
-    """Of all operators that latency tables have."""
-    return tuple(example for operator in tabled().values() for example in examples_of(operator))
-
-
-def random_inputs(graph: Graph, count: int, seed: int) -> list[np.ndarray]:
-    """int8 batches; the first sample is all 127, the second all -128, the extremes of the range."""
-    rng = np.random.default_rng(seed)
-    batches = []
-    for name in graph.inputs:
-        batch = rng.integers(-128, 128, (count, *graph.tensors[name].shape[1:])).astype(np.int8)
-        batch[0], batch[1] = 127, -128
-        batches.append(batch)
-    return batches
 
 
 def meaning(graph: Graph, batches: Sequence[np.ndarray]) -> np.ndarray:
@@ -95,28 +60,6 @@ def its_key_stands_for_it(example: Example) -> None:
     """What is made from a key has that key; and the numbers of a layer are not in it."""
     key = make_key(example.op, example.shapes, "base")
     assert make_key(key.operator(), example.shapes, "base") == key
-
-
-def its_values_stay_in_their_ranges(example: Example) -> None:
-    graph = example.graph("base")
-    (node,) = graph.nodes
-    result = meaning(graph, random_inputs(graph, 4 * SAMPLES, seed=2))
-    reads = tuple(full(shape[-1]) for shape in example.shapes)
-    found = node.op.ranges(reads, example.shapes, node.constants)
-    if result.dtype == np.int8:  # indices have no ranges
-        by_channel = result.reshape(-1, result.shape[-1])
-        assert (by_channel.min(axis=0) >= found.low).all()
-        assert (by_channel.max(axis=0) <= found.high).all()
-
-
-def its_clamp_bounds_its_values(example: Example) -> None:
-    graph = example.graph("base")
-    (node,) = graph.nodes
-    clamp = node.op.clamp()
-    if clamp is not None:
-        result = meaning(graph, random_inputs(graph, SAMPLES, seed=3))
-        assert result.min() >= clamp.low
-        assert result.max() <= clamp.high
 
 
 def its_sums_fit_32_bits(example: Example) -> None:
@@ -161,10 +104,9 @@ def its_plain_kernel_built_with_llvm_equals_its_meaning(example: Example) -> Non
 
 
 CHECKS: tuple[Callable[[Example], None], ...] = (
+    *traits.CHECKS,
     its_output_has_the_shape_and_type_that_it_says,
     its_key_stands_for_it,
-    its_values_stay_in_their_ranges,
-    its_clamp_bounds_its_values,
     its_sums_fit_32_bits,
     its_table_is_its_meaning,
     its_plain_kernel_built_with_llvm_equals_its_meaning,

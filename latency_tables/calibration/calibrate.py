@@ -22,7 +22,7 @@ from itertools import combinations
 
 import numpy as np
 
-from tinytailor.latency_tables.calibration.fit import (
+from tinytailor.latency_tables.fit import (
     Array,
     Errors,
     fit,

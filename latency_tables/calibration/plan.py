@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinytailor.latency_tables.calibration.fit import Array
+from tinytailor.latency_tables.fit import Array
 from tinytailor.latency_tables.table.records import Measurement
 from tinytailor.targets.errors import InputError
 

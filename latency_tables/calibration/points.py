@@ -16,8 +16,8 @@ from tinytailor.compiler.memory.aliasing import computing
 from tinytailor.compiler.opkey import OpKey, key_of
 from tinytailor.compiler.project import load_project
 from tinytailor.latency_tables.calibration.calibrate import Part, Point
-from tinytailor.latency_tables.calibration.fit import Array, least_squares
 from tinytailor.latency_tables.calibration.measured import Measured
+from tinytailor.latency_tables.fit import Array, least_squares
 from tinytailor.latency_tables.table.latency_table import LatencyTable
 from tinytailor.latency_tables.table.records import Measurement
 from tinytailor.targets import Board

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Filling a table: operators in batches, on workers, emulated or on a board."""
+"""Filling a table: shipped rows, and operators in batches, on workers, emulated or on a board."""

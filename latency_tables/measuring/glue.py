@@ -16,9 +16,8 @@ import numpy as np
 
 from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.opkey import example_constants
-from tinytailor.compiler.ops import Conv2d
-from tinytailor.compiler.ops.window import Window
-from tinytailor.latency_tables.table.library import library_functions
+from tinytailor.compiler.ops import ORDINARY
+from tinytailor.latency_tables.measuring.library import library_functions
 from tinytailor.latency_tables.table.records import Glue, Work
 from tinytailor.targets import Board, Toolchain
 from tinytailor.targets.stack import worst_stack
@@ -62,11 +61,16 @@ def measure_glue(board: Board, toolchain: Toolchain, runner: str) -> Glue:
 
 
 def _chain(length: int) -> Graph:
-    """``length`` padded 3x3 convolutions of 8 channels."""
-    op = Conv2d(SHAPE[3], Window((3, 3), padding=(1, 1, 1, 1)))
+    """``length`` layers as most are."""
     tensors = [Tensor(f"t{i}", SHAPE) for i in range(length + 1)]
     nodes = tuple(
-        Node(f"n{i}", op, (f"t{i}",), f"t{i + 1}", example_constants(op, (SHAPE,), seed=i))
+        Node(
+            f"n{i}",
+            ORDINARY,
+            (f"t{i}",),
+            f"t{i + 1}",
+            example_constants(ORDINARY, (SHAPE,), seed=i),
+        )
         for i in range(length)
     )
     ends = (tensors[0].name,), (tensors[-1].name,)

@@ -20,7 +20,9 @@ from pathlib import Path
 
 from tinytailor.compiler.opkey import OpKey, example_graph
 from tinytailor.latency_tables.measuring.batches import batches
+from tinytailor.latency_tables.measuring.header import make_header
 from tinytailor.latency_tables.measuring.inputs import KERNEL, REPEATS, inputs_of
+from tinytailor.latency_tables.measuring.library import library_functions
 from tinytailor.latency_tables.measuring.on_device import FIRMWARE_KERNELS, measured
 from tinytailor.latency_tables.measuring.pool import Pool, results
 from tinytailor.latency_tables.table.latency_table import (
@@ -29,8 +31,7 @@ from tinytailor.latency_tables.table.latency_table import (
     LatencyTable,
     describe,
 )
-from tinytailor.latency_tables.table.library import library_functions
-from tinytailor.latency_tables.table.origin import compiler_digest, make_header, require_same_origin
+from tinytailor.latency_tables.table.origin import compiler_digest, require_same_origin
 from tinytailor.latency_tables.table.records import Measurement, Work, today
 from tinytailor.targets import (
     Board,

@@ -13,31 +13,14 @@ from typing import Any
 
 import tinytailor.compiler
 import tinytailor.targets
-from tinytailor.latency_tables.measuring.glue import measure_glue
 from tinytailor.latency_tables.table.latency_table import LatencyTable
 from tinytailor.latency_tables.table.records import Glue, Header
-from tinytailor.targets import Board, Toolchain, cross_flags, default_runner, serial_port
+from tinytailor.targets import Board, Toolchain, cross_flags
 from tinytailor.targets.errors import InputError
 
 # Parts of the compiler that decide which operators a model is made of, not what they cost. A folder
 # that is not named here is part of the digest.
 NOT_OF_KERNELS = ("fpga", "frontend", "passes", "quantize")
-
-
-def make_header(board: Board, toolchain: Toolchain, runner: str) -> Header:
-    """The header of a new table; measures the glue of an invoke."""
-    return header_for(
-        board,
-        toolchain,
-        runner,
-        measure_glue(board, toolchain, counting(runner, board)),
-        now(),
-    )
-
-
-def counting(runner: str, board: Board) -> str:
-    """What counts instructions where ``runner`` is a board, which does not."""
-    return runner if serial_port(runner) is None else default_runner(board)
 
 
 def now() -> str:

@@ -40,7 +40,7 @@ from tinytailor.compiler.ops import (
 from tinytailor.compiler.ops.softmax import exponentials
 from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.requantization import Requant, multipliers
-from tinytailor.compiler.testing.operators import every_example
+from tinytailor.compiler.testing.examples import every_example
 from tinytailor.targets.errors import InputError
 
 EXAMPLES = every_example()

@@ -18,8 +18,10 @@ from tinytailor.compiler.ir import Graph, Node
 from tinytailor.compiler.mcu.comments import comment_text
 from tinytailor.compiler.mcu.program import lower_graph
 from tinytailor.compiler.mcu.project import WARNINGS, write_sources
-from tinytailor.compiler.testing.operators import every_example
+from tinytailor.compiler.testing.examples import every_example
 from tinytailor.targets import cross_toolchain, load_target
+
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
 
 EXAMPLES = every_example()
 

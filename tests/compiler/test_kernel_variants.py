@@ -17,9 +17,11 @@ from tinytailor.compiler.kernels.registry import choose, fitting, has_kernel, lo
 from tinytailor.compiler.kernels.variant import DSP, Choice, Variant
 from tinytailor.compiler.ops import OPERATORS, Add, Conv2d, Dense, DepthwiseConv2d
 from tinytailor.compiler.ops.window import Window
-from tinytailor.compiler.testing.operators import every_example
+from tinytailor.compiler.testing.examples import every_example
 from tinytailor.targets import Isa
 from tinytailor.targets.errors import InputError
+
+pytestmark = [pytest.mark.tvm]
 
 EXAMPLES = every_example()
 

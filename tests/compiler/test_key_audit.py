@@ -17,7 +17,9 @@ from tinytailor.compiler.kernels.lowering import lower_node
 from tinytailor.compiler.opkey import key_of, make_key
 from tinytailor.compiler.ops import Add, tabled
 from tinytailor.compiler.requantization import Requant
-from tinytailor.compiler.testing.operators import Example, every_example
+from tinytailor.compiler.testing.examples import Example, every_example
+
+pytestmark = [pytest.mark.tvm, pytest.mark.slow]
 
 EXAMPLES = every_example()
 

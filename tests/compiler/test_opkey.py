@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from tinytailor.compiler.opkey import OpKey, example_graph, key_of, make_key
 from tinytailor.compiler.ops import ArgMax, Conv2d, Reshape
 from tinytailor.compiler.ops.window import Window
-from tinytailor.compiler.testing.operators import every_example
+from tinytailor.compiler.testing.examples import every_example
 from tinytailor.targets.errors import InputError
+
+pytestmark = [pytest.mark.pure]
 
 EXAMPLES = every_example()
 

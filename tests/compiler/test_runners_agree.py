@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from tinytailor.compiler.mcu import kernel_image
-from tinytailor.compiler.testing.operators import every_example
+from tinytailor.compiler.testing.examples import every_example
 from tinytailor.targets import cross_toolchain, emulator, linked_for, load_target, qemu
+
+pytestmark = [pytest.mark.emulator, pytest.mark.qemu, pytest.mark.tvm]
 
 EXAMPLES = every_example()
 

@@ -11,9 +11,11 @@ from combined import side_by_side
 
 from tinytailor.compiler.mcu.program import lower_graph
 from tinytailor.compiler.mcu.project import write_sources
-from tinytailor.compiler.testing.operators import every_example
+from tinytailor.compiler.testing.examples import every_example
 from tinytailor.targets import build_image, cross_flags, cross_toolchain, image_sizes, load_target
 from tinytailor.targets.stack import StackUse
+
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
 
 EXAMPLES = every_example()
 

@@ -21,16 +21,18 @@ from tinytailor.latency_tables.calibration.calibrate import (
     compare,
     fit_model,
 )
-from tinytailor.latency_tables.calibration.fit import (
+from tinytailor.latency_tables.calibration.plan import propose
+from tinytailor.latency_tables.calibration.points import find_outliers
+from tinytailor.latency_tables.fit import (
     Errors,
     cross_validated,
     fit,
     relative_errors,
     unexplained,
 )
-from tinytailor.latency_tables.calibration.plan import propose
-from tinytailor.latency_tables.calibration.points import find_outliers
 from tinytailor.targets.errors import InputError
+
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
 
 TRUE = {"core": 1.2, "flash_load": 2.5, "flash_byte": 0.5, "per_operator": 1500.0}
 

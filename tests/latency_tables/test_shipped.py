@@ -10,10 +10,12 @@ import measuring
 import pytest
 
 from tinytailor.latency_tables import Failure, Glue, LatencyTable, Measurement, Work
+from tinytailor.latency_tables.measuring import shipped
 from tinytailor.latency_tables.measuring.measure import Plan, measure, measure_batch
-from tinytailor.latency_tables.table import shipped
 from tinytailor.latency_tables.table.origin import header_for
 from tinytailor.targets import cross_toolchain
+
+pytestmark = [pytest.mark.emulator]
 
 NO_WORK = Work(0, 0, 0, 0)
 KEYS = measuring.many()[:3]

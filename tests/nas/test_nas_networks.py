@@ -20,6 +20,8 @@ from tinytailor.nas.spaces import Architecture, Space, build_space
 from tinytailor.nas.testing.networks import quantized_network, random_input
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.torch, pytest.mark.tvm]
+
 CASES = [
     ("timeseries", (30, 5, 3)),
     ("timeseries", (40, 1, 2)),

@@ -14,6 +14,8 @@ from tinytailor.nas.spaces import Architecture, architecture, build_space, parse
 from tinytailor.nas.testing.costs import FormulaCosts
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.torch]
+
 SHAPES = [
     ("timeseries", (2, 1, 2)),
     ("timeseries", (17, 12, 3)),

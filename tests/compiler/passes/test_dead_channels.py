@@ -15,24 +15,33 @@ from tinytailor.compiler.ir import Graph, check
 from tinytailor.compiler.narrow_weights import narrowed
 from tinytailor.compiler.ops import (
     Add,
+    AddConstant,
+    Affine,
     AveragePool2d,
     Concat,
     Conv2d,
     Dense,
     DepthwiseConv2d,
+    Extremum,
     Lookup,
     MaxPool2d,
     Mul,
     Pad,
+    PRelu,
     Reshape,
     Slice,
     Softmax,
+    Take,
+    Transpose,
 )
+from tinytailor.compiler.ops.traits.ranges import Range
 from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.passes import optimize
 from tinytailor.compiler.passes.dead_channels import remove_dead_channels
 from tinytailor.compiler.passes.ranges import ranges
 from tinytailor.compiler.requantization import Requant
+
+pytestmark = [pytest.mark.tvm]
 
 SAME = (1, 1, 1, 1)
 RELU = Requant(-5, low=-5)
@@ -99,6 +108,91 @@ def test_planted_channels_go_through_everything_that_works_by_channel():
     assert_same_integers(graph, after)
 
 
+@pytest.mark.parametrize(
+    "op",
+    [
+        PRelu((1, 1, 1, 16), 600_000, 20, 3),
+        PRelu((1, 6, 1, 1), 600_000, 20, 3),
+        Affine((1, 1, 1, 16)),
+        AddConstant((), 600_000),
+        AddConstant((1, 1, 1, 16), 600_000),
+        Transpose((0, 2, 1, 3)),
+        Take((1, 2), (3, 7)),
+        Slice((0, 1, 0, 0), (1, 4, 5, 16)),
+    ],
+    ids=str,
+)
+def test_dead_channels_go_through_an_operator_that_works_channel_by_channel(op):
+    b = Builder((1, 6, 5, 4))
+    t = b.add("t", op, b.add("a", Conv2d(16, Window((1, 1))), "x"))
+    graph = planted(lively(b.graph(b.add("z", Conv2d(4, Window((1, 1))), t))), {"a": [0, 3, 4, 15]})
+    after, _ = remove_dead_channels(graph)
+    assert [channels(check(after), n) for n in "at"] == [12, 12]
+    assert_same_integers(graph, after)
+
+
+def unread(graph: Graph, tensor: str, dead: list[int]) -> Graph:
+    """``graph`` with zeros in the weights on these input channels, by output tensor."""
+    nodes = []
+    for node in graph.nodes:
+        constants = dict(node.constants)
+        if node.output == tensor:
+            constants["weight"] = constants["weight"].copy()
+            constants["weight"][..., dead] = 0
+        nodes.append(replace(node, constants=constants))
+    return check(replace(graph, nodes=tuple(nodes)))
+
+
+@pytest.mark.parametrize("op", [Affine((1, 1, 5, 1)), AddConstant((1, 6, 1, 1), 600_000)], ids=str)
+def test_channels_that_nobody_reads_go_where_constants_differ_by_place(op):
+    b = Builder((1, 6, 5, 4))
+    t = b.add("t", op, b.add("a", Conv2d(16, Window((1, 1))), "x"))
+    graph = lively(b.graph(b.add("z", Conv2d(4, Window((1, 1))), t)))
+    dead = planted(graph, {"a": [0, 3, 4, 15]})
+    assert channels(remove_dead_channels(dead)[0], "a") == 16  # of another constant at each place
+    graph = unread(graph, "z", [1, 2, 5, 9])
+    after, _ = remove_dead_channels(graph)
+    assert [channels(check(after), n) for n in "at"] == [12, 12]
+    assert_same_integers(graph, after)
+
+
+@pytest.mark.parametrize("op", [Extremum(True), Add(), Mul()], ids=lambda op: op.kind)
+@pytest.mark.parametrize("order", [1, -1])
+def test_dead_channels_go_where_one_number_is_repeated_for_all(op, order):
+    """An attention over places has one channel, which stays."""
+    b = Builder((1, 6, 5, 4))
+    a = b.add("a", Conv2d(16, Window((1, 1))), "x")
+    g = b.add("g", Conv2d(1, Window((1, 1))), "x")
+    t = b.add("t", op, *(a, g)[::order])
+    graph = lively(b.graph(b.add("z", Conv2d(4, Window((1, 1))), t)))
+    graph = unread(graph, "z", [1, 2, 5, 9])
+    after, notes = remove_dead_channels(graph)
+    assert [channels(check(after), n) for n in "agt"] == [12, 1, 12]
+    assert "4 never read" in notes[0].text
+    assert_same_integers(graph, after)
+
+
+@pytest.mark.parametrize("op", [Transpose((0, 3, 1, 2)), Take((3,), (16,))], ids=str)
+def test_an_operator_that_moves_channels_needs_them_all(op):
+    b = Builder((1, 6, 5, 4))
+    t = b.add("t", op, b.add("a", Conv2d(16, Window((1, 1))), "x"))
+    graph = planted(b.graph(b.add("z", Conv2d(4, Window((1, 1))), t)), {"a": [0, 1, 2, 3]})
+    after, notes = remove_dead_channels(graph)
+    assert channels(after, "a") == 16
+    assert f"layer_t ({op.kind}) needs all its channels" in reasons(notes)["layer_a"]
+
+
+def test_a_falling_negative_side_turns_at_the_zero_point():
+    """Its least value is in the middle of its range, not at an end."""
+    op = PRelu((1, 1, 1, 1), 1 << 20, 20, input_zero_point=10, zero_point=-50)
+    constants = {"negative": np.full((1, 1, 1, 1), -(1 << 20), np.int32)}
+    x = Range(np.array([-20]), np.array([30]))
+    every = np.arange(-20, 31).astype(np.int8).reshape(1, -1, 1, 1)
+    found = op.ranges((x,), ((1, 1, 1, 1),), constants)
+    y = op.reference((every,), constants)
+    assert (found.low[0], found.high[0]) == (y.min(), y.max()) == (-50, -20)
+
+
 def test_a_channel_whose_multiplier_is_zero_is_constant_too():
     graph = planted(mobile(), {"c": [1, 2, 3, 5]}, "multiplier")
     after, _ = remove_dead_channels(graph)
@@ -107,15 +201,7 @@ def test_a_channel_whose_multiplier_is_zero_is_constant_too():
 
 
 def test_a_channel_that_nobody_reads_goes_with_all_that_only_it_needs():
-    graph = mobile()
-    nodes = []
-    for node in graph.nodes:
-        constants = dict(node.constants)
-        if node.output == "c":
-            constants["weight"] = constants["weight"].copy()
-            constants["weight"][..., [0, 1, 6, 7]] = 0
-        nodes.append(replace(node, constants=constants))
-    graph = check(replace(graph, nodes=tuple(nodes)))
+    graph = unread(mobile(), "c", [0, 1, 6, 7])
     after, notes = remove_dead_channels(graph)
     assert [channels(check(after), n) for n in "adt"] == [12] * 3
     assert "4 never read" in notes[0].text
@@ -205,7 +291,7 @@ def random_network(seed: int) -> Graph:
         alike = [t for t in names if b.tensors[t].shape[:3] == (1, h, w)]
         other = equal[int(rng.integers(len(equal)))]
         near = alike[int(rng.integers(len(alike)))]
-        zero = int(rng.choice([-5, 3]))
+        zero, each = int(rng.choice([-5, 3])), (1, 1, 1, c)
         requant = Requant(zero, low=zero) if rng.random() < 0.6 else Requant(zero)
         border = SAME if h >= 3 and rng.random() < 0.5 else (0, 0, 0, 0)
         tall = (3, 3) if border != (0, 0, 0, 0) else (1, 1)
@@ -227,7 +313,13 @@ def random_network(seed: int) -> Graph:
             9: (Pad((1, 0, 0), (0, 1, 0), zero), 1),
             10: (Slice((0, 0, 0, 0), (1, h, max(1, w - 1), c)), 1),
             11: (Conv2d(8, Window((1, 1)), requant=requant), 1),
-        }[int(rng.integers(12))]
+            12: (PRelu(each, 600_000, 20, 3), 1),
+            13: (Affine(each if rng.random() < 0.5 else (1, h, 1, 1)), 1),
+            14: (Extremum(bool(rng.integers(2))), 2),
+            15: (AddConstant(each if rng.random() < 0.5 else (), 600_000), 1),
+            16: (Transpose((0, 2, 1, 3)), 1),
+            17: (Take((1,), (h + 1,)), 1),
+        }[int(rng.integers(18))]
         operands = {1: (name,), 2: (name, other), 3: (name, near)}[inputs]
         names.append(b.add(f"t{i}", op, *operands))
     _, h, w, c = b.tensors[names[-1]].shape

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import tinytailor.latency_tables
 from tinytailor.compiler.opkey import OpKey
+from tinytailor.latency_tables.measuring.header import make_header
 from tinytailor.latency_tables.measuring.measure import measure_batch
 from tinytailor.latency_tables.table.latency_table import Failure, LatencyTable, describe
 from tinytailor.latency_tables.table.origin import (
     differences,
     header_for,
     in_words,
-    make_header,
     now,
 )
 from tinytailor.latency_tables.table.records import Header, Measurement

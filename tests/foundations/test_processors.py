@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Other runtimes answer alike on processors that this computer is not."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.pure]
+
+SCRIPT = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "processors.py"
+NO_EMULATOR = 4
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("processor", ["Haswell", "SandyBridge"])
+def test_comparisons_pass_and_no_integer_differs_without_vnni(processor: str, data_folder) -> None:
+    command = [sys.executable, str(SCRIPT), "--processors", processor]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode == NO_EMULATOR:
+        pytest.skip(result.stderr.strip())
+    assert result.returncode == 0, result.stdout
+    found = re.search(
+        rf"{processor}: ([\d,]+) equal, ([\d,]+) close, ([\d,]+) other", result.stdout
+    )
+    assert found is not None, result.stdout
+    print(found[0])
+    equal, close, other = (int(number.replace(",", "")) for number in found.groups())
+    assert equal + close > 2000
+    assert other == 0
