@@ -22,7 +22,7 @@ from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
 VERSION = 2
-RECORDS = {record.__name__: record for record in (Tensor, Window, Requant, *OPERATORS.values())}
+RECORDS = (Tensor, Window, Requant)  # besides operators
 
 
 def save_graph(graph: Graph, path: Path) -> None:
@@ -93,5 +93,12 @@ def _read(value: Any) -> Any:
         return tuple(map(_read, value))
     if isinstance(value, dict):
         fields = {name: _read(field) for name, field in value.items() if name != "record"}
-        return RECORDS[value["record"]](**fields)
+        return _class_of(value["record"])(**fields)
     return value
+
+
+def _class_of(name: str) -> Any:
+    known = {record.__name__: record for record in (*RECORDS, *OPERATORS.values())}
+    if name not in known:
+        raise InputError(f"a saved graph holds a {name}, which is no operator of this tool")
+    return known[name]

@@ -110,7 +110,7 @@ class GraphBuilder:
         low, high = integer_bounds(value.low, value.high, *quantization)
         return self.emit(value, Fused(y, low, high, value.bias, value.gain), offset)
 
-    def like(
+    def emit_like(
         self, tensor: Tensor, expression: Expression, offset: int, origin: Origin
     ) -> Activation:
         """The node of an ``expression`` of integers, whose scale is that of ``tensor``."""

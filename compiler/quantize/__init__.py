@@ -43,7 +43,7 @@ def quantize_onnx(
     model in errors, and its folder is where external data lies.
     Raises InputError for a model or samples that cannot be used.
     """
-    from tinytailor.compiler.frontend.report import quiet
+    from tinytailor.compiler.frontend.quiet import quiet
     from tinytailor.compiler.quantize.calibrate import samples_of
     from tinytailor.compiler.quantize.prepare import prepared
 

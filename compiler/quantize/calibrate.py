@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.frontend.report import first_line
+from tinytailor.compiler.frontend.quiet import first_line
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.references import onnx_session
 from tinytailor.targets.errors import InputError

@@ -23,7 +23,7 @@ from tinytailor.compiler.frontend.onnx.model_file import (
     opened,
     opset,
 )
-from tinytailor.compiler.frontend.report import first_line
+from tinytailor.compiler.frontend.quiet import first_line
 from tinytailor.targets.errors import InputError
 
 OPSET = 13  # the first with DequantizeLinear per channel

@@ -15,6 +15,8 @@ import pytest
 import tiny_model
 from tiny_model import only_json
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 USAGE, CHECK, TOOL = 2, 1, 4
 
 

@@ -18,10 +18,13 @@ from tinytailor.compiler import execute, load_model
 from tinytailor.compiler.frontend.rules import CALLS, ONNX
 from tinytailor.compiler.ops import OPERATORS
 from tinytailor.compiler.testing import operators as kit
+from tinytailor.compiler.testing.examples import examples_of
 from tinytailor.latency_tables import LatencyTable
 from tinytailor.latency_tables.table.latency_table import describe
 from tinytailor.targets import load_target
 from tinytailor.targets.errors import InputError
+
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
 
 OPERATOR = "tinytailor.compiler.ops.abs_difference"
 KERNELS = "tinytailor.compiler.kernels.abs_difference"
@@ -62,12 +65,12 @@ def loaded(name: str, path: Path, text: str, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=lambda check: check.__name__)
 def test_the_operator_passes_the_kit(operator, check):
-    for example in kit.examples_of(operator.AbsDifference):
+    for example in examples_of(operator.AbsDifference):
         check(example)
 
 
 def test_the_operator_computes_its_meaning_on_the_emulated_core(operator, tmp_path):
-    examples = kit.examples_of(operator.AbsDifference)
+    examples = examples_of(operator.AbsDifference)
     assert len(examples) == 2
     kit.emitted_kernels_equal_the_meaning(examples, load_target("nucleo-f446re"), tmp_path)
 

@@ -19,6 +19,8 @@ from tinytailor.compiler.sections import Quantity, Section
 from tinytailor.targets import load_target, require_board, target_names
 from tinytailor.targets.errors import CheckError, InputError
 
+pytestmark = [pytest.mark.emulator, pytest.mark.qemu, pytest.mark.tvm]
+
 HERE = ("targets", "compiler", "latency_tables", "nas", "cli")
 
 

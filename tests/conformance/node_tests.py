@@ -28,7 +28,7 @@ from tinytailor.compiler.frontend.importer import Importer
 from tinytailor.compiler.frontend.layout import map_order, row_major
 from tinytailor.compiler.frontend.onnx import qoperator
 from tinytailor.compiler.frontend.onnx.reader import import_onnx
-from tinytailor.compiler.frontend.report import quiet
+from tinytailor.compiler.frontend.quiet import quiet
 from tinytailor.compiler.frontend.rules import ONNX
 from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.quantize import quantize_onnx

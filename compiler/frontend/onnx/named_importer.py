@@ -13,8 +13,9 @@ from tvm import relax
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 
 from tinytailor.compiler.frontend.onnx.model_file import full_name
+from tinytailor.compiler.frontend.quiet import first_line
 from tinytailor.compiler.frontend.relax_calls import own_call
-from tinytailor.compiler.frontend.report import Origin, Unsupported, first_line
+from tinytailor.compiler.frontend.report import Origin, Unsupported
 from tinytailor.compiler.frontend.rules.rule import Onnx
 from tinytailor.compiler.ir import Shape
 

@@ -21,13 +21,12 @@ from tinytailor.compiler.frontend.onnx.model_file import (
     origin_of,
 )
 from tinytailor.compiler.frontend.onnx.windows import check_windows
+from tinytailor.compiler.frontend.quiet import attempt, first_line
 from tinytailor.compiler.frontend.relax_calls import ImportedModel, read
 from tinytailor.compiler.frontend.report import (
     QUANTIZE_FIRST,
     Origin,
     Unsupported,
-    attempt,
-    first_line,
     unsupported_error,
 )
 from tinytailor.compiler.frontend.rules import ONNX, ONNX_IN_FLOAT

@@ -68,7 +68,7 @@ def complete(
     alike = all(same_quantization(quantization_of(tensor), first) for tensor in tensors)
     if not alike or len({(part.real, part.offset) for part in parts}) > 1:
         raise Declined("it joins integers of different scales that were not dequantized")
-    return builder.like(tensors[0], value, parts[0].offset, call.origin)
+    return builder.emit_like(tensors[0], value, parts[0].offset, call.origin)
 
 
 def pack(converter: Any, operator: Any) -> list[Any]:

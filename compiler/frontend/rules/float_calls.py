@@ -28,8 +28,9 @@ from tinytailor.compiler.frontend.imported_values import (
 )
 from tinytailor.compiler.frontend.layout import row_major
 from tinytailor.compiler.frontend.quantization import Quantization
+from tinytailor.compiler.frontend.quiet import attempt
 from tinytailor.compiler.frontend.relax_calls import BORDERS, Call, Ref, refs
-from tinytailor.compiler.frontend.report import Declined, Origin, attempt
+from tinytailor.compiler.frontend.report import Declined, Origin
 from tinytailor.compiler.frontend.rules.reshape import as_shape
 from tinytailor.compiler.frontend.rules.transpose import arranged
 from tinytailor.compiler.ir import Shape, Tensor

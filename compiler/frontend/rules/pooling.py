@@ -98,7 +98,7 @@ def pooled(call: Call, builder: GraphBuilder, windows: Pooling, value: Expressio
     """A pooling of integers, as TFLite has it, is complete; one of reals waits for its scale."""
     if windows.x.real:
         return value
-    return builder.like(windows.source, value, windows.x.offset, call.origin)
+    return builder.emit_like(windows.source, value, windows.x.offset, call.origin)
 
 
 def same(source: Tensor, y: Tensor) -> bool:

@@ -66,7 +66,7 @@ def minimum(call: Call, builder: GraphBuilder) -> Value:
     turned = lookup.looked_up(builder, opposite, mirrored, x.offset, call.origin)
     whole = one_window(call, builder, replace(turned, real=True))
     largest, source = highest(call, builder, whole), builder.tensors[turned.tensor]
-    top = builder.like(source, largest, x.offset, call.origin)
+    top = builder.emit_like(source, largest, x.offset, call.origin)
     return lookup.applied(lookup.of_activation(builder, top), np.negative)
 
 

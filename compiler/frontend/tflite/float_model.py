@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tinytailor.compiler.frontend.onnx.model_file import CHANNELS_LAST
-from tinytailor.compiler.frontend.report import Declined, Unsupported, first_line, unsupported_error
+from tinytailor.compiler.frontend.quiet import first_line
+from tinytailor.compiler.frontend.report import Declined, Unsupported, unsupported_error
 from tinytailor.compiler.frontend.tflite.model_file import (
     DAMAGED,
     check_structure,

@@ -13,8 +13,9 @@ from typing import Any
 from tvm import relax
 from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter, get_tensor_name
 
+from tinytailor.compiler.frontend.quiet import first_line
 from tinytailor.compiler.frontend.relax_calls import own_call
-from tinytailor.compiler.frontend.report import Origin, Unsupported, first_line
+from tinytailor.compiler.frontend.report import Origin, Unsupported
 from tinytailor.compiler.frontend.rules import TFLITE
 from tinytailor.compiler.frontend.tflite.arguments import tensor_shape
 from tinytailor.compiler.frontend.tflite.model_file import origin_of

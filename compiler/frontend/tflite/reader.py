@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tinytailor.compiler.frontend.quantization import Quantization
+from tinytailor.compiler.frontend.quiet import attempt, first_line
 from tinytailor.compiler.frontend.relax_calls import ImportedModel, read
 from tinytailor.compiler.frontend.report import (
     QUANTIZE_FIRST,
     Origin,
     Unsupported,
-    attempt,
-    first_line,
     unsupported_error,
 )
 from tinytailor.compiler.frontend.rules import TFLITE
