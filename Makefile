@@ -31,8 +31,10 @@ tables: $(VENV)/.installed-data
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -n auto --dist loadgroup
 
+# What needs nothing is run as if nothing were there.
 quick: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -n auto --dist loadgroup -m "$(QUICK)"
+	$(VENV)/bin/python -m pytest -m pure --without tvm --without torch --without unicorn
+	$(VENV)/bin/python -m pytest -n auto --dist loadgroup -m "tvm and not (emulator or qemu or torch or slow)"
 
 # Every test, tests on other processors, and every row of every shipped table once more.
 nightly: $(VENV)/.installed-dev

@@ -3,18 +3,21 @@
 
 pytest                 what `make test` runs
 pytest --nightly       what is exhaustive, too
-pytest -m pure         by what a test needs, see the markers in pyproject.toml
+pytest -m pure         by what a test needs, see the markers in pyproject.toml and needs.py
 """
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # pytest-xdist runs one process per core; libraries that each start as many threads only wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TVM_NUM_THREADS", "1")
 
+import needs
 import pytest
 
 KITS = ("compiler.testing", "nas.testing", "targets.testing")
@@ -23,6 +26,32 @@ pytest.register_assert_rewrite(*(f"tinytailor.{kit}" for kit in KITS))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--nightly", action="store_true", help="run what is exhaustive, too")
+    parser.addoption("--without", action="append", default=[], help="hide a library from the tests")
+
+
+WATCH = needs.Watch()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    needs.hide(config.getoption("--without"))
+    sys.addaudithook(WATCH)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A file whose tests need what is hidden cannot even be imported."""
+    hidden = {needs.LIBRARIES.get(name, name) for name in config.getoption("--without")}
+    if not hidden or not collection_path.name.startswith("test_"):
+        return None
+    return bool(hidden & needs.declared(collection_path.read_text())) or None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    WATCH.item = item
+    try:
+        return (yield)
+    finally:
+        WATCH.item = None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "frontend"))
 from float_layer_models import CASES
 from qdq_models import Model
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 
 @pytest.fixture(scope="module")
 def normalized(tmp_path_factory):

@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "frontend"))
 
 from qdq_models import Model
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 REASON = "its weights of 4 bits take 8: grouped_conv2d has no form with fewer"
 
 

@@ -14,6 +14,8 @@ from tinytailor.compiler.ops import AveragePool2d, Dense
 from tinytailor.compiler.ops.window import Window
 from tinytailor.latency_tables import LatencyTable
 
+pytestmark = [pytest.mark.emulator, pytest.mark.qemu, pytest.mark.tvm]
+
 GOOD = tuple(make_key(Dense(n), ((1, 8),), "dsp") for n in (2, 3))
 TOO_LARGE = make_key(AveragePool2d(Window((2, 2), (2, 2))), ((1, 400, 400, 1),), "dsp")
 WORDS = ("measure", "--target", "nucleo-f446re", "--space", "timeseries:9x9x9", "--out")

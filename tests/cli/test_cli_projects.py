@@ -15,6 +15,8 @@ import pytest
 import tiny_model
 from tiny_model import only_json
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 MANIFEST_KEYS = {
     "name", "target", "model_sha256", "inputs", "outputs", "arena_bytes", "ram_bytes",
     "flash_bytes", "macs", "latency_ms", "cycles", "instructions", "layers", "provenance",

@@ -9,6 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tiny_model import only_json
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 USAGE = 2
 SHAPE = (1, 2, 8, 6)
 

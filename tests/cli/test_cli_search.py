@@ -21,7 +21,14 @@ import tinytailor.latency_tables
 from tinytailor.cli.report import sections
 from tinytailor.nas.spaces import build_space
 
-pytestmark = pytest.mark.xdist_group("cli-search")  # one process, so that it is searched once
+# one process, so that it is searched once
+pytestmark = [
+    pytest.mark.emulator,
+    pytest.mark.qemu,
+    pytest.mark.torch,
+    pytest.mark.tvm,
+    pytest.mark.xdist_group("cli-search"),
+]
 
 TABLES = Path(tinytailor.latency_tables.__file__).parent / "tables"
 BUDGET = {"latency_ms": 2.0, "ram_bytes": 8192, "flash_bytes": 16384}

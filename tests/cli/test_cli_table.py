@@ -15,6 +15,8 @@ from tinytailor.latency_tables import Failure, Glue, LatencyTable, Measurement, 
 from tinytailor.latency_tables.table.origin import header_for
 from tinytailor.targets import cross_toolchain, load_target
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 GLUE = Glue(Work(90, 120, 4, 16), Work(10, 14, 1, 4), 900, 40, 4, 64)
 
 

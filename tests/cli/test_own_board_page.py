@@ -12,6 +12,8 @@ import pytest
 
 from tinytailor.targets import load_target
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 
 @pytest.fixture(scope="module")
 def page(repository) -> str:

@@ -22,6 +22,8 @@ from tinytailor.nas.search import ALGORITHMS
 from tinytailor.nas.spaces import SPACES
 from tinytailor.nas.testing.spaces import CHECKS
 
+pytestmark = [pytest.mark.emulator, pytest.mark.torch, pytest.mark.tvm]
+
 TABLES_COMPILER = "12.2.1"
 
 

@@ -24,6 +24,8 @@ from tinytailor.latency_tables.table.latency_table import describe
 from tinytailor.targets import load_target
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 OPERATOR = "tinytailor.compiler.ops.abs_difference"
 KERNELS = "tinytailor.compiler.kernels.abs_difference"
 

@@ -7,6 +7,8 @@ import pytest
 
 from tinytailor.compiler.mcu.arena_chart import ArenaRow, arena_rows, arena_section, bar, verdict
 
+pytestmark = [pytest.mark.tvm]
+
 
 def manifest(**changes):
     arena = [

@@ -8,6 +8,8 @@ import json
 
 import pytest
 
+pytestmark = [pytest.mark.pure]
+
 
 @pytest.fixture
 def models(repository, monkeypatch):

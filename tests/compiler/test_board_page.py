@@ -10,6 +10,8 @@ import pytest
 
 from tinytailor.targets import Board, load_target, target_names
 
+pytestmark = [pytest.mark.pure]
+
 
 @pytest.fixture
 def pages(repository, monkeypatch):

@@ -21,6 +21,8 @@ from tinytailor.compiler.mcu.project import WARNINGS, write_sources
 from tinytailor.compiler.testing.examples import every_example
 from tinytailor.targets import cross_toolchain, load_target
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 EXAMPLES = every_example()
 
 M0, M4 = "nucleo-g0b1re", "nucleo-f446re"

@@ -14,6 +14,8 @@ from tinytailor.compiler.everywhere import BOARDS, verify_everywhere
 from tinytailor.compiler.mcu.backend import Microcontrollers
 from tinytailor.targets import CORES, load_target
 
+pytestmark = [pytest.mark.emulator, pytest.mark.qemu, pytest.mark.tvm]
+
 # Twice what TFLM with CMSIS-NN executes on a Cortex-M55.
 LIMIT_M55 = 3_620_000
 

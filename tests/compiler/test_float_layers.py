@@ -25,6 +25,8 @@ from tinytailor.compiler.serialize import load_graph, save_graph
 from tinytailor.targets import load_target
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 BOARDS = ("nucleo-g0b1re", "nucleo-f446re")  # in software, and with a unit for float32
 FLAGS = ("-std=c99", *WARNINGS, "-Wsign-conversion", "-Wshadow", "-Wpedantic")
 FLAGS += ("-Wdouble-promotion", "-Wno-overlength-strings")

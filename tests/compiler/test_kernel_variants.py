@@ -21,6 +21,8 @@ from tinytailor.compiler.testing.examples import every_example
 from tinytailor.targets import Isa
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.tvm]
+
 EXAMPLES = every_example()
 
 FOLDER = Path(kernels.__file__).parent

@@ -19,6 +19,8 @@ from tinytailor.compiler.ops import Add, tabled
 from tinytailor.compiler.requantization import Requant
 from tinytailor.compiler.testing.examples import Example, every_example
 
+pytestmark = [pytest.mark.tvm, pytest.mark.slow]
+
 EXAMPLES = every_example()
 
 

@@ -18,6 +18,8 @@ from tinytailor.compiler.testing.examples import every_example
 from tinytailor.latency_tables import LatencyTable
 from tinytailor.latency_tables.measuring.shipped import shipped_tables
 
+pytestmark = [pytest.mark.pure]
+
 EXAMPLES = every_example()
 # Lines: an example of the conformance kit, SHA-256 of its constants, attributes in its key.
 WRITTEN = Path(__file__).with_name("example_keys.txt").read_text()

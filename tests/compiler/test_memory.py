@@ -31,6 +31,8 @@ from tinytailor.compiler.ops import (
 from tinytailor.compiler.ops.window import Window
 from tinytailor.targets import cross_toolchain, host_toolchain, load_target
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 
 def random_operator(rng: np.random.Generator, channels: int):
     """An operator on one map that keeps its height and width, or halves them."""

@@ -21,6 +21,8 @@ from tinytailor.compiler.serialize import load_graph, save_graph
 from tinytailor.targets import cross_toolchain, host_toolchain, load_target
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 VALUES = {1: (-1, 1), 2: range(-2, 2), 4: range(-8, 8), 8: range(-128, 128)}
 
 

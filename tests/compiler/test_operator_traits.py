@@ -19,6 +19,8 @@ from tinytailor.compiler.requantization import Requant
 from tinytailor.compiler.testing.examples import Example, every_example
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.tvm]
+
 EXAMPLES = every_example()
 ELEMENTWISE = ("add", "add_constant", "affine", "extremum", "lookup", "mul", "prelu")
 BY_CHANNEL = ("average_pool2d", "depthwise_conv2d", "max_pool2d", "take", "transpose")

@@ -19,6 +19,8 @@ from tinytailor.compiler.testing.examples import Example, every_example
 from tinytailor.targets import Isa, default_runner, load_target
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.emulator, pytest.mark.qemu, pytest.mark.tvm]
+
 # Cortex-M0+, M3, M4, M7, M33, and M55, which only QEMU has
 BOARDS = (
     "nucleo-g0b1re",

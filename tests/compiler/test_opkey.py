@@ -18,6 +18,8 @@ from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.testing.examples import every_example
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.pure]
+
 EXAMPLES = every_example()
 
 KEYS = [

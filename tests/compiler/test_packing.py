@@ -11,6 +11,8 @@ import pytest
 from tinytailor.compiler.memory.packing import Block, aligned, first_fit, pack
 from tinytailor.compiler.memory.plan import Buffer, forbidden, lower_bound
 
+pytestmark = [pytest.mark.pure]
+
 ALIGNMENTS = (1, 8, 16)
 
 

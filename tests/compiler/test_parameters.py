@@ -24,6 +24,8 @@ from tinytailor.compiler.ops import (
 from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.requantization import Requant
 
+pytestmark = [pytest.mark.tvm, pytest.mark.slow]
+
 MAP = (1, 6, 5, 8)
 SAME = (1, 1, 1, 1)
 EXTREMES = (-128, -1, 0, 1, 127)

@@ -29,6 +29,8 @@ from tinytailor.compiler.ops.slice import run_start
 from tinytailor.compiler.ops.window import Window
 from tinytailor.targets import cross_toolchain, host_toolchain, load_target
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 
 def random_network(seed: int) -> Graph:
     """A random DAG in which maps are joined, cut, reshaped and computed on; several outputs."""

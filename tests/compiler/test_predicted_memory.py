@@ -17,6 +17,8 @@ from tinytailor.compiler.ops import Conv2d, Take
 from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.passes import optimize
 
+pytestmark = [pytest.mark.tvm, pytest.mark.emulator]
+
 ROWS = 16
 TABLES = {
     "as they are": np.arange(ROWS),

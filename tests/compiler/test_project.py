@@ -21,6 +21,8 @@ from tinytailor.compiler.serialize import load_graph, save_graph
 from tinytailor.targets import load_target
 from tinytailor.targets.errors import CheckError, InputError
 
+pytestmark = [pytest.mark.emulator, pytest.mark.qemu, pytest.mark.tvm]
+
 MANIFEST_KEYS = set(
     "name target model_sha256 inputs outputs arena_bytes ram_bytes flash_bytes macs latency_ms "
     "cycles instructions layers provenance bit_exact".split()

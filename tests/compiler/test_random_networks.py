@@ -15,6 +15,8 @@ from tinytailor.compiler.execute import execute_all
 from tinytailor.compiler.ops import tabled
 from tinytailor.targets import default_runner, load_target
 
+pytestmark = [pytest.mark.emulator, pytest.mark.qemu, pytest.mark.tvm]
+
 COUNT = int(os.environ.get("TINYTAILOR_RANDOM_NETWORKS", "500"))
 BATCH = 25
 OTHER_BOARDS = ("nucleo-g0b1re", "nucleo-l552ze-q", "mps3-an547")  # Cortex-M0+, M33 and M55

@@ -15,6 +15,8 @@ from tinytailor.compiler import compile_model, load_model, verify
 from tinytailor.compiler.references import litert
 from tinytailor.targets import cross_toolchain, load_target
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 TFLM_ARENA = {"kws": 22_820, "ic": 54_996}  # TFLM with CMSIS-NN, recorded arena
 SAMPLES_IC = 12
 RIGHT_KWS = {200: 183, 1000: 902}  # of so many first inputs

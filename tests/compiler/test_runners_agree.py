@@ -15,6 +15,8 @@ from tinytailor.compiler.mcu import kernel_image
 from tinytailor.compiler.testing.examples import every_example
 from tinytailor.targets import cross_toolchain, emulator, linked_for, load_target, qemu
 
+pytestmark = [pytest.mark.emulator, pytest.mark.qemu, pytest.mark.tvm]
+
 EXAMPLES = every_example()
 
 BOARDS = {

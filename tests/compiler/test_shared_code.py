@@ -21,6 +21,8 @@ from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets import cross_toolchain, load_target
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 SHAPE = (1, 7, 5, 8)
 DEPTHWISE = DepthwiseConv2d(Window((3, 3), (1, 1), (1, 1, 1, 1)))
 POINTWISE = Conv2d(8, Window((1, 1)))

@@ -15,6 +15,8 @@ from tinytailor.compiler.testing.examples import every_example
 from tinytailor.targets import build_image, cross_flags, cross_toolchain, image_sizes, load_target
 from tinytailor.targets.stack import StackUse
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 EXAMPLES = every_example()
 
 BOARDS = ("nucleo-g0b1re", "nucleo-f446re", "nucleo-l552ze-q")

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tinytailor.compiler.kernels.bricks.views import View, overlap, row_strides
+
+pytestmark = [pytest.mark.tvm]
 
 
 def random_view(rng: np.random.Generator) -> tuple[View, int]:

@@ -18,6 +18,8 @@ from tinytailor.compiler.execute import execute
 from tinytailor.compiler.quantize import quantize_model
 from tinytailor.targets import load_target
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 CALIBRATED = 100
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)

@@ -17,7 +17,8 @@ from tinytailor.compiler import compile_model, verify
 from tinytailor.compiler.execute import execute
 from tinytailor.targets import load_target
 
-pytestmark = pytest.mark.xdist_group("node-tests")  # one process, so that they run once
+# one process, so that they run once
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm, pytest.mark.xdist_group("node-tests")]
 
 ON_THE_DEVICE = ("test_conv_with_autopad_same", "test_depthtospace_example", "test_softmax_example")
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.pure]
+
 MOST_FILES = 6
 ROOTS = "targets|compiler|latency_tables|nas|cli|tests|docs|benchmarks"
 

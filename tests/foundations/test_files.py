@@ -20,6 +20,8 @@ from tinytailor.targets.files import (
     write_text,
 )
 
+pytestmark = [pytest.mark.pure]
+
 
 @pytest.mark.parametrize("synced", [False, True])
 def test_a_file_is_replaced_whole_and_readable_by_all(tmp_path: Path, synced: bool) -> None:

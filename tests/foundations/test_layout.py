@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.pure]
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 LAYERS = ("targets", "compiler", "latency_tables", "nas", "cli")  # imports point to the left only
 

@@ -14,6 +14,8 @@ import pytest
 
 from tinytailor.compiler.ops import OPERATORS
 
+pytestmark = [pytest.mark.pure]
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCES = ("compiler", "latency_tables", "nas", "cli")  # targets know nothing of networks
 PACKAGE = "tinytailor.compiler.ops"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.pure]
+
 SCRIPT = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "processors.py"
 NO_EMULATOR = 4
 

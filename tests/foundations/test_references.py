@@ -18,6 +18,8 @@ from onnx import helper, numpy_helper
 from tinytailor.compiler import references
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.tvm]
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEPTH, WIDTH = 64, 8  # products of one sum, and sums
 SCALE = 20_000  # so that 64 * 255 * 127 is step 104 of 255

@@ -24,6 +24,8 @@ from tinytailor.compiler.ir import Graph
 from tinytailor.targets.errors import CheckError, InputError, ToolError
 from tinytailor.targets.fpga import Fpga
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 NETWORKS = {
     "odd sizes, channels that are no multiple of 16": ("p5 d p19 d r33", 13, 7, 3),
     "one pixel": ("p16 d p3", 1, 1, 2),

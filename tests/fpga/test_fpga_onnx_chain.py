@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import pytest
 from chain import Chain, build_chain, build_graph
 from chain_onnx import build_onnx
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from tinytailor.compiler.execute import execute
+
+pytestmark = [pytest.mark.pure]
 
 
 class SquareDeformDW(OpRun):

@@ -12,6 +12,8 @@ from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.pure]
+
 
 def random_case(
     shape: tuple[int, ...], seed: int

@@ -28,6 +28,8 @@ from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import CheckError, InputError
 from tinytailor.targets.fpga import Fpga, load_fpga
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 
 def tree(folder: Path) -> dict[str, bytes]:
     return {

@@ -24,6 +24,8 @@ from tinytailor.compiler.quantize import SCHEMES
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.fpga import Fpga
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 
 def with_weights(graph: Graph, index: int, low: int, high: int) -> Graph:
     """``graph`` with weights of a node drawn anew from ``low`` to ``high`` but 0."""

@@ -22,6 +22,8 @@ from tiers import nightly_but
 
 from tinytailor.compiler import load_model
 
+pytestmark = [pytest.mark.tvm, pytest.mark.slow]
+
 COUNT = int(os.environ.get("TINYTAILOR_DAMAGED_FILES", "2100"))
 BATCH = 100
 SAMPLE = (0, 700, 1400)  # batches of every run

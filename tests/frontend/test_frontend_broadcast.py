@@ -12,6 +12,8 @@ from qdq_models import Model, differences
 from tinytailor.compiler import load_model
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.tvm]
+
 SHAPE = (1, 4, 7, 6)
 
 

@@ -13,6 +13,8 @@ from tflite_models import T, gap, save
 from tinytailor.compiler import load_model
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.tvm]
+
 SAME_PADS = {"pads": [1, 1, 1, 1]}
 
 

@@ -13,6 +13,8 @@ from tinytailor.compiler import load_model
 from tinytailor.compiler.ops import DeformConv2d
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.tvm]
+
 SHAPE = (1, 4, 9, 8)
 
 

@@ -13,6 +13,8 @@ from tflite_models import T, litert, save
 from tinytailor.compiler import load_model
 from tinytailor.compiler.references import onnx_session
 
+pytestmark = [pytest.mark.tvm]
+
 
 def gemm(shape: tuple[int, int], kernel: tuple[int, int], bias: bool = True, **attributes):
     def build(model: Model) -> str:

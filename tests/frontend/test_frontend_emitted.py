@@ -14,6 +14,8 @@ from tinytailor.compiler import load_model
 from tinytailor.compiler.api import compile_model, verify
 from tinytailor.targets import load_target
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 
 def integers(model: Model, values: list[int]) -> str:
     return model.constant(f"c_{len(model.constants)}", np.array(values, np.int64))

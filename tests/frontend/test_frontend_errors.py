@@ -15,6 +15,8 @@ from qdq_models import Model
 from tinytailor.compiler import load_model
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.tvm]
+
 
 def message(path: Path) -> str:
     with pytest.raises(InputError) as caught:

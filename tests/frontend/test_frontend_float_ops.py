@@ -16,6 +16,8 @@ from tinytailor.compiler import execute, key_of, load_model
 from tinytailor.compiler.ops.float_op import FloatOp
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.tvm]
+
 HINT = "--allow-float compiles it in float"
 
 
@@ -156,6 +158,7 @@ def test_whole_powers_of_negative_numbers_have_their_sign(tmp_path):
     assert found[0] <= found[2] // 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", nightly_but((0,), range(0, 120, 30)))
 def test_damaged_files_end_in_a_graph_that_runs_or_in_a_sentence(first, tmp_path):
     sound = [saved(case, tmp_path / "m.onnx").read_bytes() for case in CASES.values()]

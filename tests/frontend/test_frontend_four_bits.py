@@ -19,6 +19,8 @@ from tinytailor.compiler.passes import optimize
 from tinytailor.targets import load_target
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 OPSET = 21  # the first with INT4
 
 

@@ -12,6 +12,8 @@ from qdq_models import Model, differences
 from tinytailor.compiler import load_model
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.tvm]
+
 
 def conv(model: Model, size: int = 8) -> str:
     return model.conv(model.input((1, 3, size, size)), (4, 3, 3, 3))

@@ -9,6 +9,8 @@ import pytest
 from tinytailor.compiler.frontend.layout import factored
 from tinytailor.compiler.frontend.report import Declined
 
+pytestmark = [pytest.mark.tvm]
+
 
 def test_the_shape_and_the_axes_of_a_transposition_are_found() -> None:
     rng = np.random.default_rng(0)

@@ -11,6 +11,8 @@ from qdq_models import Model, differences
 
 from tinytailor.compiler import load_model
 
+pytestmark = [pytest.mark.tvm]
+
 SHAPE = (1, 4, 7, 6)
 
 

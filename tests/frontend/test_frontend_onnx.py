@@ -20,6 +20,8 @@ from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW
 from tinytailor.compiler.references import onnx_session
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.tvm]
+
 SAME = {"pads": [1, 1, 1, 1]}
 
 

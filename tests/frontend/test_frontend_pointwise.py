@@ -12,6 +12,8 @@ from qdq_models import Model, differences
 from tinytailor.compiler import load_model
 from tinytailor.compiler.ops import Lookup
 
+pytestmark = [pytest.mark.tvm]
+
 SHAPE = (1, 3, 9, 8)
 
 

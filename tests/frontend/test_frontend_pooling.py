@@ -16,6 +16,8 @@ from tflite_models import T, gap, save
 from tinytailor.compiler import load_model
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.tvm]
+
 SHAPE = (1, 3, 10, 9)
 KERNEL = {"kernel_shape": [3, 2], "strides": [2, 2]}
 SAME_SCALE, OTHER_SCALE = (0.02, 3), (0.013, -20)

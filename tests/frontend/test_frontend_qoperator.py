@@ -16,6 +16,8 @@ from tinytailor.compiler.execute import execute
 from tinytailor.compiler.references import onnx_session
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.tvm]
+
 SHAPE = (1, 4, 6, 6)
 MICROSOFT = "com.microsoft"
 

@@ -15,6 +15,8 @@ from tinytailor.compiler import load_model
 from tinytailor.compiler.references import onnx_session
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.tvm]
+
 SHAPE = (1, 4, 7, 6)
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from tinytailor.compiler.frontend import rules
 
+pytestmark = [pytest.mark.tvm]
+
 FILES = sorted(Path(rules.__file__).parent.glob("*.py"))
 TABLES = ("calls", "onnx", "tflite", "onnx_in_float")
 

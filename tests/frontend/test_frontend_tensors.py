@@ -15,6 +15,8 @@ from qdq_models import Model, differences, execute
 from tinytailor.compiler import load_model
 from tinytailor.compiler.references import onnx_session
 
+pytestmark = [pytest.mark.tvm]
+
 SHAPE = (1, 4, 7, 6)
 SAME = {"pads": [1, 1, 1, 1]}
 

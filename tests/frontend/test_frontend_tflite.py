@@ -21,6 +21,8 @@ from tinytailor.compiler.ops import (
 )
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.tvm]
+
 
 @pytest.fixture(scope="module")
 def folder(data_folder: Path) -> Path:

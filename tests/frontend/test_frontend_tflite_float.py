@@ -13,6 +13,8 @@ from tinytailor.compiler import load_model, references
 from tinytailor.compiler.frontend.tflite.float_model import float_onnx
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.tvm]
+
 RNG = np.random.default_rng(0)
 MAP = (1, 7, 6, 4)
 SAME, VALID = 0, 1

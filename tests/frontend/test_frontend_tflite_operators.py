@@ -15,6 +15,8 @@ from tflite_models import T, gap, save
 
 from tinytailor.compiler import load_model
 
+pytestmark = [pytest.mark.tvm]
+
 MAP = (1, 9, 8, 3)
 POOL = {"filterHeight": 3, "filterWidth": 2, "strideH": 2, "strideW": 2}
 SAME, VALID, RELU = 0, 1, 1

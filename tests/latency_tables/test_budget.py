@@ -8,6 +8,8 @@ import pytest
 from tinytailor.latency_tables import Budget, parse_bytes, parse_latency
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.pure]
+
 
 @pytest.mark.parametrize(
     ("text", "milliseconds"),

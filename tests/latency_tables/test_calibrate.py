@@ -32,6 +32,8 @@ from tinytailor.latency_tables.fit import (
 )
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 TRUE = {"core": 1.2, "flash_load": 2.5, "flash_byte": 0.5, "per_operator": 1500.0}
 
 

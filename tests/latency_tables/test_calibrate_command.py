@@ -32,6 +32,8 @@ from tinytailor.targets import LatencyModel, load_target
 from tinytailor.targets.board import load_board
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.emulator, pytest.mark.torch, pytest.mark.tvm]
+
 TRUTH = made.model(core=1.083, flash_load=3.15, per_operator=1630.0)
 KEYS = made.convolutions()[::4]
 Lines = list[dict[str, Any]]

@@ -21,6 +21,8 @@ from tinytailor.latency_tables.cost import network_cost
 from tinytailor.latency_tables.estimate import EstimatedTable, features
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 NOISE = 0.05
 
 

@@ -21,7 +21,8 @@ from tinytailor.latency_tables.measuring.measure import measure
 from tinytailor.targets import cross_toolchain, load_target
 from tinytailor.targets.errors import InputError, ToolError
 
-pytestmark = pytest.mark.xdist_group("measuring")  # one process, so that it is measured once
+# one process, so that it is measured once
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm, pytest.mark.xdist_group("measuring")]
 
 PATIENCE = 600  # seconds; only a process that hangs takes so long, on any machine
 

@@ -7,7 +7,11 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tinytailor.latency_tables.table.origin import NOT_OF_KERNELS, of_kernels
+
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
 
 PREFIX = "tinytailor.compiler"
 

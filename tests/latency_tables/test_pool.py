@@ -18,6 +18,8 @@ import pytest
 from tinytailor.latency_tables.measuring.pool import BACKENDS, Pool, results
 from tinytailor.targets.errors import InputError, ToolError
 
+pytestmark = [pytest.mark.pure]
+
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_batch_has_its_result_whatever_the_number_of_workers(workers):

@@ -15,6 +15,8 @@ from tinytailor.latency_tables.measuring.measure import Plan, measure, measure_b
 from tinytailor.latency_tables.table.origin import header_for
 from tinytailor.targets import cross_toolchain
 
+pytestmark = [pytest.mark.emulator]
+
 NO_WORK = Work(0, 0, 0, 0)
 KEYS = measuring.many()[:3]
 

@@ -20,6 +20,8 @@ from tinytailor.latency_tables.measuring import shipped
 from tinytailor.nas.spaces import parse_space
 from tinytailor.targets import Board, cross_toolchain, default_runner, load_target
 
+pytestmark = [pytest.mark.emulator, pytest.mark.qemu, pytest.mark.torch]
+
 PLACES = [
     pytest.param(board, space, id=f"{board}-{space.partition(':')[0]}")
     for board in shipped.BOARDS

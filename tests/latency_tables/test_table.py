@@ -21,6 +21,8 @@ from tinytailor.targets import load_target
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.files import only_writer
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 
 def key(features: int) -> OpKey:
     return make_key(Dense(features), ((1, 8),), "dsp")

@@ -15,6 +15,8 @@ from tinytailor.latency_tables import Failure, LatencyTable
 from tinytailor.latency_tables.table.checks import check_table
 from tinytailor.latency_tables.table.diff import diff_tables
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 ODD = pointwise(6, 24, 24)
 
 

@@ -10,6 +10,8 @@ import pytest
 
 import tinytailor.latency_tables
 
+pytestmark = [pytest.mark.pure]
+
 ROOT = Path(tinytailor.latency_tables.__file__).parent
 PARTS = ("table", "measuring", "fit", "calibration", "estimate", "cost")  # imports point left
 

@@ -14,6 +14,8 @@ from tinytailor.nas.search.random import random
 from tinytailor.nas.testing import algorithms
 from tinytailor.nas.testing.algorithms import CHECKS
 
+pytestmark = [pytest.mark.torch]
+
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=ALGORITHMS)

@@ -24,6 +24,8 @@ from tinytailor.nas.testing import layers
 from tinytailor.nas.testing.layers import CHECKS, Subject
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.emulator, pytest.mark.torch]
+
 EMITTED = layers.the_emitted_c_computes_the_same_on_host_and_emulator
 
 

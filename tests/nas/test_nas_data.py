@@ -14,6 +14,8 @@ import pytest
 from tinytailor.nas.data import load
 from tinytailor.targets.errors import InputError, ToolError
 
+pytestmark = [pytest.mark.torch]
+
 
 def write(path: Path, **arrays: np.ndarray) -> str:
     np.savez(path, **arrays)

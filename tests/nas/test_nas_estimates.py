@@ -16,6 +16,8 @@ from tinytailor.nas.spaces import Space, parse_space
 from tinytailor.targets import Board, load_target
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.emulator, pytest.mark.torch, pytest.mark.tvm]
+
 TARGET = "nucleo-f446re"
 LEFT_OUT = 5  # every fifth convolution has no row
 

@@ -13,6 +13,8 @@ from tinytailor.nas.from_torch import from_torch
 from tinytailor.targets import load_target
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.emulator, pytest.mark.torch, pytest.mark.tvm]
+
 
 class Small(nn.Module):
     """Convolution, batch norm, a residual round a depthwise convolution, classes."""

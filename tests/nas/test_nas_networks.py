@@ -19,6 +19,8 @@ from tinytailor.nas.spaces import Architecture, Space, build_space
 from tinytailor.nas.testing.networks import quantized_network, random_input
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.torch, pytest.mark.tvm]
+
 SHAPES = {
     "timeseries": [(30, 5, 3), (100, 6, 4), (25, 12, 9), (40, 1, 2)],
     "image": [(10, 18, 3, 4), (12, 16, 3, 4)],  # the last map's mean can be an exact half

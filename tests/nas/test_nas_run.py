@@ -25,7 +25,13 @@ from tinytailor.nas.spaces import Architecture, build_space
 from tinytailor.targets import Board, load_target
 from tinytailor.targets.errors import BudgetError, InputError
 
-pytestmark = pytest.mark.xdist_group("run")  # one process, so that it is searched once
+# one process, so that it is searched once
+pytestmark = [
+    pytest.mark.emulator,
+    pytest.mark.torch,
+    pytest.mark.tvm,
+    pytest.mark.xdist_group("run"),
+]
 
 FILES = {
     "architecture.json",

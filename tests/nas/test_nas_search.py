@@ -21,6 +21,8 @@ from tinytailor.nas.testing.costs import FormulaCosts
 from tinytailor.nas.training.train import Training, augment, fit, score
 from tinytailor.targets.errors import BudgetError
 
+pytestmark = [pytest.mark.torch]
+
 
 def test_the_differentiable_search_spends_a_larger_budget_on_a_larger_network() -> None:
     tight, wide = (problem(Budget(latency_ms=limit), epochs=16) for limit in (0.4, 1.6))

@@ -13,6 +13,8 @@ from tinytailor.nas.spaces import Architecture, architecture, build_space, parse
 from tinytailor.nas.testing.costs import FormulaCosts
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.torch]
+
 SHAPES = [
     ("timeseries", (100, 6, 4)),
     ("timeseries", (25, 12, 9)),

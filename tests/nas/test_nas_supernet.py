@@ -19,6 +19,8 @@ from tinytailor.nas.testing.networks import seeded
 from tinytailor.nas.testing.spaces import expected, random_supernet
 from tinytailor.nas.training.train import cross_entropy, endless_batches
 
+pytestmark = [pytest.mark.torch]
+
 
 def test_the_penalty_is_zero_within_the_budget_and_grows_beyond_it() -> None:
     space = build_space("timeseries", 40, 6, 4)

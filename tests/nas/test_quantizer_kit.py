@@ -17,6 +17,8 @@ from tinytailor.nas.testing import quantizers
 from tinytailor.nas.testing.quantizers import CHECKS, NETWORKS, Subject
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.emulator, pytest.mark.torch]
+
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("network", NETWORKS)

@@ -22,6 +22,8 @@ from tinytailor.nas.testing.networks import seeded
 from tinytailor.nas.testing.spaces import CHECKS
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.torch]
+
 CLASSES = 3
 
 

@@ -21,6 +21,8 @@ from tinytailor.targets.serial import Timing, open_device, read_firmware, run
 from tinytailor.targets.serial.flashing import flash, flash_command
 from tinytailor.targets.serial.protocol import Decoder, Request
 
+pytestmark = [pytest.mark.emulator, pytest.mark.qemu]
+
 QUICK = Timing(answer_s=0.3, call_s=5.0, tries=8)
 
 

@@ -19,6 +19,8 @@ from tinytailor.targets import cross_toolchain, load_target
 from tinytailor.targets.errors import InputError, ToolError
 from tinytailor.targets.serial import Connection
 
+pytestmark = [pytest.mark.emulator, pytest.mark.qemu]
+
 KEYS = (
     make_key(Add(), ((1, 4, 4, 8), (1, 4, 4, 8)), "dsp"),
     make_key(Dense(5), ((1, 24),), "dsp"),

@@ -20,7 +20,13 @@ from tinytailor.latency_tables.measuring.measure import measure
 from tinytailor.targets import cross_toolchain, load_target
 from tinytailor.targets.errors import ToolError
 
-pytestmark = pytest.mark.xdist_group("on-board")  # one process, so that it is compiled once
+# one process, so that it is compiled once
+pytestmark = [
+    pytest.mark.emulator,
+    pytest.mark.qemu,
+    pytest.mark.tvm,
+    pytest.mark.xdist_group("on-board"),
+]
 
 
 def needs_qemu() -> None:

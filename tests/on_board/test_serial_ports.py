@@ -19,6 +19,8 @@ from tinytailor.targets.errors import InputError, ToolError
 from tinytailor.targets.serial import Timing, open_device
 from tinytailor.targets.serial.firmware import HARNESS
 
+pytestmark = [pytest.mark.emulator, pytest.mark.qemu]
+
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 WITHOUT_PORT = {"nucleo-h7a3zi", "portenta-h7", "rpi-pico"}
 

@@ -24,6 +24,8 @@ from tinytailor.targets.serial.protocol import (
     unstuff,
 )
 
+pytestmark = [pytest.mark.emulator, pytest.mark.qemu]
+
 LINE = """
 #include "port.h"
 #include "protocol.h"

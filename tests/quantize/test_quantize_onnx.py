@@ -17,6 +17,8 @@ from tinytailor.compiler.quantize.calibrate import best_range
 from tinytailor.compiler.references import onnx_session
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.tvm]
+
 SHAPE = (1, 3, 8, 8)
 
 

@@ -26,6 +26,8 @@ from tinytailor.targets import (
 from tinytailor.targets.board import UNKNOWN_SOURCE
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.emulator]
+
 GOOD = """\
 name = "mine"
 core = "cortex-m33"

@@ -23,6 +23,8 @@ from tinytailor.targets.emulator.accounting import STAYED
 from tinytailor.targets.image import load_image
 from tinytailor.targets.instructions import Instruction, decode
 
+pytestmark = [pytest.mark.emulator]
+
 CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m33")
 UNICORN = {"cortex-m0plus": "CORTEX_M0"}
 INPUT = struct.pack("<4i", 1000, 0, 0, 0)

@@ -16,6 +16,8 @@ from tinytailor.targets.cycles.table import cost, taken
 from tinytailor.targets.errors import InputError, ToolError
 from tinytailor.targets.instructions import Instruction, Transfer, decode, instruction_sizes
 
+pytestmark = [pytest.mark.emulator]
+
 # text, cycles on m4, m33, m3 of the straight sequence; None where the core lacks an instruction
 SEQUENCES = [
     ("adds r0, r1, r2", 1, 1, 1),

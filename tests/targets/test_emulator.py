@@ -14,6 +14,8 @@ from tinytailor.targets import Board, Buffer, Call, run
 from tinytailor.targets.errors import CheckError, InputError
 from tinytailor.targets.testing.call_programs import PROGRAM, functions, number, value_of
 
+pytestmark = [pytest.mark.emulator]
+
 CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m33")
 
 

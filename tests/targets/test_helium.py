@@ -12,6 +12,8 @@ from target_programs import toolchain_or_skip
 
 from tinytailor.targets.instructions import Instruction, Pipe, Transfer, decode
 
+pytestmark = [pytest.mark.emulator]
+
 LOAD_STORE, INTEGER, MULTIPLY, CONTROL = Pipe.LOAD_STORE, Pipe.INTEGER, Pipe.MULTIPLY, Pipe.CONTROL
 # text, pipe, registers read, registers written
 VECTORS = [

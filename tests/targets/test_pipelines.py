@@ -13,6 +13,8 @@ from pipeline_programs import LOOPS, Loops
 
 from tinytailor.targets import Board, Buffer, Call, default_runner, linked_for, run_on
 
+pytestmark = [pytest.mark.emulator, pytest.mark.qemu, pytest.mark.tvm]
+
 FEW, MANY = 100, 200
 
 

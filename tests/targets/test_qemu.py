@@ -30,6 +30,8 @@ from tinytailor.targets.board import load_board
 from tinytailor.targets.errors import CheckError, InputError, ToolError
 from tinytailor.targets.testing.call_programs import PROGRAM, functions, number
 
+pytestmark = [pytest.mark.emulator, pytest.mark.qemu, pytest.mark.tvm]
+
 BOARD = """
 name = "mps2-an386"
 core = "cortex-m4"

@@ -14,6 +14,8 @@ from tinytailor.targets import Board, emulator
 from tinytailor.targets.testing import runners
 from tinytailor.targets.testing.runners import CHECKS, Subject
 
+pytestmark = [pytest.mark.emulator, pytest.mark.qemu]
+
 CORES = {
     "emulator": ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"),
     "qemu": ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"),

@@ -13,6 +13,8 @@ from tinytailor.targets import build_image, cross_flags, cross_toolchain, load_t
 from tinytailor.targets.errors import InputError, ToolError
 from tinytailor.targets.stack import StackUse, worst_stack
 
+pytestmark = [pytest.mark.emulator]
+
 BOARDS = ("nucleo-g0b1re", "nucleo-f446re", "nucleo-l552ze-q")
 SOURCE = """\
 #include <stdint.h>

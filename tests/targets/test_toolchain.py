@@ -24,6 +24,8 @@ from tinytailor.targets import (
 from tinytailor.targets.emulator import counter
 from tinytailor.targets.errors import InputError, ToolError
 
+pytestmark = [pytest.mark.emulator]
+
 COMPILERS = ("gcc", "zig")
 PROGRAM = """
 #include <stdint.h>

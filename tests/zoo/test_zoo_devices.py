@@ -11,6 +11,8 @@ from onnx_forms import Form, built, samples
 from tinytailor.compiler import compile_model, load_model, verify
 from tinytailor.targets import load_target
 
+pytestmark = [pytest.mark.emulator, pytest.mark.torch, pytest.mark.tvm]
+
 SAMPLE = {
     "shuffle_net": (Form(), "nucleo-l4r5zi"),
     "temporal_conv": (Form("qoperator", activations="uint8"), "nucleo-g0b1re"),

@@ -17,6 +17,8 @@ from tinytailor.compiler.execute import execute
 from tinytailor.compiler.quantize import quantize_onnx
 from tinytailor.targets.errors import InputError
 
+pytestmark = [pytest.mark.torch, pytest.mark.tvm]
+
 # Each network takes the first, and two of the others in turn.
 FORMS = (
     Form(),

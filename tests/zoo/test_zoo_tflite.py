@@ -14,6 +14,8 @@ pytest.importorskip("ai_edge_litert")
 from comparison import litert_gap, litert_layers
 from tflite_networks import FORMS, NETWORKS, built
 
+pytestmark = [pytest.mark.torch, pytest.mark.tvm]
+
 # LiteRT computes HARD_SWISH and changes of scale with few bits; ours round once.
 COARSE = {"squeeze_excite"}
 

@@ -41,6 +41,8 @@ from tinytailor.compiler.passes.dead_channels import remove_dead_channels
 from tinytailor.compiler.passes.ranges import ranges
 from tinytailor.compiler.requantization import Requant
 
+pytestmark = [pytest.mark.tvm]
+
 SAME = (1, 1, 1, 1)
 RELU = Requant(-5, low=-5)
 

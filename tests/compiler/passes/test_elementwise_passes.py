@@ -31,6 +31,8 @@ from tinytailor.compiler.passes.lookups import as_clip, fuse_lookups
 from tinytailor.compiler.passes.pads import fold_pads
 from tinytailor.compiler.requantization import Requant
 
+pytestmark = [pytest.mark.tvm]
+
 SAME = (1, 1, 1, 1)
 RANGE = np.arange(-128, 128)
 

@@ -17,6 +17,8 @@ from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.passes import order
 from tinytailor.compiler.passes.order import order_for_memory
 
+pytestmark = [pytest.mark.tvm]
+
 
 def branches() -> Graph:
     """A wide branch computed first, a narrow one second: the other way round takes less."""

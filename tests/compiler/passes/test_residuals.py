@@ -24,6 +24,8 @@ from tinytailor.compiler.requantization import Requant
 from tinytailor.compiler.serialize import load_graph, save_graph
 from tinytailor.targets import cross_toolchain, host_toolchain, load_target, run
 
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+
 SAME = (1, 1, 1, 1)
 ONE, TWO, THREE = (Tensor("", (1,), "int8", s, z) for s, z in ((0.1, 3), (0.06, -9), (0.11, 20)))
 
