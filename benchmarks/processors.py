@@ -49,7 +49,7 @@ ALL = (
     "tests/frontend",
     "tests/zoo",
     "tests/conformance",
-    "tests/nas/test_nas_quantizers.py",
+    "tests/nas/test_quantizer_kit.py",
 )
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -12,8 +13,17 @@ import pytest
 
 pytestmark = [pytest.mark.pure]
 
-SCRIPT = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "processors.py"
+ROOT = Path(__file__).resolve().parent.parent.parent
+SCRIPT = ROOT / "benchmarks" / "processors.py"
 NO_EMULATOR = 4
+
+
+def test_the_tests_that_are_run_there_exist() -> None:
+    spec = importlib.util.spec_from_file_location("processors", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    named = {name.split("::")[0] for name in (*script.SAMPLE, *script.ALL)}
+    assert {name for name in named if not (ROOT / name).exists()} == set()
 
 
 @pytest.mark.nightly
