@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.backend import backend_for
+from tinytailor.compiler.backend import backend_for, check_runner
 from tinytailor.compiler.execute import check_inputs, execute, random_inputs
 from tinytailor.compiler.ir import Graph, check
 from tinytailor.compiler.passes import optimize, require_equal, write_stages
@@ -78,6 +78,7 @@ def verify(
     backend = backend_for(project.target.kind)
     batches = _batches(project.graph, inputs, VERIFIED_INPUTS)
     on = on or backend.default_runner(project.target)
+    check_runner(project, on)
     expected = execute(project.graph, *batches)
     outputs = backend.run(project, on, batches)
     differing = sum(int(np.count_nonzero(a != b)) for a, b in zip(outputs, expected, strict=True))

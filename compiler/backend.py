@@ -23,7 +23,8 @@ from tinytailor.compiler.mcu.backend import Microcontrollers
 from tinytailor.compiler.passes import Pass
 from tinytailor.compiler.project import Project
 from tinytailor.compiler.sections import Quantity, Section
-from tinytailor.targets import Target
+from tinytailor.targets import ANY_PORT, Target, serial_port
+from tinytailor.targets.errors import InputError
 
 T = TypeVar("T", bound=Target, contravariant=True)
 
@@ -34,6 +35,7 @@ class Backend(Protocol[T]):
     kind: ClassVar[str]  # of the targets
     pipeline: ClassVar[tuple[Pass, ...]]  # what it wants done to a graph
     steps: ClassVar[int]  # how many steps ``emit`` announces
+    runners: ClassVar[tuple[str, ...]]  # where projects run; ANY_PORT for a board at any port
 
     def operators(self) -> Mapping[str, str]:
         """Kind of each operator that it runs -> its limits there, "" for none."""
@@ -57,7 +59,7 @@ class Backend(Protocol[T]):
         """Where a project runs when nobody says."""
 
     def run(self, project: Project[T], on: str, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Outputs of the project as it lies in its folder; InputError naming the runners it has."""
+        """Outputs of the project as it lies in its folder, on one of ``runners``."""
 
     def check_files(self, project: Project[T]) -> None:
         """CheckError for a changed file of a project whose outputs are right nevertheless."""
@@ -91,3 +93,12 @@ BACKENDS: dict[str, Backend[Any]] = {
 def backend_for(kind: str) -> Backend[Any]:
     """The back end for the ``kind`` of a target or of a manifest."""
     return BACKENDS[kind]
+
+
+def check_runner(project: Project[Target], on: str) -> None:
+    """InputError unless the back end of ``project`` has the runner ``on``."""
+    known = backend_for(project.target.kind).runners
+    if on not in known and not (serial_port(on) is not None and ANY_PORT in known):
+        raise InputError(
+            f"a project for {project.target.name} runs on one of {', '.join(known)}, not on {on}"
+        )

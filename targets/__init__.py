@@ -26,6 +26,7 @@ from tinytailor.targets.errors import InputError
 from tinytailor.targets.fpga import Fpga, load_fpga
 from tinytailor.targets.image import ImageSizes, image_sizes
 from tinytailor.targets.runners import (
+    ANY_PORT,
     RUNNERS,
     board_on,
     build_for,
@@ -46,6 +47,7 @@ from tinytailor.targets.toolchain import (
 )
 
 __all__ = [
+    "ANY_PORT",
     "CORES",
     "RUNNERS",
     "Board",

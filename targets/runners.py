@@ -20,6 +20,7 @@ from tinytailor.targets.toolchain import Toolchain, build_image
 
 RUNNERS = ("emulator", "qemu")
 SERIAL = "serial:"
+ANY_PORT = f"{SERIAL}PORT"  # stands for it in lists of runners
 
 
 def default_runner(board: Board) -> str:
@@ -98,6 +99,6 @@ def run_on(
 
 def _known(runner: str) -> str:
     if runner not in RUNNERS:
-        known = ", ".join((*RUNNERS, f"{SERIAL}PORT"))
+        known = ", ".join((*RUNNERS, ANY_PORT))
         raise InputError(f"unknown runner {runner!r}; expected one of {known}.")
     return runner

@@ -30,6 +30,7 @@ from tinytailor.compiler.ops import tabled
 from tinytailor.compiler.passes import PIPELINE, Pass
 from tinytailor.compiler.project import Project
 from tinytailor.targets import (
+    ANY_PORT,
     RUNNERS,
     Board,
     called,
@@ -51,6 +52,7 @@ class Microcontrollers:
     kind: ClassVar[str] = "mcu"
     pipeline: ClassVar[tuple[Pass, ...]] = PIPELINE
     steps: ClassVar[int] = 3
+    runners: ClassVar[tuple[str, ...]] = (HOST, *RUNNERS, ANY_PORT)
 
     def operators(self) -> Mapping[str, str]:
         return {kind: "" for kind in tabled() if has_kernel(kind)}
@@ -101,9 +103,6 @@ class Microcontrollers:
         toolchain, port = cross_toolchain(), serial_port(on)
         if port is not None:
             return run_on_board(project, toolchain, port, inputs, repeats=1).outputs
-        if on not in RUNNERS:
-            known = _listed(HOST, *RUNNERS)
-            raise InputError(f"a microcontroller project runs on one of {known}, not on {on}")
         with tempfile.TemporaryDirectory(prefix="tinytailor-build-") as scratch:
             image = build(folder, name, project.target, toolchain, Path(scratch), on)
             return invoke(image, interface_of(project), project.target, inputs, count=False)[1]
@@ -117,7 +116,8 @@ class Microcontrollers:
         board, port = project.target, serial_port(on)
         runner = default_runner(board) if on is None or port is not None else on
         if runner not in RUNNERS:
-            raise InputError(f"profile runs on one of {_listed(*RUNNERS)}, not on {runner!r}")
+            known = ", ".join((*RUNNERS, ANY_PORT))
+            raise InputError(f"profile runs on one of {known}, not on {runner!r}")
         toolchain, network = cross_toolchain(), interface_of(project)
         there: dict[str, Any] = {}
         if port is not None:
@@ -131,10 +131,6 @@ class Microcontrollers:
     quantities = staticmethod(report.quantities)
     details = staticmethod(report.details)
     sections = staticmethod(report.sections)
-
-
-def _listed(*runners: str) -> str:
-    return ", ".join((*runners, "serial:PORT"))
 
 
 def interface_of(project: Project[Board]) -> Interface:

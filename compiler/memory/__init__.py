@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where everything lies: aliasing, the arena plan, its packing, predicted and linked sizes."""
+"""Where everything lies: aliasing, the arena plan, its packing, and all of it predicted."""

@@ -8,6 +8,7 @@ a series H is time and W the sensors. The last layer's output (1, 1, 1, classes)
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -56,6 +57,14 @@ class Topology:
     def shapes(self) -> dict[str, Shape]:
         """NHWC shape of every tensor by name."""
         return {**self.inputs, **{step.name: step.shape for step in self.steps}}
+
+    @property
+    def structure(self) -> Hashable:
+        """All but the names of layers: what is equal in this is compiled to the same."""
+        names = (*self.inputs, *(layer.name for layer in self.layers))
+        place = {name: index for index, name in enumerate(names)}
+        layers = tuple((n.kind, tuple(place[source] for source in n.sources)) for n in self.layers)
+        return self.input_shape, self.further, self.first, layers
 
     @property
     def output(self) -> str:

@@ -87,13 +87,15 @@ class Space:
     def keys(self, isa: str) -> tuple[OpKey, ...]:
         """Every key that a layer of some network of the space has, alone or as it is compiled among
         others, sorted, none else."""
-        keys: set[OpKey] = set()
-        for stage in self.stages:
-            for choice in stage.cell.choices():
-                for channels in stage.in_channels:
-                    topology = stage.topology(channels, choice)
-                    keys.update(topology.keys(isa), compiled_keys(topology, isa))
-        return tuple(sorted(keys))
+        forms = {
+            topology.structure: topology
+            for stage in self.stages
+            for choice in stage.cell.choices()
+            for topology in (stage.topology(channels, choice) for channels in stage.in_channels)
+        }
+        keys = {key for form in forms.values() for key in form.keys(isa)}
+        compiled = {key for form in forms.values() for key in compiled_keys(form, isa)}
+        return tuple(sorted(keys | compiled))
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """Every option of every decision with equal probability."""

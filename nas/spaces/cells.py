@@ -11,7 +11,7 @@ enters, and what the last item writes is handed on.
 Items that write the same tensor exclude each other: a network has one of them, a supernet the mean
 of all, weighted by their probabilities. So a choice of kernels or of kinds is several parts of one
 name, a branch that may be missing is a part with a condition under a join, and a layer that may be
-missing is a part and a pass. A cell may as a whole be left out, by a decision.
+missing is a part and a pass (``optional``). A cell may as a whole be left out, by a decision.
 
 From this follow the layers of a network (here), the supernet and expected costs (nas/supernet).
 """
@@ -19,7 +19,7 @@ From this follow the layers of a network (here), the supernet and expected costs
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from tinytailor.nas.layers import Kind, Layer
@@ -82,6 +82,13 @@ class Join:
 
 
 Item = Part | Pass | Join
+
+
+def optional(part: Part, decision: Decision) -> tuple[Part, Pass]:
+    """``part`` where ``decision`` takes 1; where it takes 0, what the part reads instead."""
+    (reads,) = part.reads
+    there = replace(part, when=(*part.when, decision.among(1)))
+    return there, Pass(part.tensor, reads, (*part.when, decision.among(0)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def block(
     expanded, kernel = Decision(f"{name}.hidden", hidden), Decision(f"{name}.kernel", kernels)
     wide, thin = expanded.where(bool), expanded.where(not_)
     pointwise, linear = Convolution((1, 1)), Convolution((1, 1), relu=False)
-    items = [Part(f"{name}.expand", pointwise, width=expanded, when=(wide,))]
+    items: list[Item] = [Part(f"{name}.expand", pointwise, width=expanded, when=(wide,))]
     for path, source, when in (("wide", f"{name}.expand", wide), ("thin", INPUT, thin)):
         filtered = f"{name}.{path}"
         for k in kernels:

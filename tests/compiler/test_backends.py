@@ -80,7 +80,7 @@ class Sheet:
 class Paper:
     """Writes the names of a network's nodes down, and computes them in the head."""
 
-    kind, pipeline, steps = "paper", (), 1
+    kind, pipeline, steps, runners = "paper", (), 1, ("head",)
 
     def operators(self):
         return {"add": "by hand"}
@@ -99,8 +99,6 @@ class Paper:
         return "head"
 
     def run(self, project, on, inputs):
-        if on != "head":
-            raise InputError(f"paper runs in the head, not on {on}")
         return list(execute(project.graph, *inputs))
 
     def check_files(self, project):
@@ -149,7 +147,7 @@ def test_a_new_back_end_compiles_verifies_profiles_and_reports(sheet, tmp_path):
     assert (found["on"], found["bit_exact"]) == ("head", True)
     assert profile(folder)["latency_ms"] == 2.0
     assert sections(read_report(folder))[0].rows == [("time", "1.0 ms")]
-    with pytest.raises(InputError, match="not on qemu"):
+    with pytest.raises(InputError, match="for sheet runs on one of head, not on qemu"):
         verify(folder, "qemu")
     (folder / "sheet.txt").write_text("")
     with pytest.raises(CheckError, match="was changed"):

@@ -15,6 +15,7 @@ from networks import residual_network
 from tinytailor.compiler import compile_model, execute, profile, verify
 from tinytailor.compiler.ir import Graph, Node
 from tinytailor.compiler.kernels.registry import choose
+from tinytailor.compiler.ops import OPERATORS
 from tinytailor.compiler.project import GRAPH
 from tinytailor.compiler.serialize import load_graph, save_graph
 from tinytailor.targets import load_target
@@ -218,6 +219,13 @@ def test_a_saved_graph_is_the_same_graph(tmp_path):
 def test_a_broken_saved_graph_is_an_input_error(tmp_path):
     (tmp_path / "graph.npz").write_bytes(b"not a zip")
     with pytest.raises(InputError, match="not a saved integer graph"):
+        load_graph(tmp_path / "graph.npz")
+
+
+def test_a_saved_operator_that_is_gone_is_an_input_error(tmp_path, monkeypatch):
+    save_graph(residual_network(), tmp_path / "graph.npz")
+    monkeypatch.delitem(OPERATORS, "conv2d")
+    with pytest.raises(InputError, match="holds a Conv2d, which is no operator of this tool"):
         load_graph(tmp_path / "graph.npz")
 
 

@@ -14,7 +14,7 @@ from tinytailor.nas.layers.convolution import Convolution
 from tinytailor.nas.layers.depthwise_convolution import DepthwiseConvolution
 from tinytailor.nas.layers.mean_pool import MeanPool
 from tinytailor.nas.spaces import SPACES, Decision, Space, SpaceKind
-from tinytailor.nas.spaces.cells import Cell, Item, Join, Part, Pass
+from tinytailor.nas.spaces.cells import Cell, Item, Join, Part, Pass, optional
 from tinytailor.nas.supernet import placements
 from tinytailor.nas.supernet.supernet import Supernet
 from tinytailor.nas.testing import spaces
@@ -73,11 +73,10 @@ def optional_branches() -> Cell:
 
 def narrowed() -> Cell:
     """A second layer that only the wider of two widths has."""
-    wide = WIDTH.among(6)
+    second = Part("c", DepthwiseConvolution((3, 3)), ("first",), None, (WIDTH.among(6),), "y")
     items = (
         Part("first", Convolution((1, 1)), width=WIDTH),
-        Part("c", DepthwiseConvolution((3, 3)), ("first",), when=(wide, MORE.among(1)), writes="y"),
-        Pass("y", "first", (wide, MORE.among(0))),
+        *optional(second, MORE),
         Pass("y", "first", (WIDTH.among(4),)),
     )
     return Cell("c", (WIDTH, MORE), items)
@@ -156,7 +155,7 @@ def test_the_kit_sees_a_supernet_that_does_not_cut(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_kit_sees_a_key_that_is_not_listed() -> None:
-    kind = SPACES["image"]
+    kind = space_of(narrowed())
 
     class Short(Space):
         def keys(self, isa: str):  # type: ignore[no-untyped-def]

@@ -11,7 +11,7 @@ from graphs import assert_same_integers, inputs_of, reasons
 from networks import Builder
 
 from tinytailor.compiler.execute import execute_all
-from tinytailor.compiler.ir import Graph, check
+from tinytailor.compiler.ir import Graph, Shape, check
 from tinytailor.compiler.narrow_weights import narrowed
 from tinytailor.compiler.ops import (
     Add,
@@ -26,6 +26,7 @@ from tinytailor.compiler.ops import (
     Lookup,
     MaxPool2d,
     Mul,
+    Operator,
     Pad,
     PRelu,
     Reshape,
@@ -279,6 +280,38 @@ def test_outputs_keep_their_channels():
     assert "output of the graph" in reasons(notes)["layer_z"]
 
 
+def random_layer(rng: np.random.Generator, shape: Shape) -> tuple[Operator, int]:
+    """An operator for a map of this shape; of 1 input, 2 of that shape, or 3: another of that size.
+
+    Its zero point and its clamp are drawn, too.
+    """
+    _, h, w, c = shape
+    zero, each = int(rng.choice([-5, 3])), (1, 1, 1, c)
+    requant = Requant(zero, low=zero) if rng.random() < 0.6 else Requant(zero)
+    border = SAME if h >= 3 and rng.random() < 0.5 else (0, 0, 0, 0)
+    window = Window((3, 3) if border != (0, 0, 0, 0) else (1, 1), padding=border)
+    return {
+        0: (Conv2d(int(rng.integers(1, 13)), window, zero, requant), 1),
+        1: (Conv2d(int(rng.integers(1, 4)) * 4, Window((1, 1)), requant=requant), 1),
+        2: (DepthwiseConv2d(window, zero, requant), 1),
+        3: (Add.from_key({}), 2),
+        4: (Mul.from_key({"shifted": False}), 2),
+        5: (Lookup(), 1),
+        6: (MaxPool2d(Window((2, 2), padding=(1, 0, 0, 1))), 1),
+        7: (AveragePool2d(Window((2, 2), padding=(1, 1, 0, 0))), 1),
+        8: (Concat(3), 3),
+        9: (Pad((1, 0, 0), (0, 1, 0), zero), 1),
+        10: (Slice((0, 0, 0, 0), (1, h, max(1, w - 1), c)), 1),
+        11: (Conv2d(8, Window((1, 1)), requant=requant), 1),
+        12: (PRelu(each, 600_000, 20, 3), 1),
+        13: (Affine(each if rng.random() < 0.5 else (1, h, 1, 1)), 1),
+        14: (Extremum(bool(rng.integers(2))), 2),
+        15: (AddConstant(each if rng.random() < 0.5 else (), 600_000), 1),
+        16: (Transpose((0, 2, 1, 3)), 1),
+        17: (Take((1,), (h + 1,)), 1),
+    }[int(rng.integers(18))]
+
+
 def random_network(seed: int) -> Graph:
     """Random layers with random channels dead in one way or another."""
     rng = np.random.default_rng(seed)
@@ -286,40 +319,12 @@ def random_network(seed: int) -> Graph:
     names = ["x"]
     for i in range(int(rng.integers(4, 12))):
         name = names[int(rng.integers(max(0, len(names) - 3), len(names)))]
-        _, h, w, c = b.tensors[name].shape
-        equal = [t for t in names if b.tensors[t].shape == (1, h, w, c)]
-        alike = [t for t in names if b.tensors[t].shape[:3] == (1, h, w)]
+        shape = b.tensors[name].shape
+        equal = [t for t in names if b.tensors[t].shape == shape]
+        alike = [t for t in names if b.tensors[t].shape[:3] == shape[:3]]
         other = equal[int(rng.integers(len(equal)))]
         near = alike[int(rng.integers(len(alike)))]
-        zero, each = int(rng.choice([-5, 3])), (1, 1, 1, c)
-        requant = Requant(zero, low=zero) if rng.random() < 0.6 else Requant(zero)
-        border = SAME if h >= 3 and rng.random() < 0.5 else (0, 0, 0, 0)
-        tall = (3, 3) if border != (0, 0, 0, 0) else (1, 1)
-        op, inputs = {
-            0: (
-                Conv2d(
-                    int(rng.integers(1, 13)), Window(tall, (1, 1), border, (1, 1)), zero, requant
-                ),
-                1,
-            ),
-            1: (Conv2d(int(rng.integers(1, 4)) * 4, Window((1, 1)), requant=requant), 1),
-            2: (DepthwiseConv2d(Window(tall, (1, 1), border, (1, 1)), zero, requant), 1),
-            3: (Add.from_key({}), 2),
-            4: (Mul.from_key({"shifted": False}), 2),
-            5: (Lookup(), 1),
-            6: (MaxPool2d(Window((2, 2), padding=(1, 0, 0, 1))), 1),
-            7: (AveragePool2d(Window((2, 2), padding=(1, 1, 0, 0))), 1),
-            8: (Concat(3), 3),
-            9: (Pad((1, 0, 0), (0, 1, 0), zero), 1),
-            10: (Slice((0, 0, 0, 0), (1, h, max(1, w - 1), c)), 1),
-            11: (Conv2d(8, Window((1, 1)), requant=requant), 1),
-            12: (PRelu(each, 600_000, 20, 3), 1),
-            13: (Affine(each if rng.random() < 0.5 else (1, h, 1, 1)), 1),
-            14: (Extremum(bool(rng.integers(2))), 2),
-            15: (AddConstant(each if rng.random() < 0.5 else (), 600_000), 1),
-            16: (Transpose((0, 2, 1, 3)), 1),
-            17: (Take((1,), (h + 1,)), 1),
-        }[int(rng.integers(18))]
+        op, inputs = random_layer(rng, shape)
         operands = {1: (name,), 2: (name, other), 3: (name, near)}[inputs]
         names.append(b.add(f"t{i}", op, *operands))
     _, h, w, c = b.tensors[names[-1]].shape
