@@ -31,8 +31,8 @@ from tinytailor.compiler.ops.traits.channels import Channels, Fewer
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs
 from tinytailor.compiler.ops.traits.examples import Examples
 from tinytailor.compiler.ops.traits.neighbours import Bordered, Clamp, Surround, View
-from tinytailor.compiler.ops.traits.ranges import Range, Ranges, full
-from tinytailor.compiler.ops.window import Padding
+from tinytailor.compiler.ops.traits.ranges import Range, Ranges, accumulated, full, requantized
+from tinytailor.compiler.ops.window import Padding, Window
 from tinytailor.compiler.requantization import Requant
 
 
@@ -159,6 +159,52 @@ class Requantized(Operator):
     def with_clamp(self, clamp: Clamp) -> Self:
         op: Any = self
         return replace(op, requant=clamp.on(op.requant))
+
+
+class Summed(Requantized):
+    """Whose sum is bias[o] and numbers of its first input times weights."""
+
+    __slots__ = ()
+
+    def terms(self, x: Range, inputs: Shapes, constants: Constants) -> Range:
+        """What the products alone come to for numbers in ``x``, by output channel."""
+        raise NotImplementedError
+
+    def seen(self, x: Range) -> Range:
+        """``x`` as its weights meet it, with what is read beside the map."""
+        return x
+
+    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
+        acc = self.terms(self.seen(reads[0]), inputs, constants).plus(constants["bias"])
+        return requantized(self.requant, acc, constants["multiplier"])
+
+    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
+        terms = self.terms(full(inputs[0][-1]), inputs, constants)
+        return accumulated(terms, constants["bias"], self.requant.shift)
+
+
+class Sampled(Summed):
+    """Which reads ``input_zero_point`` beside the map."""
+
+    __slots__ = ()
+    input_zero_point: int
+
+    def seen(self, x: Range) -> Range:
+        return x.widened(self.input_zero_point)
+
+
+class Windowed(Sampled):
+    """At the places of a window, which may have no border."""
+
+    __slots__ = ()
+    window: Window
+
+    def seen(self, x: Range) -> Range:
+        return Sampled.seen(self, x) if self.window.bordered else x
+
+    def bordered(self, padding: Padding) -> Bordered:
+        op: Any = self
+        return Bordered(replace(op, window=self.window.padded(padding)), self.input_zero_point)
 
 
 class Clamped(Operator):

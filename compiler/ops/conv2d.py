@@ -19,7 +19,7 @@ import numpy as np
 from tinytailor.compiler import narrow_weights
 from tinytailor.compiler.ir import Constants, Shape, Shapes
 from tinytailor.compiler.ops.add import Add
-from tinytailor.compiler.ops.base import Operator, Requantized
+from tinytailor.compiler.ops.base import Operator, Windowed
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer, Mixed, mixed
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
 from tinytailor.compiler.ops.traits.examples import Examples, one_map
@@ -29,16 +29,13 @@ from tinytailor.compiler.ops.traits.keys import (
     ZERO_POINT,
     in_key,
 )
-from tinytailor.compiler.ops.traits.neighbours import Bordered, Clamp
+from tinytailor.compiler.ops.traits.neighbours import Clamp
 from tinytailor.compiler.ops.traits.ranges import (
     Range,
     Ranges,
-    accumulated,
-    full,
-    requantized,
     sums,
 )
-from tinytailor.compiler.ops.window import WINDOW, Padding, Window
+from tinytailor.compiler.ops.window import WINDOW, Window
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
@@ -49,7 +46,7 @@ _ADD = in_key(
 
 
 @dataclass(frozen=True, slots=True)
-class Conv2d(Requantized):
+class Conv2d(Windowed):
     kind: ClassVar[str] = "conv2d"
     takes_epilogue: ClassVar[bool] = True
 
@@ -95,27 +92,24 @@ class Conv2d(Requantized):
     def with_weight_bits(self, bits: int) -> Conv2d:
         return replace(self, weight_bits=bits)
 
+    def terms(self, x: Range, inputs: Shapes, constants: Constants) -> Range:
+        return sums(self._weight(constants, inputs[0][3]), x)
+
     def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
-        x = reads[0].widened(self.input_zero_point) if self.window.bordered else reads[0]
-        acc = sums(self._weight(constants, inputs[0][3]), x).plus(constants["bias"])
-        y = requantized(self.requant, acc, constants["multiplier"])
-        if self.add is None:
-            return y
-        return self.add.ranges((y, reads[1]), (inputs[1], inputs[1]), {})
+        y = Windowed.ranges(self, reads, inputs, constants)
+        return self.add.ranges((y, reads[1]), (inputs[1], inputs[1]), {}) if self.add else y
 
     def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
-        channels = inputs[0][3]
-        terms = sums(self._weight(constants, channels), full(channels))
-        acc = accumulated(terms, constants["bias"], self.requant.shift)
+        acc = Windowed.accumulators(self, inputs, constants)
         return acc.joined(self.add.accumulators(inputs, {})) if self.add else acc
 
     def clamp(self) -> Clamp | None:
-        return self.add.clamp() if self.add else Requantized.clamp(self)
+        return self.add.clamp() if self.add else Windowed.clamp(self)
 
     def with_clamp(self, clamp: Clamp) -> Conv2d:
         if self.add:
             return replace(self, add=self.add.with_clamp(clamp))
-        return Requantized.with_clamp(self, clamp)
+        return Windowed.with_clamp(self, clamp)
 
     def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         if self.add or self.weight_bits != 8:
@@ -125,10 +119,6 @@ class Conv2d(Requantized):
 
     def with_fewer_channels(self, fewer: Fewer, constants: Constants) -> tuple[Conv2d, Constants]:
         return replace(self, out_channels=fewer.count), mixed(constants, fewer)
-
-    def bordered(self, padding: Padding) -> Bordered:
-        wider = replace(self, window=self.window.padded(padding))
-        return Bordered(wider, self.input_zero_point)
 
     def ended_by(self, epilogue: Operator) -> Conv2d | None:
         if self.add is not None or not isinstance(epilogue, Add):

@@ -20,17 +20,13 @@ from typing import ClassVar
 import numpy as np
 
 from tinytailor.compiler.ir import Constants, Shape, Shapes
-from tinytailor.compiler.ops.base import Requantized
+from tinytailor.compiler.ops.base import Sampled
 from tinytailor.compiler.ops.grouped_conv2d import check_groups, grouped_product
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
 from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import NUMBER, REQUANT, ZERO_POINT
 from tinytailor.compiler.ops.traits.ranges import (
     Range,
-    Ranges,
-    accumulated,
-    full,
-    requantized,
     sums,
 )
 from tinytailor.compiler.ops.window import ONES, Window, check_map, in_window_key
@@ -39,7 +35,7 @@ from tinytailor.targets.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class ConvTranspose2d(Requantized):
+class ConvTranspose2d(Sampled):
     kind: ClassVar[str] = "conv_transpose2d"
     in_place: ClassVar[bool] = False
 
@@ -98,14 +94,8 @@ class ConvTranspose2d(Requantized):
         acc = grouped_product(view, flipped, self.groups) + constants["bias"]
         return self.requant.apply(acc, constants["multiplier"])
 
-    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
-        terms = sums(constants["weight"], reads[0].widened(self.input_zero_point), self.groups)
-        acc = terms.plus(constants["bias"])
-        return requantized(self.requant, acc, constants["multiplier"])
-
-    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
-        terms = sums(constants["weight"], full(inputs[0][3]), self.groups)
-        return accumulated(terms, constants["bias"], self.requant.shift)
+    def terms(self, x: Range, inputs: Shapes, constants: Constants) -> Range:
+        return sums(constants["weight"], x, self.groups)
 
     @classmethod
     def examples(cls) -> Examples:

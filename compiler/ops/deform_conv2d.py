@@ -20,17 +20,13 @@ from typing import ClassVar
 import numpy as np
 
 from tinytailor.compiler.ir import Constants, Shape, Shapes
-from tinytailor.compiler.ops.base import Requantized
+from tinytailor.compiler.ops.base import Sampled
 from tinytailor.compiler.ops.grouped_conv2d import check_groups, grouped_product
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, pixels, weights
 from tinytailor.compiler.ops.traits.examples import Examples
 from tinytailor.compiler.ops.traits.keys import NUMBER, REQUANT, ZERO_POINT
 from tinytailor.compiler.ops.traits.ranges import (
     Range,
-    Ranges,
-    accumulated,
-    full,
-    requantized,
     sums,
 )
 from tinytailor.compiler.ops.window import WINDOW, Window, sampled
@@ -41,7 +37,7 @@ MAX_PIXELS = 2**15 - 1  # offsets beyond it are as far outside the map
 
 
 @dataclass(frozen=True, slots=True)
-class DeformConv2d(Requantized):
+class DeformConv2d(Sampled):
     kind: ClassVar[str] = "deform_conv2d"
 
     out_channels: int = field(metadata=NUMBER)
@@ -90,14 +86,8 @@ class DeformConv2d(Requantized):
         acc = grouped_product(view, constants["weight"], self.groups) + constants["bias"]
         return self.requant.apply(acc, constants["multiplier"])
 
-    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
-        terms = sums(constants["weight"], reads[0].widened(self.input_zero_point), self.groups)
-        acc = terms.plus(constants["bias"])
-        return requantized(self.requant, acc, constants["multiplier"])
-
-    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
-        terms = sums(constants["weight"], full(inputs[0][3]), self.groups)
-        return accumulated(terms, constants["bias"], self.requant.shift)
+    def terms(self, x: Range, inputs: Shapes, constants: Constants) -> Range:
+        return sums(constants["weight"], x, self.groups)
 
     @classmethod
     def examples(cls) -> Examples:

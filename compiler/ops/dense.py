@@ -13,17 +13,13 @@ import numpy as np
 
 from tinytailor.compiler import narrow_weights
 from tinytailor.compiler.ir import Constants, Shape, Shapes
-from tinytailor.compiler.ops.base import Requantized
+from tinytailor.compiler.ops.base import Summed
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer, Mixed, mixed
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
 from tinytailor.compiler.ops.traits.examples import Examples
 from tinytailor.compiler.ops.traits.keys import NUMBER, REQUANT
 from tinytailor.compiler.ops.traits.ranges import (
     Range,
-    Ranges,
-    accumulated,
-    full,
-    requantized,
     sums,
 )
 from tinytailor.compiler.requantization import Requant
@@ -31,7 +27,7 @@ from tinytailor.targets.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Dense(Requantized):
+class Dense(Summed):
     kind: ClassVar[str] = "dense"
     in_place: ClassVar[bool] = False
 
@@ -64,14 +60,8 @@ class Dense(Requantized):
     def with_weight_bits(self, bits: int) -> Dense:
         return replace(self, weight_bits=bits)
 
-    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
-        acc = sums(self._weight(constants, inputs[0][1]), reads[0]).plus(constants["bias"])
-        return requantized(self.requant, acc, constants["multiplier"])
-
-    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
-        features = inputs[0][1]
-        terms = sums(self._weight(constants, features), full(features))
-        return accumulated(terms, constants["bias"], self.requant.shift)
+    def terms(self, x: Range, inputs: Shapes, constants: Constants) -> Range:
+        return sums(self._weight(constants, inputs[0][1]), x)
 
     def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         if self.weight_bits != 8:

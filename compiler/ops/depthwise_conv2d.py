@@ -16,27 +16,22 @@ import numpy as np
 
 from tinytailor.compiler import narrow_weights
 from tinytailor.compiler.ir import Constants, Shape, Shapes
-from tinytailor.compiler.ops.base import Requantized
+from tinytailor.compiler.ops.base import Windowed
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer, linked, of_channels
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
 from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import NUMBER, REQUANT, ZERO_POINT
-from tinytailor.compiler.ops.traits.neighbours import Bordered
 from tinytailor.compiler.ops.traits.ranges import (
     Range,
-    Ranges,
-    accumulated,
     by_channel,
-    full,
-    requantized,
     sums,
 )
-from tinytailor.compiler.ops.window import WINDOW, Padding, Window
+from tinytailor.compiler.ops.window import WINDOW, Window
 from tinytailor.compiler.requantization import Requant
 
 
 @dataclass(frozen=True, slots=True)
-class DepthwiseConv2d(Requantized):
+class DepthwiseConv2d(Windowed):
     kind: ClassVar[str] = "depthwise_conv2d"
 
     window: Window = field(metadata=WINDOW)
@@ -71,17 +66,9 @@ class DepthwiseConv2d(Requantized):
     def with_weight_bits(self, bits: int) -> DepthwiseConv2d:
         return replace(self, weight_bits=bits)
 
-    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
-        x = reads[0].widened(self.input_zero_point) if self.window.bordered else reads[0]
+    def terms(self, x: Range, inputs: Shapes, constants: Constants) -> Range:
         channels = inputs[0][3]
-        terms = sums(by_channel(self._weight(constants, channels)), x, channels)
-        acc = terms.plus(constants["bias"])
-        return requantized(self.requant, acc, constants["multiplier"])
-
-    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
-        channels = inputs[0][3]
-        terms = sums(by_channel(self._weight(constants, channels)), full(channels), channels)
-        return accumulated(terms, constants["bias"], self.requant.shift)
+        return sums(by_channel(self._weight(constants, channels)), x, channels)
 
     def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         return linked(*inputs, output=inputs[0]) if self.weight_bits == 8 else None
@@ -90,10 +77,6 @@ class DepthwiseConv2d(Requantized):
         self, fewer: Fewer, constants: Constants
     ) -> tuple[DepthwiseConv2d, Constants]:
         return self, {role: of_channels(a, fewer.stay) for role, a in constants.items()}
-
-    def bordered(self, padding: Padding) -> Bordered:
-        wider = replace(self, window=self.window.padded(padding))
-        return Bordered(wider, self.input_zero_point)
 
     @classmethod
     def examples(cls) -> Examples:

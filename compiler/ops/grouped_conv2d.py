@@ -10,32 +10,27 @@ With C groups it is a depthwise convolution with multiplier O/C. The bias alread
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from tinytailor.compiler.ir import Constants, Shape, Shapes
-from tinytailor.compiler.ops.base import Requantized
+from tinytailor.compiler.ops.base import Windowed
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, layer, weights
 from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import NUMBER, REQUANT, ZERO_POINT
-from tinytailor.compiler.ops.traits.neighbours import Bordered
 from tinytailor.compiler.ops.traits.ranges import (
     Range,
-    Ranges,
-    accumulated,
-    full,
-    requantized,
     sums,
 )
-from tinytailor.compiler.ops.window import WINDOW, Padding, Window
+from tinytailor.compiler.ops.window import WINDOW, Window
 from tinytailor.compiler.requantization import Requant
 from tinytailor.targets.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class GroupedConv2d(Requantized):
+class GroupedConv2d(Windowed):
     kind: ClassVar[str] = "grouped_conv2d"
 
     out_channels: int = field(metadata=NUMBER)
@@ -64,18 +59,8 @@ class GroupedConv2d(Requantized):
         acc = grouped_product(view, constants["weight"], self.groups) + constants["bias"]
         return self.requant.apply(acc, constants["multiplier"])
 
-    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
-        x = reads[0].widened(self.input_zero_point) if self.window.bordered else reads[0]
-        acc = sums(constants["weight"], x, self.groups).plus(constants["bias"])
-        return requantized(self.requant, acc, constants["multiplier"])
-
-    def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
-        terms = sums(constants["weight"], full(inputs[0][3]), self.groups)
-        return accumulated(terms, constants["bias"], self.requant.shift)
-
-    def bordered(self, padding: Padding) -> Bordered:
-        wider = replace(self, window=self.window.padded(padding))
-        return Bordered(wider, self.input_zero_point)
+    def terms(self, x: Range, inputs: Shapes, constants: Constants) -> Range:
+        return sums(constants["weight"], x, self.groups)
 
     @classmethod
     def examples(cls) -> Examples:

@@ -32,17 +32,15 @@ from typing import ClassVar
 import numpy as np
 
 from tinytailor.compiler.ir import Constants, Shape, Shapes
-from tinytailor.compiler.ops.base import Requantized
+from tinytailor.compiler.ops.base import Sampled
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, biases, layer, scales, weights
 from tinytailor.compiler.ops.traits.examples import Examples, one_map
 from tinytailor.compiler.ops.traits.keys import REQUANT, ZERO_POINT, in_key
 from tinytailor.compiler.ops.traits.ranges import (
     Range,
-    Ranges,
     accumulated,
     by_channel,
     full,
-    requantized,
     sums,
 )
 from tinytailor.compiler.ops.window import check_map, sampled
@@ -53,7 +51,7 @@ TAPS = (-1, 0, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class SquareDeformDW(Requantized):
+class SquareDeformDW(Sampled):
     """``offset_shift`` belongs to the requantization of the offset, ``requant`` is the output's."""
 
     kind: ClassVar[str] = "square_deform_dw"
@@ -104,18 +102,13 @@ class SquareDeformDW(Requantized):
                 acc += tap.astype(np.int64) * constants["weight"][i + 1, j + 1]
         return self.requant.apply(acc, constants["multiplier"])
 
-    def ranges(self, reads: Ranges, inputs: Shapes, constants: Constants) -> Range:
-        x = reads[0].widened(self.input_zero_point)
-        terms = sums(by_channel(constants["weight"]), x, inputs[0][3])
-        acc = terms.plus(constants["bias"])
-        return requantized(self.requant, acc, constants["multiplier"])
+    def terms(self, x: Range, inputs: Shapes, constants: Constants) -> Range:
+        return sums(by_channel(constants["weight"]), x, inputs[0][3])
 
     def accumulators(self, inputs: Shapes, constants: Constants) -> Range:
-        x = full(inputs[0][3])
-        terms = sums(by_channel(constants["weight"]), x, inputs[0][3])
-        offset = sums(constants["offset_weight"][None], x)
+        offset = sums(constants["offset_weight"][None], full(inputs[0][3]))
         to_pixels = accumulated(offset, constants["offset_bias"], self.offset_shift)
-        return accumulated(terms, constants["bias"], self.requant.shift).joined(to_pixels)
+        return Sampled.accumulators(self, inputs, constants).joined(to_pixels)
 
     @classmethod
     def examples(cls) -> Examples:
