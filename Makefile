@@ -39,7 +39,6 @@ quick: $(VENV)/.installed-dev
 # Every test, tests on other processors, and every row of every shipped table once more.
 nightly: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -n auto --dist loadgroup --nightly --durations=20
-	$(VENV)/bin/python benchmarks/processors.py
 	$(VENV)/bin/python benchmarks/shipped_tables.py --again
 
 lint: $(VENV)/.installed-dev

@@ -78,8 +78,8 @@ def run(
 
     check_name(name)
     board = load_board(target)
-    given = (trials, search_epochs, trial_epochs, epochs, quantized_epochs)
-    effort: dict[str, Any] = dict(zip(EFFORT, given, strict=True))
+    efforts = (trials, search_epochs, trial_epochs, epochs, quantized_epochs)
+    given: dict[str, Any] = {o: n for o, n in zip(EFFORT, efforts, strict=True) if n is not None}
     settings = SearchSettings(
         data=data,
         target=target,
@@ -90,7 +90,7 @@ def run(
         seed=seed,
         allow_estimates=allow_estimates,
         **budget_limits(board, latency, ram, flash),
-        **{option: value for option, value in effort.items() if value is not None},
+        **given,
     )
     check_settings(settings)
     # Measuring comes first: a search needs every price, and both can be interrupted freely.

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tinytailor.compiler.fpga.golden import run
-from tinytailor.compiler.fpga.vectors import pad_channels
+from tinytailor.compiler.fpga.units.words import padded
 from tinytailor.targets.errors import CheckError, InputError, ToolError
 
 TIMEOUT_S = 600
@@ -50,7 +50,7 @@ def run_csim(folder: Path, inputs: np.ndarray, *, sanitize: bool = False) -> np.
     with tempfile.TemporaryDirectory(prefix="tinytailor-csim-") as scratch:
         binary = _build(folder, Path(scratch), "csim-sanitize" if sanitize else "csim")
         source, sink = Path(scratch, "in.bin"), Path(scratch, "out.bin")
-        source.write_bytes(pad_channels(images).tobytes())
+        source.write_bytes(padded(images).tobytes())
         done = _call([str(binary), str(folder), str(source), str(sink)])
         if done.returncode:
             raise CheckError(f"{folder}: C simulation failed: {_first_lines(done.stderr)}")
@@ -102,7 +102,7 @@ def interpret(folder: Path, inputs: np.ndarray) -> np.ndarray:
     program, weights = (
         _trusted(folder, f"hls/weights/{name}.bin") for name in ("program", "weights")
     )
-    results = run(program, weights, pad_channels(_images(manifest, inputs)))
+    results = run(program, weights, padded(_images(manifest, inputs)))
     return results[-1].output[..., :channels]
 
 

@@ -10,10 +10,9 @@ import numpy as np
 
 from tinytailor.compiler.fpga.golden import StepResult, run
 from tinytailor.compiler.fpga.program import Program
-from tinytailor.compiler.fpga.step import blocks
 from tinytailor.compiler.fpga.units import UNITS
+from tinytailor.compiler.fpga.units.words import padded
 from tinytailor.compiler.ir import Tensor
-from tinytailor.targets.fpga import LANES
 
 Choice = tuple[int, str, int]  # step, unit, what it chose
 MIN_IMAGES, MAX_IMAGES = 2, 4  # two runs in a row show that no state is left over
@@ -63,12 +62,6 @@ def make_vectors(program: Program, seed: int) -> Vectors:
     )
 
 
-def pad_channels(images: np.ndarray) -> np.ndarray:
-    """(N, H, W, C) to the layout of feature memory, channels filled up with zeros."""
-    missing = blocks(images.shape[-1]) * LANES - images.shape[-1]
-    return np.ascontiguousarray(np.pad(images, ((0, 0), (0, 0), (0, 0), (0, missing))))
-
-
 def _shown(results: list[StepResult]) -> set[Choice]:
     """All that occur."""
     return {
@@ -98,4 +91,4 @@ def _candidates(source: Tensor, rng: np.random.Generator) -> Iterator[np.ndarray
         ramp = slope[0] * rows / max(height, 2) + slope[1] * columns / max(width, 2)
         for pattern in (noise, patches, ramp + 0.25 * noise):
             values = np.rint(source.zero_point + strength * pattern)
-            yield pad_channels(np.clip(values, -128, 127).astype(np.int8)[None])
+            yield padded(np.clip(values, -128, 127).astype(np.int8)[None])

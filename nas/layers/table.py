@@ -8,7 +8,6 @@ f is one ONNX operator. Its result is rounded to float32, as that of the file is
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import ClassVar
 
 import numpy as np
@@ -28,9 +27,9 @@ class Table(Primitive):
     __slots__ = ()
     onnx_name: ClassVar[str]
 
-    @abstractmethod
     def real(self, x: np.ndarray) -> np.ndarray:
         """The function of real numbers."""
+        raise NotImplementedError
 
     def operator(self, *shapes: Shape) -> Operator:
         return Lookup()

@@ -212,3 +212,11 @@ def _channels(use: Use, known: Mapping[str, int], choice: Mapping[str, Option]) 
     option = known[INPUT] if isinstance(use.width, str) else choice[use.width.name]
     assert isinstance(option, int)
     return option
+
+
+def halvings(size: int, least: int) -> int:
+    """How often ``size`` can be halved, rounding up, without falling below ``least``; 1 or more."""
+    count = 0
+    while -(-size // 2) >= least:
+        size, count = -(-size // 2), count + 1
+    return max(count, 1)

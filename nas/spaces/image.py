@@ -33,7 +33,7 @@ from tinytailor.nas.layers.depthwise_convolution import DepthwiseConvolution
 from tinytailor.nas.layers.mean_pool import MeanPool
 from tinytailor.nas.network.topology import INPUT
 from tinytailor.nas.spaces.base import Space, SpaceKind
-from tinytailor.nas.spaces.cells import Cell, Item, Join, Part, Width
+from tinytailor.nas.spaces.cells import Cell, Item, Join, Part, Width, halvings
 from tinytailor.nas.spaces.decisions import Decision
 from tinytailor.targets.errors import InputError
 
@@ -70,7 +70,7 @@ def image_space(
         )
 
     def cells() -> Iterator[Cell]:
-        for i in range(halvings(min(height, width))):
+        for i in range(halvings(min(height, width), LEAST_SIDE)):
             own = stage_channels[min(i, len(stage_channels) - 1)]
             hidden = stage_hidden[min(i, len(stage_hidden) - 1)]
             yield (
@@ -147,11 +147,3 @@ def tiny() -> Space:
 
 
 IMAGE = SpaceKind(("HEIGHT", "WIDTH", "CHANNELS", "CLASSES"), (32, 32, 3, 10), image_space, tiny)
-
-
-def halvings(side: int) -> int:
-    """How often the shorter side can be halved, rounding up, so that LEAST_SIDE is left."""
-    side, count = -(-side // 2), 1
-    while -(-side // 2) >= LEAST_SIDE:
-        side, count = -(-side // 2), count + 1
-    return count

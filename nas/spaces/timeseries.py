@@ -28,7 +28,7 @@ from tinytailor.nas.layers.addition import Addition
 from tinytailor.nas.layers.convolution import Convolution
 from tinytailor.nas.layers.mean_pool import MeanPool
 from tinytailor.nas.spaces.base import Space, SpaceKind
-from tinytailor.nas.spaces.cells import Cell, Item, Join, Part
+from tinytailor.nas.spaces.cells import Cell, Item, Join, Part, halvings
 from tinytailor.nas.spaces.decisions import Decision
 from tinytailor.targets.errors import InputError
 
@@ -136,11 +136,3 @@ def tiny() -> Space:
 
 
 TIMESERIES = SpaceKind(("STEPS", "CHANNELS", "CLASSES"), (100, 6, 4), timeseries_space, tiny)
-
-
-def halvings(size: int, least: int) -> int:
-    """How often ``size`` can be halved, rounding up, without falling below ``least``; 1 or more."""
-    count = 0
-    while -(-size // 2) >= least:
-        size, count = -(-size // 2), count + 1
-    return max(count, 1)

@@ -24,7 +24,7 @@ from torch.nn import functional
 from tinytailor.nas.network.float_network import FloatSteps
 from tinytailor.nas.network.topology import INPUT, input_name
 from tinytailor.nas.spaces.cells import Cell, Item, Join, Part, Pass, slot_names
-from tinytailor.nas.spaces.decisions import Decision, Option, When
+from tinytailor.nas.spaces.decisions import Option, When
 from tinytailor.nas.spaces.scenarios import Span
 from tinytailor.nas.supernet.odds import Probabilities, mask, onto, probability, spread, times
 from tinytailor.nas.supernet.plan import CellPlan, Slot
@@ -144,17 +144,13 @@ class CellMixture:
             if options == outer.get(name):
                 continue
             decision = self.cell.decision[name]
-            share = times(share, probability(p, decision, _when(decision, options)))
+            share = times(share, probability(p, decision, decision.among(*options)))
             if name in outer:
-                whole = probability(p, decision, _when(decision, outer[name]))
+                whole = probability(p, decision, decision.among(*outer[name]))
                 assert share is not None
                 assert whole is not None
                 share = share / whole.clamp(min=1e-9)
         return share
-
-
-def _when(decision: Decision, options: frozenset[Option]) -> When:
-    return decision.among(*options)
 
 
 def boxes(cell: Cell) -> dict[str, Box]:

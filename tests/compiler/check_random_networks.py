@@ -26,6 +26,7 @@ from tinytailor.compiler.mcu.interface import border_names
 from tinytailor.compiler.mcu.program import lower_graph
 from tinytailor.compiler.mcu.project import WARNINGS, write_sources
 from tinytailor.compiler.passes import optimize
+from tinytailor.compiler.testing.examples import random_inputs
 from tinytailor.targets import (
     Buffer,
     Call,
@@ -44,17 +45,6 @@ SAMPLES = 4
 SANITIZERS = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 _HELPER = re.compile(r"\btt_\w+(?=\()")
 Batches = list[list[np.ndarray]]  # one a graph, in them one array an input or output
-
-
-def inputs_of(graph: Graph, seed: int) -> list[np.ndarray]:
-    """Random samples; of the first all elements are the largest int8, of the second the least."""
-    rng = np.random.default_rng(seed)
-    batches = []
-    for name in graph.inputs:
-        batch = rng.integers(-128, 128, (SAMPLES, *graph.tensors[name].shape[1:])).astype(np.int8)
-        batch[0], batch[1] = 127, -128
-        batches.append(batch)
-    return batches
 
 
 def emit(graphs: Sequence[Graph], board_name: str, folder: Path) -> Path:
@@ -178,7 +168,9 @@ def check_graphs(
     graphs: Sequence[Graph], seeds: Sequence[int], board_name: str, folder: Path, *, host: bool
 ) -> None:
     """AssertionError naming the graph that differs somewhere; ``seeds`` are those of its inputs."""
-    inputs = [inputs_of(graph, seed) for graph, seed in zip(graphs, seeds, strict=True)]
+    inputs = [
+        random_inputs(graph, SAMPLES, seed) for graph, seed in zip(graphs, seeds, strict=True)
+    ]
     source = emit(graphs, board_name, folder)
     found = {board_name: on_board(source, graphs, inputs, board_name)}
     if host:

@@ -8,11 +8,12 @@ import shutil
 
 import numpy as np
 import pytest
-from check_random_networks import check_networks, inputs_of
+from check_random_networks import SAMPLES, check_networks
 from random_networks import NAMED, UNNAMED, random_network
 
 from tinytailor.compiler.execute import execute_all
 from tinytailor.compiler.ops import tabled
+from tinytailor.compiler.testing.examples import random_inputs
 from tinytailor.targets import default_runner, load_target
 
 pytestmark = [pytest.mark.emulator, pytest.mark.qemu, pytest.mark.tvm]
@@ -51,7 +52,7 @@ def test_activations_of_random_networks_use_their_range():
     used = []
     for seed in range(60):
         graph = random_network(seed)
-        batches = [batch[2:] for batch in inputs_of(graph, seed)]
+        batches = [batch[2:] for batch in random_inputs(graph, SAMPLES, seed)]
         values = execute_all(graph, dict(zip(graph.inputs, batches, strict=True)))
         used += [
             len(np.unique(values[n.output])) for n in graph.nodes if values[n.output].size > 99

@@ -55,63 +55,29 @@ def _moves(path: Path) -> None:
 def tflite_files(folder: Path) -> None:
     rng = np.random.default_rng(0)
 
-    def weights(*shape: int) -> np.ndarray:
-        return rng.integers(-127, 128, shape).astype(np.int8)
+    def weights(*shape: int) -> T:
+        return T(shape, 0.01, 0, rng.integers(-127, 128, shape).astype(np.int8))
 
-    def biases(count: int) -> np.ndarray:
-        return rng.integers(-3000, 3000, count).astype(np.int32)
+    def biases(count: int) -> T:
+        return T((count,), 0.0002, 0, rng.integers(-3000, 3000, count).astype(np.int32))
 
-    x, conv = T((1, 6, 5, 4)), {"padding": 0, "strideH": 1, "strideW": 1}
-    filters = T((3, 3, 3, 4), 0.01, 0, weights(3, 3, 3, 4))
-    windows = {"dilationHFactor": 1, "dilationWFactor": 1, **conv}
-    save(
-        folder / "conv.tflite",
-        "CONV_2D",
-        [x, filters, T((3,), 0.0002, 0, biases(3))],
-        T((1, 6, 5, 3), 0.2),
-        "Conv2DOptions",
-        **windows,
-    )
-    save(
-        folder / "depthwise.tflite",
-        "DEPTHWISE_CONV_2D",
-        [x, T((1, 3, 3, 4), 0.01, 0, weights(1, 3, 3, 4)), T((4,), 0.0002, 0, biases(4))],
-        T((1, 6, 5, 4), 0.1),
-        "DepthwiseConv2DOptions",
-        depthMultiplier=1,
-        **windows,
-    )
-    save(
-        folder / "dense.tflite",
-        "FULLY_CONNECTED",
-        [T((1, 12)), T((5, 12), 0.01, 0, weights(5, 12)), T((5,), 0.0002, 0, biases(5))],
-        T((1, 5), 0.05),
-        "FullyConnectedOptions",
-    )
-    save(folder / "add.tflite", "ADD", [x, x], T((1, 6, 5, 4), 0.05), "AddOptions")
-    save(
-        folder / "pool.tflite",
-        "AVERAGE_POOL_2D",
-        [x],
-        T((1, 3, 2, 4)),
-        "Pool2DOptions",
-        **{"padding": 1, "strideH": 2, "strideW": 2, "filterHeight": 2, "filterWidth": 2},
-    )
-    save(
-        folder / "softmax.tflite",
-        "SOFTMAX",
-        [T((1, 9), 0.1)],
-        T((1, 9), 1 / 256, -128),
-        "SoftmaxOptions",
-        beta=1.0,
-    )
-    save(
-        folder / "concat.tflite",
-        "CONCATENATION",
-        [x, x],
-        T((1, 6, 5, 8)),
-        "ConcatenationOptions",
-        axis=3,
-    )
-    before_after = np.array([[0, 0], [1, 1], [2, 0], [0, 0]], np.int32)
-    save(folder / "pad.tflite", "PAD", [x, T((4, 2), data=before_after)], T((1, 8, 7, 4)))
+    x, wide, pads = T((1, 6, 5, 4)), T((1, 12)), np.array([[0, 0], [1, 1], [2, 0], [0, 0]])
+    stride = {"padding": 0, "strideH": 1, "strideW": 1}
+    window = {"dilationHFactor": 1, "dilationWFactor": 1, **stride}
+    pool = {"padding": 1, "strideH": 2, "strideW": 2, "filterHeight": 2, "filterWidth": 2}
+
+    def one(operator: str, inputs: list[T], output: T, options: str = "", **fields: object) -> None:
+        save(folder / f"{operator.lower()}.tflite", operator, inputs, output, options, **fields)
+
+    filters = [x, weights(3, 3, 3, 4), biases(3)]
+    one("CONV_2D", filters, T((1, 6, 5, 3), 0.2), "Conv2DOptions", **window)
+    filters = [x, weights(1, 3, 3, 4), biases(4)]
+    options = {"depthMultiplier": 1, **window}
+    one("DEPTHWISE_CONV_2D", filters, T(x.shape, 0.1), "DepthwiseConv2DOptions", **options)
+    layer = [wide, weights(5, 12), biases(5)]
+    one("FULLY_CONNECTED", layer, T((1, 5), 0.05), "FullyConnectedOptions")
+    one("ADD", [x, x], T(x.shape, 0.05), "AddOptions")
+    one("AVERAGE_POOL_2D", [x], T((1, 3, 2, 4)), "Pool2DOptions", **pool)
+    one("SOFTMAX", [T((1, 9), 0.1)], T((1, 9), 1 / 256, -128), "SoftmaxOptions", beta=1.0)
+    one("CONCATENATION", [x, x], T((1, 6, 5, 8)), "ConcatenationOptions", axis=3)
+    one("PAD", [x, T((4, 2), data=pads.astype(np.int32))], T((1, 8, 7, 4)))

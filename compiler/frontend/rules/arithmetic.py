@@ -27,6 +27,7 @@ from tinytailor.compiler.frontend.relax_calls import Call, shape_of
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules import pointwise
 from tinytailor.compiler.frontend.rules.broadcasting import affine, aligned
+from tinytailor.compiler.frontend.rules.lookup import Function
 from tinytailor.compiler.frontend.rules.operands import activation
 from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules, Tflite
 from tinytailor.compiler.ops import Add, Mul
@@ -34,14 +35,10 @@ from tinytailor.compiler.ops import Add, Mul
 
 def add(call: Call, builder: GraphBuilder) -> Value:
     """Two activations, a bias, or a function of single elements."""
-    if (
-        is_pointwise(call, builder)
-        and (result := pointwise.binary(call, builder, np.add)) is not None
-    ):
+    function = np.add if is_pointwise(call, builder) else None
+    if (result := known(call, builder, function)) is not None:
         return result
     a, b = (builder.argument(argument) for argument in call.arguments)
-    if isinstance(a, Unknown) or isinstance(b, Unknown):
-        return Unknown(call.shape)
     for value, other in ((a, b), (b, a)):
         if isinstance(other, Constant):
             return plus(builder, call.arguments[0 if value is a else 1], other)
@@ -49,11 +46,9 @@ def add(call: Call, builder: GraphBuilder) -> Value:
 
 
 def subtract(call: Call, builder: GraphBuilder) -> Value:
-    if (result := pointwise.binary(call, builder, np.subtract)) is not None:
+    if (result := known(call, builder, np.subtract)) is not None:
         return result
     a, b = (builder.argument(argument) for argument in call.arguments)
-    if isinstance(a, Unknown) or isinstance(b, Unknown):
-        return Unknown(call.shape)
     if isinstance(b, Constant):
         return plus(builder, call.arguments[0], Constant(-b.real))
     if isinstance(a, Constant):
@@ -63,11 +58,9 @@ def subtract(call: Call, builder: GraphBuilder) -> Value:
 
 def multiply(call: Call, builder: GraphBuilder) -> Value:
     """Of constants (importers write s_x * s_w for the scale of a bias), by a number, of tensors."""
-    if (result := pointwise.binary(call, builder, np.multiply)) is not None:
+    if (result := known(call, builder, np.multiply)) is not None:
         return result
     a, b = (builder.argument(argument) for argument in call.arguments)
-    if isinstance(a, Unknown) or isinstance(b, Unknown):
-        return Unknown(call.shape)
     for value, other in ((a, b), (b, a)):
         if isinstance(other, Constant):
             return times(builder, call.arguments[0 if value is a else 1], other.real)
@@ -76,14 +69,22 @@ def multiply(call: Call, builder: GraphBuilder) -> Value:
 
 def divide(call: Call, builder: GraphBuilder) -> Value:
     """By constants: a tensor in the denominator has no integer form."""
-    if (result := pointwise.binary(call, builder, np.divide)) is not None:
+    if (result := known(call, builder, np.divide)) is not None:
         return result
-    a, b = (builder.argument(argument) for argument in call.arguments)
-    if isinstance(a, Unknown) or isinstance(b, Unknown):
-        return Unknown(call.shape)
-    if not isinstance(b, Constant):
+    denominator = builder.argument(call.arguments[1])
+    if not isinstance(denominator, Constant):
         raise Declined("it divides by a tensor that the model computes, expected a constant")
-    return times(builder, call.arguments[0], 1 / b.real)
+    return times(builder, call.arguments[0], 1 / denominator.real)
+
+
+def known(call: Call, builder: GraphBuilder, function: Function | None) -> Value | None:
+    """What ``function`` makes of single elements where both arguments allow it, and Unknown where
+    one of them is; None else."""
+    result = function and pointwise.binary(call, builder, function)
+    if result is not None:
+        return result
+    values = (builder.argument(argument) for argument in call.arguments)
+    return Unknown(call.shape) if any(isinstance(v, Unknown) for v in values) else None
 
 
 def plus(builder: GraphBuilder, argument: Any, constant: Constant, sign: int = 1) -> Expression:

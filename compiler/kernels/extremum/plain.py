@@ -1,35 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One loop over the elements; each is read before it is written, over a whole input."""
+"""One loop of kernels/bricks/broadcast.py."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tvm import te, tirx
+from tvm import tirx
 
 from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks import tir
-from tinytailor.compiler.kernels.bricks.broadcast import at, merged
+from tinytailor.compiler.kernels.bricks.broadcast import of_two
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
-from tinytailor.compiler.kernels.bricks.overlap import elementwise_overlap
 from tinytailor.compiler.kernels.variant import Variant
-from tinytailor.compiler.ops.broadcast import broadcast_shape
 from tinytailor.compiler.ops.extremum import Extremum
 
 
 def lower(op: Extremum, shapes: Shapes, constants: Constants) -> TirKernel:
-    operands = merged(*shapes)
-    a, b = (te.placeholder(s, "int8", name=n) for s, n in zip(operands, "ab", strict=True))
     pick = tirx.max if op.largest else tirx.min
 
-    def extreme(*place: Any) -> Any:
-        value = pick(tir.int32(at(a, place)), tir.int32(at(b, place)))
+    def extreme(a: Any, b: Any) -> Any:
+        value = pick(tir.int32(a), tir.int32(b))
         return tir.clamped(value, op.low, op.high).astype("int8")
 
-    y = te.compute(broadcast_shape(op.kind, *operands), extreme, name="y")
-    schedule = tir.schedule_of((a, b, y))
-    overlap = elementwise_overlap(shapes, op.output_shape(*shapes))
-    return TirKernel(schedule.mod["main"], ("x0", "x1", "y"), {}, overlap=overlap)
+    return of_two(shapes, extreme)
 
 
 VARIANT = Variant("plain", lower)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from graphs import assert_same_integers, inputs_of, kinds, reasons
+from graphs import assert_same_integers, kinds, reasons
 from networks import Builder, residual_network
 
 from tinytailor.compiler import compile_model, execute, plan_memory, verify
@@ -22,6 +22,7 @@ from tinytailor.compiler.ops.window import Window
 from tinytailor.compiler.passes.residuals import fuse_residuals
 from tinytailor.compiler.requantization import Requant
 from tinytailor.compiler.serialize import load_graph, save_graph
+from tinytailor.compiler.testing.examples import random_inputs
 from tinytailor.targets import cross_toolchain, host_toolchain, load_target, run
 
 pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
@@ -57,7 +58,7 @@ def test_emitted_code_of_a_fused_addition_computes_it_in_its_planned_arena(isa, 
     after, _ = fuse_residuals(graph)
     network = lower_graph(after, isa, "net")
     write_sources(network, board, cross_toolchain(), tmp_path, "")
-    inputs = inputs_of(graph)
+    inputs = random_inputs(graph, 4, 0)
     (actual,) = run_on_host(tmp_path, after, "net", host_toolchain(), inputs)
     np.testing.assert_array_equal(actual, execute(graph, *inputs)[0])
     assert plan_memory(after, isa).arena_bytes <= plan_memory(graph, isa).arena_bytes
