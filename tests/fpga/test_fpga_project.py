@@ -18,7 +18,7 @@ from tinytailor.compiler.fpga import check
 from tinytailor.compiler.fpga.golden import run
 from tinytailor.compiler.fpga.model import resources, step_cost
 from tinytailor.compiler.fpga.program import pack, plan_steps
-from tinytailor.compiler.fpga.vectors import pad_channels
+from tinytailor.compiler.fpga.units.words import padded
 from tinytailor.compiler.ir import Graph, Node
 from tinytailor.compiler.ops.conv2d import Conv2d
 from tinytailor.compiler.ops.reshape import Reshape
@@ -170,7 +170,7 @@ def test_requantization_is_exact_up_to_the_largest_shift_and_at_the_extremes(boa
         check(graph, board)
         x = chain.images(2, seed=shift)
         program = pack(graph)
-        (result,) = run(program.descriptors, program.weights, pad_channels(x))
+        (result,) = run(program.descriptors, program.weights, padded(x))
         for node in graph.nodes:
             x = node.op.reference((x,), node.constants)
         np.testing.assert_array_equal(result.output, x)
