@@ -7,7 +7,9 @@ fails there, and ``--without NAME`` runs tests as if a library were not installe
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -41,6 +43,7 @@ def hide(names: Sequence[str]) -> None:
     if not names:
         return
     folder = Path(tempfile.mkdtemp(prefix="tinytailor-without-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name in names:
         (folder / f"{name}.py").write_text(
             f'raise ImportError("{name} is hidden from this test")\n'

@@ -59,9 +59,7 @@ class GraphBuilder:
         self.placeholders: set[str] = set()  # stand for what follows a refused operator
         self.unquantized: set[str] = set()  # integer inputs whose scale is not known yet
         self.transposed: dict[tuple[str, bytes], str] = {}  # what rules/transpose.py made already
-        self.ranged: set[int] = (
-            set()
-        )  # calls that rules/implied_ranges.py gave a scale of their own
+        self.ranged: set[int] = set()  # calls with a scale of rules/implied_ranges.py
         self.uses = Counter(ref.index for call in model.listing.calls for ref in refs(call))
         self.uses.update(ref.index for ref in model.listing.outputs if isinstance(ref, Ref))
 
