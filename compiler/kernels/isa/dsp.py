@@ -17,6 +17,7 @@ import numpy as np
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
+from tinytailor.compiler.kernels.bricks import script
 from tinytailor.compiler.kernels.bricks.kernel import Intrinsic
 from tinytailor.compiler.ops.window import Pair
 
@@ -54,7 +55,7 @@ def matmul_block(p: int, q: int, depth: int) -> Intrinsic:
 
 
 def _register_tile(name: str, function: str, p: int, q: int, depth: int) -> None:
-    @T.prim_func(s_tir=True)
+    @script.prim_func(s_tir=True)
     def meaning(pa: T.handle, pb: T.handle, pc: T.handle):  # type: ignore[no-untyped-def]
         A = T.match_buffer(pa, (p, depth), "int16", offset_factor=1)
         B = T.match_buffer(pb, (q, depth), "int8", offset_factor=1)
@@ -67,7 +68,7 @@ def _register_tile(name: str, function: str, p: int, q: int, depth: int) -> None
                     vi, vj, vk = T.axis.remap("SSR", [i, j, k])
                     C[vi, vj] = C[vi, vj] + T.Cast("int32", A[vi, vk]) * T.Cast("int32", B[vj, vk])
 
-    @T.prim_func(s_tir=True)
+    @script.prim_func(s_tir=True)
     def call(pa: T.handle, pb: T.handle, pc: T.handle):  # type: ignore[no-untyped-def]
         sa = T.int32()
         sb = T.int32()
@@ -95,7 +96,7 @@ def register_row(name: str, function: str, q: int, depth: int, dtype: str) -> No
     """A tile of one pixel, which is of ``dtype``: TVM drops loops of one turn, so the pattern must
     not have one."""
 
-    @T.prim_func(s_tir=True)
+    @script.prim_func(s_tir=True)
     def meaning(pa: T.handle, pb: T.handle, pc: T.handle):  # type: ignore[no-untyped-def]
         A = T.match_buffer(pa, (1, depth), dtype, offset_factor=1)
         B = T.match_buffer(pb, (q, depth), "int8", offset_factor=1)
@@ -108,7 +109,7 @@ def register_row(name: str, function: str, q: int, depth: int, dtype: str) -> No
                     vj, vk = T.axis.remap("SR", [j, k])
                     C[0, vj] = C[0, vj] + T.Cast("int32", A[0, vk]) * T.Cast("int32", B[vj, vk])
 
-    @T.prim_func(s_tir=True)
+    @script.prim_func(s_tir=True)
     def call(pa: T.handle, pb: T.handle, pc: T.handle):  # type: ignore[no-untyped-def]
         sb = T.int32()
         A = T.match_buffer(pa, (1, depth), dtype, offset_factor=1)
@@ -271,7 +272,7 @@ def _depthwise_assembly(taps: list[tuple[int, int]]) -> str:
 
 
 def _register_depthwise(name: str, function: str, kh: int, kw: int) -> None:
-    @T.prim_func(s_tir=True)
+    @script.prim_func(s_tir=True)
     def meaning(pa: T.handle, pb: T.handle, pc: T.handle):  # type: ignore[no-untyped-def]
         A = T.match_buffer(pa, (kh, kw, 4), "int8", offset_factor=1)
         B = T.match_buffer(pb, (kh, kw, 4), "int8", offset_factor=1)
@@ -286,7 +287,7 @@ def _register_depthwise(name: str, function: str, kh: int, kw: int) -> None:
                         "int32", B[vi, vj, vc]
                     )
 
-    @T.prim_func(s_tir=True)
+    @script.prim_func(s_tir=True)
     def call(pa: T.handle, pb: T.handle, pc: T.handle):  # type: ignore[no-untyped-def]
         sa = T.int32()
         ta = T.int32()

@@ -20,6 +20,7 @@ import numpy as np
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
+from tinytailor.compiler.kernels.bricks import script
 from tinytailor.compiler.kernels.bricks.kernel import Intrinsic
 from tinytailor.compiler.kernels.isa.dsp import register_row
 from tinytailor.compiler.ops.window import Pair
@@ -157,7 +158,7 @@ def window_block(kernel: Pair, row: int, column: int, lanes: int) -> Intrinsic:
 def _register_window(name: str, function: str, kernel: Pair, lanes: int) -> None:
     kh, kw = kernel
 
-    @T.prim_func(s_tir=True)
+    @script.prim_func(s_tir=True)
     def meaning(pa: T.handle, pb: T.handle, pc: T.handle):  # type: ignore[no-untyped-def]
         A = T.match_buffer(pa, (kh, kw, lanes), "int8", offset_factor=1)
         B = T.match_buffer(pb, (1, kh, kw, lanes), "int8", offset_factor=1)
@@ -172,7 +173,7 @@ def _register_window(name: str, function: str, kernel: Pair, lanes: int) -> None
                         "int32", B[0, vi, vj, vc]
                     )
 
-    @T.prim_func(s_tir=True)
+    @script.prim_func(s_tir=True)
     def call(pa: T.handle, pb: T.handle, pc: T.handle):  # type: ignore[no-untyped-def]
         sa = T.int32()
         ta = T.int32()

@@ -17,7 +17,7 @@ from tvm import te
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
-from tinytailor.compiler.kernels.bricks import tir
+from tinytailor.compiler.kernels.bricks import script, tir
 from tinytailor.compiler.kernels.bricks.addition import sum_of
 from tinytailor.compiler.kernels.bricks.kernel import Intrinsic
 from tinytailor.compiler.kernels.isa.mve import MVE_OR_PLAIN, assembly, registered
@@ -47,7 +47,7 @@ def requant_block(lanes: int, q: Requant) -> Intrinsic:
 def _register_requant(name: str, function: str, lanes: int, q: Requant) -> None:
     scalars = _requant_scalars(q)
 
-    @T.prim_func(s_tir=True)
+    @script.prim_func(s_tir=True)
     def meaning(  # type: ignore[no-untyped-def]
         pa: T.handle, pb: T.handle, pm: T.handle, py: T.handle
     ):
@@ -63,7 +63,7 @@ def _register_requant(name: str, function: str, lanes: int, q: Requant) -> None:
                     vj = T.axis.spatial(lanes, j)
                     Y[0, vj] = tir.requantize(A[0, vj] + B[vj], M[vj], q)
 
-    @T.prim_func(s_tir=True)
+    @script.prim_func(s_tir=True)
     def call(  # type: ignore[no-untyped-def]
         pa: T.handle, pb: T.handle, pm: T.handle, py: T.handle
     ):
@@ -203,7 +203,7 @@ def _register_requant_add(name: str, function: str, lanes: int, q: Requant, add:
     scalars = (*_requant_scalars(q), *_add_scalars(add))
     order = _order_of_reads(add)
 
-    @T.prim_func(s_tir=True)
+    @script.prim_func(s_tir=True)
     def meaning(  # type: ignore[no-untyped-def]
         pa: T.handle, pb: T.handle, pm: T.handle, pr: T.handle, py: T.handle
     ):
@@ -222,7 +222,7 @@ def _register_requant_add(name: str, function: str, lanes: int, q: Requant, add:
                     T.writes(Y[0, vj])
                     Y[0, vj] = sum_of(add, tir.requantize(A[0, vj] + B[vj], M[vj], q), R[0, vj])
 
-    @T.prim_func(s_tir=True)
+    @script.prim_func(s_tir=True)
     def call(  # type: ignore[no-untyped-def]
         pa: T.handle, pb: T.handle, pm: T.handle, pr: T.handle, py: T.handle
     ):
