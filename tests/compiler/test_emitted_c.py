@@ -21,7 +21,8 @@ from tinytailor.compiler.mcu.project import WARNINGS, write_sources
 from tinytailor.compiler.testing.examples import every_example
 from tinytailor.targets import cross_toolchain, load_target
 
-pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+# one process, so that the examples are lowered once
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm, pytest.mark.xdist_group("emitted")]
 
 EXAMPLES = every_example()
 

@@ -25,7 +25,8 @@ from tinytailor.compiler.serialize import load_graph, save_graph
 from tinytailor.targets import load_target
 from tinytailor.targets.errors import InputError
 
-pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+# one process, so that each network is compiled once
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm, pytest.mark.xdist_group("float-layers")]
 
 BOARDS = ("nucleo-g0b1re", "nucleo-f446re")  # in software, and with a unit for float32
 FLAGS = ("-std=c99", *WARNINGS, "-Wsign-conversion", "-Wshadow", "-Wpedantic")

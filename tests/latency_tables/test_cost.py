@@ -18,7 +18,8 @@ from tinytailor.latency_tables.measuring.measure import measure
 from tinytailor.targets import Board, cross_toolchain, load_target
 from tinytailor.targets.errors import InputError
 
-pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
+# one process, so that each table is measured once
+pytestmark = [pytest.mark.emulator, pytest.mark.tvm, pytest.mark.xdist_group("cost")]
 
 OPERATORS = (
     Conv2d(16, Window((3, 3), (2, 2), (1, 1, 1, 1))),

@@ -15,7 +15,13 @@ from tinytailor.nas.network.graphs import compiled_keys
 from tinytailor.nas.spaces import build_space
 from tinytailor.targets import cross_toolchain, load_target
 
-pytestmark = [pytest.mark.emulator, pytest.mark.torch, pytest.mark.tvm]
+# one process, so that each table is measured once
+pytestmark = [
+    pytest.mark.emulator,
+    pytest.mark.torch,
+    pytest.mark.tvm,
+    pytest.mark.xdist_group("prediction"),
+]
 
 SPACES = {"timeseries": (32, 3, 3), "image": (12, 12, 3, 4)}
 SEED, COUNT = 4, 2
