@@ -20,14 +20,16 @@ pytestmark = [pytest.mark.tvm]
 SHAPE = (1, 4, 7, 6)
 
 
-def reduced(kind: str, axes: list[int], scale: float, zero: int, keep: int = 1):
+def reduced(
+    kind: str, axes: list[int], scale: float, zero: int, keep: int = 1, shape: tuple = SHAPE
+):
     def build(model: Model) -> str:
-        x = model.input(SHAPE)
+        x = model.input(shape)
         given = {"axes": axes} if kind != "ReduceSum" else {}
         inputs = [x] if given else [x, model.constant("axes", np.array(axes, np.int64))]
         return model.quantized(model.node(kind, inputs, keepdims=keep, **given), scale, zero)
 
-    build.__name__ = f"{kind}_{axes}_{scale}_{keep}".replace(" ", "")
+    build.__name__ = f"{kind}_{axes}_{scale}_{keep}_{shape}".replace(" ", "")
     return build
 
 
@@ -44,6 +46,9 @@ MODELS = (
     reduced("ReduceMax", [3], 0.0253, 9, keep=0),
     reduced("ReduceMin", [1], 0.02, 3),
     reduced("ReduceMin", [2, 3], 0.0253, 9),
+    *(reduced(f"Reduce{kind}", [2, 3], 0.02, 3, shape=(1, 4, 1, 1)) for kind in ("Mean", "Max")),
+    reduced("ReduceMean", [2], 0.0137, 5, shape=(1, 4, 1, 6)),
+    reduced("ReduceMean", [2], 0.0137, 5, keep=0, shape=(1, 4, 1)),
 )
 
 

@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.torch, pytest.mark.tvm]
 CASES = [
     ("timeseries", (30, 5, 3)),
     ("timeseries", (40, 1, 2)),
+    ("timeseries", (2, 1, 2)),  # the least there is: maps of one pixel
     ("image", (10, 18, 3, 4)),
     ("image", (12, 16, 3, 4)),  # the last map's mean can be an exact half
 ]

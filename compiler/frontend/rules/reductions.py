@@ -98,7 +98,8 @@ def one_window(call: Call, builder: GraphBuilder, x: Activation | None = None) -
     inner = prod(x.shape) // (outer * window)
     whole = device_shape(x.shape, axes)
     height = {device_axis(x.shape, axes, axis) for axis in gone}
-    if len(whole) == 4 and height == {1, 2}:
+    if len(whole) == 4 and height == {1, 2}:  # also where the map has one pixel
+        outer, inner = 1, whole[3]
         shape, kernel = whole, (whole[1], whole[2])
     elif outer == 1:
         shape, kernel = (1, window, 1, inner), (window, 1)
@@ -106,7 +107,7 @@ def one_window(call: Call, builder: GraphBuilder, x: Activation | None = None) -
         shape, kernel = (1, outer, window, inner), (1, window)
     source = as_shape(builder, placed, shape)
     kept = tuple(1 if axis in gone else size for axis, size in enumerate(x.shape))
-    device = (1, outer, 1, inner) if outer > 1 else (1, 1, 1, inner)
+    device = (1, outer, 1, inner)
     result = Expression(call.shape, order_of(kept, axes), device, no_finish)
     sliding = Window(kernel, kernel if outer > 1 else ONES)
     return Pooling(x, source, sliding, (0, 0), result)
