@@ -9,6 +9,7 @@ from tinytailor.nas.layers.base import Kind, Layer, PlacedStep, Step
 from tinytailor.nas.layers.convolution import Convolution
 from tinytailor.nas.layers.depthwise_convolution import DepthwiseConvolution
 from tinytailor.nas.layers.mean_pool import MeanPool
+from tinytailor.nas.layers.squeeze_excite import SqueezeExcite
 
 KINDS: dict[str, type[Kind]] = {
     kind.name: kind
@@ -17,6 +18,7 @@ KINDS: dict[str, type[Kind]] = {
         Convolution,
         DepthwiseConvolution,
         MeanPool,
+        SqueezeExcite,
     )
 }
 

@@ -12,6 +12,7 @@ Sandler et al., arXiv 1801.04381; Lin et al., arXiv 2007.10319. Input (1, H, W, 
 
     block      conv 1x1 to h channels, ReLU; depthwise k x k, ReLU; conv 1x1, linear;   k 3 or 5
                with h = 0 the first is left out: a depthwise separable convolution
+               squeeze and excite behind the depthwise one, or not
 
 Every convolution but the last has batch norm, folded when it is exported. A block that expands and
 one that does not share no weights.
@@ -31,9 +32,10 @@ from tinytailor.nas.layers.addition import Addition
 from tinytailor.nas.layers.convolution import Convolution
 from tinytailor.nas.layers.depthwise_convolution import DepthwiseConvolution
 from tinytailor.nas.layers.mean_pool import MeanPool
+from tinytailor.nas.layers.squeeze_excite import SqueezeExcite
 from tinytailor.nas.network.topology import INPUT
 from tinytailor.nas.spaces.base import Space, SpaceKind
-from tinytailor.nas.spaces.cells import Cell, Item, Join, Part, Width, halvings
+from tinytailor.nas.spaces.cells import Cell, Item, Join, Part, Width, halvings, optional
 from tinytailor.nas.spaces.decisions import Decision
 from tinytailor.targets.errors import InputError
 
@@ -107,6 +109,7 @@ def block(
 ) -> tuple[tuple[Decision, ...], tuple[Item, ...]]:
     """The decisions and items of a block that writes ``width`` channels."""
     expanded, kernel = Decision(f"{name}.hidden", hidden), Decision(f"{name}.kernel", kernels)
+    attention = Decision(f"{name}.attention", (0, 1))
     wide, thin = expanded.where(bool), expanded.where(not_)
     pointwise, linear = Convolution((1, 1)), Convolution((1, 1), relu=False)
     items: list[Item] = [Part(f"{name}.expand", pointwise, width=expanded, when=(wide,))]
@@ -116,10 +119,11 @@ def block(
             kind = DepthwiseConvolution((k, k), (stride, stride))
             chosen = (when, kernel.among(k))
             items.append(Part(f"{name}.depthwise", kind, (source,), when=chosen, writes=filtered))
-        items.append(
-            Part(f"{name}.project", linear, (filtered,), width, (when,), f"{name}.projected")
-        )
-    return (expanded, kernel), tuple(items)
+        gated = f"{filtered}.gated"
+        gate = Part(f"{name}.gate", SqueezeExcite(), (filtered,), None, (when,), gated)
+        items.extend(optional(gate, attention))
+        items.append(Part(f"{name}.project", linear, (gated,), width, (when,), f"{name}.projected"))
+    return (expanded, kernel, attention), tuple(items)
 
 
 def head_cell(widths: Widths, classes: int) -> Cell:
