@@ -2,7 +2,7 @@
 # make demo    install into .venv with pip alone, then measure, search, compile, verify and report
 # make tables  measure the latency tables that come with the tool, those that are not current
 # make test    install with the development tools and run the tests
-# make quick   those of them that take two minutes
+# make quick   those of them that take one minute
 # make nightly all that is exhaustive, too: an hour at most
 # VENV, PYTHON and TORCH may be set: make demo TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
 

@@ -36,18 +36,16 @@ from tinytailor.compiler import Graph, compile_model  # noqa: E402
 from tinytailor.latency_tables import LatencyTable  # noqa: E402
 from tinytailor.latency_tables.cost import Cost, network_cost  # noqa: E402
 from tinytailor.latency_tables.measuring.measure import measure  # noqa: E402
-from tinytailor.nas.network.float_network import FloatNetwork  # noqa: E402
 from tinytailor.nas.network.graphs import placeholder_graph  # noqa: E402
 from tinytailor.nas.network.topology import Topology  # noqa: E402
 from tinytailor.nas.quantization import QUANTIZERS  # noqa: E402
 from tinytailor.nas.spaces import Space, build_space  # noqa: E402
-from tinytailor.nas.training.qat import QatNetwork, calibrate  # noqa: E402
+from tinytailor.nas.testing.networks import quantized_network, random_input  # noqa: E402
 from tinytailor.targets import Board, cross_toolchain, load_target, require_board  # noqa: E402
 
 RESULTS = HERE / "prediction.json"
 SPACES = {"timeseries:100x6x4": 50, "image:32x32x3x10": 20}
 TARGET = "nucleo-f446re"
-CALIBRATION = 16  # random inputs that the ranges of activations are taken from
 
 
 @dataclass(frozen=True)
@@ -78,14 +76,10 @@ def space_of(text: str) -> Space:
 
 
 def with_weights(topology: Topology, seed: int) -> Graph:
-    """The topology with random weights, quantized by the values it takes on random inputs."""
-    generator = torch.Generator().manual_seed(seed)
-    network = FloatNetwork(topology, generator).eval()
-    _, height, width, channels = topology.input_shape
-    x = torch.randn((CALIBRATION, channels, height, width), generator=generator)
-    folded, quantizer = network.folded(), QUANTIZERS["int8"]
-    activations = calibrate(topology, folded, x, quantizer)
-    return QatNetwork(topology, folded, activations, quantizer).quantized().graph()
+    """The topology with random weights, uneven as training leaves them, quantized by the values it
+    takes on random inputs. With biases of zero alone the compiler would merge those of layers."""
+    x = random_input(topology, seed)
+    return quantized_network(topology, QUANTIZERS["int8"], x, seed).quantized().graph()
 
 
 def rows(
