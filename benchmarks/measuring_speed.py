@@ -42,7 +42,7 @@ SPACES = (
 )
 IMPORTS = "import sys; sys.modules['torch'] = None; import tinytailor.compiler.mcu.kernel_image"
 PHASES = {
-    "lower (TVM)": "tinytailor.compiler.kernels.lowering:lower_node",
+    "lower (TVM)": "tinytailor.compiler.mcu.kernel_image:lower_node",
     "compile and link": "tinytailor.compiler.mcu.kernel_image:build_for",
     "stack from machine code": "tinytailor.targets.stack:StackUse.of",
     "run, twice each": "tinytailor.targets:run_on",
