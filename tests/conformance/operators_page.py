@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "frontend"))
+
 import onnx
+from keras_layers import KINDS, NAMES, obstacle, parts
 from node_tests import (
     BORDER,
     FOLDED,
@@ -26,6 +30,7 @@ from node_tests import (
 
 from tinytailor.compiler.frontend.onnx import qoperator
 from tinytailor.compiler.frontend.rules import TFLITE as IN_TFLITE
+from tinytailor.compiler.frontend.tflite.constants import EVALUATORS
 from tinytailor.compiler.frontend.tflite.writers import WRITERS
 
 HERE = Path(__file__).resolve().parent
@@ -68,8 +73,23 @@ operators on integers (listed as "also"); float models are quantized with `--cal
 TFLITE = """
 ## TFLite
 
+The batch may be free, as Keras leaves it: it is 1 here. What a model computes from shapes and
+constants alone is computed once: {folded}. SPACE_TO_BATCH_ND,
+a convolution and BATCH_TO_SPACE_ND become a dilated convolution.
+
 | operator | int8 model | float model |
 | --- | --- | --- |
+"""
+
+KERAS = """
+## Keras
+
+Layers alone in a model, as TensorFlow converts them: to int8, with dynamic ranges, and in float;
+the latter two are quantized with `--calibration`. What an int8 file computes is within one step of
+LiteRT.
+
+| layer | int8, batch 1 | free | dynamic, batch 1 | free | float, batch 1 | free |
+| --- | --- | --- | --- | --- | --- | --- |
 """
 
 
@@ -86,7 +106,8 @@ def page(results: Sequence[Result]) -> str:
         elements=sum(result.elements for result in results),
         differing=sum(result.differing for result in results),
     )
-    return text + ONNX + onnx_rows(results) + TFLITE + tflite_rows()
+    text += ONNX + onnx_rows(results)
+    return text + TFLITE.format(folded=", ".join(EVALUATORS)) + tflite_rows() + KERAS + keras_rows()
 
 
 def onnx_rows(results: Sequence[Result]) -> str:
@@ -131,6 +152,16 @@ def tflite_rows() -> str:
         written = NEEDS.get(operator, "Identity") in IMPORTED
         real = "yes" if operator in WRITERS and written else "no"
         rows.append(f"| {operator} | {quantized} | {real} |\n")
+    return "".join(rows)
+
+
+def keras_rows() -> str:
+    """Held by tests/frontend/test_keras_layers.py."""
+    found = {parts(name): f"no ({obstacle(name)})" if obstacle(name) else "yes" for name in NAMES}
+    rows = []
+    for layer in sorted({layer for layer, *_ in found}):
+        cells = [found[layer, batch, kind] for kind in KINDS for batch in ("1", "free")]
+        rows.append(f"| {layer.replace('_', ' ')} | {' | '.join(cells)} |\n")
     return "".join(rows)
 
 

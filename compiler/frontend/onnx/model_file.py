@@ -9,6 +9,7 @@ from typing import Any
 from tinytailor.compiler.frontend.names import identifier
 from tinytailor.compiler.frontend.onnx import qoperator
 from tinytailor.compiler.frontend.report import Origin, place
+from tinytailor.compiler.frontend.rules import ONNX
 from tinytailor.targets.errors import InputError
 
 CHANNELS_LAST = ("tinytailor.layout", "channels last")  # what the metadata of a model may say
@@ -18,12 +19,18 @@ INTEGER = {"QuantizeLinear", "DequantizeLinear", *DYNAMIC}
 
 
 def opened(data: bytes, folder: Path) -> Any:
+    """The model, its own functions inlined: exporters keep modules as such. Those that are imported
+    by name stay calls."""
     import onnx
     from onnx.external_data_helper import load_external_data_for_model
+    from onnx.inliner import inline_selected_functions
 
     model = onnx.load_model_from_string(data)
     if not model.graph.node:
         raise ValueError("it has no nodes")
+    if model.functions:
+        known = [(f.domain, f.name) for f in model.functions if f"{f.domain}.{f.name}" in ONNX]
+        model = inline_selected_functions(model, known, exclude=True)
     load_external_data_for_model(model, str(folder))
     return model
 

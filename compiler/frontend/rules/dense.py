@@ -27,7 +27,7 @@ from tinytailor.compiler.frontend.rules.operands import activation
 from tinytailor.compiler.frontend.rules.reshape import as_shape
 from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules, Tflite
 from tinytailor.compiler.frontend.rules.transpose import arranged
-from tinytailor.compiler.frontend.tflite.arguments import tensor_shape
+from tinytailor.compiler.frontend.tflite.arguments import options_of, tensor_shape
 from tinytailor.compiler.ir import Shape, Tensor
 from tinytailor.compiler.ops import Conv2d, Dense
 from tinytailor.compiler.ops.base import Operator
@@ -138,7 +138,10 @@ def fully_connected(converter: Any, operator: Any) -> Any:
         table.set_expr(name, flat, force_override=True)
     try:
         result = converter.bb.emit(converter.convert_map["FULLY_CONNECTED"](op=operator))
-        expected = tensor_shape(converter.subgraph.Tensors(operator.Outputs(0)))  # keep_num_dims
+        found = options_of(operator, "FullyConnectedOptions")
+        expected = shape_of(result)
+        if found is not None and found.KeepNumDims():
+            expected = (*tensor_shape(tensor.tensor)[:-1], expected[-1])
         if shape_of(result) == expected:
             return result
         return relax.op.reshape(result, expected)

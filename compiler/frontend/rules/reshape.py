@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from tinytailor.compiler.frontend.graph_builder import GraphBuilder
 from tinytailor.compiler.frontend.imported_values import (
@@ -15,8 +16,9 @@ from tinytailor.compiler.frontend.imported_values import (
     Value,
     reshaped,
 )
-from tinytailor.compiler.frontend.relax_calls import Call
+from tinytailor.compiler.frontend.relax_calls import Call, shape_of
 from tinytailor.compiler.frontend.rules.rule import Onnx, Rule, Rules, Tflite
+from tinytailor.compiler.frontend.tflite.arguments import constant, operand
 from tinytailor.compiler.ir import Shape, Tensor
 from tinytailor.compiler.ops import Reshape
 
@@ -41,6 +43,16 @@ def as_shape(builder: GraphBuilder, value: Activation | Indices, shape: Shape) -
     return builder.append(Reshape(shape), (tensor.name,), y)
 
 
+def expand_dims(converter: Any, operator: Any) -> list[Any]:
+    from tvm import relax
+
+    x = operand(converter, operator, 0)
+    sizes = list(shape_of(x))
+    axis = int(constant(converter, operator, 1, "axis").reshape(-1)[0])
+    sizes.insert(axis + (len(sizes) + 1 if axis < 0 else 0), 1)
+    return [relax.op.reshape(x, sizes)]
+
+
 RULES = Rules(
     calls={
         "relax.reshape": Rule(reshape, selects=True, in_model_order=True),
@@ -48,5 +60,5 @@ RULES = Rules(
         "relax.expand_dims": Rule(reshape),
     },
     onnx={name: Onnx(keeps_scale=True) for name in ("Flatten", "Reshape", "Squeeze", "Unsqueeze")},
-    tflite={name: Tflite() for name in ("EXPAND_DIMS", "RESHAPE", "SQUEEZE")},
+    tflite={"EXPAND_DIMS": Tflite(expand_dims), "RESHAPE": Tflite(), "SQUEEZE": Tflite()},
 )

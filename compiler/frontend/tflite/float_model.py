@@ -17,6 +17,8 @@ from typing import Any
 from tinytailor.compiler.frontend.onnx.model_file import CHANNELS_LAST
 from tinytailor.compiler.frontend.quiet import first_line
 from tinytailor.compiler.frontend.report import Declined, Unsupported, unsupported_error
+from tinytailor.compiler.frontend.tflite import dilated
+from tinytailor.compiler.frontend.tflite.constants import computed
 from tinytailor.compiler.frontend.tflite.model_file import (
     DAMAGED,
     check_structure,
@@ -24,11 +26,9 @@ from tinytailor.compiler.frontend.tflite.model_file import (
     opened,
     origin_of,
 )
-from tinytailor.compiler.frontend.tflite.onnx_writer import Operation, Writer
+from tinytailor.compiler.frontend.tflite.onnx_writer import OPSET, Operation, Writer
 from tinytailor.compiler.frontend.tflite.writers import WRITERS
 from tinytailor.targets.errors import InputError
-
-OPSET = 17
 
 
 def float_onnx(data: bytes, path: Path) -> bytes:
@@ -41,6 +41,7 @@ def float_onnx(data: bytes, path: Path) -> bytes:
                 f"{path.name} is quantized already: calibration is for float models; compile it "
                 "without --calibration"
             )
+        dilated.rewrite(model)
         return written(model, subgraph)
     except InputError:
         raise
@@ -55,12 +56,17 @@ def written(model: Any, subgraph: Any) -> bytes:
     unsupported = []
     for index in range(subgraph.OperatorsLength()):
         operator = subgraph.Operators(index)
-        origin = origin_of(model, subgraph, operator)
+        array = computed(model, subgraph, operator)
+        if array is not None:
+            model.enter(operator.Outputs(0), array)
+            continue
+        origin, begin = origin_of(model, subgraph, operator), len(writer.nodes)
         one = WRITERS.get(origin.operator)
         try:
             if one is None:
                 raise Declined("")
             one(Operation(writer, operator, origin.operator))
+            writer.infer(operator, begin)
         except Declined as reason:
             unsupported.append(Unsupported(origin, str(reason)))
     if unsupported:

@@ -19,7 +19,10 @@ MAX_OPTION = 4096  # of strides, dilations and filters
 
 
 def opened(data: bytes, file: str) -> tuple[Any, Any]:
+    """The model and its one subgraph, as views (model_view.py)."""
     import tflite
+
+    from tinytailor.compiler.frontend.tflite.model_view import ModelView
 
     model = tflite.Model.GetRootAsModel(data, 0)
     count = model.SubgraphsLength()
@@ -34,12 +37,16 @@ def opened(data: bytes, file: str) -> tuple[Any, Any]:
     )
     if max(lengths) * 4 > len(data) or min(lengths) < 1:
         raise InputError(f"{file} {DAMAGED} (its tables are longer than the file)")
-    return model, subgraph
+    view = ModelView(model)
+    return view, view.subgraph
 
 
 def operator_name(model: Any, operator: Any) -> str:
     import tflite
 
+    named = getattr(operator, "kind", "")  # of an OperatorView
+    if named:
+        return str(named)
     code = model.OperatorCodes(operator.OpcodeIndex())
     builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
     names = {number: text for text, number in vars(tflite.BuiltinOperator).items()}
@@ -75,6 +82,8 @@ def check_structure(model: Any, subgraph: Any, file: str) -> None:
         shape = tensor_shape(tensors[subgraph.Inputs(index)])
         if not shape or shape[0] != 1:
             raise InputError(f"{file}: an input has shape {shape}, expected batch 1")
+        check_signature(tensors[subgraph.Inputs(index)], file)
+    check_types(subgraph, file)
 
 
 def is_quantized(model: Any, subgraph: Any) -> bool:
@@ -87,6 +96,30 @@ def is_quantized(model: Any, subgraph: Any) -> bool:
     finding = (operator for operator in operators if form_of(model, operator).finds)
     results += [subgraph.Tensors(operator.Inputs(0)) for operator in finding]
     return any(scale_of(tensor) for tensor in results if tensor.Type() in integers)
+
+
+def check_signature(tensor: Any, file: str) -> None:
+    """A batch may be free, as it is 1; what the file holds for any other free size is a guess."""
+    sizes = [tensor.ShapeSignature(axis) for axis in range(min(tensor.ShapeSignatureLength(), 7))]
+    free = [axis for axis, size in enumerate(sizes) if axis and size < 0]
+    if free:
+        raise InputError(
+            f"{file}: input {tensor.name} has a free size on axis {free[0]}; convert the model "
+            "with fixed sizes behind the batch"
+        )
+
+
+def check_types(subgraph: Any, file: str) -> None:
+    """The quantization with activations of 16 bits is refused by its name."""
+    import tflite
+
+    for index in range(subgraph.OperatorsLength()):
+        tensor = subgraph.Tensors(subgraph.Operators(index).Outputs(0))
+        if tensor.Type() == tflite.TensorType.INT16 and scale_of(tensor):
+            raise InputError(
+                f"{file} is quantized with int16 activations ({place('tensor', tensor.name)}), "
+                "expected int8 activations; convert it again with TFLITE_BUILTINS_INT8"
+            )
 
 
 def scale_of(tensor: Any) -> list[float]:

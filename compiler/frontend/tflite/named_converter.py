@@ -14,10 +14,11 @@ from tvm import relax
 from tvm.relax.frontend.tflite.tflite_frontend import OperatorConverter, get_tensor_name
 
 from tinytailor.compiler.frontend.quiet import first_line
-from tinytailor.compiler.frontend.relax_calls import own_call
+from tinytailor.compiler.frontend.relax_calls import own_call, shape_of
 from tinytailor.compiler.frontend.report import Origin, Unsupported
 from tinytailor.compiler.frontend.rules import TFLITE
 from tinytailor.compiler.frontend.tflite.arguments import tensor_shape
+from tinytailor.compiler.frontend.tflite.constants import EVALUATORS, computed
 from tinytailor.compiler.frontend.tflite.model_file import origin_of
 
 
@@ -34,27 +35,38 @@ class NamedConverter(OperatorConverter):
         """Done before, with names: see reader.py."""
 
     def get_tensors(self, tensors_idx_list: Any) -> Any:
-        """One scale belongs to no axis: files with a single channel name that channel's."""
+        """One scale belongs to no axis: files with a single channel name that channel's. A bias has
+        one axis, whatever its file says: converters of 2020 named that of the weights."""
         tensors = super().get_tensors(tensors_idx_list)
         for tensor in tensors:
-            if tensor.qnn_params and prod(tensor.qnn_params["scale"].value.numpy().shape) == 1:
+            if tensor.qnn_params and (
+                prod(tensor.qnn_params["scale"].value.numpy().shape) == 1
+                or tensor.tensor.ShapeLength() == 1
+            ):
                 tensor.qnn_params["axis"] = 0
         return tensors
 
     def convert_op_to_relax(self) -> None:
         for index in range(self.subgraph.OperatorsLength()):
             operator = self.subgraph.Operators(index)
+            array = computed(self.model, self.subgraph, operator)
+            if array is not None:
+                self.model.enter(operator.Outputs(0), array)
+                continue
             origin = origin_of(self.model, self.subgraph, operator)
             result = self.converted(operator, origin)
             for number, part in enumerate(result if isinstance(result, list) else [result]):
                 variable = self.bb.emit(part, f"op_{index}")
                 self.origins[str(variable.name)] = origin
-                tensor = get_tensor_name(self.subgraph, operator.Outputs(number))
-                self.exp_tab.set_expr(tensor, variable)
+                tensor = self.subgraph.Tensors(operator.Outputs(number))
+                tensor.shape = shape_of(variable)
+                self.exp_tab.set_expr(tensor.name, variable)
 
     def converted(self, operator: Any, origin: Origin) -> Any:
         form = TFLITE.get(origin.operator)
         if form is None:
+            if origin.operator in EVALUATORS:  # the others are listed before
+                self.unsupported.append(Unsupported(origin))
             return self.placeholder(operator, origin)
         try:
             if form.convert is not None:
@@ -72,7 +84,7 @@ class NamedConverter(OperatorConverter):
         known = [
             self.exp_tab.get_expr(get_tensor_name(self.subgraph, operator.Inputs(index)))
             for index in range(operator.InputsLength())
-            if self.has_expr(operator.Inputs(index))
+            if operator.Inputs(index) >= 0 and self.has_expr(operator.Inputs(index))
         ]
         out_type = relax.TensorType(shape=tensor_shape(tensor), dtype=dtype)
         return own_call(origin.operator, known, out_type)

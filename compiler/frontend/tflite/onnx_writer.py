@@ -10,10 +10,11 @@ import numpy as np
 
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.tflite.arguments import options_of, tensor_shape
+from tinytailor.compiler.frontend.tflite.constants import stored
 from tinytailor.compiler.ir import Shape
 
+OPSET = 17
 TO_FIRST, TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
-DTYPES = {0: np.float32, 1: np.float16, 2: np.int32, 3: np.uint8, 4: np.int64, 9: np.int8}
 CLAMPS = {1: (0.0, None), 2: (-1.0, 1.0), 3: (0.0, 6.0)}  # RELU, RELU_N1_TO_1, RELU6
 
 
@@ -29,7 +30,7 @@ class Writer:
         self.named: set[str] = set()  # names of nodes
         taken = set()
         for index in range(subgraph.TensorsLength()):
-            name = subgraph.Tensors(index).Name().decode("utf-8", "replace").split(";")[0]
+            name = subgraph.Tensors(index).name.split(";")[0]
             name = name if name and name not in taken else f"{name}_{index}"
             taken.add(name)
             self.names.append(name)
@@ -45,10 +46,9 @@ class Writer:
         buffer = self.model.Buffers(tensor.Buffer())
         if not buffer.DataLength():
             return None
-        if tensor.Type() not in DTYPES:
+        array = stored(self.model, tensor)
+        if array is None:
             raise Declined("its constants are of a type that is no number of 8, 16 or 32 bits")
-        array = np.frombuffer(buffer.DataAsNumpy().tobytes(), DTYPES[tensor.Type()])
-        array = array.reshape(tensor_shape(tensor))
         quantization = tensor.Quantization()
         count = quantization.ScaleLength() if quantization is not None else 0
         if count and array.dtype in (np.int8, np.uint8):
@@ -60,6 +60,29 @@ class Writer:
             steps = array.astype(np.int32) - zero.reshape(along if zero.size > 1 else -1)
             array = steps * scale.reshape(along if count > 1 else -1)
         return array.astype(np.float32) if array.dtype.kind == "f" else array
+
+    def infer(self, operator: Any, begin: int) -> None:
+        """The shapes of the results of an operator, whose nodes are those from ``begin`` on: what
+        the file says of them may be a guess."""
+        from onnx import TensorProto, helper
+        from onnx.shape_inference import infer_shapes
+
+        nodes = self.nodes[begin:]
+        results = {self.names[operator.Outputs(i)]: i for i in range(operator.OutputsLength())}
+        read = {name for node in nodes for name in node.input}
+        known = [
+            helper.make_tensor_value_info(self.names[i], TensorProto.FLOAT, self.shape(i))
+            for i in (operator.Inputs(place) for place in range(operator.InputsLength()))
+            if i >= 0 and self.names[i] in read
+        ]
+        outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in results]
+        constants = [tensor for tensor in self.constants if tensor.name in read]
+        graph = helper.make_graph(nodes, "one", known, outputs, constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
+        for value in infer_shapes(model, data_prop=True).graph.output:
+            sizes = tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
+            if value.type.tensor_type.HasField("shape") and all(sizes):
+                self.subgraph.Tensors(operator.Outputs(results[value.name])).shape = sizes
 
     def add(self, kind: str, inputs: Sequence[str], base: str, **attributes: Any) -> str:
         """A node whose result is called after ``base`` and its number."""
@@ -116,9 +139,6 @@ class Operation:
 
     def shape(self, place: int) -> Shape:
         return self.writer.shape(self.inputs[place])
-
-    def out_shape(self, place: int = 0) -> Shape:
-        return self.writer.shape(self.outputs[place])
 
     def store(self, array: np.ndarray | np.float32) -> str:
         return self.writer.store(array, self.base)

@@ -17,6 +17,8 @@ from tinytailor.compiler.frontend.report import (
     unsupported_error,
 )
 from tinytailor.compiler.frontend.rules import TFLITE
+from tinytailor.compiler.frontend.tflite import dilated
+from tinytailor.compiler.frontend.tflite.constants import EVALUATORS
 from tinytailor.compiler.frontend.tflite.model_file import (
     DAMAGED,
     check_structure,
@@ -36,6 +38,7 @@ def import_tflite(data: bytes, path: Path, name: str) -> ImportedModel:
     try:
         model, subgraph = opened(data, path.name)
         quantization = check_tensors(model, subgraph, path.name)
+        dilated.rewrite(model)
         unsupported = listed(model, subgraph)
         function, origins, more = converted(model)
     except InputError:
@@ -49,10 +52,11 @@ def import_tflite(data: bytes, path: Path, name: str) -> ImportedModel:
 
 
 def listed(model: Any, subgraph: Any) -> list[Unsupported]:
+    """Operators without a rule; whether those of EVALUATORS are constants is seen on the way."""
     found = []
     for index in range(subgraph.OperatorsLength()):
         origin = origin_of(model, subgraph, subgraph.Operators(index))
-        if origin.operator not in TFLITE:
+        if origin.operator not in TFLITE and origin.operator not in EVALUATORS:
             found.append(Unsupported(origin))
     return found
 

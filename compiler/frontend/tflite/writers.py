@@ -50,7 +50,7 @@ def convolution(op: Operation) -> None:
 def transposed_convolution(op: Operation) -> None:
     """Inputs: output shape, weights (O, H, W, I), x, perhaps a bias."""
     weight = op.array(1, "weight")
-    height, width = op.out_shape()[1:3]
+    height, width = op.integers(0, "output shape")[1:3]
     strides = [op.option("TransposeConv", "StrideH"), op.option("TransposeConv", "StrideW")]
     pads = [0, 0, 0, 0]
     for axis, size in ((0, height), (1, width)):
@@ -84,8 +84,9 @@ def fully_connected(op: Operation) -> None:
     operands = [op.add("Reshape", [op.name(0), rows]), op.store(weight)]
     operands += [op.name(2)] if op.has(2) else []
     result = op.add("Gemm", operands, transB=1)
-    if op.out_shape() != (1, weight.shape[0]):
-        result = op.add("Reshape", [result, op.store(np.array(op.out_shape(), np.int64))])
+    if op.option("FullyConnected", "KeepNumDims"):
+        sizes = [*op.shape(0)[:-1], weight.shape[0]]
+        result = op.add("Reshape", [result, op.store(np.array(sizes, np.int64))])
     op.end(result, op.option("FullyConnected", "FusedActivationFunction"))
 
 
@@ -120,9 +121,29 @@ def softmax(op: Operation) -> None:
     op.end(op.add("Softmax", [x], axis=-1))
 
 
+def reshape_to(op: Operation, sizes: Sequence[int]) -> None:
+    op.end(op.add("Reshape", [op.name(0), op.store(np.array(sizes, np.int64))]))
+
+
 def reshaped(op: Operation) -> None:
-    """RESHAPE, SQUEEZE, EXPAND_DIMS: only the resulting shape matters."""
-    op.end(op.add("Reshape", [op.name(0), op.store(np.array(op.out_shape(), np.int64))]))
+    """To what its second input says, or an old file's options."""
+    given = op.integers(1, "shape") if op.has(1) else op.option("Reshape", "NewShapeAsNumpy")
+    reshape_to(op, given)
+
+
+def expanded(op: Operation) -> None:
+    sizes = list(op.shape(0))
+    axis = op.integers(1, "axis")[0]
+    sizes.insert(axis + (len(sizes) + 1 if axis < 0 else 0), 1)
+    reshape_to(op, sizes)
+
+
+def squeezed(op: Operation) -> None:
+    """Of the axes that its options name, or of all that are 1."""
+    sizes, axes = op.shape(0), {axis for axis, size in enumerate(op.shape(0)) if size == 1}
+    if op.option("Squeeze", "SqueezeDimsLength"):
+        axes = {int(axis) % len(sizes) for axis in op.option("Squeeze", "SqueezeDimsAsNumpy")}
+    reshape_to(op, [size for axis, size in enumerate(sizes) if axis not in axes])
 
 
 def transposed(op: Operation) -> None:
@@ -137,7 +158,7 @@ def mean(op: Operation) -> None:
         pooled = op.add("GlobalAveragePool", [op.map(0)])
         if keep:
             return op.end_map(pooled)
-        shape = op.store(np.array(op.out_shape(), np.int64))
+        shape = op.store(np.array([1, op.shape(0)[3]], np.int64))
         return op.end(op.add("Reshape", [pooled, shape]))
     return op.end(op.add("ReduceMean", [op.name(0)], axes=axes, keepdims=int(keep)))
 
@@ -161,7 +182,7 @@ def sliced(op: Operation) -> None:
     """SLICE with begins and sizes (-1: to the end); STRIDED_SLICE with begins, ends, strides."""
     shape = op.shape(0)
     begins, ends = op.integers(1, "begin"), op.integers(2, "end")
-    strides = [1] * len(begins)
+    strides, dropped = [1] * len(begins), []
     if op.kind == "STRIDED_SLICE":
         strides = op.integers(3, "strides")
         masks = {
@@ -173,7 +194,8 @@ def sliced(op: Operation) -> None:
         for axis in range(len(begins)):
             forward = strides[axis] > 0
             if masks["ShrinkAxisMask"] >> axis & 1:
-                ends[axis] = begins[axis] + 1 or shape[axis]
+                ends[axis], strides[axis] = begins[axis] + 1 or shape[axis], 1
+                dropped.append(axis)
                 continue
             if masks["BeginMask"] >> axis & 1:
                 begins[axis] = 0 if forward else shape[axis] - 1
@@ -185,14 +207,16 @@ def sliced(op: Operation) -> None:
     numbers = [begins, ends, list(range(len(begins))), strides]
     operands = [op.store(np.array(values, np.int64)) for values in numbers]
     result = op.add("Slice", [op.name(0), *operands])
-    op.end(op.add("Reshape", [result, op.store(np.array(op.out_shape(), np.int64))]))
+    if dropped:
+        result = op.add("Squeeze", [result, op.store(np.array(dropped, np.int64))])
+    op.end(result)
 
 
 def split(op: Operation) -> None:
     axis = op.integers(0, "axis")[0] % len(op.shape(1))
+    size = op.shape(1)[axis] // len(op.outputs)
     begin = 0
     for place in range(len(op.outputs)):
-        size = op.out_shape(place)[axis]
         numbers = [op.store(np.array([value], np.int64)) for value in (begin, begin + size, axis)]
         op.end(op.add("Slice", [op.name(1), *numbers]), place=place)
         begin += size
@@ -208,8 +232,8 @@ def resized(op: Operation) -> None:
     elif op.option(table, "AlignCorners"):
         modes = {"coordinate_transformation_mode": "align_corners"}
         modes["nearest_mode"] = "round_prefer_ceil"
-    _, height, width, channels = op.out_shape()
-    sizes = op.store(np.array([1, channels, height, width], np.int64))
+    height, width = op.integers(1, "size")
+    sizes = op.store(np.array([1, op.shape(0)[3], height, width], np.int64))
     op.end_map(op.add("Resize", [op.map(0), "", "", sizes], mode="nearest", **modes))
 
 
@@ -219,6 +243,43 @@ def rearranged(kind: str, table: str, **attributes: Any) -> Callable[[Operation]
         op.end_map(op.add(kind, [op.map(0)], blocksize=size, **attributes))
 
     return write
+
+
+def square_root_below_one(op: Operation) -> None:
+    """RSQRT."""
+    op.end(op.add("Reciprocal", [op.add("Sqrt", [op.name(0)])]))
+
+
+def squared(op: Operation) -> None:
+    """SQUARE, and SQUARED_DIFFERENCE of two."""
+    x = op.name(0) if op.kind == "SQUARE" else op.add("Sub", [op.name(0), op.name(1)])
+    op.end(op.add("Pow", [x, op.store(np.float32(2))]))
+
+
+def reduced(kind: str) -> Callable[[Operation], None]:
+    """Over the axes that its second input names; of ONNX's operators ReduceSum takes an input."""
+
+    def write(op: Operation) -> None:
+        axes = [axis % len(op.shape(0)) for axis in op.integers(1, "axes")]
+        keep = int(op.option("Reducer", "KeepDims"))
+        if kind == "ReduceSum":
+            operands = [op.name(0), op.store(np.array(axes, np.int64))]
+            return op.end(op.add(kind, operands, keepdims=keep))
+        return op.end(op.add(kind, [op.name(0)], axes=axes, keepdims=keep))
+
+    return write
+
+
+def tiled(op: Operation) -> None:
+    counts = op.store(np.array(op.integers(1, "multiples"), np.int64))
+    op.end(op.add("Tile", [op.name(0), counts]))
+
+
+def gathered(op: Operation) -> None:
+    if op.option("Gather", "BatchDims"):
+        raise Declined("it gathers by batch")
+    indices = op.store(op.array(1, "indices").astype(np.int64))
+    op.end(op.add("Gather", [op.name(0), indices], axis=int(op.option("Gather", "Axis"))))
 
 
 def prelu(op: Operation) -> None:
@@ -231,42 +292,60 @@ def dequantized(op: Operation) -> None:
 
 
 WRITERS: dict[str, Callable[[Operation], None]] = {
+    "ABS": unary("Abs"),
     "ADD": arithmetic("Add", "Add"),
     "AVERAGE_POOL_2D": pooling,
+    "CEIL": unary("Ceil"),
     "CONCATENATION": concatenation,
     "CONV_2D": convolution,
     "DEPTHWISE_CONV_2D": convolution,
+    "COS": unary("Cos"),
     "DEPTH_TO_SPACE": rearranged("DepthToSpace", "DepthToSpace", mode="DCR"),
     "DEQUANTIZE": dequantized,
     "DIV": arithmetic("Div", "Div"),
     "ELU": unary("Elu"),
     "EXP": unary("Exp"),
-    "EXPAND_DIMS": reshaped,
+    "EXPAND_DIMS": expanded,
+    "FLOOR": unary("Floor"),
     "FULLY_CONNECTED": fully_connected,
+    "GATHER": gathered,
     "HARD_SWISH": unary("HardSwish"),
     "LEAKY_RELU": leaky_relu,
+    "LOG": unary("Log"),
     "LOGISTIC": unary("Sigmoid"),
     "MAX_POOL_2D": pooling,
     "MAXIMUM": arithmetic("Max"),
     "MEAN": mean,
     "MINIMUM": arithmetic("Min"),
     "MUL": arithmetic("Mul", "Mul"),
+    "NEG": unary("Neg"),
     "PAD": padded,
     "PADV2": padded,
+    "POW": arithmetic("Pow"),
     "PRELU": prelu,
+    "REDUCE_MAX": reduced("ReduceMax"),
+    "REDUCE_MIN": reduced("ReduceMin"),
     "RELU": unary("Relu"),
     "RELU6": clip(0.0, 6.0),
     "RELU_N1_TO_1": clip(-1.0, 1.0),
     "RESHAPE": reshaped,
     "RESIZE_NEAREST_NEIGHBOR": resized,
+    "ROUND": unary("Round"),
+    "RSQRT": square_root_below_one,
+    "SIN": unary("Sin"),
     "SLICE": sliced,
     "SOFTMAX": softmax,
     "SPACE_TO_DEPTH": rearranged("SpaceToDepth", "SpaceToDepth"),
     "SPLIT": split,
-    "SQUEEZE": reshaped,
+    "SQRT": unary("Sqrt"),
+    "SQUARE": squared,
+    "SQUARED_DIFFERENCE": squared,
+    "SQUEEZE": squeezed,
     "STRIDED_SLICE": sliced,
     "SUB": arithmetic("Sub", "Sub"),
+    "SUM": reduced("ReduceSum"),
     "TANH": unary("Tanh"),
+    "TILE": tiled,
     "TRANSPOSE": transposed,
     "TRANSPOSE_CONV": transposed_convolution,
 }
