@@ -122,6 +122,7 @@ class Expression:
     high: float = inf
     origin: Origin | None = None  # the operator it began with, which names its node
     known: Quantization | None = None  # that fits whatever it may hold
+    kept: Quantization | None = None  # of the tensors that its numbers are picked from
     takes_gain: bool = False
     gain: np.ndarray | None = None
     affine: Callable[[np.ndarray, np.ndarray], Expression] | None = None
@@ -129,7 +130,8 @@ class Expression:
     def clamped(self, low: float, high: float) -> Expression:
         bounds = [min(max(bound, low), high) for bound in (self.low, self.high)]
         cut = replace(self, low=bounds[0], high=bounds[1], bias_axis=None)
-        return replace(cut, affine=None, known=None)
+        exact = {*bounds} <= {-inf, 0.0, inf}  # other bounds need not be numbers of its scale
+        return replace(cut, affine=None, known=None, kept=self.kept if exact else None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

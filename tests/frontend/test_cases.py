@@ -21,6 +21,7 @@ EXACT = (
     "02-keras-conv1d-free-batch.tflite",
     "08-depthwise-bias-axis3.tflite",
     "15-onnx-local-function.onnx",
+    "16-maxpool-behind-dequantize.onnx",
 )
 REFUSED = {
     "10-conv3d-optional-input.tflite": r"\n  CONV_3D  tensor ",

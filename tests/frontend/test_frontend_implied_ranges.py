@@ -61,6 +61,45 @@ def test_a_table_needs_no_quantization_behind_it(tmp_path: Path) -> None:
     assert differences(path, graph, fused=False)[1] <= 1
 
 
+def picked(model: Model, kind: str) -> str:
+    """What follows DequantizeLinear and is read by a convolution, as brevitas leaves it."""
+    x = model.quantized(conv(model), 0.05, -20)
+    pads = model.constant("pads", np.array([0, 0, 1, 2, 0, 0, 1, 0], np.int64))
+    if kind == "Concat":
+        return model.node("Concat", [x, model.node("Relu", [x])], axis=1)
+    if kind == "Max":
+        return model.node("Max", [x, model.node("Transpose", [x], perm=[0, 1, 3, 2])])
+    inputs = {"Pad": [x, pads]}.get(kind, [x])
+    fields = {"kernel_shape": [2, 3]} if kind == "MaxPool" else {}
+    return model.node(kind, inputs, **fields)
+
+
+@pytest.mark.parametrize("kind", ["Concat", "Max", "MaxPool", "Pad", "Relu"])
+def test_numbers_that_are_picked_keep_their_scale(kind: str, tmp_path: Path) -> None:
+    model = Model()
+    read = picked(model, kind)
+    channels = 8 if kind == "Concat" else 4
+    y = model.quantized(model.conv(read, (5, channels, 3, 3), bias=False), 0.2, 7)
+    path = model.save(tmp_path / "model.onnx", y)
+    graph = load_model(path)
+    (first, *_, last) = (node for node in graph.nodes if node.op.kind == "conv2d")
+    scales = [graph.tensors[name].scale for name in (first.output, last.inputs[0])]
+    assert scales == [np.float32(0.05)] * 2
+    count, largest, elements = differences(path, graph, fused=False)
+    assert largest <= 1
+    assert count <= 0.002 * elements
+
+
+def test_a_bound_that_its_scale_does_not_have_is_no_choice_among_numbers(tmp_path: Path) -> None:
+    model = Model()
+    pooled = model.node("MaxPool", [model.quantized(conv(model), 0.05)], kernel_shape=[2, 2])
+    bounds = [model.constant(name, np.float32(v)) for name, v in (("low", -1.01), ("high", 1.01))]
+    clipped = model.node("Clip", [pooled, *bounds])
+    y = model.quantized(model.conv(clipped, (5, 4, 3, 3), bias=False), 0.2, 7)
+    with pytest.raises(InputError, match="its input is not quantized"):
+        load_model(model.save(tmp_path / "model.onnx", y))
+
+
 @pytest.mark.parametrize(("kind", "scale"), [("Softmax", 1 / 256), ("Sigmoid", 1 / 255)])
 def test_an_output_of_known_range_needs_no_quantization(kind, scale, tmp_path: Path) -> None:
     model = Model()

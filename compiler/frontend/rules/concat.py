@@ -21,6 +21,7 @@ from tinytailor.compiler.frontend.layout import device_axis, device_shape, order
 from tinytailor.compiler.frontend.quantization import quantization_of, same_quantization
 from tinytailor.compiler.frontend.relax_calls import Call, shape_of
 from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.rules.implied_ranges import common
 from tinytailor.compiler.frontend.rules.lookup import as_quantized
 from tinytailor.compiler.frontend.rules.operands import activation
 from tinytailor.compiler.frontend.rules.reshape import as_shape
@@ -53,7 +54,7 @@ def concat(call: Call, builder: GraphBuilder) -> Value:
         return Concat(place), tuple(names), {}
 
     order, device = order_of(call.shape, axes), device_shape(call.shape, axes)
-    value = Expression(call.shape, order, device, finish)
+    value = Expression(call.shape, order, device, finish, kept=common(builder, parts))
     return complete(call, builder, parts, value)
 
 

@@ -27,6 +27,7 @@ from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules import pointwise
 from tinytailor.compiler.frontend.rules.broadcasting import aligned
 from tinytailor.compiler.frontend.rules.clamp import clamped
+from tinytailor.compiler.frontend.rules.implied_ranges import common
 from tinytailor.compiler.frontend.rules.lookup import as_quantized
 from tinytailor.compiler.frontend.rules.operands import activation
 from tinytailor.compiler.frontend.rules.rule import (
@@ -80,7 +81,8 @@ def of_two(call: Call, builder: GraphBuilder, largest: bool) -> Expression:
         op = Extremum(largest, fused.low, fused.high)
         return op, (same.left.name, same.right.name), {}
 
-    return Expression(call.shape, pair.order, pair.device, finish)
+    kept = common(builder, (a, b))
+    return Expression(call.shape, pair.order, pair.device, finish, kept=kept)
 
 
 def pairwise(name: str) -> OnnxConversion:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from tinytailor.compiler.frontend.onnx.arguments import given, numbers
 from tinytailor.compiler.frontend.relax_calls import Call, shape_of
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules.concat import complete
+from tinytailor.compiler.frontend.rules.implied_ranges import common, holds
 from tinytailor.compiler.frontend.rules.lookup import as_quantized
 from tinytailor.compiler.frontend.rules.operands import activation
 from tinytailor.compiler.frontend.rules.reshape import as_shape
@@ -59,7 +61,10 @@ def pad(call: Call, builder: GraphBuilder) -> Value:
         first, last = (sides(four_axes(tuple(width), 0)[1:]) for width in (before, after))
         return Pad(first, last, value), (source.name,), {}
 
+    kept, border = common(builder, [x]), np.float32(call.attributes["pad_value"])
     value = Expression(call.shape, order_of(call.shape, axes), four_axes(device), finish)
+    if kept and holds(kept, np.array([border])):
+        value = replace(value, kept=kept)
     return complete(call, builder, [x], value)
 
 

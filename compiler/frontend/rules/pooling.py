@@ -129,7 +129,7 @@ def highest(call: Call, builder: GraphBuilder, windows: Pooling) -> Expression:
             {"table": np.clip(table, fused.low, fused.high).astype(np.int8)},
         )
 
-    return replace(windows.placed, finish=finish)
+    return replace(windows.placed, finish=finish, kept=quantization_of(source))
 
 
 def averaged(windows: Pooling, counted: bool, even_integers: bool = False) -> Expression:
