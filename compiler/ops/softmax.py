@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Softmax over the last axis of (1, classes), int8 in, int8 out with scale 2^fraction / levels.
+"""Softmax over the last axis of (1, ..., classes), int8 to int8 with scale 2^fraction / levels.
 
     e[k] = table[max(x) - x[k]],  table[d] = round(exp(-d * scale) * 2^bits)
     y[k] = min(127, (levels * e[k] + total / 2) / total + zero_point),  total = sum(e) * 2^fraction
@@ -70,8 +70,8 @@ class Softmax(Operator):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        if len(x) != 2 or x[0] != 1:
-            raise InputError(f"softmax: input shape {x}, expected (1, classes)")
+        if len(x) < 2 or x[0] != 1:
+            raise InputError(f"softmax: input shape {x}, expected (1, ..., classes)")
         return x
 
     def constants(self, *inputs: Shape) -> ConstantSpecs:
@@ -91,4 +91,6 @@ class Softmax(Operator):
             "softmax_scaled": (cls.from_key({"fraction": 6}), ((1, 12),)),
             "softmax_many_scaled": (cls.from_key({"fraction": 6}), ((1, 700),)),
             "softmax_many": (cls(), ((1, 700),)),
+            "softmax_of_a_map": (cls(), ((1, 3, 4, 5),)),
+            "softmax_of_a_series_scaled": (cls.from_key({"fraction": 6}), ((1, 6, 7),)),
         }

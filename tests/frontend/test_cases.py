@@ -22,6 +22,7 @@ EXACT = (
     "08-depthwise-bias-axis3.tflite",
     "15-onnx-local-function.onnx",
     "16-maxpool-behind-dequantize.onnx",
+    "20-softmax-over-channels.onnx",
 )
 REFUSED = {
     "10-conv3d-optional-input.tflite": r"\n  CONV_3D  tensor ",

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Three passes over the classes: maximum, sum of exponentials, rounded division."""
+"""Three passes over the classes of a row: maximum, sum of exponentials, rounded division."""
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from tvm import te, tirx
@@ -15,18 +16,19 @@ from tinytailor.compiler.ops.softmax import Softmax
 
 
 def lower(op: Softmax, shapes: Shapes, constants: Constants) -> TirKernel:
-    classes = shapes[0][1]
-    x = te.placeholder((classes,), "int8", name="x")
+    *outer, classes = shapes[0]
+    rows = prod(outer)
+    x = te.placeholder((rows, classes), "int8", name="x")
     table = te.placeholder((256,), "int32", name="table")
     k, n = te.reduce_axis((0, classes), "k"), te.reduce_axis((0, classes), "n")
-    top = te.compute((1,), lambda _: te.max(tir.int32(x[k]), axis=k), name="top")
-    e = te.compute((classes,), lambda c: table[top[0] - tir.int32(x[c])], name="e")
-    total = te.compute((1,), lambda _: te.sum(e[n], axis=n), name="total")
+    top = te.compute((rows,), lambda r: te.max(tir.int32(x[r, k]), axis=k), name="top")
+    e = te.compute((rows, classes), lambda r, c: table[top[r] - tir.int32(x[r, c])], name="e")
+    total = te.compute((rows,), lambda r: te.sum(e[r, n], axis=n), name="total")
 
-    def share(c: Any) -> Any:
+    def share(r: Any, c: Any) -> Any:
         levels = tir.parameter("levels", op.levels).astype("uint32")
-        unsigned = e[c].astype("uint32") * levels
-        sum_ = total[0].astype("uint32")
+        unsigned = e[r, c].astype("uint32") * levels
+        sum_ = total[r].astype("uint32")
         if op.fraction:
             sum_ = sum_ * tir.const(1 << op.fraction, "uint32")
         rounded = unsigned + sum_ // tir.const(2, "uint32")
@@ -34,9 +36,12 @@ def lower(op: Softmax, shapes: Shapes, constants: Constants) -> TirKernel:
         value = value + tir.parameter("zero_point", op.zero_point)
         return tirx.min(value, tir.const(127)).astype("int8")
 
-    y = te.compute((classes,), share, name="y")
+    y = te.compute((rows, classes), share, name="y")
     schedule = tir.schedule_of((x, table, y))
     schedule.compute_inline(schedule.get_sblock("e"))
+    row, _ = schedule.get_loops(schedule.get_sblock("y"))
+    for name in ("total", "top") if rows > 1 else ():
+        schedule.compute_at(schedule.get_sblock(name), row)
     for name in ("top", "total"):
         block = schedule.get_sblock(name)
         schedule.decompose_reduction(block, schedule.get_loops(block)[-1])
