@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class Inputs:
     names: tuple[str, ...]
     quantized: bool
     labels: np.ndarray | None = None
-    expected: np.ndarray | None = None
+    expected: Mapping[str, np.ndarray] = field(default_factory=dict)  # int8 rows, by output
 
     def accuracy(self, outputs: np.ndarray) -> float:
         """Share of rows whose largest output, the first of equal ones, is at the label.
@@ -42,19 +43,27 @@ class Inputs:
         found = rows.argmax(axis=1) if outputs.dtype == np.int8 else rows[:, 0]
         return float(np.mean(found == self.labels))
 
-    def compare(self, outputs: np.ndarray) -> dict[str, int]:
-        """How many rows and elements differ from the expected outputs, and by how much at most."""
-        rows = outputs.reshape(len(outputs), -1)
-        if self.expected is None or rows.shape != self.expected.shape:
-            expected = None if self.expected is None else self.expected.shape
-            raise InputError(f"the model's outputs are {rows.shape}, the expected ones {expected}")
-        far = np.abs(rows.astype(np.int32) - self.expected)
-        return {
-            "rows": len(far),
-            "equal_rows": int((far == 0).all(axis=1).sum()),
-            "differing_elements": int(np.count_nonzero(far)),
-            "largest_difference": int(far.max()),
+    def compare(self, outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """How many rows and elements differ from the expected outputs, and by how much at most;
+        with several, of each output under ``outputs``."""
+        far = {
+            name: np.abs(outputs[name].reshape(expected.shape).astype(np.int32) - expected)
+            for name, expected in self.expected.items()
         }
+        found = differences(np.concatenate(list(far.values()), axis=1))
+        if len(far) > 1:
+            found["outputs"] = {name: differences(steps) for name, steps in far.items()}
+        return found
+
+
+def differences(far: np.ndarray) -> dict[str, Any]:
+    """Of (rows, elements) absolute differences."""
+    return {
+        "rows": len(far),
+        "equal_rows": int((far == 0).all(axis=1).sum()),
+        "differing_elements": int(np.count_nonzero(far)),
+        "largest_difference": int(far.max()),
+    }
 
 
 def load_inputs(
@@ -63,8 +72,10 @@ def load_inputs(
     *,
     name: str | None = None,
     expect: str | None = None,
+    model_outputs: Sequence[Mapping[str, Any]] = (),
 ) -> Inputs:
-    """``model_inputs`` is the manifest's list; errors name the arrays and their shapes."""
+    """``model_inputs`` and, for ``expect``, ``model_outputs`` are the manifest's lists; errors name
+    the arrays and their shapes."""
     arrays = load_arrays(path)
     names: tuple[str, ...]
     if len(model_inputs) == 1:
@@ -88,7 +99,7 @@ def load_inputs(
             f"{path}: labels are {_text(labels)}, expected one whole number for each of the "
             f"{count} rows of {names[0]}"
         )
-    expected = _expected(path, arrays, expect, count)
+    expected = _expected(path, arrays, expect, model_outputs, count)
     return Inputs(tuple(batches), names, quantized, labels, expected)
 
 
@@ -177,18 +188,57 @@ def _fits(array: np.ndarray, shape: Sequence[int]) -> bool:
 
 
 def _expected(
-    path: Path, arrays: Mapping[str, np.ndarray], name: str | None, rows: int
-) -> np.ndarray | None:
-    if name is None:
-        return None
+    path: Path,
+    arrays: Mapping[str, np.ndarray],
+    expect: str | None,
+    model_outputs: Sequence[Mapping[str, Any]],
+    rows: int,
+) -> dict[str, np.ndarray]:
+    """By output, what --expect names: an array for each output, or OUTPUT=ARRAY for some."""
+    if expect is None:
+        return {}
+    shapes = {str(output["name"]): tuple(output["shape"][1:]) for output in model_outputs}
+    words = [word.partition("=") for word in expect.split(",")]
+    if all(sign for _, sign, _ in words):
+        pairs = {output: name for output, _, name in words}
+    elif len(words) == len(shapes) and not any(sign for _, sign, _ in words):
+        pairs = dict(zip(shapes, (word for word, _, _ in words), strict=True))
+    else:
+        pairs = {}
+    if not pairs or not pairs.keys() <= shapes.keys():
+        raise InputError(
+            f"--expect {expect}: the model has {len(shapes)} outputs {', '.join(shapes)}; name an "
+            "array for each, with commas, or those to compare as OUTPUT=ARRAY"
+        )
+    return {
+        output: _rows_of(path, arrays, name, output, shapes[output], rows)
+        for output, name in pairs.items()
+    }
+
+
+def _rows_of(
+    path: Path,
+    arrays: Mapping[str, np.ndarray],
+    name: str,
+    output: str,
+    shape: tuple[int, ...],
+    rows: int,
+) -> np.ndarray:
+    """An array of expected outputs as (rows, elements): of the output's shape, or flat."""
     if name not in arrays:
         raise InputError(f"{path} has no array {name} for --expect; it has {_list(arrays)}")
-    expected = arrays[name]
-    if expected.dtype != np.int8 or expected.ndim < 2 or len(expected) != rows:
+    array = arrays[name]
+    flat = array.ndim == 2 and array.shape[1] == prod(shape)
+    if array.dtype != np.int8 or array.ndim < 2 or len(array) != rows:
         raise InputError(
-            f"{path}: array {name} is {_text(expected)}, expected int8 outputs for {rows} rows"
+            f"{path}: array {name} is {_text(array)}, expected int8 outputs for {rows} rows"
         )
-    return expected.reshape(rows, -1)
+    if not flat and not _fits(array, shape):
+        last = "; maps have their channels last" if len(shape) == 3 else ""
+        raise InputError(
+            f"{path}: array {name} is {_text(array)}, but output {output} is {_rows(shape)}{last}"
+        )
+    return array.reshape(rows, -1)
 
 
 def _text(array: np.ndarray) -> str:

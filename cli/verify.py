@@ -30,7 +30,11 @@ def run(
     inputs: InputsFile = None,
     input_name: InputName = None,
     expect: Annotated[
-        str | None, typer.Option(help="Array of the .npz with int8 outputs to compare with.")
+        str | None,
+        typer.Option(
+            help="Array of the .npz with int8 outputs to compare with: A, of several outputs A,B, "
+            "or those of some as OUTPUT=A,OUTPUT=B."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> Result:
@@ -44,7 +48,10 @@ def run(
     manifest = read_manifest(project)
     given = None
     if inputs is not None:
-        given = load_inputs(inputs, manifest["inputs"], name=input_name, expect=expect)
+        outputs = manifest["outputs"]
+        given = load_inputs(
+            inputs, manifest["inputs"], name=input_name, expect=expect, model_outputs=outputs
+        )
     elif expect is not None or input_name is not None:
         raise InputError("--expect and --input-name choose arrays of an .npz: add --inputs FILE")
     values = verify_project(project, on, given)
@@ -58,6 +65,7 @@ def exit_code(values: dict[str, Any]) -> int:
 def verify_project(project: Path, on: str | None, given: Inputs | None) -> dict[str, Any]:
     """What compiler.verify found, with accuracy and differences from expected outputs."""
     from tinytailor.compiler import verify
+    from tinytailor.compiler.project import read_manifest
 
     rows = "random inputs"
     if given is not None:
@@ -66,11 +74,12 @@ def verify_project(project: Path, on: str | None, given: Inputs | None) -> dict[
         rows += ", quantized from float"
     note(f"running {rows} on {on}" if on else f"running {rows}")
     found = verify(project, on, None if given is None else given.batches)
-    (outputs, *_) = found.pop("outputs")
+    outputs = found.pop("outputs")
     if given is not None and given.labels is not None:
-        found["accuracy"] = given.accuracy(outputs)
-    if given is not None and given.expected is not None:
-        found["expected"] = given.compare(outputs)
+        found["accuracy"] = given.accuracy(outputs[0])
+    if given is not None and given.expected:
+        names = [output["name"] for output in read_manifest(project)["outputs"]]
+        found["expected"] = given.compare(dict(zip(names, outputs, strict=True)))
     return found
 
 
@@ -83,9 +92,10 @@ def show(console: Console, values: dict[str, Any]) -> None:
     if "accuracy" in values:
         console.print(f"accuracy {100 * values['accuracy']:.2f} % of {values['samples']}")
     if "expected" in values:
-        other = values["expected"]
-        console.print(
-            f"against the expected outputs: {other['equal_rows']} of {other['rows']} rows equal, "
-            f"{other['differing_elements']} elements differ, by at most "
-            f"{other['largest_difference']}"
-        )
+        whole = values["expected"]
+        for what, part in (("outputs", whole), *whole.get("outputs", {}).items()):
+            console.print(
+                f"against the expected {what}: {part['equal_rows']} of {part['rows']} rows equal, "
+                f"{part['differing_elements']} elements differ, by at most "
+                f"{part['largest_difference']}"
+            )

@@ -99,7 +99,7 @@ ROWS = tiny_model.int8_inputs(4)
         ),
         ({"x": ROWS}, ("--expect", "out"), "has no array out for --expect"),
         ({"x": ROWS, "out": ROWS[:2]}, ("--expect", "out"), "expected int8 outputs for 4 rows"),
-        ({"x": ROWS, "out": ROWS}, ("--expect", "out"), "the model's outputs are (4, 4)"),
+        ({"x": ROWS, "out": ROWS}, ("--expect", "out"), "is (rows, 4)"),
     ],
 )
 def test_verify_refuses_inputs_that_do_not_fit(cli, project, tmp_path, arrays, options, fragment):

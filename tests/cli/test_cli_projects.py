@@ -263,3 +263,57 @@ def test_report_of_a_project_draws_the_arena(cli, project):
     assert f"Arena: {manifest['arena_bytes']} B" in text
     for buffer in manifest["arena"]:
         assert all(tensor in text for tensor in buffer["tensors"])
+
+
+@pytest.fixture(scope="module")
+def two_outputs(cli, data_folder, tmp_path_factory):
+    """A project with two maps as outputs, inputs, and what onnxruntime made of them, in steps."""
+    cases = data_folder.parent / "cases"
+    if not cases.is_dir():
+        pytest.skip(f"no model files at {cases}")
+    folder = tmp_path_factory.mktemp("two") / "project"
+    model = cases / "24-two-outputs-expect.onnx"
+    assert cli("compile", model, "--target", "nucleo-f446re", "-o", folder).exit_code == 0
+    outputs = json.loads((folder / "manifest.json").read_text())["outputs"]
+    references = np.load(cases / "references.npz")
+    arrays = {"x": np.moveaxis(references["24_x0"], 1, -1)}
+    for place, output in enumerate(outputs):
+        real = np.moveaxis(references[f"24_y{place}"], 1, -1)
+        steps = np.rint(real / np.float32(output["scale"])) + output["zero_point"]
+        arrays[f"y{place}"] = steps.clip(-128, 127).astype(np.int8)
+    return folder, [output["name"] for output in outputs], arrays
+
+
+def test_expected_outputs_are_compared_for_all_outputs_or_those_named(cli, two_outputs, tmp_path):
+    folder, names, arrays = two_outputs
+    np.savez(tmp_path / "x.npz", **arrays)
+    words = ("verify", folder, "--inputs", tmp_path / "x.npz", "--input-name", "x", "--json")
+    both = only_json(cli(*words, "--expect", "y0,y1").stdout)["expected"]
+    assert list(both["outputs"]) == names
+    assert both["largest_difference"] <= 1
+    parts = both["outputs"].values()
+    assert both["differing_elements"] == sum(part["differing_elements"] for part in parts)
+    arrays["y1"][2] ^= 64
+    np.savez(tmp_path / "x.npz", **arrays)
+    both = only_json(cli(*words, "--expect", "y0,y1").stdout)["expected"]
+    assert [part["largest_difference"] for part in both["outputs"].values()] == [0, 64]
+    one = only_json(cli(*words, "--expect", f"{names[1]}=y1").stdout)["expected"]
+    assert "outputs" not in one
+    assert one["equal_rows"] == len(arrays["x"]) - 1
+    shown = cli(*words[:-1], "--expect", "y0,y1").stdout
+    assert all(f"against the expected {name}: " in shown for name in names)
+
+
+def test_expected_outputs_that_fit_none_are_refused_in_a_sentence(cli, two_outputs, tmp_path):
+    folder, names, arrays = two_outputs
+    arrays["first"] = np.moveaxis(arrays["y0"], -1, 1)
+    np.savez(tmp_path / "x.npz", **arrays)
+    words = ("verify", folder, "--inputs", tmp_path / "x.npz", "--input-name", "x", "--expect")
+    for given, sentence in (
+        ("y0", f"the model has 2 outputs {', '.join(names)}; name an array for each"),
+        ("z=y0", "those to compare as OUTPUT=ARRAY"),
+        ("first,y1", "maps have their channels last"),
+    ):
+        result = cli(*words, given)
+        assert result.exit_code == 2
+        assert sentence in " ".join(result.stderr.split())
