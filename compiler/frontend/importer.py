@@ -86,8 +86,10 @@ class Importer:
             rule = CALLS.get(call.operator)
             if rule is None:
                 raise Declined(self.reason(call))
-            if prod(call.shape) > MAX_ELEMENTS:
-                raise Declined(f"its result of shape {call.shape} fits no device")
+            size = prod(call.shape)
+            if not 1 <= size <= MAX_ELEMENTS:
+                problem = "fits no device" if size else "is empty"
+                raise Declined(f"its result of shape {call.shape} {problem}")
             value = rule.value(call, builder)
         except Declined:
             value = float_calls.deferred(builder, index, call) if self.allow_float else None

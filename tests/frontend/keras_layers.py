@@ -29,3 +29,7 @@ def obstacle(name: str) -> str:
     layer, _, kind = parts(name)
     operator, kinds = REFUSED.get(layer, ("", ()))
     return operator if kind in kinds else ""
+
+
+def stored(name: str) -> bytes:
+    return zipfile.ZipFile(ARCHIVE).read(name)

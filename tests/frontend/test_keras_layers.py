@@ -6,12 +6,11 @@ keras_files.zip is made by make_keras_files.py.
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from keras_layers import ARCHIVE, NAMES, obstacle, parts
+from keras_layers import NAMES, obstacle, parts, stored
 
 from tinytailor.compiler import execute, load_model
 from tinytailor.compiler.references import litert
@@ -25,7 +24,7 @@ NEAR = 0.06  # of a quantized layer to the float one, in ranges of its results
 
 def extracted(name: str, folder: Path) -> Path:
     path = folder / name
-    path.write_bytes(zipfile.ZipFile(ARCHIVE).read(name))
+    path.write_bytes(stored(name))
     return path
 
 

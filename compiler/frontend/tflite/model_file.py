@@ -49,6 +49,8 @@ def operator_name(model: Any, operator: Any) -> str:
         return str(named)
     code = model.OperatorCodes(operator.OpcodeIndex())
     builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+    if builtin == tflite.BuiltinOperator.CUSTOM and code.CustomCode():
+        return str(code.CustomCode().decode("utf-8", "replace"))
     names = {number: text for text, number in vars(tflite.BuiltinOperator).items()}
     return str(names.get(builtin, f"operator code {builtin}"))
 

@@ -56,7 +56,7 @@ class NamedConverter(OperatorConverter):
             origin = origin_of(self.model, self.subgraph, operator)
             result = self.converted(operator, origin)
             for number, part in enumerate(result if isinstance(result, list) else [result]):
-                variable = self.bb.emit(part, f"op_{index}")
+                variable = self.emitted(part, operator, origin, f"op_{index}")
                 self.origins[str(variable.name)] = origin
                 tensor = self.subgraph.Tensors(operator.Outputs(number))
                 tensor.shape = shape_of(variable)
@@ -76,6 +76,15 @@ class NamedConverter(OperatorConverter):
             refusal = f"the importer says: {first_line(error)}"
             self.unsupported.append(Unsupported(origin, refusal))
             return self.placeholder(operator, origin)
+
+    def emitted(self, part: Any, operator: Any, origin: Origin, name: str) -> Any:
+        """The variable of a result; what does not fit together is found here."""
+        try:
+            return self.bb.emit(part, name)
+        except Exception as error:
+            refusal = f"the importer says: {first_line(error)}"
+            self.unsupported.append(Unsupported(origin, refusal))
+            return self.bb.emit(self.placeholder(operator, origin), name)
 
     def placeholder(self, operator: Any, origin: Origin) -> Any:
         """One call that only holds the place of an operator without a form."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def import_tflite(data: bytes, path: Path, name: str) -> ImportedModel:
         quantization = check_tensors(model, subgraph, path.name)
         dilated.rewrite(model)
         unsupported = listed(model, subgraph)
-        function, origins, more = converted(model)
+        function, origins, more = converted(model, unsupported)
     except InputError:
         raise
     except Exception as error:  # any bytes may be given: every failure is about the file
@@ -97,8 +98,11 @@ def check_weights(model: Any, subgraph: Any, file: str) -> None:
             )
 
 
-def converted(model: Any) -> tuple[Any, dict[str, Origin], list[Unsupported]]:
-    """(Relax function or None, Relax variable -> operator, operators TVM refused)."""
+def converted(
+    model: Any, listed: Sequence[Unsupported]
+) -> tuple[Any, dict[str, Origin], list[Unsupported]]:
+    """(Relax function or None, Relax variable -> operator, operators TVM refused besides those
+    ``listed``)."""
     from tvm.relax.frontend.tflite import from_tflite
 
     from tinytailor.compiler.frontend.tflite.named_converter import NamedConverter
@@ -107,6 +111,6 @@ def converted(model: Any) -> tuple[Any, dict[str, Origin], list[Unsupported]]:
     unsupported: list[Unsupported] = []
     converter = partial(NamedConverter, origins, unsupported)
     main, failure = attempt(lambda: from_tflite(model, op_converter=converter)["main"])
-    if main is None and not unsupported:
+    if main is None and not unsupported and not listed:
         raise ValueError(failure)
     return main, origins, unsupported
