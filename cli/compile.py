@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from tinytailor.cli.options import AllowFloat, CalibrationFile, Json, TargetName
-from tinytailor.cli.output import Result, command, steps
+from tinytailor.cli.output import Result, command, doubts_told, steps
 from tinytailor.cli.report import draw
 from tinytailor.targets.errors import InputError
 
@@ -78,7 +78,8 @@ def compile_file(
     samples = None if calibration is None else load_arrays(calibration)
     with steps(FIRST_STEPS + backend_for(target.kind).steps, quiet) as begin:
         begin(f"reading {model}" if samples is None else f"reading and quantizing {model}")
-        graph = load_model(model, samples, allow_float=allow_float)
+        with doubts_told():
+            graph = load_model(model, samples, allow_float=allow_float)
         return compile_model(
             graph, target, out, name, model_sha256=sha256_of(model), dump=dump, on_step=begin
         )

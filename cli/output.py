@@ -14,6 +14,7 @@ import contextlib
 import functools
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn, ParamSpec, TextIO
@@ -29,7 +30,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from tinytailor.targets.errors import TinytailorError
+from tinytailor.targets.errors import Doubt, TinytailorError
 
 P = ParamSpec("P")
 
@@ -75,6 +76,16 @@ def command(run: Callable[P, Result]) -> Callable[P, None]:
 def note(text: str) -> None:
     """A line for the person who watches, on stderr."""
     _console(sys.stderr).print(text)
+
+
+@contextlib.contextmanager
+def doubts_told() -> Iterator[None]:
+    """What the block warns of, as lines on stderr."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", Doubt)
+        yield
+    for warning in found:
+        note(f"warning: {warning.message}")
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tinytailor.cli.compile import check_model
 from tinytailor.cli.options import Json
-from tinytailor.cli.output import Result, command, note
+from tinytailor.cli.output import Result, command, doubts_told, note
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.files import write_atomically
 
@@ -46,7 +46,8 @@ def quantize_file(model: Path, calibration: Path, out: Path, scheme: str) -> dic
         raise InputError(f"{out} is the model itself; choose another name for the quantized one")
     arrays = load_arrays(calibration)
     note(f"quantizing {model}")
-    data = quantize_model(read_file(model), arrays, scheme=scheme, path=model)
+    with doubts_told():
+        data = quantize_model(read_file(model), arrays, scheme=scheme, path=model)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".tinytailor.", dir=out.parent) as folder:
         part = Path(folder) / out.name

@@ -13,6 +13,10 @@ class TinytailorError(Exception):
     exit_code = 2
 
 
+class Doubt(UserWarning):
+    """A warning for a user: what was asked is done, but is hardly what was meant."""
+
+
 class InputError(TinytailorError):
     """Bad input: a file, a name, a shape or an option that cannot be used as given."""
 

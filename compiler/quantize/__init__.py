@@ -9,6 +9,7 @@ The result is an ordinary ONNX file: onnxruntime runs it, and the front end read
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinytailor.compiler.quantize.schemes import int8
-from tinytailor.targets.errors import InputError
+from tinytailor.targets.errors import Doubt, InputError
 
 SCHEMES: dict[str, Callable[[Any, list[dict[str, np.ndarray]], str], Any]] = {
     "int8": int8.quantize,
@@ -41,7 +42,8 @@ def quantize_onnx(
     ``calibration``: real inputs, float (N, *shape without its leading 1) in the model's own layout,
     by input name, or one array (or one called "x") for a model with one input. ``path`` names the
     model in errors, and its folder is where external data lies.
-    Raises InputError for a model or samples that cannot be used.
+    Raises InputError for a model or samples that cannot be used; warns (Doubt) of a
+    sample with numbers far beyond the others', and of tensors that are always 0.
     """
     from tinytailor.compiler.frontend.quiet import quiet
     from tinytailor.compiler.quantize.calibrate import samples_of
@@ -51,7 +53,11 @@ def quantize_onnx(
     with quiet():
         model = prepared(data, path)
         arrays = {"x": calibration} if isinstance(calibration, np.ndarray) else calibration
-        result = quantizer(model, samples_of(model, arrays), path.name)
+        with warnings.catch_warnings(record=True) as doubts:
+            warnings.simplefilter("always", Doubt)
+            result = quantizer(model, samples_of(model, arrays), path.name)
+    for doubt in doubts:
+        warnings.warn(doubt.message, stacklevel=2)
     written: bytes = result.SerializeToString(deterministic=True)
     return written
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,11 +12,12 @@ import numpy as np
 from tinytailor.compiler.frontend.quiet import first_line
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.references import onnx_session
-from tinytailor.targets.errors import InputError
+from tinytailor.targets.errors import Doubt, InputError
 
 Range = tuple[float, float]
 Sample = Mapping[str, np.ndarray]
 BINS = 2048
+OUTLIER = 100  # times the largest number of other samples
 SHARES = 1 - np.arange(24) / 32  # of the widest range, that are tried
 
 
@@ -149,10 +151,14 @@ def ranges(
     """The range of each tensor that int8 represents with the least square error."""
     observer = Observer(model, tensors, file)
     widest: dict[str, Range] = {}
+    peaks: dict[str, list[float]] = {}
     for row, sample in enumerate(samples):
         for name, value in observer.values(sample).items():
             where = f"{file}: tensor {name} on calibration sample {row}"
             widest[name] = widened(widest.get(name, (0.0, 0.0)), value, where)
+            peaks.setdefault(name, []).append(float(np.abs(value).max(initial=0.0)))
+    for sentence in doubts(peaks):
+        warnings.warn(Doubt(sentence), stacklevel=2)
     counts = {name: np.zeros(BINS, np.int64) for name in widest}
     for sample in samples:
         for name, value in observer.values(sample).items():
@@ -162,6 +168,25 @@ def ranges(
                 bins = np.minimum(places.astype(np.int64), BINS - 1)
                 counts[name] += np.bincount(bins, minlength=BINS)
     return {name: best_range(widest[name], counts[name]) for name in widest}
+
+
+def doubts(peaks: Mapping[str, Sequence[float]]) -> list[str]:
+    """Sentences on ``peaks``, the largest magnitudes of each tensor by sample: on the first tensor
+    with an outlier, as those behind it follow, and on the first that is zero everywhere."""
+    found = []
+    zero = [name for name, values in peaks.items() if not any(values)]
+    if zero:
+        others = f" and {len(zero) - 1} more" if len(zero) > 1 else ""
+        found.append(f"tensor {zero[0]}{others} is 0 on every calibration sample")
+    for name, values in peaks.items():
+        row, usual = int(np.argmax(values)), float(np.median(values))
+        if usual and values[row] > OUTLIER * usual:
+            found.append(
+                f"calibration sample {row} reaches {values[row]:g} in tensor {name}, the others "
+                f"about {usual:g}: their steps get as coarse; leave it out if it is wrong"
+            )
+            break
+    return found
 
 
 def widened(known: Range, value: np.ndarray, where: str) -> Range:

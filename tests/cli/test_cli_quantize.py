@@ -75,6 +75,21 @@ def test_compile_quantizes_a_float_model_with_calibration(cli, float_model, samp
     assert cli("verify", tmp_path / "p").exit_code == 0
 
 
+def test_doubtful_samples_are_told_on_stderr(cli, float_model, samples, tmp_path):
+    x = np.load(samples)["x"]
+    x[3, 0, 2, 2] = 1000.0
+    np.savez(tmp_path / "x.npz", x=x)
+    words = ("--calibration", tmp_path / "x.npz", "-o")
+    for command in (
+        ("compile", float_model, "--target", "nucleo-f446re", *words, tmp_path / "p"),
+        ("quantize", float_model, *words, tmp_path / "q.onnx"),
+    ):
+        result = cli(*command)
+        assert result.exit_code == 0
+        lines = " ".join(result.stderr.split())
+        assert "warning: calibration sample 3 reaches 1000 in tensor x" in lines
+
+
 def test_a_float_model_without_calibration_is_told_the_option(cli, float_model, tmp_path):
     result = cli("compile", float_model, "--target", "nucleo-f446re", "-o", tmp_path / "p")
     assert sentence(result, "--calibration X.npz")

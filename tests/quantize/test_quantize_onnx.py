@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tinytailor.compiler import load_model
 from tinytailor.compiler.quantize import SCHEMES, quantize_onnx
 from tinytailor.compiler.quantize.calibrate import best_range
 from tinytailor.compiler.references import onnx_session
-from tinytailor.targets.errors import InputError
+from tinytailor.targets.errors import Doubt, InputError
 
 pytestmark = [pytest.mark.tvm]
 
@@ -270,3 +271,22 @@ def test_damaged_float_models_end_in_bytes_or_an_input_error(capfd) -> None:
     assert results == {"bytes", "InputError"}
     printed = capfd.readouterr()
     assert (printed.out, printed.err) == ("", "")
+
+
+def test_a_sample_far_beyond_the_others_is_named() -> None:
+    model = Floats()
+    data = model.bytes(residual(model))
+    x = samples()
+    x[7, 2, 3, 4] = 1000.0
+    with pytest.warns(Doubt, match="calibration sample 7 reaches 1000 in tensor x, the others"):
+        quantize_onnx(data, x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quantize_onnx(data, samples())
+
+
+def test_samples_of_zeros_are_named() -> None:
+    model = Floats()
+    data = model.bytes(residual(model))
+    with pytest.warns(Doubt, match="tensor x.* is 0 on every calibration sample"):
+        quantize_onnx(data, np.zeros_like(samples()))
