@@ -20,7 +20,7 @@ from tinytailor.compiler.frontend.graph_builder import MAX_ELEMENTS
 from tinytailor.compiler.frontend.tflite.arguments import options, tensor_shape
 from tinytailor.compiler.frontend.tflite.model_file import operator_name, scale_of
 
-DTYPES = {
+DTYPES = {  # by tflite.TensorType
     0: np.float32,
     1: np.float16,
     2: np.int32,

@@ -245,8 +245,7 @@ def rearranged(kind: str, table: str, **attributes: Any) -> Callable[[Operation]
     return write
 
 
-def square_root_below_one(op: Operation) -> None:
-    """RSQRT."""
+def reciprocal_square_root(op: Operation) -> None:
     op.end(op.add("Reciprocal", [op.add("Sqrt", [op.name(0)])]))
 
 
@@ -331,7 +330,7 @@ WRITERS: dict[str, Callable[[Operation], None]] = {
     "RESHAPE": reshaped,
     "RESIZE_NEAREST_NEIGHBOR": resized,
     "ROUND": unary("Round"),
-    "RSQRT": square_root_below_one,
+    "RSQRT": reciprocal_square_root,
     "SIN": unary("Sin"),
     "SLICE": sliced,
     "SOFTMAX": softmax,
