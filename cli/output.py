@@ -83,9 +83,11 @@ def doubts_told() -> Iterator[None]:
     """What the block warns of, as lines on stderr."""
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always", Doubt)
-        yield
-    for warning in found:
-        note(f"warning: {warning.message}")
+        try:
+            yield
+        finally:  # they may say why it failed
+            for warning in found:
+                note(f"warning: {warning.message}")
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ from node_tests import (
 
 from tinytailor.compiler.frontend.onnx import qoperator
 from tinytailor.compiler.frontend.rules import TFLITE as IN_TFLITE
-from tinytailor.compiler.frontend.tflite.constants import EVALUATORS
+from tinytailor.compiler.frontend.tflite import constants
 from tinytailor.compiler.frontend.tflite.writers import WRITERS
 
 HERE = Path(__file__).resolve().parent
@@ -107,7 +107,13 @@ def page(results: Sequence[Result]) -> str:
         differing=sum(result.differing for result in results),
     )
     text += ONNX + onnx_rows(results)
-    return text + TFLITE.format(folded=", ".join(EVALUATORS)) + tflite_rows() + KERAS + keras_rows()
+    return (
+        text
+        + TFLITE.format(folded=", ".join(constants.FOLDED))
+        + tflite_rows()
+        + KERAS
+        + keras_rows()
+    )
 
 
 def onnx_rows(results: Sequence[Result]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from keras_layers import NAMES, obstacle, parts, stored
+from tflite_models import litert as answers
 
 from tinytailor.compiler import execute, load_model
 from tinytailor.compiler.references import litert
@@ -28,17 +29,6 @@ def extracted(name: str, folder: Path) -> Path:
     return path
 
 
-def answers(path: Path, inputs: np.ndarray) -> np.ndarray:
-    session = litert(path)
-    source, target = session.get_input_details()[0], session.get_output_details()[0]
-    rows = []
-    for x in inputs:
-        session.set_tensor(source["index"], x[None])
-        session.invoke()
-        rows.append(np.array(session.get_tensor(target["index"])))
-    return np.concatenate(rows)
-
-
 def shape_of_input(path: Path) -> tuple[int, ...]:
     return tuple(int(size) for size in litert(path).get_input_details()[0]["shape"][1:])
 
@@ -54,7 +44,7 @@ def test_an_int8_layer_is_within_one_step_of_litert(name: str, tmp_path: Path) -
     graph = load_model(path)
     rng = np.random.default_rng(1)
     x = rng.integers(-128, 128, (SAMPLES, *shape_of_input(path))).astype(np.int8)
-    expected = answers(path, x).astype(np.int32)
+    expected = answers(path, [x])[0].astype(np.int32)
     (actual,) = execute(graph, x.reshape(SAMPLES, *graph.tensors[graph.inputs[0]].shape[1:]))
     assert graph.tensors[graph.outputs[0]].shape[1:] == expected.shape[1:]
     steps = np.abs(actual.astype(np.int32) - expected)
@@ -71,7 +61,7 @@ def test_a_real_layer_is_quantized_near_litert(name: str, tmp_path: Path) -> Non
     steps = np.rint(x / source.scale) + source.zero_point
     integers = np.clip(steps, -128, 127).astype(np.int8)
     (actual,) = execute(graph, integers.reshape(SAMPLES, *source.shape[1:]))
-    expected = answers(path, x)
+    (expected,) = answers(path, [x])
     assert target.shape[1:] == expected.shape[1:]
     real = (actual.astype(np.float32) - target.zero_point) * target.scale
     assert np.abs(real - expected).max() <= NEAR * np.ptp(expected)

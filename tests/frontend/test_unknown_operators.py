@@ -19,7 +19,7 @@ from tiers import nightly_but
 
 from tinytailor.compiler import load_model
 from tinytailor.compiler.frontend.rules import ONNX, TFLITE
-from tinytailor.compiler.frontend.tflite.constants import EVALUATORS
+from tinytailor.compiler.frontend.tflite.constants import FOLDED
 from tinytailor.targets.errors import InputError
 
 pytestmark = [pytest.mark.tvm]
@@ -40,7 +40,7 @@ def tflite_file(seed: int, folder: Path) -> tuple[Path, str]:
     with_subgraphs = ("PLACEHOLDER", "IF", "WHILE", "CALL")
     unknown = [
         kind
-        for kind in sorted(kinds.keys() - TFLITE.keys() - EVALUATORS.keys())
+        for kind in sorted(kinds.keys() - TFLITE.keys() - set(FOLDED))
         if not kind.startswith(with_subgraphs)
     ]
     names = [name for name in NAMES if parts(name)[2] == "int8" and not obstacle(name)]

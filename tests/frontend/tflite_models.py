@@ -78,7 +78,7 @@ def save(
 
 
 def litert(path: Path, inputs: list[np.ndarray]) -> list[np.ndarray]:
-    """The outputs of LiteRT for batches of int8 inputs, one row per sample."""
+    """The outputs of LiteRT for batches of inputs, one row per sample."""
     pytest.importorskip("ai_edge_litert")
     session = references.litert(path)
     sources, results = session.get_input_details(), session.get_output_details()

@@ -18,7 +18,7 @@ from tinytailor.compiler.frontend.imported_values import (
 )
 from tinytailor.compiler.frontend.relax_calls import Call, shape_of
 from tinytailor.compiler.frontend.rules.rule import Onnx, Rule, Rules, Tflite
-from tinytailor.compiler.frontend.tflite.arguments import constant, operand
+from tinytailor.compiler.frontend.tflite.arguments import constant, expanded_shape, operand
 from tinytailor.compiler.ir import Shape, Tensor
 from tinytailor.compiler.ops import Reshape
 
@@ -47,10 +47,8 @@ def expand_dims(converter: Any, operator: Any) -> list[Any]:
     from tvm import relax
 
     x = operand(converter, operator, 0)
-    sizes = list(shape_of(x))
     axis = int(constant(converter, operator, 1, "axis").reshape(-1)[0])
-    sizes.insert(axis + (len(sizes) + 1 if axis < 0 else 0), 1)
-    return [relax.op.reshape(x, sizes)]
+    return [relax.op.reshape(x, expanded_shape(shape_of(x), axis))]
 
 
 RULES = Rules(

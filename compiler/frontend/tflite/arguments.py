@@ -14,6 +14,13 @@ def tensor_shape(tensor: Any) -> Shape:
     return tuple(int(tensor.Shape(axis)) for axis in range(tensor.ShapeLength()))
 
 
+def expanded_shape(shape: Shape, axis: int) -> list[int]:
+    """With an axis of 1 where EXPAND_DIMS puts it; the last is -1."""
+    sizes = list(shape)
+    sizes.insert(axis + (len(sizes) + 1 if axis < 0 else 0), 1)
+    return sizes
+
+
 def options_of(operator: Any, name: str) -> Any | None:
     """The operator's table of options, of the type ``name``; None if it has none."""
     import tflite

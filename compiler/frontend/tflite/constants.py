@@ -49,9 +49,9 @@ def stored(model: Any, tensor: Any) -> np.ndarray | None:
 
 
 def computed(model: Any, subgraph: Any, operator: Any) -> np.ndarray | None:
-    """The result of an operator of EVALUATORS, if all that it reads is known."""
+    """The result of an operator of FOLDED, if all that it reads is known."""
     kind = operator_name(model, operator)
-    if kind not in EVALUATORS or operator.OutputsLength() != 1:
+    if kind not in FOLDED or operator.OutputsLength() != 1:
         return None
     result = subgraph.Tensors(operator.Outputs(0))
     places = [operator.Inputs(index) for index in range(operator.InputsLength())]
@@ -59,7 +59,7 @@ def computed(model: Any, subgraph: Any, operator: Any) -> np.ndarray | None:
     whole = result.Type() in WHOLE and not scale_of(result)
     if len(tensors) < len(places) or not (whole or kind in MOVES):
         return None
-    if kind == "SHAPE":
+    if kind == "SHAPE":  # the one that needs no numbers
         return np.array(tensor_shape(tensors[0]), DTYPES[result.Type()])
     arrays = [stored(model, tensor) for tensor in tensors]
     known = [array for array in arrays if array is not None]
@@ -142,7 +142,6 @@ EVALUATORS: dict[str, Evaluator] = {
     "REDUCE_MIN": reduced(np.min),
     "REDUCE_PROD": reduced(np.prod),
     "RESHAPE": lambda _, x: x[0].reshape([int(size) for size in x[1].reshape(-1)]),
-    "SHAPE": lambda _, x: np.array(x[0].shape),
     "STRIDED_SLICE": strided_slice,
     "SUB": elementwise(np.subtract),
     "SUM": reduced(np.sum),
@@ -150,3 +149,4 @@ EVALUATORS: dict[str, Evaluator] = {
     "TRANSPOSE": lambda _, x: x[0].transpose(x[1]),
     "ZEROS_LIKE": lambda _, x: np.zeros_like(x[0]),
 }
+FOLDED = sorted((*EVALUATORS, "SHAPE"))

@@ -18,7 +18,7 @@ from tinytailor.compiler.frontend.relax_calls import own_call, shape_of
 from tinytailor.compiler.frontend.report import Origin, Unsupported
 from tinytailor.compiler.frontend.rules import TFLITE
 from tinytailor.compiler.frontend.tflite.arguments import tensor_shape
-from tinytailor.compiler.frontend.tflite.constants import EVALUATORS, computed
+from tinytailor.compiler.frontend.tflite.constants import FOLDED, computed
 from tinytailor.compiler.frontend.tflite.model_file import origin_of
 
 
@@ -65,26 +65,27 @@ class NamedConverter(OperatorConverter):
     def converted(self, operator: Any, origin: Origin) -> Any:
         form = TFLITE.get(origin.operator)
         if form is None:
-            if origin.operator in EVALUATORS:  # the others are listed before
+            if origin.operator in FOLDED:  # the others are listed before
                 self.unsupported.append(Unsupported(origin))
             return self.placeholder(operator, origin)
         try:
             if form.convert is not None:
                 return form.convert(self, operator)
             return self.convert_map[origin.operator](op=operator)
-        except Exception as error:
-            refusal = f"the importer says: {first_line(error)}"
-            self.unsupported.append(Unsupported(origin, refusal))
-            return self.placeholder(operator, origin)
+        except Exception as error:  # TVM's converters raise anything
+            return self.refused(operator, origin, error)
 
     def emitted(self, part: Any, operator: Any, origin: Origin, name: str) -> Any:
         """The variable of a result; what does not fit together is found here."""
         try:
             return self.bb.emit(part, name)
-        except Exception as error:
-            refusal = f"the importer says: {first_line(error)}"
-            self.unsupported.append(Unsupported(origin, refusal))
-            return self.bb.emit(self.placeholder(operator, origin), name)
+        except Exception as error:  # and so does its inference of types
+            return self.bb.emit(self.refused(operator, origin, error), name)
+
+    def refused(self, operator: Any, origin: Origin, error: Exception) -> Any:
+        refusal = f"the importer says: {first_line(error)}"
+        self.unsupported.append(Unsupported(origin, refusal))
+        return self.placeholder(operator, origin)
 
     def placeholder(self, operator: Any, origin: Origin) -> Any:
         """One call that only holds the place of an operator without a form."""

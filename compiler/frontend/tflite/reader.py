@@ -19,7 +19,7 @@ from tinytailor.compiler.frontend.report import (
 )
 from tinytailor.compiler.frontend.rules import TFLITE
 from tinytailor.compiler.frontend.tflite import dilated
-from tinytailor.compiler.frontend.tflite.constants import EVALUATORS
+from tinytailor.compiler.frontend.tflite.constants import FOLDED
 from tinytailor.compiler.frontend.tflite.model_file import (
     DAMAGED,
     check_structure,
@@ -53,11 +53,11 @@ def import_tflite(data: bytes, path: Path, name: str) -> ImportedModel:
 
 
 def listed(model: Any, subgraph: Any) -> list[Unsupported]:
-    """Operators without a rule; whether those of EVALUATORS are constants is seen on the way."""
+    """Operators without a rule; whether those of FOLDED are constants is seen on the way."""
     found = []
     for index in range(subgraph.OperatorsLength()):
         origin = origin_of(model, subgraph, subgraph.Operators(index))
-        if origin.operator not in TFLITE and origin.operator not in EVALUATORS:
+        if origin.operator not in TFLITE and origin.operator not in FOLDED:
             found.append(Unsupported(origin))
     return found
 

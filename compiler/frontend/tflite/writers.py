@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.tflite.arguments import expanded_shape
 from tinytailor.compiler.frontend.tflite.onnx_writer import Operation
 
 
@@ -132,10 +133,7 @@ def reshaped(op: Operation) -> None:
 
 
 def expanded(op: Operation) -> None:
-    sizes = list(op.shape(0))
-    axis = op.integers(1, "axis")[0]
-    sizes.insert(axis + (len(sizes) + 1 if axis < 0 else 0), 1)
-    reshape_to(op, sizes)
+    reshape_to(op, expanded_shape(op.shape(0), op.integers(1, "axis")[0]))
 
 
 def squeezed(op: Operation) -> None:
