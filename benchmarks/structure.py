@@ -331,7 +331,9 @@ def main() -> None:
     print(json.dumps({options.label: found}, indent=1))
     if options.write:
         kept = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-        kept[options.label] = {**kept.get(options.label, {}), **found}  # without a log, as it was
+        if options.durations is None:
+            found["slowest_tests"] = kept.get(options.label, {}).get("slowest_tests", [])
+        kept[options.label] = found
         FIGURES.write_text(json.dumps(kept, indent=1) + "\n")
         if len(kept) == 2:
             PAGE.write_text(page(kept))
