@@ -10,7 +10,7 @@ QuantizeLinear does: round half to even of x / scale in float32.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -148,7 +148,7 @@ def _named(
     name: str | None,
 ) -> tuple[str, ...]:
     """The arrays of a model with several inputs, which have the names of the inputs."""
-    names = tuple(str(model_input["name"]) for model_input in model_inputs)
+    names = tuple(_own_name(model_input, arrays) for model_input in model_inputs)
     missing = [wanted for wanted in names if wanted not in arrays]
     if name is not None or missing:
         raise InputError(
@@ -156,6 +156,12 @@ def _named(
             + (f"it has {_list(arrays)}" if missing else "leave --input-name out")
         )
     return names
+
+
+def _own_name(border: Mapping[str, Any], known: Container[str]) -> str:
+    """How ``known`` names an input or output: as the project does, or as the model file did."""
+    name, in_model = str(border["name"]), border.get("model", {}).get("name")
+    return str(in_model) if name not in known and in_model in known else name
 
 
 def _choose(
@@ -200,7 +206,9 @@ def _expected(
     shapes = {str(output["name"]): tuple(output["shape"][1:]) for output in model_outputs}
     words = [word.partition("=") for word in expect.split(",")]
     if all(sign for _, sign, _ in words):
-        pairs = {output: name for output, _, name in words}
+        given = {output: name for output, _, name in words}
+        ours = {_own_name(output, given): str(output["name"]) for output in model_outputs}
+        pairs = {ours.get(output, output): name for output, name in given.items()}
     elif len(words) == len(shapes) and not any(sign for _, sign, _ in words):
         pairs = dict(zip(shapes, (word for word, _, _ in words), strict=True))
     else:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,6 +46,28 @@ class Tensor:
         return self.elements * np.dtype(self.dtype).itemsize
 
 
+@dataclass(frozen=True, slots=True)
+class Border:
+    """An input or output as its model has it: its own name, shape and type there.
+
+    ``axes``: the axes of ``shape`` as they follow each other in memory, where the batch of one is
+    left out or in front: (0, 2, 3, 1) for a map (1, C, H, W) that lies channels last.
+    """
+
+    name: str
+    shape: Shape
+    dtype: str
+    axes: tuple[int, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "shape": list(self.shape),
+            "dtype": self.dtype,
+            "axes": list(self.axes),
+        }
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
     """One operator applied to named tensors; ``constants`` holds its arrays by role."""
@@ -67,6 +89,7 @@ class Graph:
 
     ``imported``: how many operations of each kind it was made from, if from a model file.
     ``notes``: what of the file it could not keep, by the name of the node.
+    ``borders``: its inputs and outputs as the file has them, by tensor.
     """
 
     name: str
@@ -76,6 +99,7 @@ class Graph:
     nodes: tuple[Node, ...]
     imported: Mapping[str, int] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
+    borders: Mapping[str, Border] = field(default_factory=dict)
 
     def input_shapes(self, node: Node) -> Shapes:
         return tuple(self.tensors[name].shape for name in node.inputs)

@@ -54,6 +54,7 @@ class GraphBuilder:
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
         self.values: dict[int, Value] = {}  # by the index of a Ref
+        self.entries: list[FloatInput] = []  # all inputs of the model, as they enter
         self.inputs: dict[str, str] = {}  # the model's name -> ours
         self.notes: dict[str, str] = {}  # what of the model a node could not keep
         self.placeholders: set[str] = set()  # stand for what follows a refused operator

@@ -109,7 +109,8 @@ class Expression:
     """Real numbers that QuantizeLinear turns into a node: ``finish`` gives operator and constants.
 
     ``bias_axis``: the axis of the model's shape a constant may still be added on, and with
-    ``takes_gain`` multiplied on; ``affine``: the expression times one array plus another.
+    ``takes_gain`` multiplied on; ``affine``: the expression times one array plus another;
+    ``terms``: the tensors that it is the sum of, each with its sign.
     """
 
     shape: Shape
@@ -126,12 +127,13 @@ class Expression:
     takes_gain: bool = False
     gain: np.ndarray | None = None
     affine: Callable[[np.ndarray, np.ndarray], Expression] | None = None
+    terms: tuple[tuple[Activation, int], ...] = ()
 
     def clamped(self, low: float, high: float) -> Expression:
         bounds = [min(max(bound, low), high) for bound in (self.low, self.high)]
         cut = replace(self, low=bounds[0], high=bounds[1], bias_axis=None)
         exact = {*bounds} <= {-inf, 0.0, inf}  # other bounds need not be numbers of its scale
-        return replace(cut, affine=None, known=None, kept=self.kept if exact else None)
+        return replace(cut, affine=None, terms=(), known=None, kept=self.kept if exact else None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,4 +191,4 @@ def unbiased(value: Placed) -> Placed:
     """Once its shape has changed, nothing can be added along the channels any more."""
     if not isinstance(value, Expression):
         return value
-    return replace(value, bias_axis=None, affine=None)
+    return replace(value, bias_axis=None, affine=None, terms=())

@@ -14,34 +14,27 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
-import numpy as np
-
+from tinytailor.compiler.frontend.borders import (
+    alone,
+    borders,
+    input_value,
+    output_names,
+    output_value,
+)
 from tinytailor.compiler.frontend.graph_builder import MAX_ELEMENTS, GraphBuilder
 from tinytailor.compiler.frontend.imported_values import (
     Activation,
     Expression,
-    FloatInput,
     Indices,
     Pointwise,
     Unknown,
     Value,
 )
-from tinytailor.compiler.frontend.layout import map_order, map_shape, row_major
-from tinytailor.compiler.frontend.relax_calls import (
-    BORDERS,
-    Call,
-    ImportedModel,
-    Input,
-    Ref,
-    refs,
-)
+from tinytailor.compiler.frontend.relax_calls import Call, ImportedModel
 from tinytailor.compiler.frontend.report import Declined, Unsupported, unsupported_error
 from tinytailor.compiler.frontend.rules import CALLS, float_calls
-from tinytailor.compiler.frontend.rules.implied_ranges import settled
-from tinytailor.compiler.frontend.rules.operands import UNQUANTIZED
-from tinytailor.compiler.frontend.rules.reshape import as_shape
-from tinytailor.compiler.frontend.rules.transpose import arranged, as_map
 from tinytailor.compiler.ir import Graph, Node, check
+from tinytailor.compiler.passes.base import renamed
 from tinytailor.targets.errors import InputError
 
 
@@ -58,7 +51,7 @@ class Importer:
         values, listing = self.builder.values, self.model.listing
         for index, parameter in enumerate(listing.inputs):
             try:
-                values[-1 - index] = self.start(parameter, -1 - index)
+                values[-1 - index] = input_value(self.builder, parameter, -1 - index)
             except Declined as reason:  # two inputs of one name
                 raise InputError(f"model {self.model.name}: {reason}") from None
         for index, call in enumerate(listing.calls):
@@ -69,10 +62,10 @@ class Importer:
                     origin = reason.origin or call.origin
                     self.unsupported.append(Unsupported(origin, str(reason)))
                 values[index] = Unknown(call.shape)
-        outputs = [self.placed_output(item) for item in listing.outputs]
+        outputs = [self.output(item) for item in listing.outputs]
         if self.unsupported:
             raise unsupported_error(self.unsupported)
-        return finished(self.builder, [name for name in outputs if name is not None])
+        return finished(self.builder, [value for value in outputs if value is not None])
 
     def value_of(self, index: int, call: Call) -> Value:
         """The value of a call, a float one only if nothing else fits and they are allowed."""
@@ -107,88 +100,24 @@ class Importer:
         same = name.lower() == call.origin.operator.lower()
         return "" if same else f"it becomes {name}, which no operator computes"
 
-    def start(self, parameter: Input, index: int) -> Value:
-        """An input of the model; maps of channels-first models lie channels-last on the device."""
-        shape, dtype = parameter.shape, parameter.dtype
-        if prod(shape) > MAX_ELEMENTS or prod(shape) < 1:
-            raise InputError(f"input {parameter.name} has shape {shape}, which fits no device")
-        order, device = row_major(shape), shape
-        layout = {3: "NCW", 4: "NCHW"}.get(len(shape), "")
-        if self.model.channels_first and layout and not in_model_order(self.model, index):
-            order, device = map_order(shape, layout), map_shape(shape, layout)
-        value = FloatInput(parameter.name, shape, order, device)
-        if dtype == "float32":
-            return value
-        if dtype not in ("int8", "uint8"):
-            raise InputError(f"input {parameter.name} is {dtype}; expected float32, int8 or uint8")
-        offset = 128 if dtype == "uint8" else 0
-        known = self.model.input_quantization
-        scale, zero_point = known.get(parameter.name, (1.0, offset))
-        tensor = self.builder.graph_input(value, scale, zero_point - offset)
-        if parameter.name not in known:
-            self.builder.unquantized.add(tensor)
-        return Activation(tensor, shape, order, False, offset)
-
-    def placed_output(self, item: Any) -> str | None:
-        """The tensor of an output; None where something on the way to it is in the report."""
+    def output(self, item: Any) -> Activation | Indices | None:
+        """An output as it leaves; None where something on the way to it is in the report."""
         try:
-            return self.output(item)
+            return output_value(self.builder, item)
         except Declined as reason:
             origin = self.model.listing.calls[item.index].origin
             self.unsupported.append(Unsupported(origin, str(reason)))
             return None
 
-    def output(self, item: Any) -> str | None:
-        """Maps lie channels-last, all other outputs in the order of the model."""
-        builder = self.builder
-        value = settled(builder, item) if not isinstance(item, tuple) else None
-        if isinstance(value, Unknown):
-            return None
-        if isinstance(value, Indices):
-            if not np.array_equal(value.order, row_major(value.shape)):
-                raise Declined("its indices would have to be transposed, which has no operator")
-            shape = value.shape if value.shape[:1] == (1,) else (1, *value.shape)
-            return as_shape(builder, value, shape).name
-        if not isinstance(value, Activation):
-            raise self.float_output(item)
-        shape, channels_first = value.shape, self.model.channels_first and len(value.shape) == 4
-        if channels_first and not np.array_equal(value.order, row_major(shape)):
-            return as_map(builder, value, "NCHW").name
-        placed = arranged(builder, value, row_major(shape))
-        return as_shape(builder, placed, shape if shape[:1] == (1,) else (1, *shape)).name
 
-    def float_output(self, item: Any) -> InputError:
-        if isinstance(item, Ref) and item.index >= 0:
-            origin = self.model.listing.calls[item.index].origin
-            hint = f"its result is not quantized: {UNQUANTIZED} after it"
-            return unsupported_error([*self.unsupported, Unsupported(origin, hint)])
-        return InputError(f"model {self.model.name}: an output is not computed from its inputs")
-
-
-def in_model_order(model: ImportedModel, index: int) -> bool:
-    """Whether all that reads a value takes it as the model has it: reshapes, transposes, rows."""
-    users = [
-        (place, call) for place, call in enumerate(model.listing.calls) if Ref(index) in refs(call)
-    ]
-    return bool(users) and all(
-        in_model_order(model, place) if call.operator in BORDERS else takes_rows(call, index)
-        for place, call in users
-    )
-
-
-def takes_rows(call: Call, index: int) -> bool:
-    rule = CALLS.get(call.operator)
-    return rule is not None and rule.in_model_order and call.arguments[0] == Ref(index)
-
-
-def finished(builder: GraphBuilder, outputs: Sequence[str]) -> Graph:
+def finished(builder: GraphBuilder, leaving: Sequence[Activation | Indices]) -> Graph:
     """The graph of all that the outputs depend on."""
     for name in builder.unquantized:
         raise InputError(f"input {name} is an integer tensor without DequantizeLinear")
     model = builder.model
-    if len(set(outputs)) < len(outputs):
-        twice = next(name for name in outputs if outputs.count(name) > 1)
-        raise InputError(f"model {model.name}: two outputs are the same tensor {twice}; remove one")
+    outputs: list[str] = []
+    for value in leaving:
+        outputs.append(alone(builder, value, outputs))
     nodes = live(builder.nodes, outputs)
     used = {name for node in nodes for name in node.inputs} | set(outputs)
     inputs = []
@@ -197,11 +126,27 @@ def finished(builder: GraphBuilder, outputs: Sequence[str]) -> Graph:
         if entry is None or entry not in used:
             raise InputError(f"input {parameter.name} does not reach an output; remove it")
         inputs.append(entry)
-    tensors = {name: tensor for name, tensor in builder.tensors.items() if name in used}
     made_from = Counter(call.operator.removeprefix("relax.") for call in model.listing.calls)
-    borders = tuple(inputs), tuple(outputs)
     notes = {node.name: builder.notes[node.name] for node in nodes if node.name in builder.notes}
-    return check(Graph(model.name, *borders, tensors, tuple(nodes), made_from, notes))
+    names = output_names(builder, outputs)
+    tensors = {
+        names.get(name, name): replace(tensor, name=names.get(name, name))
+        for name, tensor in builder.tensors.items()
+        if name in used
+    }
+    left = [names.get(name, name) for name in outputs]
+    return check(
+        Graph(
+            model.name,
+            tuple(inputs),
+            tuple(left),
+            tensors,
+            tuple(renamed(node, names) for node in nodes),
+            made_from,
+            notes,
+            dict(zip([*inputs, *left], borders(builder, leaving), strict=True)),
+        )
+    )
 
 
 def live(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:

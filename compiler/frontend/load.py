@@ -31,10 +31,10 @@ def load_model(
 
     A float model needs ``calibration``: real inputs, float (N, *shape without its leading 1), by
     input name, or one array. Maps are NHWC: a model with (1, C, H, W) inputs takes (1, H, W, C),
-    one with (1, C, T) series takes (1, T, 1, C). Maps of four axes come out channels-last too, all
-    else in the order of the model, and inputs that the model only reshapes and transposes at first
-    are taken in its order. Tensors are int8: where the model uses uint8, integers and zero points
-    are 128 less.
+    one with (1, C, T) series takes (1, T, 1, C). Maps and series come out so, too; all else, and
+    inputs that the model only reshapes and transposes at first, lie in its order. An output of the
+    shape and scale of an input lies as that does. ``Graph.borders`` says how each lies. Tensors are
+    int8: where the model uses uint8, integers and zero points are 128 less.
     ``allow_float``: operators without an integer form become float operators (FloatOp) where TVM
     can lower them and QuantizeLinear follows.
     Raises InputError for a file that cannot be read, or listing all operators without integer form.

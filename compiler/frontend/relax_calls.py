@@ -64,11 +64,13 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImportedModel:
-    """What the readers of model files hand over; ``unsupported``: operators that are refused."""
+    """What the readers of model files hand over; ``output_names``: as the file has them;
+    ``unsupported``: operators that are refused."""
 
     name: str
     listing: Listing
     channels_first: bool
+    output_names: Sequence[str]
     input_quantization: Mapping[str, Quantization] = field(default_factory=dict)
     unsupported: Sequence[Unsupported] = ()
 

@@ -63,9 +63,14 @@ def invoke_parameters(graph: Graph) -> str:
 
 
 def border_records(graph: Graph, names: Sequence[str]) -> list[dict[str, object]]:
-    """What headers and manifests say about graph inputs or outputs."""
+    """What headers and manifests say about graph inputs or outputs; ``model`` is what the model
+    file says, if there is one."""
     roles = border_names(graph)
-    return [_border_record(graph.tensors[name], roles[name]) for name in names]
+    records = [_border_record(graph.tensors[name], roles[name]) for name in names]
+    for name, record in zip(names, records, strict=True):
+        if name in graph.borders:
+            record["model"] = graph.borders[name].to_json()
+    return records
 
 
 def _border_record(tensor: Tensor, role: str) -> dict[str, object]:

@@ -7,6 +7,7 @@
 
 from tinytailor.compiler.ops.add import Add as Add
 from tinytailor.compiler.ops.add_constant import AddConstant as AddConstant
+from tinytailor.compiler.ops.add_n import AddN as AddN
 from tinytailor.compiler.ops.affine import Affine as Affine
 from tinytailor.compiler.ops.arg_max import ArgMax as ArgMax
 from tinytailor.compiler.ops.base import Operator as Operator

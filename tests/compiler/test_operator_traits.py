@@ -22,7 +22,7 @@ from tinytailor.targets.errors import InputError
 pytestmark = [pytest.mark.tvm]
 
 EXAMPLES = every_example()
-ELEMENTWISE = ("add", "add_constant", "affine", "extremum", "lookup", "mul", "prelu")
+ELEMENTWISE = ("add", "add_constant", "add_n", "affine", "extremum", "lookup", "mul", "prelu")
 BY_CHANNEL = ("average_pool2d", "depthwise_conv2d", "max_pool2d", "take", "transpose")
 INT32 = 2**31 - 1
 
@@ -52,7 +52,7 @@ def test_operators_of_all_kinds_say_each_of_these_things():
     assert kinds("view") == {"concat", "reshape", "slice"}
     assert kinds("border") == {"conv2d", "depthwise_conv2d", "grouped_conv2d", "max_pool2d"}
     convolutions = {kind for kind in OPERATORS if "conv" in kind} | {"dense", "square_deform_dw"}
-    sums = {*convolutions, "add", "add_constant", "affine", "average_pool2d", "mul", "prelu"}
+    sums = {*convolutions, *ELEMENTWISE, "average_pool2d"} - {"extremum", "lookup"}
     assert kinds("sums") == sums
     assert kinds("clamp") == sums | {"extremum", "max_pool2d"}
 
@@ -162,6 +162,8 @@ def test_sums_of_every_operator_are_looked_at(kind):
     op = node.op
     if kind == "add":
         op = replace(op, left=INT32)
+    elif kind == "add_n":
+        op = replace(op, factors=(INT32, *op.factors[1:]))
     elif kind == "mul":
         op = replace(op, requant=Requant(shift=16))
     elif kind == "average_pool2d":

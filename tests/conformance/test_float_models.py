@@ -96,7 +96,7 @@ def test_every_layer_is_within_one_step_of_onnxruntime_on_the_same_integers(quan
 
 def test_integers_are_as_accurate_as_the_float_model_but_for_single_samples(quantized) -> None:
     name, data, samples = quantized
-    _, graph = imported(data, Path(f"{name}.onnx"))
+    graph = imported(data, Path(f"{name}.onnx"))
     y = execute(graph, on_device(graph, samples.x))[0].reshape(len(samples.x), -1)
     correct = int((y.argmax(axis=1) == samples.y).sum())
     _, _, expected, fewer = MODELS[name]
@@ -111,7 +111,7 @@ def test_the_emulated_device_computes_the_integers_bit_for_bit(
     file, read, *_ = MODELS[name]
     path, data = data_folder / "mlperf_tiny" / file, read(data_folder)
     qdq = quantize_model(path.read_bytes(), data.x[:20], path=path)
-    _, graph = imported(qdq, path)
+    graph = imported(qdq, path)
     compile_model(graph, load_target("nucleo-l4r5zi"), tmp_path / "p", "net", model_sha256="")
     assert verify(tmp_path / "p", "emulator", on_device(graph, data.x[:4]))["bit_exact"]
 

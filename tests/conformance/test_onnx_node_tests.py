@@ -65,7 +65,7 @@ def test_the_page_of_operators_is_generated_from_these_results(results) -> None:
 def test_the_emulated_device_computes_node_tests_bit_for_bit(name: str, tmp_path: Path) -> None:
     model, inputs = next((model, inputs) for key, model, inputs in cases() if key == name)
     data, _ = integer_model(name, model, inputs)
-    _, graph = imported(data, Path(f"{name}.onnx"))
+    graph = imported(data, Path(f"{name}.onnx"))
     compile_model(graph, load_target("nucleo-l4r5zi"), tmp_path / "p", "model", model_sha256="")
     rng = np.random.default_rng(0)
     shape = graph.tensors[graph.inputs[0]].shape

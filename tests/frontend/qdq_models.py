@@ -117,17 +117,9 @@ def execute(graph: Graph, x: np.ndarray) -> np.ndarray:
     return values[graph.outputs[0]]
 
 
-def channels_last(x: np.ndarray) -> np.ndarray:
-    """(N, C, H, W) to (N, H, W, C) and inputs (N, C, T) to (N, T, 1, C); rows stay as they are."""
-    if x.ndim == 4:
-        return x.transpose(0, 2, 3, 1)
-    return x.transpose(0, 2, 1)[:, :, None, :] if x.ndim == 3 else x
-
-
-def as_on_device(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Channels-last where that is the shape of the device, else as the model has it."""
-    turned = channels_last(x)
-    return turned if turned.shape == shape else x.reshape(shape)
+def as_on_device(x: np.ndarray, graph: Graph, name: str) -> np.ndarray:
+    """An input or output of the model, as that of the graph lies."""
+    return x.transpose(graph.borders[name].axes).reshape(graph.tensors[name].shape)
 
 
 def differences(
@@ -148,8 +140,8 @@ def differences(
         real = (integers - tensor.zero_point).astype(np.float32) * np.float32(tensor.scale)
         y = session.run(None, {"x": real})[0]
         steps = np.rint(y / np.float32(result.scale)).astype(np.int64) + result.zero_point
-        expected.append(as_on_device(steps, result.shape).reshape(1, -1))
-        inputs.append(as_on_device(integers, tensor.shape).astype(np.int8))
+        expected.append(as_on_device(steps, graph, result.name).reshape(1, -1))
+        inputs.append(as_on_device(integers, graph, tensor.name).astype(np.int8))
     actual = execute(graph, np.concatenate(inputs)).reshape(runs, -1).astype(np.int64)
     gap = np.abs(actual - np.concatenate(expected))
     return int(np.count_nonzero(gap)), int(gap.max()), gap.size

@@ -16,12 +16,14 @@ from tinytailor.targets.errors import InputError
 
 pytestmark = [pytest.mark.tvm]
 
+HALVES = {"18-sum-of-three.onnx": 0.05}  # share of exact halves, which onnxruntime rounds to even
 EXACT = (
     "01-keras-flatten-free-batch.tflite",
     "02-keras-conv1d-free-batch.tflite",
     "08-depthwise-bias-axis3.tflite",
     "15-onnx-local-function.onnx",
     "16-maxpool-behind-dequantize.onnx",
+    "18-sum-of-three.onnx",
     "20-softmax-over-channels.onnx",
 )
 REFUSED = {
@@ -50,10 +52,31 @@ def test_a_reported_model_computes_what_its_runtime_does(name: str, cases: Path)
     assert target.shape[1:] == expected.shape[1:]
     steps = actual.astype(np.int32) - target.zero_point - np.rint(expected / target.scale)
     assert np.abs(steps).max() <= 1
-    assert np.mean(steps != 0) <= 0.01
+    assert np.mean(steps != 0) <= HALVES.get(name, 0.01)
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_reported_model_is_refused_by_what_stands_in_the_way(name: str, cases: Path) -> None:
     with pytest.raises(InputError, match=REFUSED[name]):
         load_model(cases / name)
+
+
+def test_a_state_leaves_as_it_enters(cases: Path) -> None:
+    graph = load_model(cases / "43-streaming-state.onnx")
+    references = np.load(cases / "references.npz")
+    entering, leaving = (graph.borders[name] for name in (graph.inputs[1], graph.outputs[1]))
+    assert (entering.name, entering.axes) == ("state", (0, 2, 1))
+    assert leaving.axes == entering.axes
+    shapes = [graph.tensors[name].shape[1:] for name in graph.inputs]
+    batches = [
+        np.moveaxis(references[f"43_x{index}"], 1, -1).reshape(-1, *shape)
+        for index, shape in enumerate(shapes)
+    ]
+    actual = execute(graph, *(np.ascontiguousarray(batch) for batch in batches))
+    for index, name in enumerate(graph.outputs):
+        tensor = graph.tensors[name]
+        expected = np.moveaxis(references[f"43_y{index}"], 1, -1).reshape(actual[index].shape)
+        steps = (
+            actual[index].astype(np.int32) - tensor.zero_point - np.rint(expected / tensor.scale)
+        )
+        assert np.abs(steps).max() == 0

@@ -132,7 +132,26 @@ def x_scaled(model: Model, x: str) -> str:
     return x
 
 
+def sum_of_four(model: Model) -> str:
+    x = model.input(SHAPE)
+    a = model.quantized(model.conv(x, (4, 4, 1, 1)), 0.0413, 5)
+    b = model.quantized(model.node("GlobalAveragePool", [x]), 0.0137, -6)
+    c = model.quantized(model.conv(x, (1, 4, 1, 1)), 0.0531, -9)
+    return model.quantized(model.node("Sum", [x, a, b, c]), 0.0737, 3)
+
+
+def sums_and_differences(model: Model) -> str:
+    """(x + a) - (b - x), rounded once."""
+    x = model.input(SHAPE)
+    a = model.quantized(model.conv(x, (4, 4, 1, 1)), 0.0413, 5)
+    b = model.quantized(model.conv(x, (4, 4, 1, 1)), 0.0331, -5)
+    left, right = model.node("Add", [x, a]), model.node("Sub", [b, x])
+    return model.quantized(model.node("Relu", [model.node("Sub", [left, right])]), 0.0537, -128)
+
+
 MODELS = (
+    sum_of_four,
+    sums_and_differences,
     summed,
     larger_of_two,
     prelu,
@@ -169,6 +188,22 @@ def test_a_normalization_behind_a_layer_costs_nothing(tmp_path: Path) -> None:
     model = Model()
     path = model.save(tmp_path / "model.onnx", normalization_behind_a_layer(model))
     assert [node.op.kind for node in load_model(path).nodes] == ["conv2d"]
+
+
+def test_sums_that_nothing_rounds_in_between_are_one(tmp_path: Path) -> None:
+    for build, count in ((sum_of_four, 4), (sums_and_differences, 4)):
+        model = Model()
+        graph = load_model(model.save(tmp_path / "model.onnx", build(model)))
+        sums = [node for node in graph.nodes if node.op.kind in ("add", "add_n")]
+        assert [len(node.inputs) for node in sums] == [count]
+
+
+def test_more_tensors_than_a_sum_takes_are_refused(tmp_path: Path) -> None:
+    model = Model()
+    x = model.input(SHAPE)
+    path = model.save(tmp_path / "model.onnx", model.quantized(model.node("Sum", [x] * 17), 0.5, 0))
+    with pytest.raises(InputError, match="a sum of 17 tensors; expected up to 16"):
+        load_model(path)
 
 
 def test_dividing_by_a_tensor_is_refused(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ MODELS = {
     "no bias": (gemm((1, 24), (24, 6), bias=False), ["dense"]),
     "one row": (matmul((1, 1, 12), (12, 7)), ["dense"]),
     "leading axis": (matmul((1, 12), (1, 12, 7)), ["dense"]),
-    "from the left": (matmul((1, 12, 5), (7, 12), left=True, bias=True), ["conv2d", "transpose"]),
+    "from the left": (matmul((1, 12, 5), (7, 12), left=True, bias=True), ["conv2d"]),
     "series": (rows_of_a_series, ["conv2d", "conv2d"]),
     "across channels": (rows_across_channels, ["conv2d", "transpose", "conv2d"]),
     "map": (pixels_of_a_map, ["conv2d", "conv2d", "conv2d"]),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from qdq_models import Model, differences
 
-from tinytailor.compiler import load_model
+from tinytailor.compiler import execute, load_model
 from tinytailor.targets.errors import InputError
 
 pytestmark = [pytest.mark.tvm]
@@ -134,7 +134,7 @@ def test_an_input_that_is_computed_with_before_it_is_quantized_is_named(tmp_path
         load_model(path)
 
 
-def test_one_tensor_as_two_outputs_is_refused(tmp_path: Path) -> None:
+def test_one_tensor_as_two_outputs_is_written_twice(tmp_path: Path) -> None:
     import onnx
 
     model = Model()
@@ -144,5 +144,15 @@ def test_one_tensor_as_two_outputs_is_refused(tmp_path: Path) -> None:
     file.graph.node.append(onnx.helper.make_node("Relu", [y], ["z"]))  # nothing is below 0
     file.graph.output.append(onnx.helper.make_tensor_value_info("z", 1, None))
     onnx.save(file, path)
-    with pytest.raises(InputError, match="two outputs are the same tensor"):
-        load_model(path)
+    graph = load_model(path)
+    assert [graph.borders[name].name for name in graph.outputs] == [y, "z"]
+    x = np.zeros((1, *graph.tensors["x"].shape[1:]), np.int8)
+    assert np.array_equal(*execute(graph, x))
+
+
+def test_an_input_that_is_an_output_is_copied(tmp_path: Path) -> None:
+    model = Model()
+    x = model.input((1, 3, 6, 5))
+    graph = load_model(model.save(tmp_path / "model.onnx", model.node("Identity", [x])))
+    values = np.arange(90, dtype=np.int8).reshape(1, 6, 5, 3)
+    assert np.array_equal(execute(graph, values)[0], values)

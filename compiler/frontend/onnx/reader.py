@@ -78,7 +78,9 @@ def import_onnx(data: bytes, path: Path, name: str, allow_float: bool = False) -
     found = [*unsupported, *more]
     if function is None:
         raise unsupported_error(found)
-    return ImportedModel(name, read(function, origins), not is_channels_last(model), {}, found)
+    names = [value.name for value in graph.output]
+    channels_first = not is_channels_last(model)
+    return ImportedModel(name, read(function, origins), channels_first, names, {}, found)
 
 
 def listed(model: Any, forms: Forms) -> list[Unsupported]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from tinytailor.compiler.frontend.graph_builder import GraphBuilder
 from tinytailor.compiler.frontend.imported_values import (
+    Activation,
     Constant,
     Expression,
     Finished,
@@ -30,7 +31,8 @@ from tinytailor.compiler.frontend.rules.broadcasting import affine, aligned
 from tinytailor.compiler.frontend.rules.lookup import Function
 from tinytailor.compiler.frontend.rules.operands import activation
 from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules, Tflite
-from tinytailor.compiler.ops import Add, Mul
+from tinytailor.compiler.ops import Add, AddN, Mul, Operator
+from tinytailor.compiler.ops.add_n import MOST
 
 
 def add(call: Call, builder: GraphBuilder) -> Value:
@@ -137,27 +139,46 @@ def per_channel(value: Expression, constant: np.ndarray, role: str) -> np.ndarra
 
 
 def sum_of(call: Call, builder: GraphBuilder, sign: int = 1) -> Expression:
-    a, b = (activation(builder, argument) for argument in call.arguments)
-    pair = aligned(builder, a, b, call.shape)
+    """Of tensors; sums that nothing quantizes in between are one, with all their tensors."""
+    left, right = (summands(builder, argument) for argument in call.arguments)
+    terms = (*left, *((value, own * sign) for value, own in right))
+    if len(terms) > MOST:
+        raise Declined(f"a sum of {len(terms)} tensors; expected up to {MOST} before it is rounded")
+    placed = aligned(builder, [value for value, _ in terms], call.shape)
+    signs = [own for _, own in terms]
 
     def finish(fused: Fused) -> Finished:
-        op = Add.from_scales(pair.left, pair.right, fused.y, fused.low, fused.high, sign)
-        return op, (pair.left.name, pair.right.name), {}
+        tensors, clamp = placed.tensors, (fused.low, fused.high)
+        op: Operator
+        if len(tensors) == 2:
+            op = Add.from_scales(*tensors, fused.y, *clamp, signs[1])
+        else:
+            op = AddN.from_scales(tensors, signs, fused.y, *clamp)
+        return op, tuple(tensor.name for tensor in tensors), {}
 
-    return Expression(call.shape, pair.order, pair.device, finish)
+    return Expression(call.shape, placed.order, placed.device, finish, terms=terms)
+
+
+def summands(builder: GraphBuilder, argument: Any) -> Sequence[tuple[Activation, int]]:
+    """The tensors that an argument is the sum of: itself, or those of a sum before it."""
+    value = builder.argument(argument)
+    if isinstance(value, Expression) and value.terms:
+        return value.terms
+    return ((activation(builder, argument), 1),)
 
 
 def product_of(call: Call, builder: GraphBuilder) -> Expression:
     a, b = (activation(builder, argument) for argument in call.arguments)
     if a.order.size < b.order.size:
         a, b = b, a
-    pair = aligned(builder, a, b, call.shape)
+    placed = aligned(builder, (a, b), call.shape)
 
     def finish(fused: Fused) -> Finished:
-        op = Mul.from_scales(pair.left, pair.right, fused.y, fused.low, fused.high)
-        return op, (pair.left.name, pair.right.name), {}
+        left, right = placed.tensors
+        op = Mul.from_scales(left, right, fused.y, fused.low, fused.high)
+        return op, (left.name, right.name), {}
 
-    return Expression(call.shape, pair.order, pair.device, finish)
+    return Expression(call.shape, placed.order, placed.device, finish)
 
 
 def is_pointwise(call: Call, builder: GraphBuilder) -> bool:
@@ -186,7 +207,7 @@ def batch_normalization(inputs: Sequence[Any], attributes: Attributes) -> list[A
 
 
 def sum_of_all(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
-    """ONNX Sum of any number of inputs, two by two."""
+    """ONNX Sum of any number of inputs, which ``sum_of`` puts together again."""
     from tvm import relax
 
     return [reduce(relax.op.add, inputs)]

@@ -7,6 +7,7 @@ reduced to the axes along which they differ, so that one number per channel is s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,30 +29,31 @@ from tinytailor.compiler.ops import AddConstant, Affine
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pair:
-    """Two tensors of the device that broadcast to ``device``, and the order of the result."""
+class Placed:
+    """Tensors of the device that broadcast to ``device``, and the order of the result."""
 
-    left: Tensor
-    right: Tensor
+    tensors: tuple[Tensor, ...]
     device: Shape
     order: np.ndarray
 
 
-def aligned(builder: GraphBuilder, a: Activation, b: Activation, shape: Shape) -> Pair:
-    """``a`` and ``b`` with axes in one order, so that they broadcast to the model's ``shape``."""
-    if a.shape == b.shape:
-        left = builder.tensors[a.tensor]
-        right = as_shape(builder, arranged(builder, b, a.order), left.shape)
-        return Pair(left, right, left.shape, a.order)
-    a, b = (with_rank(builder, value, len(shape)) for value in (a, b))
-    axes = common_axes(builder, a, b)
+def aligned(builder: GraphBuilder, values: Sequence[Activation], shape: Shape) -> Placed:
+    """``values`` with axes in one order, so that they broadcast to the model's ``shape``."""
+    first, *others = values
+    if all(value.shape == first.shape for value in others):
+        tensor = builder.tensors[first.tensor]
+        placed = (arranged(builder, value, first.order) for value in others)
+        same = (as_shape(builder, value, tensor.shape) for value in placed)
+        return Placed((tensor, *same), tensor.shape, first.order)
+    values = [with_rank(builder, value, len(shape)) for value in values]
+    axes = common_axes(builder, values)
     device = device_shape(shape, axes)
     tensors = []
-    for value in (a, b):
-        placed = arranged(builder, value, order_of(value.shape, axes))
+    for value in values:
+        there = arranged(builder, value, order_of(value.shape, axes))
         sizes = tuple(value.shape[axis] for axis in axes)
-        tensors.append(as_shape(builder, placed, (*(1,) * (len(device) - len(sizes)), *sizes)))
-    return Pair(tensors[0], tensors[1], device, order_of(shape, axes))
+        tensors.append(as_shape(builder, there, (*(1,) * (len(device) - len(sizes)), *sizes)))
+    return Placed(tuple(tensors), device, order_of(shape, axes))
 
 
 def with_rank(builder: GraphBuilder, value: Activation, rank: int) -> Activation:
@@ -60,17 +62,19 @@ def with_rank(builder: GraphBuilder, value: Activation, rank: int) -> Activation
     return widened
 
 
-def common_axes(builder: GraphBuilder, a: Activation, b: Activation) -> Axes:
-    """An order that both have already, else that of the larger one."""
-    large, small = (a, b) if a.order.size >= b.order.size else (b, a)
+def common_axes(builder: GraphBuilder, values: Sequence[Activation]) -> Axes:
+    """An order that all have already, else that of the largest one."""
     first = builder.model.channels_first
-    found = [axes_of(first, value.order, value.shape) for value in (large, small)]
+    found = [
+        axes_of(first, value.order, value.shape)
+        for value in sorted(values, key=lambda value: -value.order.size)
+    ]
     for axes in found:
         if axes is None:
             continue
-        if all(np.array_equal(v.order, order_of(v.shape, axes)) for v in (a, b)):
+        if all(np.array_equal(v.order, order_of(v.shape, axes)) for v in values):
             return axes
-    return found[0] or tuple(range(len(large.shape)))
+    return found[0] or tuple(range(len(values[0].shape)))
 
 
 def affine(

@@ -73,16 +73,16 @@ def of_two(call: Call, builder: GraphBuilder, largest: bool) -> Expression:
     a, b = (activation(builder, argument) for argument in call.arguments)
     if not a.real or not b.real:
         raise Declined("it compares integers that were not dequantized")
-    pair = aligned(builder, a, b, call.shape)
+    placed = aligned(builder, (a, b), call.shape)
 
     def finish(fused: Fused) -> Finished:
-        left, right = (as_quantized(builder, value, fused, call.origin) for value in (a, b))
-        same = aligned(builder, left, right, call.shape)
+        both = [as_quantized(builder, value, fused, call.origin) for value in (a, b)]
+        same = aligned(builder, both, call.shape)
         op = Extremum(largest, fused.low, fused.high)
-        return op, (same.left.name, same.right.name), {}
+        return op, tuple(tensor.name for tensor in same.tensors), {}
 
     kept = common(builder, (a, b))
-    return Expression(call.shape, pair.order, pair.device, finish, kept=kept)
+    return Expression(call.shape, placed.order, placed.device, finish, kept=kept)
 
 
 def pairwise(name: str) -> OnnxConversion:

@@ -49,7 +49,9 @@ def import_tflite(data: bytes, path: Path, name: str) -> ImportedModel:
     found = [*unsupported, *more]
     if function is None:
         raise unsupported_error(found)
-    return ImportedModel(name, read(function, origins), False, quantization, found)
+    outputs = [subgraph.Outputs(index) for index in range(subgraph.OutputsLength())]
+    names = [subgraph.Tensors(index).name for index in outputs]
+    return ImportedModel(name, read(function, origins), False, names, quantization, found)
 
 
 def listed(model: Any, subgraph: Any) -> list[Unsupported]:

@@ -99,6 +99,10 @@ def arithmetic(kind: str, table: str = "") -> Callable[[Operation], None]:
     return write
 
 
+def sum_of_all(op: Operation) -> None:
+    op.end(op.add("Sum", [op.name(place) for place in range(len(op.inputs))]))
+
+
 def unary(kind: str, **attributes: Any) -> Callable[[Operation], None]:
     return lambda op: op.end(op.add(kind, [op.name(0)], **attributes))
 
@@ -291,6 +295,7 @@ def dequantized(op: Operation) -> None:
 WRITERS: dict[str, Callable[[Operation], None]] = {
     "ABS": unary("Abs"),
     "ADD": arithmetic("Add", "Add"),
+    "ADD_N": sum_of_all,
     "AVERAGE_POOL_2D": pooling,
     "CEIL": unary("Ceil"),
     "CONCATENATION": concatenation,

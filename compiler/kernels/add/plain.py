@@ -7,14 +7,14 @@ from functools import partial
 
 from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks.addition import sum_of
-from tinytailor.compiler.kernels.bricks.broadcast import of_two
+from tinytailor.compiler.kernels.bricks.broadcast import of_tensors
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.variant import Variant
 from tinytailor.compiler.ops.add import Add
 
 
 def lower(op: Add, shapes: Shapes, constants: Constants) -> TirKernel:
-    return of_two(shapes, partial(sum_of, op))
+    return of_tensors(shapes, partial(sum_of, op))
 
 
 VARIANT = Variant("plain", lower)

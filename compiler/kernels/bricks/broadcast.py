@@ -42,18 +42,19 @@ def at(operand: Any, place: tuple[Any, ...]) -> Any:
     return operand[tuple(i if size > 1 else 0 for i, size in zip(place, sizes, strict=True))]
 
 
-def of_two(shapes: Shapes, value: Callable[[Any, Any], Any]) -> TirKernel:
-    """y = value(a, b) of two int8 tensors."""
+def of_tensors(shapes: Shapes, value: Callable[..., Any]) -> TirKernel:
+    """y = value(a, b, ...) of int8 tensors."""
     operands = merged(*shapes)
-    a, b = (te.placeholder(s, "int8", name=n) for s, n in zip(operands, "ab", strict=True))
+    tensors = [te.placeholder(s, "int8", name=chr(97 + i)) for i, s in enumerate(operands)]
 
     def computed(*place: Any) -> Any:
-        return value(at(a, place), at(b, place))
+        return value(*(at(tensor, place) for tensor in tensors))
 
     y = te.compute(broadcast_shape("operands", *operands), computed, name="y")
-    schedule = tir.schedule_of((a, b, y))
+    schedule = tir.schedule_of((*tensors, y))
     overlap = elementwise_overlap(shapes, broadcast_shape("operands", *shapes))
-    return TirKernel(schedule.mod["main"], ("x0", "x1", "y"), {}, overlap=overlap)
+    arguments = (*(f"x{index}" for index in range(len(shapes))), "y")
+    return TirKernel(schedule.mod["main"], arguments, {}, overlap=overlap)
 
 
 def with_constants(

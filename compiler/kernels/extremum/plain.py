@@ -9,7 +9,7 @@ from tvm import tirx
 
 from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks import tir
-from tinytailor.compiler.kernels.bricks.broadcast import of_two
+from tinytailor.compiler.kernels.bricks.broadcast import of_tensors
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.variant import Variant
 from tinytailor.compiler.ops.extremum import Extremum
@@ -22,7 +22,7 @@ def lower(op: Extremum, shapes: Shapes, constants: Constants) -> TirKernel:
         value = pick(tir.int32(a), tir.int32(b))
         return tir.clamped(value, op.low, op.high).astype("int8")
 
-    return of_two(shapes, extreme)
+    return of_tensors(shapes, extreme)
 
 
 VARIANT = Variant("plain", lower)

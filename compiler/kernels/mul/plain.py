@@ -7,7 +7,7 @@ from typing import Any
 
 from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks import tir
-from tinytailor.compiler.kernels.bricks.broadcast import of_two
+from tinytailor.compiler.kernels.bricks.broadcast import of_tensors
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.variant import Variant
 from tinytailor.compiler.ops.mul import Mul
@@ -20,7 +20,7 @@ def lower(op: Mul, shapes: Shapes, constants: Constants) -> TirKernel:
         multiplier = tir.parameter("multiplier", op.multiplier)
         return tir.requantize(left * right, multiplier, op.requant)
 
-    return of_two(shapes, product)
+    return of_tensors(shapes, product)
 
 
 VARIANT = Variant("plain", lower)

@@ -8,21 +8,26 @@
 extern "C" {
 #endif
 
+{% macro origin(t) %}
+{% if t.model is defined %}
+/* In the model: {{ t.model.name | comment }}, {{ t.model.dtype }} {{ t.model.shape | join("x") }}{{ "" if t.model.axes == t.model.axes | sort else ", here with its axes in the order " ~ t.model.axes | join(", ") }}. */
+{% endif %}
+{% endmacro %}
 {% for t in inputs %}
 /* {{ t.role }}: {{ t.name | comment }}, int8 {{ t.shape | join("x") }}, real = {{ t.scale }} * (q - {{ t.zero_point }}) */
-#define {{ NAME }}_{{ t.macro }}_BYTES {{ t.bytes }}
+{{ origin(t) }}#define {{ NAME }}_{{ t.macro }}_BYTES {{ t.bytes }}
 #define {{ NAME }}_{{ t.macro }}_SCALE {{ t.scale }}f
 #define {{ NAME }}_{{ t.macro }}_ZERO_POINT ({{ t.zero_point }})
 {% endfor %}
 {% for t in outputs %}
 {% if t.dtype == "int8" %}
 /* {{ t.role }}: {{ t.name | comment }}, int8 {{ t.shape | join("x") }}, real = {{ t.scale }} * (q - {{ t.zero_point }}) */
-#define {{ NAME }}_{{ t.macro }}_BYTES {{ t.bytes }}
+{{ origin(t) }}#define {{ NAME }}_{{ t.macro }}_BYTES {{ t.bytes }}
 #define {{ NAME }}_{{ t.macro }}_SCALE {{ t.scale }}f
 #define {{ NAME }}_{{ t.macro }}_ZERO_POINT ({{ t.zero_point }})
 {% else %}
 /* {{ t.role }}: {{ t.name | comment }}, {{ t.dtype }} {{ t.shape | join("x") }}, indices */
-#define {{ NAME }}_{{ t.macro }}_BYTES {{ t.bytes }}
+{{ origin(t) }}#define {{ NAME }}_{{ t.macro }}_BYTES {{ t.bytes }}
 {% endif %}
 {% endfor %}
 

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inputs and outputs: how they lie on the device, and what the model calls them.
+
+    input     maps of channels-first models lie channels last; one that the model only reshapes,
+              transposes and cuts into rows lies as the model has it
+    output    as it is computed, if that is the order of the model or channels last, else channels
+              last; one of the shape and scale of an input lies as that input does, so that a state
+              can be handed back
+
+What came of it is in ``Graph.borders``, and from there in headers and manifests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tinytailor.compiler.frontend.graph_builder import MAX_ELEMENTS, GraphBuilder
+from tinytailor.compiler.frontend.imported_values import (
+    Activation,
+    FloatInput,
+    Indices,
+    Unknown,
+    Value,
+)
+from tinytailor.compiler.frontend.layout import axes_of, map_order, map_shape, row_major
+from tinytailor.compiler.frontend.names import identifier
+from tinytailor.compiler.frontend.quantization import quantization_of, same_quantization
+from tinytailor.compiler.frontend.relax_calls import BORDERS, Call, ImportedModel, Input, Ref, refs
+from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.rules import CALLS
+from tinytailor.compiler.frontend.rules.implied_ranges import settled
+from tinytailor.compiler.frontend.rules.operands import UNQUANTIZED
+from tinytailor.compiler.frontend.rules.reshape import as_shape
+from tinytailor.compiler.frontend.rules.transpose import arranged, as_map
+from tinytailor.compiler.ir import Border, Shape
+from tinytailor.compiler.ops import Reshape
+from tinytailor.targets.errors import InputError
+
+LAYOUTS = {3: "NCW", 4: "NCHW"}  # of channels-first maps, by the number of axes
+
+
+def input_value(builder: GraphBuilder, parameter: Input, index: int) -> Value:
+    """An input of the model, of type float32, int8 or uint8."""
+    shape, dtype, model = parameter.shape, parameter.dtype, builder.model
+    if prod(shape) > MAX_ELEMENTS or prod(shape) < 1:
+        raise InputError(f"input {parameter.name} has shape {shape}, which fits no device")
+    order, device = row_major(shape), shape
+    layout = LAYOUTS.get(len(shape), "")
+    if model.channels_first and layout and not in_model_order(model, index):
+        order, device = map_order(shape, layout), map_shape(shape, layout)
+    value = FloatInput(parameter.name, shape, order, device)
+    builder.entries.append(value)
+    if dtype == "float32":
+        return value
+    if dtype not in ("int8", "uint8"):
+        raise InputError(f"input {parameter.name} is {dtype}; expected float32, int8 or uint8")
+    offset = 128 if dtype == "uint8" else 0
+    known = model.input_quantization
+    scale, zero_point = known.get(parameter.name, (1.0, offset))
+    tensor = builder.graph_input(value, scale, zero_point - offset)
+    if parameter.name not in known:
+        builder.unquantized.add(tensor)
+    return Activation(tensor, shape, order, False, offset)
+
+
+def in_model_order(model: ImportedModel, index: int) -> bool:
+    """Whether all that reads a value takes it as the model has it: reshapes, transposes, rows."""
+    users = [
+        (place, call) for place, call in enumerate(model.listing.calls) if Ref(index) in refs(call)
+    ]
+    return bool(users) and all(
+        in_model_order(model, place) if call.operator in BORDERS else takes_rows(call, index)
+        for place, call in users
+    )
+
+
+def takes_rows(call: Call, index: int) -> bool:
+    rule = CALLS.get(call.operator)
+    return rule is not None and rule.in_model_order and call.arguments[0] == Ref(index)
+
+
+def output_value(builder: GraphBuilder, item: Any) -> Activation | Indices | None:
+    """The output ``item`` of the model as it leaves; None where something on the way to it was
+    refused, Declined where it is no tensor."""
+    value = settled(builder, item) if not isinstance(item, tuple) else None
+    if isinstance(value, Unknown):
+        return None
+    if isinstance(value, Indices):
+        if not np.array_equal(value.order, row_major(value.shape)):
+            raise Declined("its indices would have to be transposed, which has no operator")
+        return replace(value, tensor=as_shape(builder, value, with_batch(value.shape)).name)
+    if not isinstance(value, Activation):
+        if isinstance(item, Ref) and item.index >= 0:
+            raise Declined(f"its result is not quantized: {UNQUANTIZED} after it")
+        raise InputError(f"model {builder.model.name}: an output is not computed from its inputs")
+    entry = fed_back(builder, value)
+    if entry is not None:
+        placed = arranged(builder, value, entry.order)
+        return replace(placed, tensor=as_shape(builder, placed, entry.device).name)
+    layout = LAYOUTS.get(len(value.shape), "") if value.shape[0] == 1 else ""
+    rows = row_major(value.shape)
+    if builder.model.channels_first and layout and not np.array_equal(value.order, rows):
+        order = map_order(value.shape, layout)
+        return replace(value, tensor=as_map(builder, value, layout).name, order=order)
+    placed = arranged(builder, value, rows)
+    return replace(placed, tensor=as_shape(builder, placed, with_batch(value.shape)).name)
+
+
+def alone(builder: GraphBuilder, value: Activation | Indices, others: Sequence[str]) -> str:
+    """The tensor of an output that is none of ``others`` and no input: a copy where it is one."""
+    if value.tensor not in (*others, *builder.inputs.values()):
+        return value.tensor
+    tensor = builder.tensors[value.tensor]
+    y = replace(tensor, name=builder.names.fresh("copy", "copy"))
+    return builder.append(Reshape(tensor.shape), (tensor.name,), y).name
+
+
+def fed_back(builder: GraphBuilder, value: Activation) -> FloatInput | None:
+    """The input whose bytes this output can be, next time: of the same shape and scale."""
+    if len(value.shape) < 3:
+        return None
+    leaving = quantization_of(builder.tensors[value.tensor])
+    for entry in builder.entries:
+        tensor = builder.tensors.get(builder.inputs.get(entry.name, ""))
+        if tensor is None or entry.shape != value.shape:
+            continue
+        if same_quantization(quantization_of(tensor), leaving):
+            return entry
+    return None
+
+
+def with_batch(shape: Shape) -> Shape:
+    return shape if shape[:1] == (1,) else (1, *shape)
+
+
+def output_names(builder: GraphBuilder, outputs: Sequence[str]) -> dict[str, str]:
+    """What tensors are renamed to, so that outputs have the model's names for them."""
+    names: dict[str, str] = {}
+    for tensor, name in zip(outputs, builder.model.output_names, strict=True):
+        wanted = identifier(name, "output")
+        if wanted == tensor:
+            continue
+        if wanted in builder.tensors and wanted not in (*builder.inputs.values(), *outputs):
+            names[wanted] = builder.names.fresh(wanted, "tensor")
+            names[tensor] = wanted
+        else:
+            names[tensor] = builder.names.fresh(wanted, "output")
+    return names
+
+
+def borders(builder: GraphBuilder, leaving: Sequence[Activation | Indices]) -> list[Border]:
+    """What the model says of its inputs, then of its outputs, which leave so."""
+    model, listing = builder.model, builder.model.listing
+    types = [parameter.dtype for parameter in listing.inputs]
+    types += [listing.calls[item.index].dtype for item in listing.outputs]
+    names = [*(parameter.name for parameter in listing.inputs), *model.output_names]
+    found = []
+    for name, value, dtype in zip(names, [*builder.entries, *leaving], types, strict=True):
+        axes = axes_of(model.channels_first, value.order, value.shape)
+        assert axes is not None  # such an order was asked for
+        found.append(Border(name, value.shape, dtype, axes))
+    return found
