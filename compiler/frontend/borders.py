@@ -35,10 +35,9 @@ from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules import CALLS
 from tinytailor.compiler.frontend.rules.implied_ranges import settled
 from tinytailor.compiler.frontend.rules.operands import UNQUANTIZED
-from tinytailor.compiler.frontend.rules.reshape import as_shape
+from tinytailor.compiler.frontend.rules.reshape import as_shape, copied
 from tinytailor.compiler.frontend.rules.transpose import arranged, as_map
 from tinytailor.compiler.ir import Border, Shape
-from tinytailor.compiler.ops import Reshape
 from tinytailor.targets.errors import InputError
 
 LAYOUTS = {3: "NCW", 4: "NCHW"}  # of channels-first maps, by the number of axes
@@ -115,9 +114,7 @@ def alone(builder: GraphBuilder, value: Activation | Indices, others: Sequence[s
     """The tensor of an output that is none of ``others`` and no input: a copy where it is one."""
     if value.tensor not in (*others, *builder.inputs.values()):
         return value.tensor
-    tensor = builder.tensors[value.tensor]
-    y = replace(tensor, name=builder.names.fresh("copy", "copy"))
-    return builder.append(Reshape(tensor.shape), (tensor.name,), y).name
+    return copied(builder, value).name
 
 
 def fed_back(builder: GraphBuilder, value: Activation) -> FloatInput | None:

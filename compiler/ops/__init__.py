@@ -20,6 +20,8 @@ from tinytailor.compiler.ops.depthwise_conv2d import DepthwiseConv2d as Depthwis
 from tinytailor.compiler.ops.extremum import Extremum as Extremum
 from tinytailor.compiler.ops.float_op import FloatOp as FloatOp
 from tinytailor.compiler.ops.grouped_conv2d import GroupedConv2d as GroupedConv2d
+from tinytailor.compiler.ops.l2_normalize import L2Normalize as L2Normalize
+from tinytailor.compiler.ops.log_softmax import LogSoftmax as LogSoftmax
 from tinytailor.compiler.ops.lookup import Lookup as Lookup
 from tinytailor.compiler.ops.max_pool import MaxPool2d as MaxPool2d
 from tinytailor.compiler.ops.mul import Mul as Mul
@@ -27,6 +29,7 @@ from tinytailor.compiler.ops.pad import Pad as Pad
 from tinytailor.compiler.ops.pool import AveragePool2d as AveragePool2d
 from tinytailor.compiler.ops.prelu import PRelu as PRelu
 from tinytailor.compiler.ops.reshape import Reshape as Reshape
+from tinytailor.compiler.ops.resize_linear import ResizeLinear as ResizeLinear
 from tinytailor.compiler.ops.slice import Slice as Slice
 from tinytailor.compiler.ops.softmax import Softmax as Softmax
 from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW as SquareDeformDW

@@ -160,7 +160,7 @@ def tied(wires: Wiring, chosen: Iterable[str]) -> dict[str, str]:
 
     for node in wires.nodes:
         moves = node.op_type in ONNX and ONNX[node.op_type].keeps_scale
-        if node.op_type == "Resize" and attribute(node, "mode", b"nearest") != b"nearest":
+        if node.op_type == "Resize" and attribute(node, "mode", b"nearest") == b"cubic":
             moves = False
         joins = node.op_type in ("Concat", "Max", "Min") and len(wires.variable(node)) > 1
         if not moves and not joins:

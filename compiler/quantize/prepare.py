@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinytailor.compiler import references
+from tinytailor.compiler.frontend.onnx import normalizations
 from tinytailor.compiler.frontend.onnx.model_file import (
     DAMAGED,
     fix_batch,
@@ -47,7 +48,9 @@ def prepared(data: bytes, path: Path) -> Any:
     except Exception as error:  # any bytes may be given: every failure is about the file
         raise InputError(f"{path.name} {DAMAGED} ({first_line(error)})") from None
     bypass_dropouts(model.graph)
-    model = typed(optimized(model, path.name))
+    model = optimized(model, path.name)
+    normalizations.rewrite(model)
+    model = typed(model)
     scale_gemms(model.graph)
     fold_batch_norms(model.graph)
     return typed(model)

@@ -37,7 +37,7 @@ COMPILERS = {
     "arm": ("arm-none-eabi-gcc", "-O2", "-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16"),
 }
 COMPILERS["arm"] += ("-mfloat-abi=hard",)
-TOGETHER = ("GroupNormalization", "LRN", "LogSoftmax", "ReduceProd", "Resize", "Div")
+TOGETHER = ("GroupNormalization", "LRN", "CumSum", "ReduceProd", "ReduceL2", "Div")
 # Together they call every function there is, and reduce over one and over several axes.
 TRIED = {
     **{name: CASES[name] for name in TOGETHER},

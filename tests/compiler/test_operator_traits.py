@@ -48,13 +48,21 @@ def kinds(trait: str) -> set[str]:
 
 def test_operators_of_all_kinds_say_each_of_these_things():
     assert kinds("mixed") == {"conv2d", "dense"}
-    assert kinds("linked") == {*ELEMENTWISE, *BY_CHANNEL, "concat", "pad", "reshape", "slice"}
+    assert kinds("linked") == {
+        *ELEMENTWISE,
+        *BY_CHANNEL,
+        "concat",
+        "pad",
+        "reshape",
+        "resize_linear",
+        "slice",
+    }
     assert kinds("view") == {"concat", "reshape", "slice"}
     assert kinds("border") == {"conv2d", "depthwise_conv2d", "grouped_conv2d", "max_pool2d"}
     convolutions = {kind for kind in OPERATORS if "conv" in kind} | {"dense", "square_deform_dw"}
-    sums = {*convolutions, *ELEMENTWISE, "average_pool2d"} - {"extremum", "lookup"}
+    sums = {*convolutions, *ELEMENTWISE, "average_pool2d", "resize_linear"} - {"extremum", "lookup"}
     assert kinds("sums") == sums
-    assert kinds("clamp") == sums | {"extremum", "max_pool2d"}
+    assert kinds("clamp") == sums | {"extremum", "l2_normalize", "max_pool2d"}
 
 
 def with_types(graph: Graph, *types: str) -> Graph:
@@ -166,6 +174,8 @@ def test_sums_of_every_operator_are_looked_at(kind):
         op = replace(op, factors=(INT32, *op.factors[1:]))
     elif kind == "mul":
         op = replace(op, requant=Requant(shift=16))
+    elif kind == "resize_linear":
+        op = replace(op, bias=INT32)
     elif kind == "average_pool2d":
         op = replace(op, requant=Requant(shift=30))
     broken = replace(graph, nodes=(replace(node, op=op, constants=huge),))

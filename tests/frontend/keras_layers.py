@@ -14,7 +14,6 @@ REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
     "Activation_gelu": ("GELU", ("dynamic", "float")),
     "GroupNormalization": ("MUL", KINDS),
     "LayerNormalization": ("MUL", KINDS),
-    "UpSampling2D_bilinear": ("RESIZE_BILINEAR", KINDS),
 }
 
 

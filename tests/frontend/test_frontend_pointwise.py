@@ -66,6 +66,23 @@ def power(model: Model) -> str:
     return model.quantized(y, 0.0123, -120)
 
 
+def shrunk(model: Model) -> str:
+    """0 from -0.4 to 0.3, as exporters write Hardshrink."""
+    x = model.input(SHAPE)
+    above = model.node("Greater", [x, scalar(model, "high", 0.3)])
+    below = model.node("LessOrEqual", [x, scalar(model, "low", -0.4)])
+    outside = model.node("Or", [above, below])
+    y = model.node("Where", [outside, x, scalar(model, "zero", 0)])
+    return model.quantized(y, 0.0137, 4)
+
+
+def chosen_from_two_functions(model: Model) -> str:
+    x = model.input(SHAPE)
+    inside = model.node("Not", [model.node("Less", [x, scalar(model, "low", 0.1)])])
+    y = model.node("Where", [inside, model.node("Sin", [x]), model.node("Neg", [x])])
+    return model.quantized(y, 0.0157, 4)
+
+
 def bounded(model: Model) -> str:
     """Max and Min with numbers and a function in between, which clamps cannot hold."""
     x = model.node("Max", [model.input(SHAPE), scalar(model, "low", -0.7)])
@@ -100,6 +117,8 @@ MODELS = (
     simple("Cos", 0.0079, 3),
     power,
     bounded,
+    shrunk,
+    chosen_from_two_functions,
     gelu_of_its_parts,
     prelu_with_one_slope,
     simple("Sigmoid", 1 / 256, -128),

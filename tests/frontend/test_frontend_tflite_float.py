@@ -175,6 +175,23 @@ CASES = {
         "ResizeNearestNeighborOptions",
         alignCorners=True,
     ),
+    "resize_bilinear": case(
+        "RESIZE_BILINEAR", [MAP, whole(11, 12)], (1, 11, 12, 4), "ResizeBilinearOptions"
+    ),
+    "resize_bilinear_half": case(
+        "RESIZE_BILINEAR",
+        [MAP, whole(11, 12)],
+        (1, 11, 12, 4),
+        "ResizeBilinearOptions",
+        halfPixelCenters=True,
+    ),
+    "resize_bilinear_corners": case(
+        "RESIZE_BILINEAR",
+        [MAP, whole(11, 12)],
+        (1, 11, 12, 4),
+        "ResizeBilinearOptions",
+        alignCorners=True,
+    ),
     "depth_to_space": case(
         "DEPTH_TO_SPACE", [(1, 3, 2, 8)], (1, 6, 4, 2), "DepthToSpaceOptions", blockSize=2
     ),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_models import T, gap, save
+from tflite_models import T, gap, indices, save
 
 from tinytailor.compiler import load_model
 
@@ -67,11 +67,6 @@ OPERATORS = {
     ),
     "pad": ("PAD", [T(MAP), T(PADS.shape, data=PADS)], T((1, 12, 9, 3)), "PadOptions", {}),
 }
-
-
-def indices(*values: object) -> list[T]:
-    arrays = [np.array(value, np.int32) for value in values]
-    return [T(array.shape, data=array) for array in arrays]
 
 
 PACKED = {"axis": 2, "valuesCount": 2}

@@ -25,6 +25,12 @@ class T:
     dtype: str = "int8"
 
 
+def indices(*values: object) -> list[T]:
+    """Constant inputs of whole numbers."""
+    arrays = [np.array(value, np.int32) for value in values]
+    return [T(array.shape, data=array) for array in arrays]
+
+
 def save(
     path: Path,
     operator: str,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinytailor.compiler.frontend.onnx import constants, narrow, qoperator
+from tinytailor.compiler.frontend.onnx import constants, narrow, normalizations, qoperator
 from tinytailor.compiler.frontend.onnx.model_file import (
     DAMAGED,
     DYNAMIC,
@@ -49,7 +49,6 @@ HINTS = {
     "InstanceNormalization": BATCH_NORM,
     "GroupNormalization": BATCH_NORM,
     "Einsum": "use MatMul, or a 1x1 Conv",
-    "LogSoftmax": "end with the logits or with Softmax, the best class is the same",
 }
 
 
@@ -67,6 +66,7 @@ def import_onnx(data: bytes, path: Path, name: str, allow_float: bool = False) -
         fix_batch(graph, path.name)
         qoperator.rewrite(model)
         constants.fold(model)
+        normalizations.rewrite(model)
         unsupported = listed(model, forms)
         narrow.widen(graph, path.name)
         check_windows(graph, path.name)

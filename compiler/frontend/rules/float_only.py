@@ -54,7 +54,7 @@ def layer_normalization(inputs: Sequence[Any], attributes: Attributes) -> list[A
 
 
 TVM = (
-    *("GroupNormalization", "InstanceNormalization", "LRN", "LogSoftmax", "Mean"),
+    *("GroupNormalization", "InstanceNormalization", "LRN", "Mean"),
     *("MeanVarianceNormalization", "RMSNormalization", "ReduceL2", "ReduceLogSum"),
     *("ReduceLogSumExp", "ReduceProd"),
 )

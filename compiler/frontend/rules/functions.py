@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from tinytailor.compiler.frontend.relax_calls import Call
-from tinytailor.compiler.frontend.rules.pointwise import Unary, binary_only, unary
+from tinytailor.compiler.frontend.rules import lookup
+from tinytailor.compiler.frontend.rules.pointwise import Unary, joint_only, unary
 from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules, Tflite
 from tinytailor.compiler.frontend.tflite.arguments import options, quantized, real
 
@@ -100,10 +101,36 @@ def square(converter: Any, operator: Any) -> list[Any]:
     return quantized(converter, operator, relax.op.square(real(converter, operator, 0)))
 
 
+def chosen(condition: np.ndarray, yes: np.ndarray, no: np.ndarray) -> np.ndarray:
+    return np.where(np.asarray(condition) != 0, yes, no)
+
+
+TESTS: dict[str, lookup.Function] = {
+    "relax.equal": np.equal,
+    "relax.greater": np.greater,
+    "relax.greater_equal": np.greater_equal,
+    "relax.less": np.less,
+    "relax.less_equal": np.less_equal,
+    "relax.logical_and": np.logical_and,
+    "relax.logical_or": np.logical_or,
+    "relax.logical_xor": np.logical_xor,
+}
 ONNX = (
+    *(
+        "And",
+        "Equal",
+        "Greater",
+        "GreaterOrEqual",
+        "Less",
+        "LessOrEqual",
+        "Not",
+        "Or",
+        "Where",
+        "Xor",
+    ),
     *("Abs", "Ceil", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish"),
     *("LeakyRelu", "Log", "Mish", "Neg", "Pow", "Reciprocal", "Round", "Selu", "Sign", "Sin"),
-    *("Softplus", "Softsign", "Sqrt", "ThresholdedRelu"),
+    *("Softplus", "Softsign", "Sqrt", "ThresholdedRelu", "Xor"),
 )
 RESULTS = {"Sigmoid": (0.0, 255 / 256), "Tanh": (-1.0, 127 / 128)}  # in powers of two
 TFLITE = (
@@ -113,9 +140,10 @@ TFLITE = (
 RULES = Rules(
     calls={
         **{name: Rule(unary(function)) for name, function in FUNCTIONS.items()},
-        "relax.greater": Rule(binary_only(np.greater, "a comparison")),
-        "relax.less": Rule(binary_only(np.less, "a comparison")),
-        "relax.power": Rule(binary_only(np.power, "a power")),
+        **{name: Rule(joint_only(function, "a comparison")) for name, function in TESTS.items()},
+        "relax.logical_not": Rule(unary(plain(np.logical_not))),
+        "relax.power": Rule(joint_only(np.power, "a power")),
+        "relax.where": Rule(joint_only(chosen, "a choice", 3)),
     },
     onnx={
         **{name: Onnx(pointwise=True) for name in ONNX},

@@ -44,16 +44,23 @@ def unary(function: Unary) -> Callable[[Call, GraphBuilder], Value]:
 
 
 def binary(call: Call, builder: GraphBuilder, function: lookup.Function) -> Value | None:
-    """Two functions of one tensor, or one and a number; None where the arguments are others."""
+    """``joint`` of two; quantized constants times a number stay quantized."""
     values = [builder.argument(argument) for argument in call.arguments[:2]]
     constants = [value for value in values if isinstance(value, Constant)]
     if len(constants) == 2 and function is np.multiply:
         for number, other in (constants, constants[::-1]):
             if number.array.size == 1 and other.scale is not None:
                 return other.times(float(number.real.reshape(())))
+    return joint(call, builder, function, 2)
+
+
+def joint(call: Call, builder: GraphBuilder, function: lookup.Function, count: int) -> Value | None:
+    """``function`` of the first ``count`` arguments, which are functions of one tensor or numbers;
+    None where they are others."""
+    values = [builder.argument(argument) for argument in call.arguments[:count]]
     if all(isinstance(value, Constant) for value in values):
-        a, b = (value.real for value in values if isinstance(value, Constant))
-        return Constant(np.asarray(function(a, b), np.float32))
+        numbers = (value.real for value in values if isinstance(value, Constant))
+        return Constant(np.asarray(function(*numbers), np.float32))
     placed, operands = None, []
     for value in values:
         if isinstance(value, Constant) and value.array.size == 1:
@@ -72,16 +79,18 @@ def binary(call: Call, builder: GraphBuilder, function: lookup.Function) -> Valu
     return replace(placed, real=np.asarray(function(*operands)).astype(np.float32))
 
 
-def binary_only(function: lookup.Function, what: str) -> Callable[[Call, GraphBuilder], Value]:
-    """The rule of a call with two inputs that has no other form."""
+def joint_only(
+    function: lookup.Function, what: str, count: int = 2
+) -> Callable[[Call, GraphBuilder], Value]:
+    """The rule of a call with ``count`` inputs that has no other form."""
 
     def rule(call: Call, builder: GraphBuilder) -> Value:
-        result = binary(call, builder, function)
+        result = joint(call, builder, function, count)
         if result is not None:
             return result
-        if any(isinstance(builder.argument(a), Unknown) for a in call.arguments[:2]):
+        if any(isinstance(builder.argument(a), Unknown) for a in call.arguments[:count]):
             return Unknown(call.shape)
-        raise Declined(f"{what} of two tensors; expected one quantized tensor and a number")
+        raise Declined(f"{what} of several tensors; expected one quantized tensor and numbers")
 
     return rule
 

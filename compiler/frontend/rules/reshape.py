@@ -43,6 +43,13 @@ def as_shape(builder: GraphBuilder, value: Activation | Indices, shape: Shape) -
     return builder.append(Reshape(shape), (tensor.name,), y)
 
 
+def copied(builder: GraphBuilder, value: Activation | Indices) -> Tensor:
+    """A tensor of its own with the same bytes."""
+    tensor = builder.tensors[value.tensor]
+    y = replace(tensor, name=builder.names.fresh("copy", "copy"))
+    return builder.append(Reshape(tensor.shape), (tensor.name,), y)
+
+
 def expand_dims(converter: Any, operator: Any) -> list[Any]:
     from tvm import relax
 

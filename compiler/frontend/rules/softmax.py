@@ -1,47 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Softmax over one axis, which comes last on the device."""
+"""Softmax over one axis, and its logarithm."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from tinytailor.compiler.frontend.graph_builder import GraphBuilder
 from tinytailor.compiler.frontend.imported_values import Expression, Finished, Fused
-from tinytailor.compiler.frontend.layout import device_shape, order_of
 from tinytailor.compiler.frontend.relax_calls import Call
 from tinytailor.compiler.frontend.report import Declined
-from tinytailor.compiler.frontend.rules.operands import activation
-from tinytailor.compiler.frontend.rules.reshape import as_shape
+from tinytailor.compiler.frontend.rules.rows import rows_along
 from tinytailor.compiler.frontend.rules.rule import Onnx, Rule, Rules, Tflite
-from tinytailor.compiler.frontend.rules.transpose import arranged, straight
-from tinytailor.compiler.ops import Softmax
+from tinytailor.compiler.frontend.tflite.arguments import quantized, real
+from tinytailor.compiler.ops import LogSoftmax, Softmax
 from tinytailor.compiler.ops.softmax import exponentials, output_levels
 
 
 def softmax(call: Call, builder: GraphBuilder) -> Expression:
-    x = activation(builder, call.arguments[0])
-    axis = int(call.attributes["axis"]) % len(x.shape)
-    classes = x.shape[axis]
-    x, axes = straight(builder, x)
-    if axes[-1] != axis:
-        axes = (*(a for a in axes if a != axis), axis)
-        x = arranged(builder, x, order_of(x.shape, axes))
-    device = device_shape(x.shape, axes)
-    if classes == x.order.size:
-        device = (1, classes)
-    source = as_shape(builder, x, device)
+    rows = rows_along(builder, call.arguments[0], int(call.attributes["axis"]))
 
     def finish(fused: Fused) -> Finished:
-        if (fused.low, fused.high) != (-128, 127):
-            raise Declined("a clamp after softmax")
+        check_unclamped(fused)
         levels, fraction = output_levels(fused.y.scale)
-        table = exponentials(source.scale, classes, fraction)
+        table = exponentials(rows.source.scale, rows.length, fraction)
         op = Softmax(levels, fraction, fused.y.zero_point)
-        return op, (source.name,), {"table": table}
+        return op, (rows.source.name,), {"table": table}
 
-    return Expression(call.shape, x.order, device, finish, known=(1 / 256, -128))
+    return Expression(call.shape, rows.order, rows.device, finish, known=(1 / 256, -128))
+
+
+def log_softmax(call: Call, builder: GraphBuilder) -> Expression:
+    rows = rows_along(builder, call.arguments[0], int(call.attributes["axis"]))
+
+    def finish(fused: Fused) -> Finished:
+        check_unclamped(fused)
+        op, constants = LogSoftmax.from_scales(rows.source, fused.y, rows.length)
+        return op, (rows.source.name,), constants
+
+    return Expression(call.shape, rows.order, rows.device, finish)
+
+
+def check_unclamped(fused: Fused) -> None:
+    if (fused.low, fused.high) != (-128, 127):
+        raise Declined("a clamp after softmax")
+
+
+def tflite_log_softmax(converter: Any, operator: Any) -> list[Any]:
+    from tvm import relax
+
+    return quantized(converter, operator, relax.op.nn.log_softmax(real(converter, operator, 0)))
 
 
 RULES = Rules(
-    calls={"relax.nn.softmax": Rule(softmax)},
-    onnx={"Softmax": Onnx(results=(0.0, 255 / 256))},
-    tflite={"SOFTMAX": Tflite()},
+    calls={"relax.nn.log_softmax": Rule(log_softmax), "relax.nn.softmax": Rule(softmax)},
+    onnx={"LogSoftmax": Onnx(), "Softmax": Onnx(results=(0.0, 255 / 256))},
+    tflite={"LOG_SOFTMAX": Tflite(tflite_log_softmax), "SOFTMAX": Tflite()},
 )

@@ -126,6 +126,12 @@ def softmax(op: Operation) -> None:
     op.end(op.add("Softmax", [x], axis=-1))
 
 
+def normalized(op: Operation) -> None:
+    if op.option("L2Norm", "FusedActivationFunction"):
+        raise Declined("it normalizes and clamps")
+    op.end(op.add("LpNormalization", [op.name(0)], axis=-1, p=2))
+
+
 def reshape_to(op: Operation, sizes: Sequence[int]) -> None:
     op.end(op.add("Reshape", [op.name(0), op.store(np.array(sizes, np.int64))]))
 
@@ -224,19 +230,22 @@ def split(op: Operation) -> None:
         begin += size
 
 
-def resized(op: Operation) -> None:
-    """Nearest neighbours: floor((x + offset) * scale), offset 0.5 with half_pixel_centers."""
-    table = "ResizeNearestNeighbor"
-    modes = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    if op.option(table, "HalfPixelCenters"):
-        modes = {"coordinate_transformation_mode": "half_pixel"}
-        modes["nearest_mode"] = "round_prefer_ceil"
-    elif op.option(table, "AlignCorners"):
-        modes = {"coordinate_transformation_mode": "align_corners"}
-        modes["nearest_mode"] = "round_prefer_ceil"
-    height, width = op.integers(1, "size")
-    sizes = op.store(np.array([1, op.shape(0)[3], height, width], np.int64))
-    op.end_map(op.add("Resize", [op.map(0), "", "", sizes], mode="nearest", **modes))
+def resized(mode: str, table: str) -> Callable[[Operation], None]:
+    """Of nearest neighbours floor((x + offset) * scale), offset 0.5 with half_pixel_centers."""
+
+    def write(op: Operation) -> None:
+        modes = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        if op.option(table, "HalfPixelCenters"):
+            modes = {"coordinate_transformation_mode": "half_pixel"}
+            modes["nearest_mode"] = "round_prefer_ceil"
+        elif op.option(table, "AlignCorners"):
+            modes = {"coordinate_transformation_mode": "align_corners"}
+            modes["nearest_mode"] = "round_prefer_ceil"
+        height, width = op.integers(1, "size")
+        sizes = op.store(np.array([1, op.shape(0)[3], height, width], np.int64))
+        op.end_map(op.add("Resize", [op.map(0), "", "", sizes], mode=mode, **modes))
+
+    return write
 
 
 def rearranged(kind: str, table: str, **attributes: Any) -> Callable[[Operation], None]:
@@ -312,8 +321,10 @@ WRITERS: dict[str, Callable[[Operation], None]] = {
     "FULLY_CONNECTED": fully_connected,
     "GATHER": gathered,
     "HARD_SWISH": unary("HardSwish"),
+    "L2_NORMALIZATION": normalized,
     "LEAKY_RELU": leaky_relu,
     "LOG": unary("Log"),
+    "LOG_SOFTMAX": unary("LogSoftmax", axis=-1),
     "LOGISTIC": unary("Sigmoid"),
     "MAX_POOL_2D": pooling,
     "MAXIMUM": arithmetic("Max"),
@@ -331,7 +342,8 @@ WRITERS: dict[str, Callable[[Operation], None]] = {
     "RELU6": clip(0.0, 6.0),
     "RELU_N1_TO_1": clip(-1.0, 1.0),
     "RESHAPE": reshaped,
-    "RESIZE_NEAREST_NEIGHBOR": resized,
+    "RESIZE_BILINEAR": resized("linear", "ResizeBilinear"),
+    "RESIZE_NEAREST_NEIGHBOR": resized("nearest", "ResizeNearestNeighbor"),
     "ROUND": unary("Round"),
     "RSQRT": reciprocal_square_root,
     "SIN": unary("Sin"),

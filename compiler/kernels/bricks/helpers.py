@@ -101,6 +101,37 @@ TT_INLINE int32_t tt_saturate8(int32_t value)
 }
 """
 
+_LEADING_ZEROS = """\
+/* Of 32 bits, one of which is set. */
+TT_INLINE int32_t tt_leading_zeros(uint32_t value)
+{
+#if defined(__GNUC__)
+    return (int32_t)__builtin_clz(value);
+#else
+    int32_t count = 0;
+    for (; value < 0x80000000u; value <<= 1) {
+        ++count;
+    }
+    return count;
+#endif
+}
+"""
+
+_SQUARE_ROOT = """\
+/* Rounded down, bit by bit. */
+TT_INLINE uint32_t tt_square_root(uint32_t value)
+{
+    uint32_t root = 0;
+    for (uint32_t bit = 0x8000u; bit != 0; bit >>= 1) {
+        const uint32_t more = root | bit;
+        if (more * more <= value) {
+            root = more;
+        }
+    }
+    return root;
+}
+"""
+
 _FMIN = """\
 TT_INLINE float tt_fmin(float a, float b)
 {
@@ -141,6 +172,8 @@ HELPERS: dict[str, str] = {
     "min": _MIN,
     "max": _MAX,
     "saturate8": _SATURATE8,
+    "leading_zeros": _LEADING_ZEROS,
+    "square_root": _SQUARE_ROOT,
     "fmin": _FMIN,
     "fmax": _FMAX,
     "bits_of": _BITS_OF,

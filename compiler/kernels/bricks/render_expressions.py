@@ -15,7 +15,7 @@ from tvm import ir, sym, tirx
 from tvm.ir.prim.expr import IntImm
 
 from tinytailor.compiler.kernels.bricks import render_float
-from tinytailor.compiler.kernels.bricks.tir import PARAMETER, REQUANTIZE
+from tinytailor.compiler.kernels.bricks.tir import PARAMETER
 
 _BINARY = {
     tirx.Mul: ("*", 11), tirx.Div: ("/", 11), tirx.Mod: ("%", 11), tirx.Add: ("+", 10),
@@ -176,9 +176,10 @@ def _call(node: Any, scope: Scope) -> tuple[str, int]:
         if scope.out.parameters.setdefault(role, value) != value:
             raise UnknownNodeError(f"two values for the parameter {role}")
         return role, _ATOM
-    if name.endswith(".call_pure_extern") and str(node.args[0].value) == REQUANTIZE:
-        scope.out.helpers.add("requantize")
-        return f"{REQUANTIZE}({', '.join(bare(arg, scope) for arg in node.args[1:])})", _ATOM
+    if name.endswith(".call_pure_extern"):
+        function = str(node.args[0].value)
+        scope.out.helpers.add(function.removeprefix("tt_"))
+        return f"{function}({', '.join(bare(arg, scope) for arg in node.args[1:])})", _ATOM
     if name.endswith(".call_extern"):
         function = str(node.args[0].value)
         scope.out.helpers.add(scope.externs[function])

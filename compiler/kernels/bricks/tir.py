@@ -22,6 +22,7 @@ from tinytailor.compiler.ops.window import Padding
 from tinytailor.compiler.requantization import Requant
 
 PARAMETER, REQUANTIZE = "tt_parameter", "tt_requantize"
+LEADING_ZEROS, SQUARE_ROOT = "tt_leading_zeros", "tt_square_root"  # helpers of uint32
 INT8 = (-128, 127)
 
 # In this order; s_tir passes first turn blocks into loops, tirx passes then simplify the loops.
@@ -66,9 +67,23 @@ def resolved(func: tirx.PrimFunc) -> tirx.PrimFunc:
             no, yes = const(0, "bool"), const(1, "bool")
             scalars = (const(0), const(1), const(31), no, yes)
             return tirx.q_multiply_shift_per_axis(acc, multiplier, *scalars) + zero_point
+        if str(name.value) == LEADING_ZEROS:
+            return int32(tirx.clz(arguments[0]))
+        if str(name.value) == SQUARE_ROOT:  # exact: doubles hold more than 32 bits
+            return tirx.sqrt(arguments[0].astype("float64")).astype("uint32")
         return node
 
     return func.with_body(structural_map(func.body, (ir.Call, replacement)))
+
+
+def leading_zeros(value: Any) -> Any:
+    """Of 32 bits of a uint32 that is not 0; int32."""
+    return tirx.call_pure_extern("int32", LEADING_ZEROS, value)
+
+
+def square_root(value: Any) -> Any:
+    """Of a uint32, rounded down."""
+    return tirx.call_pure_extern("uint32", SQUARE_ROOT, value)
 
 
 def clamp(value: Any, low: int, high: int) -> Any:

@@ -11,6 +11,7 @@ from tvm import te, tirx
 from tinytailor.compiler.ir import Constants, Shapes
 from tinytailor.compiler.kernels.bricks import tir
 from tinytailor.compiler.kernels.bricks.kernel import TirKernel
+from tinytailor.compiler.kernels.bricks.rows import row_by_row
 from tinytailor.compiler.kernels.variant import Variant
 from tinytailor.compiler.ops.softmax import Softmax
 
@@ -37,16 +38,8 @@ def lower(op: Softmax, shapes: Shapes, constants: Constants) -> TirKernel:
         return tirx.min(value, tir.const(127)).astype("int8")
 
     y = te.compute((rows, classes), share, name="y")
-    schedule = tir.schedule_of((x, table, y))
-    schedule.compute_inline(schedule.get_sblock("e"))
-    row, _ = schedule.get_loops(schedule.get_sblock("y"))
-    for name in ("total", "top") if rows > 1 else ():
-        schedule.compute_at(schedule.get_sblock(name), row)
-    for name in ("top", "total"):
-        block = schedule.get_sblock(name)
-        schedule.decompose_reduction(block, schedule.get_loops(block)[-1])
-    arguments = ("x0", "table", "y")
-    return TirKernel(schedule.mod["main"], arguments, dict(constants), overlap={0: 0})
+    stages = ("top", "total")
+    return row_by_row((x, table, y), ("x0", "table", "y"), stages, stages, constants, ("e",))
 
 
 VARIANT = Variant("plain", lower)

@@ -79,6 +79,16 @@ def places(count: int, size: int) -> ConstantSpec:
     return ConstantSpec((count,), "int16", lambda rng, shape: rng.integers(0, size, shape))
 
 
+def shares(count: int, whole: int) -> ConstantSpec:
+    """``count`` pairs of numbers that come to ``whole``: how much of each of two neighbours."""
+
+    def example(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+        second = rng.integers(0, whole + 1, shape[0])
+        return np.stack([whole - second, second], axis=1)
+
+    return ConstantSpec((count, 2), "int16", example)
+
+
 def reals(shape: Shape) -> ConstantSpec:
     return ConstantSpec(shape, "float32", lambda rng, shape: rng.normal(size=shape))
 

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernels of ``resize_linear``, the preferred first."""
+
+from tinytailor.compiler.kernels.resize_linear import plain
+
+VARIANTS = (plain.VARIANT,)
