@@ -40,6 +40,7 @@ from tinytailor.compiler.frontend.rules.transpose import arranged, as_map
 from tinytailor.compiler.ir import Border, Shape
 from tinytailor.targets.errors import InputError
 
+SAME = (*BORDERS, "relax.astype")  # what leaves every number in its place
 LAYOUTS = {3: "NCW", 4: "NCHW"}  # of channels-first maps, by the number of axes
 
 
@@ -73,7 +74,7 @@ def in_model_order(model: ImportedModel, index: int) -> bool:
         (place, call) for place, call in enumerate(model.listing.calls) if Ref(index) in refs(call)
     ]
     return bool(users) and all(
-        in_model_order(model, place) if call.operator in BORDERS else takes_rows(call, index)
+        in_model_order(model, place) if call.operator in SAME else takes_rows(call, index)
         for place, call in users
     )
 

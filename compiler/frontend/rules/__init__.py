@@ -13,6 +13,7 @@ from __future__ import annotations
 from tinytailor.compiler.frontend.rules import (
     arg_max,
     arithmetic,
+    cast,
     clamp,
     concat,
     conv_transpose,
@@ -43,6 +44,7 @@ from tinytailor.compiler.frontend.rules.rule import Onnx, Rule, Tflite
 RULE_FILES = (
     arg_max.RULES,
     arithmetic.RULES,
+    cast.RULES,
     clamp.RULES,
     concat.RULES,
     conv_transpose.RULES,

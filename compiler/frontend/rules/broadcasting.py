@@ -18,14 +18,18 @@ from tinytailor.compiler.frontend.imported_values import (
     Expression,
     Finished,
     Fused,
+    Pointwise,
     reshaped,
 )
 from tinytailor.compiler.frontend.layout import Axes, axes_of, device_shape, order_of
+from tinytailor.compiler.frontend.quantization import quantization_of
 from tinytailor.compiler.frontend.report import Declined
+from tinytailor.compiler.frontend.rules import lookup
 from tinytailor.compiler.frontend.rules.reshape import as_shape
 from tinytailor.compiler.frontend.rules.transpose import arranged, straight
 from tinytailor.compiler.ir import Shape, Tensor
-from tinytailor.compiler.ops import AddConstant, Affine
+from tinytailor.compiler.ops import AddConstant, Affine, ChannelLookup
+from tinytailor.compiler.ops.channel_lookup import MOST
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +85,29 @@ def affine(
     builder: GraphBuilder, x: Activation, gain: np.ndarray, constant: np.ndarray
 ) -> Expression:
     """gain * x + constant: real arrays that broadcast to the shape of ``x``."""
+
+    def again(more: np.ndarray, shift: np.ndarray) -> Expression:
+        return affine(builder, x, more * gain, more * constant + shift)
+
+    found = by_channel(builder, lookup.of_activation(builder, x), gain, constant)
+    if found is not None:
+        return replace(found, affine=again)
+    x, source, gains, constants = placed(builder, x, gain, constant)
+
+    def finish(fused: Fused) -> Finished:
+        if gains.size == 1 and abs(float(gains.flat[0])) == 1:
+            return added(source, constants, fused, int(gains.flat[0]))
+        every = np.broadcast_to(gains, constants.shape)
+        op, arrays = Affine.from_scales(source, every, constants, fused.y, fused.low, fused.high)
+        return op, (source.name,), arrays
+
+    return Expression(x.shape, x.order, source.shape, finish, affine=again)
+
+
+def placed(
+    builder: GraphBuilder, x: Activation, gain: np.ndarray, constant: np.ndarray
+) -> tuple[Activation, Tensor, np.ndarray, np.ndarray]:
+    """``x`` and its tensor, with both arrays as they lie beside it, ``reduced``."""
     if not np.all(np.isfinite(gain)) or not np.all(np.isfinite(constant)):
         raise Declined("its constant is not finite")
     if np.broadcast_shapes(x.shape, gain.shape, constant.shape) != x.shape:
@@ -90,21 +117,39 @@ def affine(
         )
     x, axes = straight(builder, x)
     source = as_shape(builder, x, device_shape(x.shape, axes))
-    gains, constants = (
+    arrays = (
         np.broadcast_to(array, x.shape).transpose(axes).reshape(source.shape)
         for array in (gain, constant)
     )
-    gains, constants = reduced(gains, constants)
+    return x, source, *reduced(*arrays)
+
+
+def by_channel(
+    builder: GraphBuilder, value: Pointwise, gain: np.ndarray, constant: np.ndarray
+) -> Expression | None:
+    """gain * value + constant as a table for each channel, of an input of few, as images are."""
+    if value.tensor not in builder.inputs.values():
+        return None
+    x = Activation(value.tensor, value.shape, value.order, True)
+    x, source, gains, constants = placed(builder, x, gain, constant)
+    channels = source.shape[-1]
+    along = np.broadcast_shapes(gains.shape, constants.shape)
+    if not 1 < channels <= MOST or along != (*(1 for _ in along[1:]), channels):
+        return None
+    factor, shift = (np.broadcast_to(a.reshape(-1), (channels,)) for a in (gains, constants))
+    real = factor[:, None] * value.real.astype(np.float64) + shift[:, None]
 
     def finish(fused: Fused) -> Finished:
-        if gains.size == 1 and abs(float(gains.flat[0])) == 1:
-            return added(source, constants, fused, int(gains.flat[0]))
-        every = np.broadcast_to(gains, constants.shape)
-        op, arrays = Affine.from_scales(source, every, constants, fused.y, fused.low, fused.high)
-        return op, (source.name,), arrays
+        table = lookup.table(real.astype(np.float32), *quantization_of(fused.y))
+        bounded = np.clip(table, fused.low, fused.high).astype(np.int8)
+        return ChannelLookup(), (source.name,), {"table": bounded}
 
     def again(more: np.ndarray, shift: np.ndarray) -> Expression:
-        return affine(builder, x, more * gain, more * constant + shift)
+        gains, constants = more * gain, more * constant + shift
+        found = by_channel(builder, value, gains, constants)
+        if found is None:
+            raise Declined("its constant repeats other axes than those before it")
+        return found
 
     return Expression(x.shape, x.order, source.shape, finish, affine=again)
 

@@ -13,6 +13,7 @@ import numpy as np
 from tinytailor.compiler.frontend.graph_builder import GraphBuilder
 from tinytailor.compiler.frontend.imported_values import (
     Activation,
+    Constant,
     Expression,
     Pointwise,
     Unknown,
@@ -37,11 +38,15 @@ def clamped(call: Call, builder: GraphBuilder, argument: Any, low: float, high: 
     value = builder.argument(argument)
     if isinstance(value, Unknown):
         return value
+    if isinstance(value, Constant):
+        return bounded(value, low, high)
     if isinstance(value, Expression):
         return value.clamped(low, high)
     if isinstance(value, Pointwise):
         return lookup.applied(value, lambda real: np.clip(real, low, high))
     x = activation(builder, argument)
+    if x.tensor in builder.placeholders:
+        return x
     if x.real:
         bounds = integer_bounds(low, high, *quantization_of(builder.tensors[x.tensor]))
     else:
@@ -49,11 +54,18 @@ def clamped(call: Call, builder: GraphBuilder, argument: Any, low: float, high: 
     try:
         tighten(argument, builder, x, bounds)
     except Declined:
-        if not x.real:
-            raise
+        if not x.real:  # as brevitas writes activations of fewer than 8 bits
+            return lookup.clipped(builder, x, *bounds, call.origin)
         real = lookup.of_activation(builder, x)
         return lookup.applied(real, lambda real: np.clip(real, low, high))
     return x
+
+
+def bounded(value: Constant, low: float, high: float) -> Constant:
+    """Of weights in a narrow range, before or behind DequantizeLinear."""
+    if value.scale is None:
+        return Constant(np.clip(value.array, low, high).astype(value.array.dtype), bits=value.bits)
+    return Constant(np.clip(value.real, low, high).astype(np.float32))
 
 
 def clamp_bounds(call: Call) -> tuple[float, float]:

@@ -8,16 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.frontend.graph_builder import GraphBuilder
-from tinytailor.compiler.frontend.imported_values import Value
 from tinytailor.compiler.frontend.onnx.arguments import numbers
-from tinytailor.compiler.frontend.relax_calls import Call
-from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules
-
-
-def alias(call: Call, builder: GraphBuilder) -> Value:
-    """astype round an integer pooling: the numbers stay what they are."""
-    return builder.argument(call.arguments[0])
+from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rules
 
 
 def dropout(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
@@ -29,7 +21,6 @@ def dropout(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
 
 
 RULES = Rules(
-    calls={"relax.astype": Rule(alias)},
     onnx={
         "Constant": Onnx(needed=0),
         "Dropout": Onnx(dropout),

@@ -61,6 +61,17 @@ def looked_up(
     return Activation(name, value.shape, value.order, False, offset)
 
 
+def clipped(
+    builder: GraphBuilder, value: Activation, low: int, high: int, origin: Origin
+) -> Activation:
+    """The integers of ``value`` within bounds, its scale as before."""
+    source = builder.tensors[value.tensor]
+    y = replace(source, name=builder.new_name(origin))
+    table = np.clip(INTEGERS, low, high).astype(np.int8)
+    builder.append(Lookup(), (source.name,), y, {"table": table})
+    return replace(value, tensor=y.name)
+
+
 def as_quantized(
     builder: GraphBuilder, part: Activation, fused: Fused, origin: Origin
 ) -> Activation:

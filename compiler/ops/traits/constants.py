@@ -69,6 +69,11 @@ def table() -> ConstantSpec:
     return ConstantSpec((256,), "int8", lambda rng, shape: rng.integers(-127, 128, shape))
 
 
+def tables(count: int) -> ConstantSpec:
+    """The same for each of so many channels."""
+    return ConstantSpec((count, 256), "int8", lambda rng, shape: rng.integers(-127, 128, shape))
+
+
 def pixels() -> ConstantSpec:
     """Whole-pixel offsets by x + 128, most of them inside the map."""
     return ConstantSpec((256,), "int16", lambda rng, shape: rng.integers(-4, 5, shape))
