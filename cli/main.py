@@ -10,6 +10,7 @@ import typer
 
 from tinytailor.cli import (
     calibrate,
+    inspect,
     measure,
     ops,
     profile,
@@ -36,6 +37,7 @@ app.command("measure")(measure.run)
 app.add_typer(table.app, name="table")
 app.command("calibrate")(calibrate.run)
 app.command("search")(search.run)
+app.command("inspect")(inspect.run)
 app.command("quantize")(quantize.run)
 app.command("compile")(compile_file.run)
 app.command("verify")(verify.run)

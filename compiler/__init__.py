@@ -6,6 +6,7 @@ ir, ops         the graph and its operators
 passes          the graph made smaller and faster
 kernels         operators as C functions, by instruction set
 memory          the arena
+inspection      what is in a model file, and what would become of it
 backend         what a back end is, and which there are: mcu, fpga
 api             compile, verify, profile
 """
@@ -13,6 +14,7 @@ api             compile, verify, profile
 from tinytailor.compiler.api import compile_model, operators_of, profile, verify
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.frontend.load import load_model
+from tinytailor.compiler.inspection import inspect_model
 from tinytailor.compiler.ir import Graph, Node, Tensor
 from tinytailor.compiler.memory.predicted import constant_bytes, plan_memory
 from tinytailor.compiler.opkey import OpKey, example_graph, key_of, make_key
@@ -26,6 +28,7 @@ __all__ = [
     "constant_bytes",
     "example_graph",
     "execute",
+    "inspect_model",
     "key_of",
     "load_model",
     "make_key",

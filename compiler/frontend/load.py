@@ -11,6 +11,7 @@ import numpy as np
 from tinytailor.compiler.frontend.importer import Importer
 from tinytailor.compiler.frontend.names import identifier
 from tinytailor.compiler.frontend.onnx.reader import import_onnx
+from tinytailor.compiler.frontend.relax_calls import ImportedModel
 from tinytailor.compiler.frontend.report import Unsupported, UnsupportedError, with_float_hints
 from tinytailor.compiler.frontend.tflite.reader import import_tflite
 from tinytailor.compiler.ir import Graph
@@ -40,10 +41,7 @@ def load_model(
     Raises InputError for a file that cannot be read, or listing all operators without integer form.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise InputError(f"{path}: expected a model file ending in {' or '.join(SUFFIXES)}")
-    data = read_file(path)
+    suffix, data = suffix_of(path), read_file(path)
     if calibration is not None:
         data, suffix = quantize_model(data, calibration, path=path), ".onnx"
     return graph_of(data, suffix, path, identifier(path.stem, "model"), allow_float)
@@ -69,11 +67,23 @@ def graph_of(data: bytes, suffix: str, path: Path, name: str, allow_float: bool 
 def imported(data: bytes, suffix: str, path: Path, name: str, allow_float: bool) -> Graph:
     # Damaged files hold numbers that are not finite; whatever matters is checked where it is used.
     with np.errstate(all="ignore"):
-        if suffix == ".tflite":
-            model = import_tflite(data, path, name)
-        else:
-            model = import_onnx(data, path, name, allow_float)
-        return Importer(model, allow_float).run()
+        return Importer(read_model(data, suffix, path, name, allow_float), allow_float).run()
+
+
+def read_model(
+    data: bytes, suffix: str, path: Path, name: str, allow_float: bool = False
+) -> ImportedModel:
+    """The calls of a quantized model, before any becomes integers."""
+    if suffix == ".tflite":
+        return import_tflite(data, path, name)
+    return import_onnx(data, path, name, allow_float)
+
+
+def suffix_of(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"{path}: expected a model file ending in {' or '.join(SUFFIXES)}")
+    return suffix
 
 
 def read_file(path: Path) -> bytes:

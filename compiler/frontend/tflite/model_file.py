@@ -19,15 +19,14 @@ MAX_OPTION = 4096  # of strides, dilations and filters
 
 
 def opened(data: bytes, file: str) -> tuple[Any, Any]:
-    """The model and its one subgraph, as views (model_view.py)."""
+    """The model and its first subgraph, as views (model_view.py)."""
     import tflite
 
     from tinytailor.compiler.frontend.tflite.model_view import ModelView
 
+    if len(data) < 32 or data[4:8] != b"TFL3":
+        raise InputError(f"{file} {DAMAGED} (it does not carry the identifier TFL3)")
     model = tflite.Model.GetRootAsModel(data, 0)
-    count = model.SubgraphsLength()
-    if count != 1:
-        raise InputError(f"{file} has {count} subgraphs, expected 1 (no control flow)")
     subgraph = model.Subgraphs(0)
     lengths = (
         subgraph.OperatorsLength(),
@@ -67,7 +66,10 @@ def form_of(model: Any, operator: Any) -> Tflite:
 
 
 def check_structure(model: Any, subgraph: Any, file: str) -> None:
-    """Bounds of every index and size, and batch 1."""
+    """One subgraph, bounds of every index and size, and batch 1."""
+    count = model.SubgraphsLength()
+    if count != 1:
+        raise InputError(f"{file} has {count} subgraphs, expected 1 (no control flow)")
     tensors = [subgraph.Tensors(index) for index in range(subgraph.TensorsLength())]
     for tensor in tensors:
         shape = tensor_shape(tensor)

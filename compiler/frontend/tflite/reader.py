@@ -34,8 +34,6 @@ from tinytailor.targets.errors import InputError
 
 def import_tflite(data: bytes, path: Path, name: str) -> ImportedModel:
     """``data``: the bytes of ``path``; ``name`` names the graph. InputError if it is unusable."""
-    if len(data) < 32 or data[4:8] != b"TFL3":
-        raise InputError(f"{path.name} {DAMAGED} (it does not carry the identifier TFL3)")
     try:
         model, subgraph = opened(data, path.name)
         quantization = check_tensors(model, subgraph, path.name)
