@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ from tinytailor.compiler.frontend.tflite.model_file import DAMAGED as DAMAGED_TF
 from tinytailor.compiler.inspection.record import RANDOM_SAMPLES, SAMPLES, Refusal
 from tinytailor.compiler.ir import Graph, Shape
 from tinytailor.compiler.quantize import quantize_onnx
-from tinytailor.compiler.quantize.calibrate import graph_inputs, samples_of
+from tinytailor.compiler.quantize.calibrate import graph_inputs, input_type, samples_of
 from tinytailor.compiler.quantize.prepare import prepared
 from tinytailor.targets.errors import Doubt, InputError
 
@@ -146,6 +147,7 @@ def float_trial(
     except InputError as error:
         return Trial(unreached=None, problem=problem(error)), None
     inputs = graph_inputs(model)
+    types = {name: input_type(model, name) for name in inputs}
     for name, shape in inputs.items():
         if prod(shape) > MAX_ELEMENTS:
             text = f"input {name} has shape {shape}, which fits no device"
@@ -155,7 +157,7 @@ def float_trial(
         samples_of(model, samples)
         return quantized_trial(source, path, samples), SAMPLES
     for draw in DRAWS:
-        samples = random_samples(inputs, draw)
+        samples = random_samples(inputs, types, draw)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Doubt)
             trial = quantized_trial(source, path, samples)
@@ -182,9 +184,17 @@ def quantized_trial(source: bytes, path: Path, samples: Samples) -> Trial:
         return Trial(unreached=None, problem=f"once quantized, {error}")
 
 
-def random_samples(inputs: Mapping[str, Shape], draw: Draw) -> Samples:
-    """The same whenever they are asked for."""
+def random_samples(
+    inputs: Mapping[str, Shape], types: Mapping[str, np.dtype[Any]], draw: Draw
+) -> Samples:
+    """The same whenever they are asked for; pixels are even."""
     rng = np.random.default_rng(0)
-    return {
-        name: draw(rng, (COUNT, *shape[1:])).astype(np.float32) for name, shape in inputs.items()
-    }
+
+    def sample(name: str, shape: Shape) -> np.ndarray:
+        sizes, dtype = (COUNT, *shape[1:]), types[name]
+        if dtype.kind == "f":
+            return draw(rng, sizes).astype(np.float32)
+        limits = np.iinfo(dtype)
+        return rng.integers(limits.min, limits.max + 1, sizes).astype(dtype)
+
+    return {name: sample(name, shape) for name, shape in inputs.items()}

@@ -31,13 +31,21 @@ def graph_inputs(model: Any) -> dict[str, Shape]:
     }
 
 
+def input_type(model: Any, name: str) -> np.dtype[Any]:
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    (value,) = (value for value in model.graph.input if value.name == name)
+    return np.dtype(tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+
+
 def samples_of(model: Any, arrays: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
     """One dictionary of inputs, batch 1, for every row of the calibration arrays."""
     inputs = graph_inputs(model)
     rows = {}
     for name, shape in inputs.items():
-        chosen = choose(arrays, name, shape, alone=len(inputs) == 1)
-        rows[name] = rows_of(arrays[chosen], shape, chosen)
+        dtype = input_type(model, name)
+        chosen = choose(arrays, name, shape, dtype, alone=len(inputs) == 1)
+        rows[name] = rows_of(arrays[chosen], shape, dtype, chosen)
     counts = {name: len(array) for name, array in rows.items()}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -49,11 +57,13 @@ def samples_of(model: Any, arrays: Mapping[str, np.ndarray]) -> list[dict[str, n
     ]
 
 
-def choose(arrays: Mapping[str, np.ndarray], name: str, shape: Shape, alone: bool) -> str:
+def choose(
+    arrays: Mapping[str, np.ndarray], name: str, shape: Shape, dtype: np.dtype[Any], alone: bool
+) -> str:
     """The array of an input: by its name, else "x" or the only one that fits."""
     if name in arrays:
         return name
-    fitting = [key for key, array in arrays.items() if fits(array, shape)]
+    fitting = [key for key, array in arrays.items() if fits(array, shape, dtype)]
     if alone and "x" in arrays:
         return "x"
     if alone and len(fitting) == 1:
@@ -69,28 +79,28 @@ def squeezed(shape: Sequence[int]) -> list[int]:
     return [size for size in shape if size != 1]
 
 
-def fits(array: np.ndarray, shape: Shape) -> bool:
-    """Rows of ``shape``, or one sample of it, give or take axes of length 1."""
-    if array.dtype.kind != "f":
+def fits(array: np.ndarray, shape: Shape, dtype: np.dtype[Any]) -> bool:
+    """Rows of ``shape``, or one sample of it, give or take axes of length 1; of any floats, or of
+    just these integers."""
+    if array.dtype.kind != "f" if dtype.kind == "f" else array.dtype != dtype:
         return False
     rows = array.ndim >= 1 and squeezed(array.shape[1:]) == squeezed(shape)
     return rows or squeezed(array.shape) == squeezed(shape)
 
 
-def rows_of(array: np.ndarray, shape: Shape, name: str) -> np.ndarray:
-    """float32 (N, *shape without its leading 1); one sample may come without its batch axis."""
-    expected = f"float (rows, {', '.join(map(str, shape[1:]))})"
-    if array.dtype.kind in "iub":
+def rows_of(array: np.ndarray, shape: Shape, dtype: np.dtype[Any], name: str) -> np.ndarray:
+    """``dtype`` (N, *shape without its leading 1); one sample may come without its batch axis."""
+    kind = "float" if dtype.kind == "f" else dtype.name
+    expected = f"{kind} (rows, {', '.join(map(str, shape[1:]))})"
+    if array.dtype.kind in "iub" and dtype.kind == "f":
         raise InputError(
             f"calibration: array {name} is {text(array)}, the model reads {expected}: give the "
             "real numbers the model was trained on, (q - zero_point) * scale of quantized ones, "
             "pixels with the preprocessing of training"
         )
-    if array.dtype.kind != "f":
-        raise InputError(f"calibration: array {name} is {text(array)}, the model reads {expected}")
     if array.ndim and len(array) == 0:
         raise InputError(f"calibration: array {name} has no rows; one sample at least is needed")
-    if not fits(array, shape):
+    if not fits(array, shape, dtype):
         turned = sorted(array.shape[1:]) == sorted(shape[1:]) and array.ndim == len(shape)
         hint = "; transpose it to the model's layout" if turned else ""
         raise InputError(
@@ -98,7 +108,7 @@ def rows_of(array: np.ndarray, shape: Shape, name: str) -> np.ndarray:
         )
     single = squeezed(array.shape[1:]) != squeezed(shape)
     count = 1 if single else len(array)
-    rows = array.reshape(count, *shape[1:]).astype(np.float32)
+    rows = array.reshape(count, *shape[1:]).astype(dtype)
     if not np.isfinite(rows).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(rows))[0])
         raise InputError(f"calibration: array {name} holds NaN or infinity, first at index {place}")

@@ -23,6 +23,7 @@ from tinytailor.compiler.quantize.prepare import attribute
 LAYERS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "DeformConv"}
 CLAMPING = LAYERS | {"Add", "Sub", "Mul", "GlobalAveragePool", "ReduceMean"}
 CLAMPS = {"Relu", "Clip"}
+SCALINGS = {"Add", "Div", "Mul", "Sub"}
 VIEWS = {"Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 POINTWISE = {name for name, form in ONNX.items() if form.pointwise}
 FIXED: Mapping[str, Range] = {name: form.results for name, form in ONNX.items() if form.results}
@@ -75,6 +76,7 @@ def wiring(model: Any) -> Wiring:
 def integers_of(wires: Wiring) -> list[str]:
     """The tensors to quantize, in the order they are made."""
     inside = {name for node in wires.nodes for name in taken_inside(node, wires)}
+    inside |= preprocessed(wires)
     order = [*wires.inputs, *(name for node in wires.nodes for name in node.output)]
     candidates = [name for name in order if name in wires.real and name not in inside]
     chosen: set[str] = set()
@@ -108,6 +110,23 @@ def taken_inside(node: Any, wires: Wiring) -> list[str]:
             return []
         variable = wires.variable(maker)
     return []
+
+
+def preprocessed(wires: Wiring) -> set[str]:
+    """Pixels on their way to the first quantized tensor: cast to real numbers, moved, and scaled
+    by constants, which is a table for each channel."""
+    names: set[str] = set()
+    for node in wires.nodes:
+        variable = wires.variable(node)
+        cast = node.op_type == "Cast" and variable and variable[0] in wires.inputs
+        follows = node.op_type in SCALINGS | VIEWS and len(variable) == 1 and variable[0] in names
+        names.update(node.output if cast or follows else ())
+    return {
+        name
+        for name in names
+        if all(set(node.output) <= names for node in wires.readers.get(name, ()))
+        and name not in wires.outputs
+    }
 
 
 def scalar_function(node: Any, wires: Wiring) -> bool:

@@ -28,6 +28,7 @@ from tinytailor.compiler.frontend.quiet import first_line
 from tinytailor.targets.errors import InputError
 
 OPSET = 13  # the first with DequantizeLinear per channel
+WEIGHT_FORMS = ("Clip", "DequantizeLinear", "QuantizeLinear")
 LAYERS = {"Conv": 0, "ConvTranspose": 1, "Gemm": 1}  # axis of the output channel in the weights
 
 
@@ -57,14 +58,20 @@ def prepared(data: bytes, path: Path) -> Any:
 
 
 def check_inputs(graph: Any, file: str) -> None:
+    """Floats, or pixels that the model casts to floats itself."""
     from onnx import TensorProto
 
     constants = {tensor.name for tensor in graph.initializer}
+    cast = {node.input[0] for node in graph.node if node.op_type == "Cast"}
     for value in graph.input:
         kind = value.type.tensor_type.elem_type
-        if value.name not in constants and kind != TensorProto.FLOAT:
+        pixels = kind in (TensorProto.UINT8, TensorProto.INT8) and value.name in cast
+        if value.name not in constants and kind != TensorProto.FLOAT and not pixels:
             name = TensorProto.DataType.Name(kind).lower()
-            raise InputError(f"{file}: input {value.name} is {name}, expected float (32 bits)")
+            raise InputError(
+                f"{file}: input {value.name} is {name}, expected float (32 bits), or uint8 or int8 "
+                "with a Cast to float"
+            )
 
 
 def at_opset(model: Any, file: str) -> Any:
@@ -72,13 +79,17 @@ def at_opset(model: Any, file: str) -> Any:
 
     if opset(model, "") >= OPSET:
         return model
+    before = [str(value.type) for value in model.graph.input]
     try:
-        return onnx.version_converter.convert_version(model, OPSET)
+        raised = onnx.version_converter.convert_version(model, OPSET)
+        if [str(value.type) for value in raised.graph.input] != before:
+            raise ValueError("its inputs would become others")
     except Exception as error:
         raise InputError(
             f"{file}: its opset {opset(model, '')} cannot be raised to {OPSET} "
             f"({first_line(error)}); export the model with opset {OPSET} or newer"
         ) from None
+    return raised
 
 
 def optimized(model: Any, file: str) -> Any:
@@ -87,6 +98,7 @@ def optimized(model: Any, file: str) -> Any:
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
     try:
+        real_weights(model)
         result = references.optimized(model, "ORT_ENABLE_BASIC")
     except Exception as error:
         raise InputError(f"{file}: onnxruntime cannot run it ({first_line(error)})") from None
@@ -154,6 +166,34 @@ def attribute(node: Any, name: str, default: Any) -> Any:
 
     found = [item for item in node.attribute if item.name == name]
     return helper.get_attribute_value(found[0]) if found else default
+
+
+def real_weights(model: Any) -> None:
+    """Weights that are stored as integers become the real numbers that they stand for."""
+    import onnx
+    from onnx import numpy_helper
+
+    known = {tensor.name for tensor in model.graph.initializer}
+    inside: list[Any] = []
+    outside: list[Any] = []
+    for node in model.graph.node:
+        constant = node.op_type in WEIGHT_FORMS and all(name in known for name in node.input)
+        (inside if constant else outside).append(node)
+        known.update(node.output if constant else ())
+    if not inside:
+        return
+    part = onnx.ModelProto()
+    part.CopyFrom(model)
+    names = [name for node in inside for name in node.output]
+    results = [onnx.ValueInfoProto(name=name) for name in names]
+    for values, new in ((part.graph.node, inside), (part.graph.output, results)):
+        del values[:]
+        values.extend(new)
+    del part.graph.input[:]
+    arrays = references.onnx_session(part).run(names, {})
+    model.graph.initializer.extend(map(numpy_helper.from_array, arrays, names))
+    del model.graph.node[:]
+    model.graph.node.extend(outside)
 
 
 def bypass_dropouts(graph: Any) -> None:

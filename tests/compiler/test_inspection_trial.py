@@ -51,7 +51,7 @@ def unsupported(folder: Path) -> Path:
     m = Model()
     a = m.quantized(m.node("Tan", [m.input((1, 1, 8, 8))], "/block1/gelu"), 0.1)
     b = m.quantized(m.node("Conv", [a, a], "/dynamic"), 0.1)
-    c = m.quantized(m.node("LogSoftmax", [b], "/logits", axis=3), 0.1)
+    c = m.quantized(m.node("LRN", [b], "/logits", size=3), 0.1)
     return m.save(folder / "model.onnx", m.quantized(m.node("Shrink", [c], "/gate"), 0.1))
 
 
@@ -68,7 +68,7 @@ def test_all_refused_operators_are_those_of_the_importer(tmp_path):
     assert (len(expected), found.accepted, found.needs, found.graph) == (4, False, (), None)
     known = {kind: of_kind[0] for kind, of_kind in forms(found).items()}
     assert known["Tan"] == known["Shrink"] == "none"
-    assert known["LogSoftmax"] == "float"
+    assert known["LRN"] == "float"
     assert known["QuantizeLinear"] == "integer"
     assert all(item.reason for item in found.refused)
 
@@ -84,11 +84,11 @@ def test_what_follows_a_refused_operator_unquantized_was_not_tried(tmp_path):
 def test_what_is_computed_in_float_with_its_neighbour_says_so(tmp_path):
     m = Model()
     x = m.quantized(m.conv(m.input(IMAGE), (4, 3, 1, 1)), 0.1)
-    y = m.quantized(m.node("Sigmoid", [m.node("LogSoftmax", [x])]), 1 / 256, -128)
+    y = m.quantized(m.node("Sigmoid", [m.node("LRN", [x], size=3)]), 1 / 256, -128)
     path = m.save(tmp_path / "m.onnx", y)
     found = inspect_model(path)
     assert (found.accepted, found.needs) == (True, ("--allow-float",))
-    assert forms(found)["LogSoftmax"] == forms(found)["Sigmoid"] == ["float"]
+    assert forms(found)["LRN"] == forms(found)["Sigmoid"] == ["float"]
     assert found.graph.operators >= len(load_model(path, allow_float=True).nodes) - 3
     assert "float" in {layer.operator for layer in found.graph.layers}
 
@@ -97,7 +97,7 @@ def test_a_float_onnx_model_says_operator_by_operator_what_it_would_be(tmp_path)
     m = Floats()
     a = m.batch_norm(m.conv(m.input("x", ("N", *IMAGE[1:])), (4, 3, 3, 3)), 4)
     b = m.node("Relu", [m.node("Tan", [a])])
-    c = m.node("LogSoftmax", [b], axis=1)
+    c = m.node("LRN", [b], size=3)
     found = inspect_model(written(m.bytes(c), tmp_path))
     assert (found.tried, found.accepted, found.needs) == (
         "random samples",
@@ -106,11 +106,11 @@ def test_a_float_onnx_model_says_operator_by_operator_what_it_would_be(tmp_path)
     )
     known = {kind: of_kind[0] for kind, of_kind in forms(found).items()}
     assert known["Tan"] == "none"
-    assert known["LogSoftmax"] == "float"
+    assert known["LRN"] == "float"
     assert known["Conv"] == known["BatchNormalization"] == "integer"
     assert {(item.operator, item.place) for item in found.refused} == {
         ("Tan", "node /Tan_2"),
-        ("LogSoftmax", "node /LogSoftmax_4"),
+        ("LRN", "node /LRN_4"),
     }
 
 

@@ -36,11 +36,15 @@ def opened(data: bytes, folder: Path) -> Any:
 
 
 def is_quantized(graph: Any) -> bool:
-    """Whether any node computes with integers that stand for real numbers."""
-    return any(
-        node.op_type in INTEGER or (node.domain, node.op_type) in qoperator.REWRITES
-        for node in graph.node
-    )
+    """Whether any node computes with integers that stand for real numbers; constants alone, as the
+    weights of a float model, do not count."""
+    known = {tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        if all(name in known for name in node.input):
+            known.update(node.output)
+        elif node.op_type in INTEGER or (node.domain, node.op_type) in qoperator.REWRITES:
+            return True
+    return False
 
 
 def is_channels_last(model: Any) -> bool:
@@ -86,6 +90,10 @@ def fix_batch(graph: Any, file: str) -> None:
     for value in graph.input:
         if value.name in constants:
             continue
+        if not value.type.HasField("tensor_type"):
+            raise InputError(
+                f"{file}: input {value.name} is no tensor; give its parts an input each"
+            )
         sizes = value.type.tensor_type.shape.dim
         for axis, size in enumerate(sizes):
             fixed = size.HasField("dim_value") and size.dim_value > 0
