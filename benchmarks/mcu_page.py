@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/benchmarks.md from benchmarks/mcu_baseline.json: text only, nothing is measured here."""
+"""docs/benchmarks.md from mcu_baseline.json and ordinary_models/counts.json: text only, nothing is
+measured here."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from tinytailor.targets import load_target
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "docs" / "benchmarks.md"
+ORDINARY = HERE / "ordinary_models" / "counts.json"
 
 _HEAD = """\
 # Benchmarks
@@ -35,6 +39,49 @@ first, and compared with onnxruntime on the quantized file.
 | model | against | inputs | elements | differ | largest | layers: elements | differ | largest |
 | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 """
+
+_ORDINARY = """
+## Ordinary networks
+
+Networks of the kinds that people bring (`python benchmarks/ordinary_models.py --write`).
+NAME.tflite is int8, as TensorFlow's converter writes it of a Keras model; person_detect.tflite is
+that of TFLite Micro. NAME.onnx is float, as torch exports it, and quantized here with {calibrated}
+recorded inputs. Weights are random but those of person_detect; batch norms have the statistics of
+recorded inputs. Operators are those of the file without constants, MACs those of the integer graph.
+Flash and RAM are of the linked program for the smaller of two boards that has room; each ran on the
+emulated core and equals its integer graph, bit for bit. Compiler:
+{toolchain}.
+
+| network | operators | MACs | board | flash | RAM |
+| --- | ---: | ---: | --- | ---: | ---: |
+{sizes}
+On the host, the integer graph beside LiteRT (.tflite) or onnxruntime on the quantized file (.onnx),
+on {inputs} recorded inputs that no range was taken from: elements, and how many of them are off by
+one step, which is one integer, or by more. "Layers": each layer alone, on the integers that the
+other runtime computed before it; the last column says how many elements differ in which.
+
+{columns}| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |
+{gaps}
+No layer is more than one step off. What is one step off lies close to a half step, where the other
+runtime's float32 or its multipliers of fewer bits decide. Random weights carry such a step on, so
+that behind it many outputs of a deep network move. LiteRT rounds TRANSPOSE_CONV twice where the
+batch is left free, as Keras leaves it (unet_transposed), and once where it is fixed
+(unet_transposed_fixed, the same weights). In mobilenet_v3_small.tflite it is its ADD, which centres
+the pixels in the first layer, and its HARD_SWISH. In unet_bilinear.onnx it is Resize: what it takes
+of four pixels in sixteenths is often an exact half, which float32 rounds either way.
+"""
+_COLUMNS = (
+    "network",
+    "outputs: elements",
+    "one step",
+    "more",
+    "largest",
+    "layers",
+    "elements",
+    "one step",
+    "largest",
+    "where",
+)
 
 _PUBLISHED = """
 ## Others
@@ -83,6 +130,7 @@ def page(baseline: dict[str, Any]) -> str:
     for model in models:
         parts.append(_model(model, [(b, rows.get(f"{model} {b}")) for b in boards]))
     parts.append(_EXACT + "".join(_gap(*item) for item in baseline["differences"].items()))
+    parts.append(_ordinary(json.loads(ORDINARY.read_text())))
     parts.append(_PUBLISHED + _ours(rows) + "".join(_other(*item) for item in OTHERS.items()))
     return "".join(parts)
 
@@ -122,6 +170,46 @@ def _gap(model: str, gap: dict[str, Any]) -> str:
     numbers += [layers.get(key) for key in ("elements", "differing", "largest")]
     star = " *" if gap.get("calibrated") else ""
     return f"| {model}{star} | {gap['against']} | {' | '.join(map(_number, numbers))} |\n"
+
+
+def _ordinary(counts: dict[str, Any]) -> str:
+    networks: dict[str, dict[str, Any]] = counts["networks"]
+    (inputs,) = {row["inputs"] for row in networks.values()}
+    return _ORDINARY.format(
+        toolchain=counts["toolchain"],
+        calibrated=counts["calibrated"],
+        inputs=inputs,
+        columns=f"| {' | '.join(_COLUMNS)} |\n",
+        sizes="".join(_sizes(*item) for item in networks.items()),
+        gaps="".join(_gaps(*item) for item in networks.items()),
+    )
+
+
+def _sizes(name: str, row: dict[str, Any]) -> str:
+    operators, macs, flash, ram = (
+        _number(row[key]) for key in ("operators", "macs", "flash_bytes", "ram_bytes")
+    )
+    return f"| {name} | {operators} | {macs} | {row['board']} | {flash} | {ram} |\n"
+
+
+def _gaps(name: str, row: dict[str, Any]) -> str:
+    outputs, layers = row["outputs"], row["layers"]
+    cells = [
+        _number(outputs["elements"]),
+        *(_share(outputs[key], outputs["elements"]) for key in ("one", "more")),
+        str(outputs["largest"]),
+        str(row["compared"]),
+        _number(layers["elements"]),
+        _share(layers["one"], layers["elements"]),
+        str(layers["largest"]),
+        ", ".join(f"{kind} {count:,}" for kind, count in row["differing"].items()),
+    ]
+    return f"| {name} | {' | '.join(cells)} |\n"
+
+
+def _share(count: int, elements: int) -> str:
+    """In percent to two digits, 0 only for none."""
+    return "0" if not count else f"{100 * count / elements:.2g} %"
 
 
 def _ours(rows: dict[str, dict[str, Any]]) -> str:
