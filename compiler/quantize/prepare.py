@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinytailor.compiler import references
+from tinytailor.compiler.frontend.onnx import equivalents
 from tinytailor.compiler.frontend.onnx.model_file import (
     DAMAGED,
     fix_batch,
@@ -48,6 +49,8 @@ def prepared(data: bytes, path: Path) -> Any:
         raise InputError(f"{path.name} {DAMAGED} ({first_line(error)})") from None
     bypass_dropouts(model.graph)
     model = typed(optimized(model, path.name))
+    equivalents.rewrite(model, equivalents.REWRITES)
+    name_nodes(model.graph)
     scale_gemms(model.graph)
     fold_batch_norms(model.graph)
     return typed(model)

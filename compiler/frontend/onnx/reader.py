@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinytailor.compiler.frontend.onnx import constants, narrow, qoperator
+from tinytailor.compiler.frontend.onnx import constants, equivalents, narrow, qoperator
 from tinytailor.compiler.frontend.onnx.model_file import (
     DAMAGED,
     DYNAMIC,
@@ -67,6 +67,7 @@ def import_onnx(data: bytes, path: Path, name: str, allow_float: bool = False) -
         fix_batch(graph, path.name)
         qoperator.rewrite(model)
         constants.fold(model)
+        equivalents.rewrite(model, {"GatherND"})
         unsupported = listed(model, forms)
         narrow.widen(graph, path.name)
         check_windows(graph, path.name)
