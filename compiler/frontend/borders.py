@@ -80,8 +80,9 @@ def in_model_order(model: ImportedModel, index: int) -> bool:
 
 
 def takes_rows(call: Call, index: int) -> bool:
-    rule = CALLS.get(call.operator)
-    return rule is not None and rule.in_model_order and call.arguments[0] == Ref(index)
+    rule, first = CALLS.get(call.operator), call.arguments[0]
+    first_input = isinstance(first, Ref) and first.index == index
+    return rule is not None and rule.in_model_order and first_input
 
 
 def output_value(builder: GraphBuilder, item: Any) -> Activation | Indices | None:

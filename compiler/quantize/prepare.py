@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinytailor.compiler import references
-from tinytailor.compiler.frontend.onnx import normalizations
+from tinytailor.compiler.frontend.onnx import equivalents, normalizations
 from tinytailor.compiler.frontend.onnx.model_file import (
     DAMAGED,
     fix_batch,
@@ -49,9 +49,10 @@ def prepared(data: bytes, path: Path) -> Any:
     except Exception as error:  # any bytes may be given: every failure is about the file
         raise InputError(f"{path.name} {DAMAGED} ({first_line(error)})") from None
     bypass_dropouts(model.graph)
-    model = optimized(model, path.name)
+    model = typed(optimized(model, path.name))
+    equivalents.rewrite(model, equivalents.REWRITES)
     normalizations.rewrite(model)
-    model = typed(model)
+    name_nodes(model.graph)
     scale_gemms(model.graph)
     fold_batch_norms(model.graph)
     return typed(model)

@@ -14,8 +14,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "frontend"))
 
+import keras_layers
 import onnx
-from keras_layers import KINDS, NAMES, obstacle, parts
+import torch_files
 from node_tests import (
     BORDER,
     FOLDED,
@@ -64,7 +65,8 @@ ONNX = """
 ## ONNX
 
 Quantized models come in QDQ form (QuantizeLinear and DequantizeLinear around the operators) or with
-operators on integers (listed as "also"); float models are quantized with `--calibration`.
+operators on integers (listed as "also"); float models are quantized with `--calibration`. Einsum
+with constant weights of a float model becomes MatMul, GatherND with constant places Gather.
 
 | operator | also | becomes | tests passed | refused | limits |
 | --- | --- | --- | --- | --- | --- |
@@ -92,6 +94,19 @@ LiteRT.
 | --- | --- | --- | --- | --- | --- | --- |
 """
 
+TORCH = """
+## torch
+
+Modules alone in a model, as torch {version} exports them to ONNX with `torch.onnx.export` in the
+opset that is its default: by the TorchScript exporter (`dynamo=False`) and by the dynamo exporter,
+which is the default. They are float models, quantized with `--calibration`; what the integers
+compute is within one step of onnxruntime on the quantized model. "no" names the operators that
+stand in the way, "-" is what torch does not export.
+
+| module | TorchScript, batch 1 | free | dynamo, batch 1 | free |
+| --- | --- | --- | --- | --- |
+"""
+
 
 def page(results: Sequence[Result]) -> str:
     counts = dict.fromkeys((PASSED, REFUSED, NOT_APPLICABLE, WRONG), 0)
@@ -113,6 +128,8 @@ def page(results: Sequence[Result]) -> str:
         + tflite_rows()
         + KERAS
         + keras_rows()
+        + TORCH.format(version=torch_version())
+        + torch_rows()
     )
 
 
@@ -163,12 +180,37 @@ def tflite_rows() -> str:
 
 def keras_rows() -> str:
     """Held by tests/frontend/test_keras_layers.py."""
-    found = {parts(name): f"no ({obstacle(name)})" if obstacle(name) else "yes" for name in NAMES}
+    found = {
+        keras_layers.parts(name): answer(keras_layers.obstacle(name)) for name in keras_layers.NAMES
+    }
+    kinds = keras_layers.KINDS
     rows = []
     for layer in sorted({layer for layer, *_ in found}):
-        cells = [found[layer, batch, kind] for kind in KINDS for batch in ("1", "free")]
+        cells = [found[layer, batch, kind] for kind in kinds for batch in ("1", "free")]
         rows.append(f"| {layer.replace('_', ' ')} | {' | '.join(cells)} |\n")
     return "".join(rows)
+
+
+def torch_rows() -> str:
+    """Held by tests/frontend/test_torch_layers.py."""
+    found = {
+        torch_files.parts(name): answer(torch_files.obstacle(name)) for name in torch_files.NAMES
+    }
+    files = [(e, b) for e in torch_files.EXPORTERS for b in torch_files.BATCHES]
+    rows = []
+    for module in sorted({module for module, *_ in found}, key=str.lower):
+        cells = [found.get((module, *file), "-") for file in files]
+        rows.append(f"| {module.replace('_', ' ')} | {' | '.join(cells)} |\n")
+    return "".join(rows)
+
+
+def torch_version() -> str:
+    """The torch that wrote the files, as they say."""
+    return onnx.load_model_from_string(torch_files.stored(torch_files.NAMES[0])).producer_version
+
+
+def answer(obstacle: str) -> str:
+    return f"no ({obstacle})" if obstacle else "yes"
 
 
 def passing(results: Sequence[Result]) -> dict[str, object]:

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinytailor.compiler.frontend.onnx import constants, narrow, normalizations, qoperator
+from tinytailor.compiler.frontend.onnx import (
+    constants,
+    equivalents,
+    narrow,
+    normalizations,
+    qoperator,
+)
 from tinytailor.compiler.frontend.onnx.model_file import (
     DAMAGED,
     DYNAMIC,
@@ -66,6 +72,7 @@ def import_onnx(data: bytes, path: Path, name: str, allow_float: bool = False) -
         fix_batch(graph, path.name)
         qoperator.rewrite(model)
         constants.fold(model)
+        equivalents.rewrite(model, {"GatherND"})
         normalizations.rewrite(model)
         unsupported = listed(model, forms)
         narrow.widen(graph, path.name)

@@ -40,6 +40,8 @@ def pooling_pads(inputs: Any, attrs: dict[str, Any]) -> None:
     if attrs["tvm_custom"]["num_outputs"] > 1:
         raise ValueError("its second output, the indices, is not supported")
     resolve_auto_pad(inputs, attrs, attrs["kernel_shape"])
+    if not any(attrs.get("pads", ())):
+        attrs.pop("count_include_pad", None)  # what ceil_mode adds never counts
 
 
 def resolve_auto_pad(inputs: Any, attrs: dict[str, Any], window: Any) -> None:

@@ -50,7 +50,8 @@ def concat(call: Call, builder: GraphBuilder) -> Value:
         for part in parts:
             scaled = as_quantized(builder, part, fused, call.origin)
             placed = arranged(builder, scaled, order_of(part.shape, axes))
-            names.append(as_shape(builder, placed, device_shape(part.shape, axes)).name)
+            shape = (*device[:place], part.shape[axis], *device[place + 1 :])
+            names.append(as_shape(builder, placed, shape).name)
         return Concat(place), tuple(names), {}
 
     order, device = order_of(call.shape, axes), device_shape(call.shape, axes)
