@@ -22,6 +22,7 @@ from tinytailor.compiler.ops.extremum import Extremum as Extremum
 from tinytailor.compiler.ops.float_op import FloatOp as FloatOp
 from tinytailor.compiler.ops.grouped_conv2d import GroupedConv2d as GroupedConv2d
 from tinytailor.compiler.ops.l2_normalize import L2Normalize as L2Normalize
+from tinytailor.compiler.ops.layer_normalize import LayerNormalize as LayerNormalize
 from tinytailor.compiler.ops.log_softmax import LogSoftmax as LogSoftmax
 from tinytailor.compiler.ops.lookup import Lookup as Lookup
 from tinytailor.compiler.ops.max_pool import MaxPool2d as MaxPool2d
@@ -34,6 +35,7 @@ from tinytailor.compiler.ops.resize_linear import ResizeLinear as ResizeLinear
 from tinytailor.compiler.ops.slice import Slice as Slice
 from tinytailor.compiler.ops.softmax import Softmax as Softmax
 from tinytailor.compiler.ops.square_deform_dw import SquareDeformDW as SquareDeformDW
+from tinytailor.compiler.ops.squared_difference import SquaredDifference as SquaredDifference
 from tinytailor.compiler.ops.take import Take as Take
 from tinytailor.compiler.ops.transpose import Transpose as Transpose
 from tinytailor.compiler.ops.window import Window

@@ -51,7 +51,7 @@ def prepared(data: bytes, path: Path) -> Any:
     bypass_dropouts(model.graph)
     model = typed(optimized(model, path.name))
     equivalents.rewrite(model, equivalents.REWRITES)
-    normalizations.rewrite(model)
+    normalizations.rewrite(model, opset(model, "") >= normalizations.LAYER_OPSET)
     name_nodes(model.graph)
     scale_gemms(model.graph)
     fold_batch_norms(model.graph)

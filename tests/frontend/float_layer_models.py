@@ -95,8 +95,6 @@ CASES = {
     "Div": Case(two("Div", 0.1, 0)),
     "Einsum": Case(einsum),
     "GroupNormalization": Case(scaled("GroupNormalization", MAP, 8, True, num_groups=2), 21),
-    "InstanceNormalization": Case(scaled("InstanceNormalization", MAP, 8, True)),
-    "LayerNormalization": Case(scaled("LayerNormalization", (1, 6, 16), 16, True)),
     "LRN": Case(alone("LRN", 0.02, 3, MAP, size=3, alpha=0.5, beta=0.75, bias=1.0)),
     "MatMul": Case(product),
     "Mean": Case(mean),

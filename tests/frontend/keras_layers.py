@@ -10,11 +10,7 @@ ARCHIVE = Path(__file__).with_name("keras_files.zip")
 NAMES = zipfile.ZipFile(ARCHIVE).namelist()
 KINDS = ("int8", "dynamic", "float")
 # Whatever the batch: an operator that stands in the way, and the kinds of files that hold it.
-REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
-    "Activation_gelu": ("GELU", ("dynamic", "float")),
-    "GroupNormalization": ("MUL", KINDS),
-    "LayerNormalization": ("MUL", KINDS),
-}
+REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {}
 
 
 def parts(name: str) -> tuple[str, str, str]:

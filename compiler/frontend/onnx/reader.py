@@ -51,8 +51,6 @@ HINTS = {
     "LSTM": OVER_TIME,
     "GRU": OVER_TIME,
     "RNN": OVER_TIME,
-    "LayerNormalization": BATCH_NORM,
-    "InstanceNormalization": BATCH_NORM,
     "GroupNormalization": BATCH_NORM,
     "Einsum": "use MatMul, or a 1x1 Conv",
 }

@@ -25,6 +25,7 @@ from tinytailor.compiler.frontend.rules import (
     functions,
     identity,
     l2_normalize,
+    layer_normalize,
     pad,
     pooling,
     prelu,
@@ -37,6 +38,7 @@ from tinytailor.compiler.frontend.rules import (
     slices,
     softmax,
     square_deform,
+    squared_difference,
     transpose,
 )
 from tinytailor.compiler.frontend.rules.rule import Onnx, Rule, Tflite
@@ -56,6 +58,7 @@ RULE_FILES = (
     functions.RULES,
     identity.RULES,
     l2_normalize.RULES,
+    layer_normalize.RULES,
     pad.RULES,
     pooling.RULES,
     prelu.RULES,
@@ -68,6 +71,7 @@ RULE_FILES = (
     slices.RULES,
     softmax.RULES,
     square_deform.RULES,
+    squared_difference.RULES,
     transpose.RULES,
 )
 CALLS: dict[str, Rule] = {name: rule for file in RULE_FILES for name, rule in file.calls.items()}

@@ -26,6 +26,7 @@ from tinytailor.compiler.frontend.quantization import quantization_of
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules import lookup
 from tinytailor.compiler.frontend.rules.reshape import as_shape
+from tinytailor.compiler.frontend.rules.selection import repeated
 from tinytailor.compiler.frontend.rules.transpose import arranged, straight
 from tinytailor.compiler.ir import Shape, Tensor
 from tinytailor.compiler.ops import AddConstant, Affine, ChannelLookup
@@ -110,11 +111,9 @@ def placed(
     """``x`` and its tensor, with both arrays as they lie beside it, ``reduced``."""
     if not np.all(np.isfinite(gain)) or not np.all(np.isfinite(constant)):
         raise Declined("its constant is not finite")
-    if np.broadcast_shapes(x.shape, gain.shape, constant.shape) != x.shape:
-        raise Declined(
-            f"its constant of shape {np.broadcast_shapes(gain.shape, constant.shape)} repeats a "
-            f"tensor of shape {x.shape}; expected a tensor of the shape of the result"
-        )
+    whole = np.broadcast_shapes(x.shape, gain.shape, constant.shape)
+    if whole != x.shape:
+        x = repeated(builder, x, whole)
     x, axes = straight(builder, x)
     source = as_shape(builder, x, device_shape(x.shape, axes))
     arrays = (

@@ -38,23 +38,8 @@ def einsum(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     return [relax.op.einsum(relax.Tuple(inputs), attributes["equation"].decode())]
 
 
-def layer_normalization(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
-    """Its mean and deviation, further outputs, are for training."""
-    from tvm import relax
-
-    if attributes["tvm_custom"]["num_outputs"] > 1:
-        raise ValueError("its mean and deviation are outputs, which are not supported")
-    rank = len(shape_of(inputs[0]))
-    axes = list(range(attributes.get("axis", -1) % rank, rank))
-    x, scale = inputs[:2]
-    bias = inputs[2] if len(inputs) > 2 else None
-    if bias is None:
-        bias = relax.const(np.zeros(shape_of(scale), np.float32))
-    return [relax.op.nn.layer_norm(x, scale, bias, axes, attributes.get("epsilon", 1e-5))]
-
-
 TVM = (
-    *("GroupNormalization", "InstanceNormalization", "LRN", "Mean"),
+    *("GroupNormalization", "LRN", "Mean"),
     *("MeanVarianceNormalization", "RMSNormalization", "ReduceL2", "ReduceLogSum"),
     *("ReduceLogSumExp", "ReduceProd"),
 )
@@ -63,6 +48,5 @@ RULES = Rules(
         **{name: Onnx() for name in TVM},
         "CumSum": Onnx(cumulative_sum),
         "Einsum": Onnx(einsum),
-        "LayerNormalization": Onnx(layer_normalization),
     }
 )

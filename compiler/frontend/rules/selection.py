@@ -55,15 +55,28 @@ def taken(builder: GraphBuilder, x: Activation, places: list[np.ndarray], call: 
         raise Declined(f"its result of shape {shape} is empty")
     if all(np.array_equal(p, np.arange(n)) for p, n in zip(places, x.shape, strict=True)):
         return x
+    return placed_at(builder, x, places, builder.new_name(call.origin))
+
+
+def placed_at(
+    builder: GraphBuilder, x: Activation, places: list[np.ndarray], name: str
+) -> Activation:
+    shape = tuple(len(wanted) for wanted in places)
     x, axes = straight(builder, x)
     source = as_shape(builder, x, device_shape(x.shape, axes))
     op, constants = operator(x.shape, source.shape, axes, places)
-    name = builder.new_name(call.origin)
     y = replace(source, name=name, shape=op.output_shape(source.shape))
     builder.append(op, (source.name,), y, constants)
     if x.tensor in builder.placeholders:
         builder.placeholders.add(name)
     return replace(x, tensor=name, shape=shape, order=order_of(shape, axes))
+
+
+def repeated(builder: GraphBuilder, x: Activation, shape: Shape) -> Activation:
+    """``x`` as numpy broadcasts it to ``shape``."""
+    x = replace(x, shape=(*(1,) * (len(shape) - len(x.shape)), *x.shape))
+    places = [np.arange(n) % size for n, size in zip(shape, x.shape, strict=True)]
+    return placed_at(builder, x, places, builder.names.fresh("repeat", "repeat"))
 
 
 def operator(

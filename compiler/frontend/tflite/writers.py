@@ -7,6 +7,7 @@ Maps come as (1, H, W, C); ``Operation.map`` and ``Operation.end_map`` turn them
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,23 @@ def clip(low: float, high: float) -> Callable[[Operation], None]:
         op.end(op.add("Clip", [op.name(0), *bounds]))
 
     return write
+
+
+def gelu(op: Operation) -> None:
+    """x / 2 (1 + erf(x / sqrt(2))), or 1 + tanh of a polynomial for the latter."""
+    x = op.name(0)
+
+    def scaled(name: str, factor: float) -> str:
+        return op.add("Mul", [name, op.store(np.float32(factor))])
+
+    if op.option("Gelu", "Approximate"):
+        cube = op.add("Pow", [x, op.store(np.float32(3))])
+        inner = op.add("Add", [x, scaled(cube, 0.044715)])
+        part = op.add("Tanh", [scaled(inner, sqrt(2 / pi))])
+    else:
+        part = op.add("Erf", [scaled(x, sqrt(0.5))])
+    grown = op.add("Add", [part, op.store(np.float32(1))])
+    op.end(op.add("Mul", [scaled(x, 0.5), grown]))
 
 
 def leaky_relu(op: Operation) -> None:
@@ -320,6 +338,7 @@ WRITERS: dict[str, Callable[[Operation], None]] = {
     "FLOOR": unary("Floor"),
     "FULLY_CONNECTED": fully_connected,
     "GATHER": gathered,
+    "GELU": gelu,
     "HARD_SWISH": unary("HardSwish"),
     "L2_NORMALIZATION": normalized,
     "LEAKY_RELU": leaky_relu,

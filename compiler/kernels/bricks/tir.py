@@ -118,8 +118,12 @@ def requantized(acc: Any, multiplier: Any, q: Requant, of: str = "") -> Any:
     # C has no left shift of negatives
     shifted = acc * parameter(f"{of}scale", 1 << q.shift) if q.shift else acc
     zero_point = parameter(f"{of}zero_point", q.zero_point)
-    value = tirx.call_pure_extern("int32", REQUANTIZE, shifted, multiplier, zero_point)
-    return clamped(value, q.low, q.high, of)
+    return clamped(high_product(shifted, multiplier, zero_point), q.low, q.high, of)
+
+
+def high_product(a: Any, b: Any, plus: Any) -> Any:
+    """The high word of a product of int32, rounded half up, and something more."""
+    return tirx.call_pure_extern("int32", REQUANTIZE, a, b, plus)
 
 
 def inside(row: Any, column: Any, height: int, width: int) -> Any:
