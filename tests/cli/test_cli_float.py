@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
 @pytest.fixture(scope="module")
 def normalized(tmp_path_factory):
     model = Model()
-    y = CASES["LayerNormalization"].build(model)
+    y = CASES["LRN"].build(model)
     return model.save(tmp_path_factory.mktemp("float") / "norm.onnx", y)
 
 
@@ -31,25 +31,25 @@ def project(cli, normalized, tmp_path_factory):
     words = ("compile", normalized, "--target", "nucleo-f446re", "-o", folder, "--allow-float")
     result = cli(*words)
     assert result.exit_code == 0, result.stderr
-    assert "warning: in float: op (LayerNormalization)" in result.stdout
+    assert "warning: in float: op (LRN)" in result.stdout
     return folder
 
 
 def test_without_the_flag_the_refusal_names_it(cli, normalized, tmp_path):
     result = cli("compile", normalized, "--target", "nucleo-f446re", "-o", tmp_path / "p")
     assert result.exit_code == 2
-    assert "LayerNormalization" in result.stderr
+    assert "LRN" in result.stderr
     assert "--allow-float compiles it in float" in result.stderr
     assert not (tmp_path / "p").exists()
 
 
 def test_manifest_and_report_list_the_layers_in_float(cli, project):
-    expected = [{"name": "op", "operators": ["LayerNormalization"]}]
+    expected = [{"name": "op", "operators": ["LRN"]}]
     assert json.loads((project / "manifest.json").read_text())["float_layers"] == expected
     report = cli("report", project)
     assert report.exit_code == 0
     assert "Computed in float" in report.stdout
-    assert "LayerNormalization" in report.stdout
+    assert "LRN" in report.stdout
 
 
 def test_verify_is_bit_exact_in_float(cli, project):

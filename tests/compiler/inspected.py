@@ -25,7 +25,7 @@ FREE = [
         ("Dense_of_a_series", "dynamic"),
         ("DepthwiseConv1D", "float"),
         ("Flatten", "int8"),
-        ("LayerNormalization", "int8"),
+        ("BatchNormalization", "int8"),
         ("RepeatVector", "float"),
         ("SeparableConv1D", "int8"),
         ("UpSampling2D_bilinear", "int8"),

@@ -127,7 +127,7 @@ def test_a_quotient_of_zeros_gives_the_same_integers_everywhere(tmp_path):
 
 
 def test_a_saved_graph_computes_the_same(tmp_path):
-    graph = graph_of(CASES["LayerNormalization"], tmp_path)
+    graph = graph_of(CASES["LRN"], tmp_path)
     save_graph(graph, tmp_path / "graph.npz")
     loaded = load_graph(tmp_path / "graph.npz")
     assert [node.op for node in loaded.nodes] == [node.op for node in graph.nodes]
@@ -154,7 +154,7 @@ def test_the_emitted_text_does_not_change_from_run_to_run(tmp_path):
 
 
 def test_engines_refuse_layers_in_float(tmp_path):
-    graph = graph_of(CASES["LayerNormalization"], tmp_path)
+    graph = graph_of(CASES["LRN"], tmp_path)
     with pytest.raises(InputError, match="float"):
         compile_model(graph, load_target("ultra96-v2"), tmp_path / "out", "net", model_sha256="")
     assert not (tmp_path / "out").exists()

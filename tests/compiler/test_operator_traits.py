@@ -22,7 +22,9 @@ from tinytailor.targets.errors import InputError
 pytestmark = [pytest.mark.tvm]
 
 EXAMPLES = every_example()
-ELEMENTWISE = ("add", "add_constant", "add_n", "affine", "extremum", "lookup", "mul", "prelu")
+TABLES = ("channel_lookup", "lookup")
+SUMMED = ("add", "add_constant", "add_n", "affine", "mul", "prelu", "squared_difference")
+ELEMENTWISE = (*TABLES, *SUMMED, "extremum")
 BY_CHANNEL = ("average_pool2d", "depthwise_conv2d", "max_pool2d", "take", "transpose")
 INT32 = 2**31 - 1
 
@@ -48,21 +50,15 @@ def kinds(trait: str) -> set[str]:
 
 def test_operators_of_all_kinds_say_each_of_these_things():
     assert kinds("mixed") == {"conv2d", "dense"}
-    assert kinds("linked") == {
-        *ELEMENTWISE,
-        *BY_CHANNEL,
-        "concat",
-        "pad",
-        "reshape",
-        "resize_linear",
-        "slice",
-    }
+    moving = {"concat", "pad", "reshape", "resize_linear", "slice"}
+    assert kinds("linked") == {*ELEMENTWISE, *BY_CHANNEL, *moving}
     assert kinds("view") == {"concat", "reshape", "slice"}
     assert kinds("border") == {"conv2d", "depthwise_conv2d", "grouped_conv2d", "max_pool2d"}
     convolutions = {kind for kind in OPERATORS if "conv" in kind} | {"dense", "square_deform_dw"}
-    sums = {*convolutions, *ELEMENTWISE, "average_pool2d", "resize_linear"} - {"extremum", "lookup"}
+    sums = {*convolutions, *SUMMED, "average_pool2d", "resize_linear"}
     assert kinds("sums") == sums
-    assert kinds("clamp") == sums | {"extremum", "l2_normalize", "max_pool2d"}
+    normalizations = {"l2_normalize", "layer_normalize"}
+    assert kinds("clamp") == sums | normalizations | {"extremum", "max_pool2d"}
 
 
 def with_types(graph: Graph, *types: str) -> Graph:

@@ -112,8 +112,7 @@ def between_convolutions(model: Model) -> str:
     """A normalized map in a model whose maps are channels-first, with a ReLU behind it."""
     x = model.input((1, 3, 8, 8))
     x = model.quantized(model.conv(x, (8, 3, 3, 3)), 0.05)
-    gain = model.constant("gain", model.rng.normal(1, 0.2, (8, 6, 6)).astype(np.float32))
-    x = model.node("Relu", [model.node("LayerNormalization", [x, gain], "norm", axis=1)])
+    x = model.node("Relu", [model.node("LRN", [x], "norm", size=3)])
     return model.quantized(model.conv(model.quantized(x, 0.03, -128), (4, 8, 1, 1)), 0.1)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from float_layer_models import CASES, NETWORKS, Case, alone, numbers
+from float_layer_models import CASES, NETWORKS, Case, alone
 from mutations import changed_onnx
 from qdq_models import Model, differences
 from tiers import nightly_but
@@ -66,7 +66,7 @@ def test_what_follows_in_float_is_part_of_the_same_operator(tmp_path):
     path = saved(Case(NETWORKS["between_convolutions"]), tmp_path / "m.onnx")
     graph = load_model(path, allow_float=True)
     (node,) = float_nodes(graph)
-    assert node.op.operators == ("LayerNormalization", "Relu")
+    assert node.op.operators == ("LRN", "Relu")
     assert node.name == "norm"
     assert [n.op.kind for n in graph.nodes].count("conv2d") == 2
 
@@ -82,10 +82,9 @@ def test_operators_with_an_integer_form_keep_it(tmp_path):
 
 def test_what_cannot_be_computed_in_float_either_gets_no_hint(tmp_path):
     model = Model()
-    x = model.input((1, 6, 16))
+    x = model.input((1, 4, 5, 6))
     x = model.quantized(model.node("Tan", [x], "tan"), 0.05)
-    gain = numbers(model, 16)
-    x = model.quantized(model.node("LayerNormalization", [x, gain], "norm"), 0.03)
+    x = model.quantized(model.node("LRN", [x], "norm", size=3), 0.03)
     path = model.save(tmp_path / "m.onnx", x)
     for allow_float in (False, True):
         with pytest.raises(InputError) as caught:
@@ -98,8 +97,8 @@ def test_what_cannot_be_computed_in_float_either_gets_no_hint(tmp_path):
 
 def test_a_result_in_float_must_be_quantized(tmp_path):
     model = Model()
-    y = model.node("LayerNormalization", [model.input((1, 6, 16)), numbers(model, 16)], "norm")
-    with pytest.raises(InputError, match=r"LayerNormalization +node norm .*QuantizeLinear"):
+    y = model.node("LRN", [model.input((1, 4, 5, 6))], "norm", size=3)
+    with pytest.raises(InputError, match=r"LRN +node norm .*QuantizeLinear"):
         load_model(model.save(tmp_path / "m.onnx", y), allow_float=True)
 
 
@@ -121,12 +120,11 @@ def test_a_float_model_is_quantized_around_them(tmp_path):
     rng = np.random.default_rng(0)
     arrays = {
         "w": rng.normal(0, 0.3, (8, 3, 3, 3)),
-        "gain": rng.normal(1, 0.1, (8, 6, 6)),
         "f": rng.normal(0, 0.1, (10, 288)),
     }
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["a"], "conv"),
-        helper.make_node("LayerNormalization", ["a", "gain"], ["b"], "norm", axis=1),
+        helper.make_node("LRN", ["a"], ["b"], "norm", size=3),
         helper.make_node("Flatten", ["b"], ["c"], "flat"),
         helper.make_node("Gemm", ["c", "f"], ["y"], "classes", transB=1),
     ]
@@ -144,7 +142,7 @@ def test_a_float_model_is_quantized_around_them(tmp_path):
     with pytest.raises(InputError, match=HINT):
         load_model(path, calibration=samples)
     quantized = load_model(path, calibration=samples, allow_float=True)
-    assert [n.op.operators for n in float_nodes(quantized)] == [("LayerNormalization",)]
+    assert [n.op.operators for n in float_nodes(quantized)] == [("LRN",)]
 
 
 def test_whole_powers_of_negative_numbers_have_their_sign(tmp_path):

@@ -35,7 +35,6 @@ REFUSED: dict[str, dict[str, str]] = {
     | {
         "AdaptiveAvgPool2d_no_divisor": "Where",
         "LocalResponseNorm": "AveragePool, Div",
-        "RNN": "Add",
     },
 }
 
