@@ -132,6 +132,24 @@ def x_scaled(model: Model, x: str) -> str:
     return x
 
 
+def repeated_by_a_constant(kind: str, constant_shape: tuple[int, ...]):
+    """A constant larger than the tensor beside it, as gains behind a mean are."""
+
+    def build(model: Model) -> str:
+        x = model.quantized(model.node("GlobalAveragePool", [model.input(SHAPE)]), 0.0137, -6)
+        y = model.node(kind, [constant(model, constant_shape), x])
+        return model.quantized(y, 0.0237, 3)
+
+    build.__name__ = f"{kind}_repeated_{constant_shape}".replace(" ", "")
+    return build
+
+
+def joined_along_the_batch(model: Model) -> str:
+    x = model.input((1, 3, 5))
+    parts = [model.quantized(model.node(kind, [x]), 0.02, 3) for kind in ("Neg", "Abs")]
+    return model.quantized(model.node("Concat", parts, axis=0), 0.02, 3)
+
+
 def sum_of_four(model: Model) -> str:
     x = model.input(SHAPE)
     a = model.quantized(model.conv(x, (4, 4, 1, 1)), 0.0413, 5)
@@ -150,6 +168,9 @@ def sums_and_differences(model: Model) -> str:
 
 
 MODELS = (
+    repeated_by_a_constant("Mul", (4, 7, 1)),
+    repeated_by_a_constant("Add", (1, 1, 1, 6)),
+    joined_along_the_batch,
     sum_of_four,
     sums_and_differences,
     summed,

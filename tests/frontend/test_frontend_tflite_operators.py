@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.tvm]
 MAP = (1, 9, 8, 3)
 POOL = {"filterHeight": 3, "filterWidth": 2, "strideH": 2, "strideW": 2}
 SAME, VALID, RELU = 0, 1, 1
-COARSE = ("hard swish", "leaky relu", "prelu", "requantize")
+COARSE = ("hard swish", "leaky relu", "prelu", "requantize", "squared difference")
 PADS = np.array([[0, 0], [1, 2], [0, 1], [0, 0]], np.int32)
 
 OPERATORS = {
@@ -42,6 +42,13 @@ OPERATORS = {
     "requantize": ("QUANTIZE", [T(MAP)], T(MAP, 0.031, -9), "QuantizeOptions", {}),
     "mul": ("MUL", [T(MAP), T(MAP, 0.03, -9)], T(MAP, 0.017, 5), "MulOptions", {}),
     "sub": ("SUB", [T(MAP), T(MAP, 0.033, -9)], T(MAP, 0.047, 5), "SubOptions", {}),
+    "squared difference": (
+        "SQUARED_DIFFERENCE",
+        [T(MAP), T((1, 1, 8, 1), 0.033, -9)],
+        T(MAP, 0.0937, -128),
+        "SquaredDifferenceOptions",
+        {},
+    ),
     "elu": ("ELU", [T(MAP, 0.03)], T(MAP, 0.017, -40), "", {}),
     "gelu": ("GELU", [T(MAP, 0.03)], T(MAP, 0.017, -100), "GeluOptions", {"approximate": False}),
     "exp": ("EXP", [T(MAP)], T(MAP, 0.0513, -128), "", {}),

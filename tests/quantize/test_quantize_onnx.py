@@ -229,6 +229,44 @@ def test_a_quantized_model_needs_no_calibration() -> None:
     assert "is quantized already" in refusal(quantized, BAD)
 
 
+@pytest.mark.parametrize("narrow", [False, True], ids=["stored", "clipped"])
+def test_integer_weights_alone_are_those_of_a_float_model(narrow: bool, tmp_path: Path) -> None:
+    model = Floats()
+    weight = model.rng.integers(-127, 128, (4, 3, 3, 3)).astype(np.int8)
+    scale = model.constant(model.rng.uniform(0.002, 0.01, 4).astype(np.float32))
+    zero, integers = model.constant(np.zeros(4, np.int8)), model.constant(weight)
+    if narrow:
+        bounds = [model.constant(np.int8(bound)) for bound in (-100, 100)]
+        integers = model.node("Clip", [integers, *bounds])
+    real = model.node("DequantizeLinear", [integers, scale, zero], axis=0)
+    data = model.bytes(model.node("Relu", [model.node("Conv", [model.input("x", SHAPE), real])]))
+    path = tmp_path / "model.onnx"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="is a float model: give samples"):
+        load_model(path)
+    x = samples()
+    graph = load_model(path, calibration=x)
+    assert [node.op.kind for node in graph.nodes] == ["conv2d"]
+    expected = run_float(data, x)
+    actual = run_float(quantize_onnx(data, x), x)
+    assert np.abs(actual - expected).max() <= 0.03 * np.ptp(expected)
+
+
+def test_an_input_that_is_no_tensor_is_one_sentence() -> None:
+    kind = onnx.helper.make_sequence_type_proto(
+        onnx.helper.make_tensor_type_proto(TensorProto.FLOAT, [1, 3])
+    )
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("ConcatFromSequence", ["x"], ["y"], axis=1)],
+        "sequence",
+        [onnx.helper.make_value_info("x", kind)],
+        [onnx.helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+    )
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    data = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+    assert "input x is no tensor" in refusal(data, BAD)
+
+
 def test_an_unknown_scheme_is_an_error_that_lists_the_known_ones() -> None:
     text = refusal(small(), BAD, scheme="w2a2")
     assert all(name in text for name in SCHEMES)
