@@ -9,8 +9,11 @@ extern "C" {
 #endif
 
 {% macro origin(t) %}
-{% if t.model is defined %}
-/* In the model: {{ t.model.name | comment }}, {{ t.model.dtype }} {{ t.model.shape | join("x") }}{{ "" if t.model.axes == t.model.axes | sort else ", here with its axes in the order " ~ t.model.axes | join(", ") }}. */
+{% set m = t.model | default(none) %}
+{% if m and (m.name != t.name or m.dtype == "uint8" or m.shape != t.shape or m.axes != m.axes | sort) %}
+/* In the model: {{ m.name | comment }}, {{ m.dtype }} {{ m.shape | join("x") }}
+{%- if m.dtype == "uint8" %}, 128 more than here{% endif %}
+{%- if m.axes != m.axes | sort %}, here with its axes in the order {{ m.axes | join(", ") }}{% endif %}. */
 {% endif %}
 {% endmacro %}
 {% for t in inputs %}
