@@ -31,6 +31,12 @@ PARTS = 1 << PART_BITS  # of an octave
 UNIT = 1 << 16
 
 
+def output_range(scale: float, classes: int) -> tuple[float, int] | None:
+    """The finest scale and the zero point that hold all results for inputs of ``scale``."""
+    finest = float(np.float32((255 * scale + log(classes)) / 255))
+    return (finest, 127) if 1 / 256 <= finest <= 1 else None
+
+
 @dataclass(frozen=True, slots=True)
 class LogSoftmax(Operator):
     kind: ClassVar[str] = "log_softmax"

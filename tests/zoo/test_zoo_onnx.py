@@ -40,7 +40,6 @@ RUNS = 6
 
 # What no integer form can be given to, with the words the user reads.
 REFUSED = {
-    ("m5_raw_audio", "all"): "end with the logits or with Softmax",
     ("normalized_pixels", "qdq"): "do this step outside of the model",
     ("normalized_pixels", "qoperator"): "do this step outside of the model",
     ("open_batch_norm", "qoperator"): "do this step outside of the model",

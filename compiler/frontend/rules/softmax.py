@@ -13,6 +13,7 @@ from tinytailor.compiler.frontend.rules.rows import rows_along
 from tinytailor.compiler.frontend.rules.rule import Onnx, Rule, Rules, Tflite
 from tinytailor.compiler.frontend.tflite.arguments import quantized, real
 from tinytailor.compiler.ops import LogSoftmax, Softmax
+from tinytailor.compiler.ops.log_softmax import output_range
 from tinytailor.compiler.ops.softmax import exponentials, output_levels
 
 
@@ -37,7 +38,8 @@ def log_softmax(call: Call, builder: GraphBuilder) -> Expression:
         op, constants = LogSoftmax.from_scales(rows.source, fused.y, rows.length)
         return op, (rows.source.name,), constants
 
-    return Expression(call.shape, rows.order, rows.device, finish)
+    known = output_range(rows.source.scale, rows.length)
+    return Expression(call.shape, rows.order, rows.device, finish, known=known)
 
 
 def check_unclamped(fused: Fused) -> None:
