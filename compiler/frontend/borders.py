@@ -155,8 +155,14 @@ def output_names(builder: GraphBuilder, outputs: Sequence[str]) -> dict[str, str
 def borders(builder: GraphBuilder, leaving: Sequence[Activation | Indices]) -> list[Border]:
     """What the model says of its inputs, then of its outputs, which leave so."""
     model, listing = builder.model, builder.model.listing
-    types = [parameter.dtype for parameter in listing.inputs]
-    types += [listing.calls[item.index].dtype for item in listing.outputs]
+    entering = [parameter.dtype for parameter in listing.inputs]
+    types = [
+        *entering,
+        *(
+            listing.calls[item.index].dtype if item.index >= 0 else entering[-1 - item.index]
+            for item in listing.outputs
+        ),
+    ]
     names = [*(parameter.name for parameter in listing.inputs), *model.output_names]
     found = []
     for name, value, dtype in zip(names, [*builder.entries, *leaving], types, strict=True):

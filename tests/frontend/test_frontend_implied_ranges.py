@@ -150,9 +150,25 @@ def test_one_tensor_as_two_outputs_is_written_twice(tmp_path: Path) -> None:
     assert np.array_equal(*execute(graph, x))
 
 
-def test_an_input_that_is_an_output_is_copied(tmp_path: Path) -> None:
-    model = Model()
-    x = model.input((1, 3, 6, 5))
-    graph = load_model(model.save(tmp_path / "model.onnx", model.node("Identity", [x])))
-    values = np.arange(90, dtype=np.int8).reshape(1, 6, 5, 3)
-    assert np.array_equal(execute(graph, values)[0], values)
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_an_input_that_is_an_output_is_copied(dtype: str, tmp_path: Path) -> None:
+    import onnx
+
+    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    model = Model(dtype=dtype)
+    model.inputs.append(onnx.helper.make_tensor_value_info("x", kind, (1, 3, 6, 5)))
+    scale, zero = (
+        model.constant("s", np.float32(0.02)),
+        model.constant("z", np.dtype(dtype).type(3)),
+    )
+    real = model.node("DequantizeLinear", ["x", scale, zero])
+    path = model.save(tmp_path / "model.onnx", model.quantized(model.node("Neg", [real]), 0.02))
+    file = onnx.load(path)
+    file.graph.node.append(onnx.helper.make_node("Identity", ["x"], ["same"]))
+    file.graph.output.append(onnx.helper.make_tensor_value_info("same", kind, (1, 3, 6, 5)))
+    onnx.save(file, path)
+    graph = load_model(path)
+    x = np.arange(90, dtype=np.int8).reshape(1, 6, 5, 3)
+    assert np.array_equal(execute(graph, x)[1], x)
+    assert graph.borders[graph.outputs[1]].dtype == dtype
+    assert graph.borders[graph.outputs[0]].dtype == "float32"
