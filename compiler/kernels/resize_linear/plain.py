@@ -68,11 +68,11 @@ def lower(op: ResizeLinear, shapes: Shapes, constants: Constants) -> TirKernel:
     for name in ("start", *(f"factor{tap}" for tap in range(taps))):
         schedule.compute_at(schedule.get_sblock(name), pixel)
     arguments = ("x0", *tables, "y")
-    overlap = {0: _overlap(op, shapes, constants)}
-    return TirKernel(schedule.mod["main"], arguments, dict(constants), overlap=overlap)
+    distance = {0: overlap(op, shapes, constants)}
+    return TirKernel(schedule.mod["main"], arguments, dict(constants), overlap=distance)
 
 
-def _overlap(op: ResizeLinear, shapes: Shapes, constants: Constants) -> int:
+def overlap(op: ResizeLinear, shapes: Shapes, constants: Constants) -> int:
     """Pixel after pixel, each once its first neighbour has been read."""
     *_, columns, channels = shapes[0]
     _, height, width, _ = op.output_shape(*shapes)
