@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -28,9 +29,6 @@ def lower(op: LayerNormalize, shapes: Shapes, constants: Constants) -> TirKernel
         rows, lambda r: te.sum(tir.int32(x[r, n]) * tir.int32(x[r, n]), axis=n), name="squares"
     )
 
-    def of_row(name: str, value: Any) -> Any:
-        return te.compute(rows, value, name=name)
-
     def wide(value: Any) -> Any:
         return value.astype("int64")
 
@@ -40,23 +38,9 @@ def lower(op: LayerNormalize, shapes: Shapes, constants: Constants) -> TirKernel
         kept = tir.int32(shifted) * (1 << max(-spare, 0))
         return tirx.max(kept + tir.parameter("epsilon", op.epsilon), tir.const(1))
 
-    variance = of_row("variance", spread)
-    zeros = of_row("zeros", lambda r: tir.leading_zeros(variance[r].astype("uint32")) >> 1)
-    deviation = of_row(
-        "deviation",
-        lambda r: tir.int32(
-            tir.square_root(variance[r].astype("uint32") << (zeros[r] << 1).astype("uint32"))
-        ),
-    )
-    left = of_row("left", lambda r: zeros[r] - tir.const(spare // 2 + 2))
-    inverse = of_row(
-        "inverse",
-        lambda r: (
-            (tirx.truncdiv(tir.const(2**31 - 1), deviation[r]) << 15)
-            >> tirx.max(tir.const(0) - left[r], tir.const(0))
-        ),
-    )
-    lift = of_row("lift", lambda r: tir.const(1) << tirx.max(left[r], tir.const(0)))
+    variance = te.compute(rows, spread, name="variance")
+    roots = inverse_roots(variance, spare)
+    lift, inverse = roots["lift"], roots["inverse"]
 
     def normalized(r: Any, c: Any) -> Any:
         distance = (tir.int32(x[r, c]) * length - total[r]) * lift[r]
@@ -67,9 +51,34 @@ def lower(op: LayerNormalize, shapes: Shapes, constants: Constants) -> TirKernel
         return tir.clamped(value, op.low, op.high).astype("int8")
 
     y = te.compute(x.shape, normalized, name="y")
-    stages = ("total", "squares", "variance", "zeros", "deviation", "left", "inverse", "lift")
+    stages = ("total", "squares", "variance", *roots)
     tensors, arguments = (x, gain, bias, y), ("x0", "gain", "bias", "y")
     return row_by_row(tensors, arguments, stages, ("total", "squares"), constants)
+
+
+def inverse_roots(variance: Any, spare: int) -> dict[str, Any]:
+    """The stages from the variance of a row to the inverse of its root, and to the power of two
+    that a distance is lifted by before it is multiplied with that."""
+    stages: dict[str, Any] = {}
+
+    def stage(name: str, value: Callable[[Any], Any]) -> Any:
+        stages[name] = te.compute(variance.shape, value, name=name)
+        return stages[name]
+
+    def root(r: Any) -> Any:
+        shift = (zeros[r] << 1).astype("uint32")
+        return tir.int32(tir.square_root(variance[r].astype("uint32") << shift))
+
+    def inverted(r: Any) -> Any:
+        ratio = tirx.truncdiv(tir.const(2**31 - 1), deviation[r]) << 15
+        return ratio >> tirx.max(tir.const(0) - left[r], tir.const(0))
+
+    zeros = stage("zeros", lambda r: tir.leading_zeros(variance[r].astype("uint32")) >> 1)
+    deviation = stage("deviation", root)
+    left = stage("left", lambda r: zeros[r] - tir.const(spare // 2 + 2))
+    stage("inverse", inverted)
+    stage("lift", lambda r: tir.const(1) << tirx.max(left[r], tir.const(0)))
+    return stages
 
 
 def limits(op: LayerNormalize, shapes: Shapes) -> str:

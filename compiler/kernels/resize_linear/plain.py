@@ -26,7 +26,6 @@ def lower(op: ResizeLinear, shapes: Shapes, constants: Constants) -> TirKernel:
     tables = {
         role: te.placeholder(array.shape, "int16", name=role) for role, array in constants.items()
     }
-
     steps = [columns * channels if axis == 1 else channels for axis in op.axes]
     sides = [tuple(tap >> bit & 1 for bit in range(len(op.axes))) for tap in range(taps)]
 
@@ -38,12 +37,9 @@ def lower(op: ResizeLinear, shapes: Shapes, constants: Constants) -> TirKernel:
         return (row * columns + column) * channels
 
     def factor(tap: int, h: Any, w: Any) -> Any:
+        pairs = zip(op.axes, sides[tap], strict=True)
         place = {1: h, 2: w}
-        weights = (
-            tir.int32(tables[f"weight{axis}"][place[axis], side])
-            for axis, side in zip(op.axes, sides[tap], strict=True)
-        )
-        return reduce(mul, weights)
+        return reduce(mul, (tir.int32(tables[f"weight{a}"][place[a], side]) for a, side in pairs))
 
     start = te.compute((height, width), first, name="start")
     factors = [
