@@ -10,7 +10,9 @@ ARCHIVE = Path(__file__).with_name("keras_files.zip")
 NAMES = zipfile.ZipFile(ARCHIVE).namelist()
 KINDS = ("int8", "dynamic", "float")
 # Whatever the batch: an operator that stands in the way, and the kinds of files that hold it.
-REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {}
+REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "Conv3D": ("CONV_3D", KINDS),
+}
 
 
 def parts(name: str) -> tuple[str, str, str]:

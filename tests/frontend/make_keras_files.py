@@ -27,20 +27,23 @@ import tensorflow as tf  # type: ignore[import-not-found]
 from keras import layers
 
 ARCHIVE = Path(__file__).with_name("keras_files.zip")
-IMAGE, SERIES, ROW = (6, 5, 4), (12, 3), (8,)
+IMAGE, SERIES, ROW, VOLUME = (6, 5, 4), (12, 3), (8,), (4, 6, 5, 2)
 DATE = (2026, 1, 1, 0, 0, 0)  # of every file, so that the same files are the same archive
 
 LAYERS = {
     "Activation_elu": (IMAGE, layers.Activation("elu")),
+    "Activation_exponential": (IMAGE, layers.Activation("exponential")),
     "Activation_gelu": (IMAGE, layers.Activation("gelu")),
     "Activation_hard_sigmoid": (IMAGE, layers.Activation("hard_sigmoid")),
     "Activation_hard_swish": (IMAGE, layers.Activation("hard_swish")),
     "Activation_leaky_relu": (IMAGE, layers.LeakyReLU()),
     "Activation_relu": (IMAGE, layers.ReLU()),
     "Activation_relu6": (IMAGE, layers.ReLU(6.0)),
+    "Activation_selu": (IMAGE, layers.Activation("selu")),
     "Activation_sigmoid": (IMAGE, layers.Activation("sigmoid")),
     "Activation_silu": (IMAGE, layers.Activation("silu")),
     "Activation_softmax": (ROW, layers.Activation("softmax")),
+    "Activation_softplus": (IMAGE, layers.Activation("softplus")),
     "Activation_tanh": (IMAGE, layers.Activation("tanh")),
     "AveragePooling1D": (SERIES, layers.AveragePooling1D(2)),
     "AveragePooling2D": (IMAGE, layers.AveragePooling2D(2)),
@@ -53,8 +56,10 @@ LAYERS = {
     "Conv2D": (IMAGE, layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")),
     "Conv2D_dilated": (IMAGE, layers.Conv2D(4, 3, dilation_rate=2)),
     "Conv2D_dilated_same": (IMAGE, layers.Conv2D(4, 3, dilation_rate=(2, 3), padding="same")),
+    "Conv2D_groups": (IMAGE, layers.Conv2D(4, 3, groups=2)),
     "Conv2DTranspose": (IMAGE, layers.Conv2DTranspose(4, 3, strides=2, padding="same")),
     "Conv2DTranspose_valid": (IMAGE, layers.Conv2DTranspose(4, 3, strides=2, use_bias=False)),
+    "Conv3D": (VOLUME, layers.Conv3D(3, 2)),
     "Cropping1D": (SERIES, layers.Cropping1D((1, 2))),
     "Cropping2D": (IMAGE, layers.Cropping2D(1)),
     "Dense": (ROW, layers.Dense(5)),

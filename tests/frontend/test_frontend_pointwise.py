@@ -83,6 +83,19 @@ def chosen_from_two_functions(model: Model) -> str:
     return model.quantized(y, 0.0157, 4)
 
 
+def functions_of_one_tensor(kind: str):
+    """Of a tensor and a quantized function of it, as quantizers write a gate."""
+
+    def build(model: Model) -> str:
+        x = model.input(SHAPE, 0.04)
+        a = model.quantized(model.node("Sigmoid", [x]), 1 / 256, -128)
+        b = model.quantized(model.node("Exp", [a]), 0.0113, -128)
+        return model.quantized(model.node(kind, [x, b]), 0.0713, 4)
+
+    build.__name__ = f"{kind}_of_one_tensor"
+    return build
+
+
 def bounded(model: Model) -> str:
     """Max and Min with numbers and a function in between, which clamps cannot hold."""
     x = model.node("Max", [model.input(SHAPE), scalar(model, "low", -0.7)])
@@ -117,6 +130,8 @@ MODELS = (
     simple("Cos", 0.0079, 3),
     power,
     bounded,
+    functions_of_one_tensor("Div"),
+    functions_of_one_tensor("Mul"),
     shrunk,
     chosen_from_two_functions,
     gelu_of_its_parts,

@@ -15,7 +15,14 @@ import numpy as np
 from tinytailor.compiler.frontend.relax_calls import Call
 from tinytailor.compiler.frontend.rules import lookup
 from tinytailor.compiler.frontend.rules.pointwise import Unary, joint_only, unary
-from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules, Tflite
+from tinytailor.compiler.frontend.rules.rule import (
+    Attributes,
+    Onnx,
+    Rule,
+    Rules,
+    Tflite,
+    TfliteConversion,
+)
 from tinytailor.compiler.frontend.tflite.arguments import options, quantized, real
 
 
@@ -114,6 +121,40 @@ TESTS: dict[str, lookup.Function] = {
     "relax.logical_and": np.logical_and,
     "relax.logical_or": np.logical_or,
     "relax.logical_xor": np.logical_xor,
+    "relax.not_equal": np.not_equal,
+}
+
+
+def compared(name: str) -> TfliteConversion:
+    """A test of one or two numbers; its result is true or false, and not quantized."""
+
+    def convert(converter: Any, operator: Any) -> list[Any]:
+        from tvm import relax
+
+        count = range(operator.InputsLength())
+        numbers = (converter.bb.emit(real(converter, operator, index)) for index in count)
+        return [getattr(relax.op, name)(*numbers)]
+
+    return convert
+
+
+def select(converter: Any, operator: Any) -> list[Any]:
+    from tvm import relax
+
+    condition, yes, no = (converter.bb.emit(real(converter, operator, i)) for i in range(3))
+    return quantized(converter, operator, relax.op.where(condition, yes, no))
+
+
+TFLITE_TESTS = {
+    "EQUAL": "equal",
+    "GREATER": "greater",
+    "GREATER_EQUAL": "greater_equal",
+    "LESS": "less",
+    "LESS_EQUAL": "less_equal",
+    "LOGICAL_AND": "logical_and",
+    "LOGICAL_NOT": "logical_not",
+    "LOGICAL_OR": "logical_or",
+    "NOT_EQUAL": "not_equal",
 }
 ONNX = (
     *(
@@ -152,8 +193,10 @@ RULES = Rules(
     },
     tflite={
         **{name: Tflite() for name in TFLITE},
+        **{kind: Tflite(compared(name)) for kind, name in TFLITE_TESTS.items()},
         "ELU": Tflite(elu),
         "GELU": Tflite(gelu_of_options),
+        **dict.fromkeys(("SELECT", "SELECT_V2"), Tflite(select)),
         "SQUARE": Tflite(square),
     },
 )

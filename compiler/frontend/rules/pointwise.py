@@ -55,28 +55,51 @@ def binary(call: Call, builder: GraphBuilder, function: lookup.Function) -> Valu
 
 
 def joint(call: Call, builder: GraphBuilder, function: lookup.Function, count: int) -> Value | None:
-    """``function`` of the first ``count`` arguments, which are functions of one tensor or numbers;
-    None where they are others."""
+    """``function`` of the first ``count`` arguments, which are numbers or functions of one tensor,
+    directly or through other tensors; None where they are others."""
     values = [builder.argument(argument) for argument in call.arguments[:count]]
     if all(isinstance(value, Constant) for value in values):
         numbers = (value.real for value in values if isinstance(value, Constant))
         return Constant(np.asarray(function(*numbers), np.float32))
-    placed, operands = None, []
+    functions = []  # of each value that is no number: by tensor, what its elements make of it
+    placed = None
     for value in values:
         if isinstance(value, Constant) and value.array.size == 1:
-            operands.append(value.real.reshape(())[()])
             continue
         if isinstance(value, Activation) and value.real:
             value = lookup.of_activation(builder, value)
-        if not isinstance(value, Pointwise):
+        if not isinstance(value, Pointwise) or not same_place(placed or value, value):
             return None
-        if placed is not None and not same_place(placed, value):
-            return None
+        functions.append(traced(builder, value))
         placed = placed or value
-        operands.append(value.real.astype(np.float64))
-    if placed is None or placed.shape != call.shape:
+    shared = [tensor for tensor in functions[0] if all(tensor in each for each in functions)]
+    if placed is None or placed.shape != call.shape or not shared:
         return None
-    return replace(placed, real=np.asarray(function(*operands)).astype(np.float32))
+    reals = iter(functions)
+    operands = [
+        value.real.reshape(())[()]
+        if isinstance(value, Constant)
+        else next(reals)[shared[0]].astype(np.float64)
+        for value in values
+    ]
+    real = np.asarray(function(*operands)).astype(np.float32)
+    if len(functions) > 1 and np.isnan(real).any():  # 0 / 0: left to who computes with tensors
+        return None
+    return replace(placed, tensor=shared[0], real=real)
+
+
+def traced(builder: GraphBuilder, value: Pointwise) -> dict[str, np.ndarray]:
+    """``value`` as a function of its tensor, and of those before that are made of tables only."""
+    found = {value.tensor: value.real}
+    makers = {node.output: node for node in builder.nodes}
+    while (node := makers.get(value.tensor)) is not None:
+        table = node.op.table(node.constants)
+        if table is None or value.tensor in builder.placeholders:
+            break
+        real = value.real[table.astype(np.int64) + 128]
+        value = replace(value, tensor=node.inputs[0], real=real)
+        found[value.tensor] = real
+    return found
 
 
 def joint_only(
@@ -96,4 +119,5 @@ def joint_only(
 
 
 def same_place(a: Pointwise, b: Pointwise) -> bool:
-    return (a.tensor, a.shape) == (b.tensor, b.shape) and np.array_equal(a.order, b.order)
+    """Whether both have their elements where the other one has them."""
+    return a.shape == b.shape and np.array_equal(a.order, b.order)

@@ -100,12 +100,13 @@ def arithmetic(kind: str, table: str = "") -> Callable[[Operation], None]:
     return write
 
 
-def sum_of_all(op: Operation) -> None:
-    op.end(op.add("Sum", [op.name(place) for place in range(len(op.inputs))]))
-
-
 def unary(kind: str, **attributes: Any) -> Callable[[Operation], None]:
     return lambda op: op.end(op.add(kind, [op.name(0)], **attributes))
+
+
+def of_all(kind: str) -> Callable[[Operation], None]:
+    """Of all inputs, in their order."""
+    return lambda op: op.end(op.add(kind, [op.name(place) for place in range(len(op.inputs))]))
 
 
 def clip(low: float, high: float) -> Callable[[Operation], None]:
@@ -322,31 +323,39 @@ def dequantized(op: Operation) -> None:
 WRITERS: dict[str, Callable[[Operation], None]] = {
     "ABS": unary("Abs"),
     "ADD": arithmetic("Add", "Add"),
-    "ADD_N": sum_of_all,
+    "ADD_N": of_all("Sum"),
     "AVERAGE_POOL_2D": pooling,
     "CEIL": unary("Ceil"),
     "CONCATENATION": concatenation,
     "CONV_2D": convolution,
-    "DEPTHWISE_CONV_2D": convolution,
     "COS": unary("Cos"),
+    "DEPTHWISE_CONV_2D": convolution,
     "DEPTH_TO_SPACE": rearranged("DepthToSpace", "DepthToSpace", mode="DCR"),
     "DEQUANTIZE": dequantized,
     "DIV": arithmetic("Div", "Div"),
     "ELU": unary("Elu"),
+    "EQUAL": of_all("Equal"),
     "EXP": unary("Exp"),
     "EXPAND_DIMS": expanded,
     "FLOOR": unary("Floor"),
     "FULLY_CONNECTED": fully_connected,
     "GATHER": gathered,
     "GELU": gelu,
+    "GREATER": of_all("Greater"),
+    "GREATER_EQUAL": of_all("GreaterOrEqual"),
     "HARD_SWISH": unary("HardSwish"),
     "L2_NORMALIZATION": normalized,
     "LEAKY_RELU": leaky_relu,
+    "LESS": of_all("Less"),
+    "LESS_EQUAL": of_all("LessOrEqual"),
     "LOG": unary("Log"),
-    "LOG_SOFTMAX": unary("LogSoftmax", axis=-1),
+    "LOGICAL_AND": of_all("And"),
+    "LOGICAL_NOT": of_all("Not"),
+    "LOGICAL_OR": of_all("Or"),
     "LOGISTIC": unary("Sigmoid"),
-    "MAX_POOL_2D": pooling,
+    "LOG_SOFTMAX": unary("LogSoftmax", axis=-1),
     "MAXIMUM": arithmetic("Max"),
+    "MAX_POOL_2D": pooling,
     "MEAN": mean,
     "MINIMUM": arithmetic("Min"),
     "MUL": arithmetic("Mul", "Mul"),
@@ -365,6 +374,8 @@ WRITERS: dict[str, Callable[[Operation], None]] = {
     "RESIZE_NEAREST_NEIGHBOR": resized("nearest", "ResizeNearestNeighbor"),
     "ROUND": unary("Round"),
     "RSQRT": reciprocal_square_root,
+    "SELECT": of_all("Where"),
+    "SELECT_V2": of_all("Where"),
     "SIN": unary("Sin"),
     "SLICE": sliced,
     "SOFTMAX": softmax,
