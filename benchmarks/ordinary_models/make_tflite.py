@@ -19,9 +19,9 @@ from typing import Any
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
-import keras  # type: ignore[import-not-found]
+import keras
 import numpy as np
-import tensorflow as tf  # type: ignore[import-not-found]
+import tensorflow as tf
 from keras import layers
 from real_inputs import CALIBRATED, INPUTS
 

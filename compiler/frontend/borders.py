@@ -27,7 +27,13 @@ from tinytailor.compiler.frontend.imported_values import (
     Unknown,
     Value,
 )
-from tinytailor.compiler.frontend.layout import axes_of, map_order, map_shape, row_major
+from tinytailor.compiler.frontend.layout import (
+    axes_of,
+    map_order,
+    map_shape,
+    row_major,
+    with_batch,
+)
 from tinytailor.compiler.frontend.names import identifier
 from tinytailor.compiler.frontend.quantization import quantization_of, same_quantization
 from tinytailor.compiler.frontend.relax_calls import BORDERS, Call, ImportedModel, Input, Ref, refs
@@ -37,7 +43,7 @@ from tinytailor.compiler.frontend.rules.implied_ranges import settled
 from tinytailor.compiler.frontend.rules.operands import UNQUANTIZED
 from tinytailor.compiler.frontend.rules.reshape import as_shape, copied
 from tinytailor.compiler.frontend.rules.transpose import arranged, as_map
-from tinytailor.compiler.ir import Border, Shape
+from tinytailor.compiler.ir import Border
 from tinytailor.targets.errors import InputError
 
 SAME = (*BORDERS, "relax.astype")  # what leaves every number in its place
@@ -131,10 +137,6 @@ def fed_back(builder: GraphBuilder, value: Activation) -> FloatInput | None:
         if same_quantization(quantization_of(tensor), leaving):
             return entry
     return None
-
-
-def with_batch(shape: Shape) -> Shape:
-    return shape if shape[:1] == (1,) else (1, *shape)
 
 
 def output_names(builder: GraphBuilder, outputs: Sequence[str]) -> dict[str, str]:

@@ -70,10 +70,14 @@ def axes_of(channels_first: bool, order: np.ndarray, shape: Shape) -> Axes | Non
     return axes if np.array_equal(order, order_of(shape, axes)) else None
 
 
+def with_batch(shape: Shape) -> Shape:
+    """``shape`` with a batch of one in front, if it has none."""
+    return shape if shape[:1] == (1,) else (1, *shape)
+
+
 def device_shape(shape: Shape, axes: Axes) -> Shape:
     """The shape over the device's memory: the axes as they lie, a batch of one in front."""
-    sizes = tuple(shape[axis] for axis in axes)
-    return sizes if sizes and sizes[0] == 1 else (1, *sizes)
+    return with_batch(tuple(shape[axis] for axis in axes))
 
 
 def device_axis(shape: Shape, axes: Axes, axis: int) -> int:

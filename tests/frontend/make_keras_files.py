@@ -21,9 +21,9 @@ from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
-import keras  # type: ignore[import-not-found]
+import keras
 import numpy as np
-import tensorflow as tf  # type: ignore[import-not-found]
+import tensorflow as tf
 from keras import layers
 
 ARCHIVE = Path(__file__).with_name("keras_files.zip")

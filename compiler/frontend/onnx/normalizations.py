@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from tinytailor.compiler.frontend.onnx.constants import known_shapes
+from tinytailor.compiler.frontend.onnx.qoperator import attributes_of
 
 SMALL = 1e-4  # a bound below it is there for zeros
 LAYER_OPSET = 17  # the first with LayerNormalization
@@ -165,12 +166,6 @@ class Parts:
         if not trailing or not whole:
             return None
         return Layer((found["x"], found["gain"], found["bias"]), count, float(epsilon.reshape(())))
-
-
-def attributes_of(node: Any) -> dict[str, Any]:
-    from onnx.helper import get_attribute_value
-
-    return {item.name: get_attribute_value(item) for item in node.attribute}
 
 
 def become(node: Any, kind: str, inputs: Any, **values: Any) -> None:

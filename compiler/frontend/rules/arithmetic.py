@@ -27,7 +27,7 @@ from tinytailor.compiler.frontend.onnx.arguments import numbers
 from tinytailor.compiler.frontend.relax_calls import Call, shape_of
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules import pointwise
-from tinytailor.compiler.frontend.rules.broadcasting import affine, aligned, by_channel
+from tinytailor.compiler.frontend.rules.broadcasting import affine, affine_function, aligned
 from tinytailor.compiler.frontend.rules.lookup import Function
 from tinytailor.compiler.frontend.rules.operands import activation
 from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules, Tflite
@@ -94,16 +94,26 @@ def plus(builder: GraphBuilder, argument: Any, constant: Constant, sign: int = 1
     value, gain = builder.argument(argument), np.array(float(sign))
     if isinstance(value, Expression):
         return biased(value if sign == 1 else scaled(value, gain), constant)
-    found = isinstance(value, Pointwise) and by_channel(builder, value, gain, constant.real)
-    return found or affine(builder, activation(builder, argument), gain, constant.real)
+    return behind_no_layer(builder, argument, gain, constant.real)
 
 
 def times(builder: GraphBuilder, argument: Any, gain: np.ndarray) -> Expression:
     value = builder.argument(argument)
     if isinstance(value, Expression):
         return scaled(value, gain)
-    found = isinstance(value, Pointwise) and by_channel(builder, value, gain, np.array(0.0))
-    return found or affine(builder, activation(builder, argument), gain, np.array(0.0))
+    return behind_no_layer(builder, argument, gain, np.array(0.0))
+
+
+def behind_no_layer(
+    builder: GraphBuilder, argument: Any, gain: np.ndarray, constant: np.ndarray
+) -> Expression:
+    """gain * value + constant of what no layer computes."""
+    value = builder.argument(argument)
+    if isinstance(value, Pointwise):
+        found = affine_function(builder, value, gain, constant)
+        if found is not None:
+            return found
+    return affine(builder, activation(builder, argument), gain, constant)
 
 
 def biased(value: Expression, constant: Constant) -> Expression:

@@ -7,7 +7,7 @@ reduced to the axes along which they differ, so that one number per channel is s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,33 +82,65 @@ def common_axes(builder: GraphBuilder, values: Sequence[Activation]) -> Axes:
     return found[0] or tuple(range(len(values[0].shape)))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Scaled:
+    """``x`` and its tensor, with factors and constants as they lie beside it, ``reduced``."""
+
+    x: Activation
+    source: Tensor
+    gains: np.ndarray
+    constants: np.ndarray
+
+    def expression(
+        self,
+        finish: Callable[[Fused], Finished],
+        again: Callable[[np.ndarray, np.ndarray], Expression],
+    ) -> Expression:
+        return Expression(self.x.shape, self.x.order, self.source.shape, finish, affine=again)
+
+
 def affine(
     builder: GraphBuilder, x: Activation, gain: np.ndarray, constant: np.ndarray
 ) -> Expression:
     """gain * x + constant: real arrays that broadcast to the shape of ``x``."""
+    scaled = placed(builder, x, gain, constant)
 
     def again(more: np.ndarray, shift: np.ndarray) -> Expression:
-        return affine(builder, x, more * gain, more * constant + shift)
-
-    found = by_channel(builder, lookup.of_activation(builder, x), gain, constant)
-    if found is not None:
-        return replace(found, affine=again)
-    x, source, gains, constants = placed(builder, x, gain, constant)
+        return affine(builder, scaled.x, more * gain, more * constant + shift)
 
     def finish(fused: Fused) -> Finished:
+        source, gains, constants = scaled.source, scaled.gains, scaled.constants
         if gains.size == 1 and abs(float(gains.flat[0])) == 1:
             return added(source, constants, fused, int(gains.flat[0]))
         every = np.broadcast_to(gains, constants.shape)
         op, arrays = Affine.from_scales(source, every, constants, fused.y, fused.low, fused.high)
         return op, (source.name,), arrays
 
-    return Expression(x.shape, x.order, source.shape, finish, affine=again)
+    entering = x.tensor in builder.inputs.values()
+    table = by_channel(scaled, lookup.of_activation(builder, x).real) if entering else None
+    return scaled.expression(table or finish, again)
 
 
-def placed(
-    builder: GraphBuilder, x: Activation, gain: np.ndarray, constant: np.ndarray
-) -> tuple[Activation, Tensor, np.ndarray, np.ndarray]:
-    """``x`` and its tensor, with both arrays as they lie beside it, ``reduced``."""
+def affine_function(
+    builder: GraphBuilder, value: Pointwise, gain: np.ndarray, constant: np.ndarray
+) -> Expression | None:
+    """gain * value + constant as a table for each channel; None where it can be none."""
+    if value.tensor not in builder.inputs.values():
+        return None
+    x = Activation(value.tensor, value.shape, value.order, True)
+    scaled = placed(builder, x, gain, constant)
+    finish = by_channel(scaled, value.real)
+
+    def again(more: np.ndarray, shift: np.ndarray) -> Expression:
+        found = affine_function(builder, value, more * gain, more * constant + shift)
+        if found is None:
+            raise Declined("its constant repeats other axes than those before it")
+        return found
+
+    return finish and scaled.expression(finish, again)
+
+
+def placed(builder: GraphBuilder, x: Activation, gain: np.ndarray, constant: np.ndarray) -> Scaled:
     if not np.all(np.isfinite(gain)) or not np.all(np.isfinite(constant)):
         raise Declined("its constant is not finite")
     whole = np.broadcast_shapes(x.shape, gain.shape, constant.shape)
@@ -120,37 +152,27 @@ def placed(
         np.broadcast_to(array, x.shape).transpose(axes).reshape(source.shape)
         for array in (gain, constant)
     )
-    return x, source, *reduced(*arrays)
+    return Scaled(x, source, *reduced(*arrays))
 
 
-def by_channel(
-    builder: GraphBuilder, value: Pointwise, gain: np.ndarray, constant: np.ndarray
-) -> Expression | None:
-    """gain * value + constant as a table for each channel, of an input of few, as images are."""
-    if value.tensor not in builder.inputs.values():
-        return None
-    x = Activation(value.tensor, value.shape, value.order, True)
-    x, source, gains, constants = placed(builder, x, gain, constant)
-    channels = source.shape[-1]
-    along = np.broadcast_shapes(gains.shape, constants.shape)
+def by_channel(scaled: Scaled, values: np.ndarray) -> Callable[[Fused], Finished] | None:
+    """A table for each of few channels, as an image has; ``values``: what its integers are."""
+    channels = scaled.source.shape[-1]
+    along = np.broadcast_shapes(scaled.gains.shape, scaled.constants.shape)
     if not 1 < channels <= MOST or along != (*(1 for _ in along[1:]), channels):
         return None
-    factor, shift = (np.broadcast_to(a.reshape(-1), (channels,)) for a in (gains, constants))
-    real = factor[:, None] * value.real.astype(np.float64) + shift[:, None]
+    factor, shift = (
+        np.broadcast_to(array.reshape(-1), (channels,))
+        for array in (scaled.gains, scaled.constants)
+    )
+    real = factor[:, None] * values.astype(np.float64) + shift[:, None]
 
     def finish(fused: Fused) -> Finished:
         table = lookup.table(real.astype(np.float32), *quantization_of(fused.y))
         bounded = np.clip(table, fused.low, fused.high).astype(np.int8)
-        return ChannelLookup(), (source.name,), {"table": bounded}
+        return ChannelLookup(), (scaled.source.name,), {"table": bounded}
 
-    def again(more: np.ndarray, shift: np.ndarray) -> Expression:
-        gains, constants = more * gain, more * constant + shift
-        found = by_channel(builder, value, gains, constants)
-        if found is None:
-            raise Declined("its constant repeats other axes than those before it")
-        return found
-
-    return Expression(x.shape, x.order, source.shape, finish, affine=again)
+    return finish
 
 
 def added(source: Tensor, constants: np.ndarray, fused: Fused, sign: int) -> Finished:

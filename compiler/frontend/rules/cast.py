@@ -24,15 +24,15 @@ from tinytailor.compiler.frontend.rules import lookup
 from tinytailor.compiler.frontend.rules.rule import Onnx, Rule, Rules
 from tinytailor.compiler.ops.traits.constants import INTEGERS
 
-NUMPY = {"bool": np.bool_, "int64": np.int64, "int32": np.int32, "float32": np.float32}
+CONSTANTS = ("bool", "float32", "int32", "int64")  # types that they are cast to
 
 
 def cast(call: Call, builder: GraphBuilder) -> Value:
     """Also what importers write round an integer pooling, where the numbers stay what they are."""
     value = builder.argument(call.arguments[0])
     if isinstance(value, Constant):
-        if value.scale is None and call.dtype in NUMPY:
-            return Constant(value.array.astype(NUMPY[call.dtype]))
+        if value.scale is None and call.dtype in CONSTANTS:
+            return Constant(value.array.astype(call.dtype))
         return value
     if isinstance(value, Activation) and not value.real:
         return value if call.dtype != "float32" else as_numbers(builder, value)

@@ -26,7 +26,7 @@ from tinytailor.compiler.frontend.imported_values import (
     Pointwise,
     Unknown,
 )
-from tinytailor.compiler.frontend.layout import row_major
+from tinytailor.compiler.frontend.layout import row_major, with_batch
 from tinytailor.compiler.frontend.quantization import Quantization
 from tinytailor.compiler.frontend.quiet import attempt
 from tinytailor.compiler.frontend.relax_calls import BORDERS, Call, Ref, refs
@@ -73,10 +73,6 @@ def finish(
     return Activation(y.name, shape, row_major(shape), False, offset)
 
 
-def batched(shape: Shape) -> Shape:
-    return shape if shape[:1] == (1,) else (1, *shape)
-
-
 @dataclass
 class Program:
     """A Relax function under construction: its parameters, and what calls of the model became."""
@@ -100,7 +96,7 @@ class Program:
         root = self.graph.model.listing.calls[index]
         steps = self.ordered(index)
 
-        shape = batched(root.shape)
+        shape = with_batch(root.shape)
 
         def build() -> tuple[str, list[int]]:
             return program_of(self.function(steps, index, shape, quantization))
@@ -154,7 +150,7 @@ class Program:
         if index in self.made:
             return
         placed = arranged(self.graph, value, row_major(value.shape))
-        tensor = as_shape(self.graph, placed, batched(value.shape))
+        tensor = as_shape(self.graph, placed, with_batch(value.shape))
         if tensor.name not in self.activations:
             name = f"x{len(self.activations)}"
             self.activations[tensor.name] = relax.Var(name, relax.TensorType(tensor.shape, "int8"))

@@ -7,7 +7,7 @@ What follows from the places is selection.py, and resize_linear.py where they ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import floor
 from typing import Any
 
@@ -48,12 +48,17 @@ def onnx_resize(inputs: Sequence[Any], attributes: Attributes) -> list[Any]:
     rounding = "floor" if old else attributes.get("nearest_mode", b"round_prefer_floor").decode()
     if rounding not in ROUNDINGS:
         raise ValueError(f"nearest_mode {rounding}")
-    sizes = shape_of(inputs[0])
-    nearest = {
+    return [nearest(inputs[0], places, rounding)]
+
+
+def nearest(x: Any, places: Mapping[int, np.ndarray], rounding: str) -> Any:
+    """The call that takes the elements of ``x`` next to these places."""
+    sizes = shape_of(x)
+    rounded = {
         axis: np.clip(ROUNDINGS[rounding](place), 0, sizes[axis] - 1).astype(np.int64)
         for axis, place in places.items()
     }
-    return [taken_places(inputs[0], nearest)]
+    return taken_places(x, rounded)
 
 
 def onnx_places(inputs: Sequence[Any], attributes: Attributes) -> dict[int, np.ndarray]:
@@ -104,20 +109,7 @@ def onnx_axis(size: int, count: int, scale: float, coordinates: str) -> np.ndarr
 def tflite_nearest(converter: Any, operator: Any) -> list[Any]:
     x, found = operand(converter, operator, 0), options(operator, "ResizeNearestNeighborOptions")
     places = tflite_places(converter, operator, x, found, 0.5 if found.HalfPixelCenters() else 0.0)
-    return [
-        taken_places(
-            x,
-            {
-                axis: nearest(place, shape_of(x)[axis], found.AlignCorners())
-                for axis, place in places.items()
-            },
-        )
-    ]
-
-
-def nearest(places: np.ndarray, size: int, corners: bool) -> np.ndarray:
-    rounded = np.floor(places + np.float32(0.5)) if corners else np.floor(places)
-    return np.clip(rounded, 0, size - 1).astype(np.int64)
+    return [nearest(x, places, "round_prefer_ceil" if found.AlignCorners() else "floor")]
 
 
 def tflite_linear(converter: Any, operator: Any) -> list[Any]:

@@ -92,9 +92,9 @@ def fully_connected(op: Operation) -> None:
     op.end(result, op.option("FullyConnected", "FusedActivationFunction"))
 
 
-def arithmetic(kind: str, table: str = "") -> Callable[[Operation], None]:
+def arithmetic(kind: str, table: str) -> Callable[[Operation], None]:
     def write(op: Operation) -> None:
-        activation = op.option(table, "FusedActivationFunction") if table else 0
+        activation = op.option(table, "FusedActivationFunction")
         op.end(op.add(kind, [op.name(0), op.name(1)]), activation)
 
     return write
@@ -354,15 +354,15 @@ WRITERS: dict[str, Callable[[Operation], None]] = {
     "LOGICAL_OR": of_all("Or"),
     "LOGISTIC": unary("Sigmoid"),
     "LOG_SOFTMAX": unary("LogSoftmax", axis=-1),
-    "MAXIMUM": arithmetic("Max"),
+    "MAXIMUM": of_all("Max"),
     "MAX_POOL_2D": pooling,
     "MEAN": mean,
-    "MINIMUM": arithmetic("Min"),
+    "MINIMUM": of_all("Min"),
     "MUL": arithmetic("Mul", "Mul"),
     "NEG": unary("Neg"),
     "PAD": padded,
     "PADV2": padded,
-    "POW": arithmetic("Pow"),
+    "POW": of_all("Pow"),
     "PRELU": prelu,
     "REDUCE_MAX": reduced("ReduceMax"),
     "REDUCE_MIN": reduced("ReduceMin"),
