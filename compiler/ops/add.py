@@ -33,22 +33,39 @@ def _example_shift(attributes: Mapping[str, Any]) -> int:
     return WIDEST + 1 if attributes.get("wide") else 20
 
 
+BIAS = told(lambda a: (1 << (_example_shift(a) - 1)) + 12_345_678)
+SHIFT = in_key(
+    lambda _, shift: {"wide": True} if shift > WIDEST else {},
+    lambda _, attributes: _example_shift(attributes),
+)
+
+
+class RoundedSum(Shifted):
+    """Whose products come to a sum with ``bias``, which is rounded by one shift."""
+
+    __slots__ = ()
+    bias: int
+    shift: int
+
+    @property
+    def wide(self) -> bool:
+        """Whether the zero point has no room in the sum, and is added after the shift."""
+        return self.shift > WIDEST
+
+    @property
+    def offset(self) -> int:
+        """What is added to the products; the zero point is in it, if there is room."""
+        return self.bias + (0 if self.wide else self.zero_point << self.shift)
+
+
 @dataclass(frozen=True, slots=True)
-class Add(Shifted):
+class Add(RoundedSum):
     kind: ClassVar[str] = "add"
 
     left: int = field(default=1 << 20, metadata=neutral(601_295))
     right: int = field(default=1 << 20, metadata=neutral(873_813))
-    bias: int = field(
-        default=1 << 19, metadata=told(lambda a: (1 << (_example_shift(a) - 1)) + 12_345_678)
-    )
-    shift: int = field(
-        default=20,
-        metadata=in_key(
-            lambda _, shift: {"wide": True} if shift > WIDEST else {},
-            lambda _, attributes: _example_shift(attributes),
-        ),
-    )
+    bias: int = field(default=1 << 19, metadata=BIAS)
+    shift: int = field(default=20, metadata=SHIFT)
     zero_point: int = field(default=0, metadata=ZERO_POINT)
     low: int = field(default=-128, metadata=LOW)
     high: int = field(default=127, metadata=HIGH)
@@ -90,16 +107,6 @@ class Add(Shifted):
 
     def epilogue(self, operand: int) -> Add:
         return self if operand == 0 else replace(self, left=self.right, right=self.left)
-
-    @property
-    def wide(self) -> bool:
-        """Whether the zero point has no room in the sum, and is added after the shift."""
-        return self.shift > WIDEST
-
-    @property
-    def offset(self) -> int:
-        """What is added to the products; the zero point is in it, if there is room."""
-        return self.bias + (0 if self.wide else self.zero_point << self.shift)
 
     @classmethod
     def examples(cls) -> Examples:

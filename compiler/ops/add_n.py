@@ -18,12 +18,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinytailor.compiler.ir import Constants, Shape, Shapes, Tensor
-from tinytailor.compiler.ops.add import WIDEST
-from tinytailor.compiler.ops.base import Shifted
+from tinytailor.compiler.ops.add import BIAS, SHIFT, RoundedSum
 from tinytailor.compiler.ops.broadcast import broadcast_shape
 from tinytailor.compiler.ops.traits.channels import Channels, linked
 from tinytailor.compiler.ops.traits.examples import Examples
-from tinytailor.compiler.ops.traits.keys import HIGH, LOW, ZERO_POINT, in_key, told
+from tinytailor.compiler.ops.traits.keys import HIGH, LOW, ZERO_POINT, in_key
 from tinytailor.compiler.ops.traits.ranges import Range, Ranges, full
 from tinytailor.targets.errors import InputError
 
@@ -41,27 +40,15 @@ def _example_factors(_: str, attributes: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(largest // (index + 1) - 12_345 for index in range(count))
 
 
-def _example_shift(attributes: Mapping[str, Any]) -> int:
-    return WIDEST + 1 if attributes.get("wide") else 19
-
-
 @dataclass(frozen=True, slots=True)
-class AddN(Shifted):
+class AddN(RoundedSum):
     kind: ClassVar[str] = "add_n"
 
     factors: tuple[int, ...] = field(
         metadata=in_key(lambda _, factors: {"inputs": len(factors)}, _example_factors)
     )
-    bias: int = field(
-        default=1 << 18, metadata=told(lambda a: (1 << (_example_shift(a) - 1)) + 12_345_678)
-    )
-    shift: int = field(
-        default=19,
-        metadata=in_key(
-            lambda _, shift: {"wide": True} if shift > WIDEST else {},
-            lambda _, attributes: _example_shift(attributes),
-        ),
-    )
+    bias: int = field(default=1 << 19, metadata=BIAS)
+    shift: int = field(default=20, metadata=SHIFT)
     zero_point: int = field(default=0, metadata=ZERO_POINT)
     low: int = field(default=-128, metadata=LOW)
     high: int = field(default=127, metadata=HIGH)
@@ -125,16 +112,6 @@ class AddN(Shifted):
 
     def channels(self, inputs: Shapes, constants: Constants) -> Channels:
         return linked(*inputs, output=self.output_shape(*inputs))
-
-    @property
-    def wide(self) -> bool:
-        """Whether the zero point has no room in the sum, and is added after the shift."""
-        return self.shift > WIDEST
-
-    @property
-    def offset(self) -> int:
-        """What is added to the products; the zero point is in it, if there is room."""
-        return self.bias + (0 if self.wide else self.zero_point << self.shift)
 
     @classmethod
     def examples(cls) -> Examples:

@@ -19,6 +19,7 @@ import numpy as np
 
 from tinytailor.compiler.ir import Constants, Shape, Tensor
 from tinytailor.compiler.ops.base import Shifted
+from tinytailor.compiler.ops.root import root_of
 from tinytailor.compiler.ops.traits.examples import Examples
 from tinytailor.compiler.ops.traits.keys import HIGH, LOW, ZERO_POINT, neutral
 from tinytailor.targets.errors import InputError
@@ -57,8 +58,7 @@ class L2Normalize(Shifted):
     def reference(self, inputs: tuple[np.ndarray, ...], constants: Constants) -> np.ndarray:
         d = inputs[0].astype(np.int64) - self.input_zero_point
         n = np.maximum((d * d).sum(axis=-1, keepdims=True), 1)
-        s = (32 - np.frexp(n.astype(np.float64))[1]) // 2
-        root = np.floor(np.sqrt((n << (2 * s)).astype(np.float64))).astype(np.int64)
+        s, root = root_of(n)
         inverse, shift = self.numerator // root, self.shift - s
         value = self.zero_point + ((d * inverse + (1 << (shift - 1))) >> shift)
         return np.clip(value, self.low, self.high).astype(np.int8)

@@ -21,6 +21,7 @@ import numpy as np
 from tinytailor.compiler.ir import Constants, Shape, Tensor
 from tinytailor.compiler.ops.base import Shifted
 from tinytailor.compiler.ops.broadcast import broadcast_shape
+from tinytailor.compiler.ops.root import root_of
 from tinytailor.compiler.ops.traits.constants import ConstantSpecs, biases, factors
 from tinytailor.compiler.ops.traits.examples import Examples
 from tinytailor.compiler.ops.traits.keys import HIGH, LOW, NUMBERS, ZERO_POINT, neutral
@@ -92,8 +93,7 @@ class LayerNormalize(Shifted):
         s, q = (power.sum(axis=-1, keepdims=True) for power in (x, x * x))
         v = length * q - s * s
         v = np.maximum((v >> spare if spare > 0 else v << -spare) + self.epsilon, 1)
-        z = (32 - np.frexp(v.astype(np.float64))[1]) // 2
-        root = np.floor(np.sqrt((v << (2 * z)).astype(np.float64))).astype(np.int64)
+        z, root = root_of(v)
         left = z - spare // 2 - 2
         inverse = ((2**31 - 1) // root << 15) >> np.maximum(-left, 0)
         d = (length * x - s) << np.maximum(left, 0)

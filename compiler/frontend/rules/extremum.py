@@ -29,7 +29,7 @@ from tinytailor.compiler.frontend.rules.broadcasting import aligned
 from tinytailor.compiler.frontend.rules.clamp import clamped
 from tinytailor.compiler.frontend.rules.implied_ranges import common
 from tinytailor.compiler.frontend.rules.lookup import as_quantized
-from tinytailor.compiler.frontend.rules.operands import activation
+from tinytailor.compiler.frontend.rules.operands import dequantized
 from tinytailor.compiler.frontend.rules.rule import (
     Attributes,
     Onnx,
@@ -70,9 +70,7 @@ def extreme(
 
 def of_two(call: Call, builder: GraphBuilder, largest: bool) -> Expression:
     """Two tensors, both with the scale of the result."""
-    a, b = (activation(builder, argument) for argument in call.arguments)
-    if not a.real or not b.real:
-        raise Declined("it compares integers that were not dequantized")
+    a, b = (dequantized(builder, argument, "compares") for argument in call.arguments)
     placed = aligned(builder, (a, b), call.shape)
 
     def finish(fused: Fused) -> Finished:

@@ -20,15 +20,14 @@ from tinytailor.compiler.frontend.imported_values import (
     Unknown,
     Value,
 )
-from tinytailor.compiler.frontend.layout import order_of
 from tinytailor.compiler.frontend.onnx.arguments import numbers
 from tinytailor.compiler.frontend.relax_calls import Call, own_call, shape_of
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules.broadcasting import reduced
-from tinytailor.compiler.frontend.rules.operands import activation
+from tinytailor.compiler.frontend.rules.operands import dequantized
 from tinytailor.compiler.frontend.rules.reshape import as_shape
+from tinytailor.compiler.frontend.rules.rows import with_last
 from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules
-from tinytailor.compiler.frontend.rules.transpose import arranged, straight
 from tinytailor.compiler.ops import LayerNormalize
 
 NAME = "tinytailor.layer_normalize"
@@ -37,9 +36,7 @@ NAME = "tinytailor.layer_normalize"
 def layer_normalize(call: Call, builder: GraphBuilder) -> Value:
     if isinstance(builder.argument(call.arguments[0]), Unknown):
         return Unknown(call.shape)
-    x = activation(builder, call.arguments[0])
-    if not x.real:
-        raise Declined("it normalizes integers that were not dequantized")
+    x = dequantized(builder, call.arguments[0], "normalizes")
     gain, bias, axes, epsilon = (builder.constant(item, "parameter") for item in call.arguments[1:])
     if not np.all(np.isfinite(gain.real)) or not np.all(np.isfinite(bias.real)):
         raise Declined("its scale or bias is not finite")
@@ -57,10 +54,7 @@ def normalized(
     """Over the axes ``gone``; both arrays broadcast to the shape of ``x``."""
     if np.broadcast_shapes(x.shape, gain.shape, bias.shape) != x.shape:
         raise Declined("what follows it has another shape")
-    x, axes = straight(builder, x)
-    if set(axes[-len(gone) :]) != set(gone):
-        axes = (*(axis for axis in axes if axis not in gone), *gone)
-        x = arranged(builder, x, order_of(x.shape, axes))
+    x, axes = with_last(builder, x, gone)
     length = prod(x.shape[axis] for axis in gone)
     if length < 2:
         raise Declined("it normalizes single numbers")

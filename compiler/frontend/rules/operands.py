@@ -22,6 +22,14 @@ UNQUANTIZED = (
 )
 
 
+def dequantized(builder: GraphBuilder, argument: Any, does: str) -> Activation:
+    """``activation``, of real numbers; ``does``: what the operator does with them."""
+    x = activation(builder, argument)
+    if not x.real:
+        raise Declined(f"it {does} integers that were not dequantized")
+    return x
+
+
 def activation(builder: GraphBuilder, argument: Any) -> Activation:
     """The int8 tensor behind an argument that should be one."""
     value = settled(builder, argument)

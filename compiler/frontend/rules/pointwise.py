@@ -21,7 +21,7 @@ from tinytailor.compiler.frontend.imported_values import (
 from tinytailor.compiler.frontend.relax_calls import Call
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules import lookup
-from tinytailor.compiler.frontend.rules.operands import activation
+from tinytailor.compiler.frontend.rules.operands import dequantized
 
 Unary = Callable[[np.ndarray, Call], np.ndarray]  # of float64
 
@@ -34,9 +34,7 @@ def unary(function: Unary) -> Callable[[Call, GraphBuilder], Value]:
         if isinstance(value, Unknown):
             return value
         if not isinstance(value, Pointwise):
-            x = activation(builder, call.arguments[0])
-            if not x.real:
-                raise Declined("it computes with integers that were not dequantized")
+            x = dequantized(builder, call.arguments[0], "computes with")
             value = lookup.of_activation(builder, x)
         return lookup.applied(value, lambda real: function(real, call))
 

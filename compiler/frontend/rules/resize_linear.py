@@ -24,7 +24,7 @@ from tinytailor.compiler.frontend.imported_values import (
 from tinytailor.compiler.frontend.layout import Axes, device_axis, device_shape, order_of
 from tinytailor.compiler.frontend.relax_calls import Call, own_call, shape_of
 from tinytailor.compiler.frontend.report import Declined
-from tinytailor.compiler.frontend.rules.operands import activation
+from tinytailor.compiler.frontend.rules.operands import dequantized
 from tinytailor.compiler.frontend.rules.reshape import as_shape
 from tinytailor.compiler.frontend.rules.rule import Rule, Rules
 from tinytailor.compiler.frontend.rules.selection import taken
@@ -39,9 +39,7 @@ NAME = "tinytailor.resize_linear"
 def resize_linear(call: Call, builder: GraphBuilder) -> Value:
     if isinstance(builder.argument(call.arguments[0]), Unknown):
         return Unknown(call.shape)
-    x = activation(builder, call.arguments[0])
-    if not x.real:
-        raise Declined("it interpolates integers that were not dequantized")
+    x = dequantized(builder, call.arguments[0], "interpolates")
     places = [builder.constant(item, "place").array for item in call.arguments[1:]]
     whole = [np.array_equal(place, np.rint(place)) for place in places]
     if not all(whole) and max(*x.shape, *call.shape) > MAX_SIZE:

@@ -1,20 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tensors seen as rows along one axis, which comes last on the device."""
+"""Tensors seen as rows along some axes, which come last on the device."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinytailor.compiler.frontend.graph_builder import GraphBuilder
-from tinytailor.compiler.frontend.layout import device_shape, order_of
-from tinytailor.compiler.frontend.report import Declined
-from tinytailor.compiler.frontend.rules.operands import activation
+from tinytailor.compiler.frontend.imported_values import Activation
+from tinytailor.compiler.frontend.layout import Axes, device_shape, order_of
+from tinytailor.compiler.frontend.rules.operands import dequantized
 from tinytailor.compiler.frontend.rules.reshape import as_shape
 from tinytailor.compiler.frontend.rules.transpose import arranged, straight
 from tinytailor.compiler.ir import Shape, Tensor
+
+
+def with_last(builder: GraphBuilder, x: Activation, gone: Sequence[int]) -> tuple[Activation, Axes]:
+    """``x`` with the axes ``gone`` last on the device, transposed there if need be."""
+    x, axes = straight(builder, x)
+    if set(axes[-len(gone) :]) != set(gone):
+        axes = (*(axis for axis in axes if axis not in gone), *gone)
+        x = arranged(builder, x, order_of(x.shape, axes))
+    return x, axes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,14 +41,9 @@ class Rows:
 
 
 def rows_along(builder: GraphBuilder, argument: Any, axis: int) -> Rows:
-    x = activation(builder, argument)
-    if not x.real:
-        raise Declined("it computes with integers that were not dequantized")
+    x = dequantized(builder, argument, "computes with")
     axis %= len(x.shape)
     length = x.shape[axis]
-    x, axes = straight(builder, x)
-    if axes[-1] != axis:
-        axes = (*(a for a in axes if a != axis), axis)
-        x = arranged(builder, x, order_of(x.shape, axes))
+    x, axes = with_last(builder, x, [axis])
     device = (1, length) if length == x.order.size else device_shape(x.shape, axes)
     return Rows(as_shape(builder, x, device), x.order, length)

@@ -86,6 +86,16 @@ def square_root(value: Any) -> Any:
     return tirx.call_pure_extern("uint32", SQUARE_ROOT, value)
 
 
+def quarters(n: Any) -> Any:
+    """How often an int32 from 1 on can be taken four times within 32 bits."""
+    return leading_zeros(n.astype("uint32")) >> 1
+
+
+def root(n: Any, z: Any) -> Any:
+    """The root of n * 4^z, where these are 32 bits: int32 (compiler/ops/root.py)."""
+    return int32(square_root(n.astype("uint32") << (z << 1).astype("uint32")))
+
+
 def clamp(value: Any, low: int, high: int) -> Any:
     return tirx.max(tirx.min(value, const(high)), const(low))
 

@@ -31,14 +31,11 @@ def lower(op: L2Normalize, shapes: Shapes, constants: Constants) -> TirKernel:
         name="squares",
     )
     some = te.compute(rows, lambda r: tirx.max(squares[r], tir.const(1)), name="some")
-    doubled = te.compute(
-        rows, lambda r: tir.leading_zeros(some[r].astype("uint32")) >> 1, name="doubled"
-    )
+    doubled = te.compute(rows, lambda r: tir.quarters(some[r]), name="doubled")
 
     def inverted(r: Any) -> Any:
-        root = tir.square_root(some[r].astype("uint32") << (doubled[r] << 1).astype("uint32"))
-        numerator = tir.parameter("numerator", op.numerator)
-        return tirx.truncdiv(numerator, root.astype("int32"))
+        root = tir.root(some[r], doubled[r])
+        return tirx.truncdiv(tir.parameter("numerator", op.numerator), root)
 
     inverse = te.compute(rows, inverted, name="inverse")
     shift = te.compute(

@@ -65,16 +65,12 @@ def inverse_roots(variance: Any, spare: int) -> dict[str, Any]:
         stages[name] = te.compute(variance.shape, value, name=name)
         return stages[name]
 
-    def root(r: Any) -> Any:
-        shift = (zeros[r] << 1).astype("uint32")
-        return tir.int32(tir.square_root(variance[r].astype("uint32") << shift))
-
     def inverted(r: Any) -> Any:
         ratio = tirx.truncdiv(tir.const(2**31 - 1), deviation[r]) << 15
         return ratio >> tirx.max(tir.const(0) - left[r], tir.const(0))
 
-    zeros = stage("zeros", lambda r: tir.leading_zeros(variance[r].astype("uint32")) >> 1)
-    deviation = stage("deviation", root)
+    zeros = stage("zeros", lambda r: tir.quarters(variance[r]))
+    deviation = stage("deviation", lambda r: tir.root(variance[r], zeros[r]))
     left = stage("left", lambda r: zeros[r] - tir.const(spare // 2 + 2))
     stage("inverse", inverted)
     stage("lift", lambda r: tir.const(1) << tirx.max(left[r], tir.const(0)))

@@ -26,15 +26,11 @@ def lower(op: ResizeLinear, shapes: Shapes, constants: Constants) -> TirKernel:
     steps = {1: columns * channels, 2: channels}
     rows_at, columns_at = ([0, n] if axis in op.axes else [0] for axis, n in steps.items())
     block = mve_taps.interpolate_block(rows_at, columns_at, channels)
-    low, high = tir.parameter("low", op.low), tir.parameter("high", op.high)
-    if (op.low, op.high) == tir.INT8:
-        low, high = tir.const(op.low), tir.const(op.high)
     scalars = (
         tir.parameter("bias", op.bias),
         tir.parameter("right_shift", op.shift),
         tir.parameter("zero_point", op.zero_point),
-        low,
-        high,
+        *tir.bounds(op.low, op.high),
     )
     with IRBuilder() as builder, script.prim_func():
         script.func_name("main")
