@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which arrays of an .npz a model reads: inputs, labels, expected outputs.
 
-Inputs are (N, *shape) where shape is the model's input without its leading 1; axes of length 1 may
-be missing. A model with several inputs reads the arrays of their names. int8 arrays are taken as
-they are, float arrays are quantized with the input's scale and zero point as the ONNX operator
-QuantizeLinear does: round half to even of x / scale in float32.
+    layout     that of the source model, (N, *shape) without its leading 1, axes of length 1 or not;
+               arrays that fit the order of the device alone are taken so
+    numbers    float arrays are real numbers, standardised and quantized as ``real_values`` says;
+               int8 (and uint8, where the model has it) are the integers themselves. In the file a
+               search was trained on, all are numbers of the data, of whatever type.
+    labels     array y, labels or label: what the data of the search call the classes, or without a
+               search their indices; array class: always indices
+
+A model with several inputs reads the arrays of their names.
 """
 
 from __future__ import annotations
@@ -18,21 +23,37 @@ from typing import Any
 
 import numpy as np
 
+from tinytailor.compiler.real_values import Standardization, quantized
+from tinytailor.compiler.training_record import TrainingRecord, digest_of, unlike_training
+from tinytailor.nas.data.sources import split_of, text_of
 from tinytailor.targets.errors import InputError
 
 LABEL_NAMES = ("y", "labels", "label")
+CLASS_NAME = "class"  # array of indices, as a search writes it
+ALL = "all"
+PARTS = ("train", "test", ALL)
+Border = Mapping[str, Any]  # an input or output, as the manifest has it
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """``batches``: int8 (N, *shape without its leading 1), one an input of the model; the ``names``
-    of their arrays; labels (N,)."""
+    of their arrays; ``reals``: the real numbers they were made from, in the same shape, or None;
+    labels (N,): indices of classes; ``part``: which rows of the data of the search these are;
+    ``doubts``: sentences on numbers that look wrong."""
 
     batches: tuple[np.ndarray, ...]
     names: tuple[str, ...]
-    quantized: bool
+    reals: tuple[np.ndarray | None, ...] = ()
+    part: str = ""
+    doubts: tuple[str, ...] = ()
     labels: np.ndarray | None = None
     expected: Mapping[str, np.ndarray] = field(default_factory=dict)  # int8 rows, by output
+
+    @property
+    def quantized(self) -> bool:
+        """Whether some were real numbers."""
+        return any(rows is not None for rows in self.reals)
 
     def accuracy(self, outputs: np.ndarray) -> float:
         """Share of rows whose largest output, the first of equal ones, is at the label.
@@ -68,54 +89,171 @@ def differences(far: np.ndarray) -> dict[str, Any]:
 
 def load_inputs(
     path: Path,
-    model_inputs: Sequence[Mapping[str, Any]],
+    manifest: Mapping[str, Any],
     *,
     name: str | None = None,
     expect: str | None = None,
-    model_outputs: Sequence[Mapping[str, Any]] = (),
+    part: str | None = None,
 ) -> Inputs:
-    """``model_inputs`` and, for ``expect``, ``model_outputs`` are the manifest's lists; errors name
-    the arrays and their shapes."""
+    """``part``: train or test, of the data of the search, or all; errors name arrays and shapes."""
+    borders: Sequence[Border] = manifest["inputs"]
+    training = training_of(manifest)
     arrays = load_arrays(path)
+    own = training is not None and is_training_file(arrays, training, name)
+    arrays, chosen_part = of_part(path, arrays, training if own else None, part)
     names: tuple[str, ...]
-    if len(model_inputs) == 1:
-        names = (_choose(path, arrays, tuple(model_inputs[0]["shape"][1:]), name),)
+    if len(borders) == 1:
+        names = (_choose(path, arrays, borders[0], name),)
     else:
-        names = _named(path, arrays, model_inputs, name)
-    batches = [
-        _batch(path, arrays[chosen], chosen, model_input)
-        for chosen, model_input in zip(names, model_inputs, strict=True)
+        names = _named(path, arrays, borders, name)
+    read = [
+        _batch(path, arrays[chosen], chosen, border, own)
+        for chosen, border in zip(names, borders, strict=True)
     ]
-    count = len(batches[0])
-    if any(len(batch) != count for batch in batches):
+    count = len(read[0].rows)
+    if any(len(one.rows) != count for one in read):
         raise InputError(
             f"{path}: the inputs need equally many rows, got "
-            + ", ".join(f"{len(b)} of {n}" for b, n in zip(batches, names, strict=True))
+            + ", ".join(f"{len(one.rows)} of {n}" for one, n in zip(read, names, strict=True))
         )
-    quantized = any(arrays[chosen].dtype.kind == "f" for chosen in names)
-    labels = next((arrays[label] for label in LABEL_NAMES if label in arrays), None)
-    if labels is not None and (labels.shape != (count,) or labels.dtype.kind not in "iu"):
-        raise InputError(
-            f"{path}: labels are {_text(labels)}, expected one whole number for each of the "
-            f"{count} rows of {names[0]}"
-        )
-    expected = _expected(path, arrays, expect, model_outputs, count)
-    return Inputs(tuple(batches), names, quantized, labels, expected)
+    return Inputs(
+        tuple(one.rows for one in read),
+        names,
+        tuple(one.real for one in read),
+        chosen_part,
+        tuple(sentence for one in read for sentence in one.doubts(training)),
+        _labels(path, arrays, training, count, names[0]),
+        _expected(path, arrays, expect, manifest["outputs"], count),
+    )
 
 
-def _batch(path: Path, x: np.ndarray, chosen: str, model_input: Mapping[str, Any]) -> np.ndarray:
-    """The rows of one array as int8, in the shape the model reads."""
-    shape = tuple(model_input["shape"][1:])
-    if not _fits(x, shape):
+def training_of(manifest: Mapping[str, Any]) -> TrainingRecord | None:
+    """What the manifest says of the training, if the model came from a search."""
+    values = manifest.get("training")
+    return None if values is None else TrainingRecord.from_json(values)
+
+
+def is_training_file(
+    arrays: Mapping[str, np.ndarray], training: TrainingRecord, name: str | None
+) -> bool:
+    """Whether these are the samples and labels that the search was given."""
+    if not training.digest or name not in (None, "x") or not {"x", "y"} <= arrays.keys():
+        return False
+    return digest_of([arrays["x"], text_of(arrays["y"])]) == training.digest
+
+
+def of_part(
+    path: Path, arrays: dict[str, np.ndarray], training: TrainingRecord | None, part: str | None
+) -> tuple[dict[str, np.ndarray], str]:
+    """The rows of a part, as the search split them, and its name; without ``part`` and where the
+    search split these data, the test part."""
+    if part not in (None, *PARTS):
+        raise InputError(f"--part {part}: expected one of {', '.join(PARTS)}")
+    if training is None and part in (None, ALL):
+        return arrays, ""
+    if training is None and "split" not in arrays:
         raise InputError(
-            f"{path}: array {chosen} is {_text(x)}, the model reads int8 or float {_rows(shape)}"
+            f"--part {part}: {path} is not the file that the network was trained on, and has no "
+            "array split; leave --part out to take all rows"
         )
-    rows = x.reshape(-1, *shape)
-    if not len(rows):
+    if part == ALL:
+        return arrays, "all parts"
+    part = part or "test"
+    split = split_of(str(path), arrays, 0 if training is None else training.seed)
+    rows = split == "test" if part == "test" else split != "test"
+    if not rows.any():
+        raise InputError(f"--part {part}: {path} has no rows of it; its array split says so")
+    kept = {key: a[rows] if a.shape[:1] == rows.shape else a for key, a in arrays.items()}
+    return kept, f"the {part} part"
+
+
+def _labels(
+    path: Path,
+    arrays: Mapping[str, np.ndarray],
+    training: TrainingRecord | None,
+    count: int,
+    rows_of: str,
+) -> np.ndarray | None:
+    """Indices of classes (N,), whatever the file calls them; None if it does not."""
+    name = next((name for name in (CLASS_NAME, *LABEL_NAMES) if name in arrays), None)
+    if name is None:
+        return None
+    labels = text_of(arrays[name])
+    named = training is not None and name != CLASS_NAME
+    kinds = "iuU" if named else "iu"
+    if labels.shape != (count,) or labels.dtype.kind not in kinds:
+        what = "label of the training data" if named else "whole number"
+        raise InputError(
+            f"{path}: labels ({name}) are {_text(labels)}, expected one {what} for each of the "
+            f"{count} rows of {rows_of}"
+        )
+    if training is not None and named:
+        return training.indices(labels, f"{path}: array {name}")
+    return labels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """Rows for one input: int8 in the order of the device, and the real numbers they were."""
+
+    rows: np.ndarray
+    real: np.ndarray | None
+    name: str
+    border: Border
+    told: tuple[str, ...]
+
+    def doubts(self, training: TrainingRecord | None) -> tuple[str, ...]:
+        if self.real is None:
+            return self.told
+        how = Standardization.from_json(self.border)
+        zero_point = self.border["zero_point"]
+        found = unlike_training(self.name, self.real, how, zero_point, training)
+        return (*self.told, *found)
+
+
+def _batch(path: Path, x: np.ndarray, chosen: str, border: Border, own: bool) -> _Batch:
+    """The rows of one array; ``own``: they are the data of the training, so all are numbers."""
+    if not _fits(x, border, own):
+        model = tuple(border.get("model", border)["shape"][1:])
+        types = "int8, uint8 or float" if _model_dtype(border) == "uint8" else "int8 or float"
+        device = tuple(border["shape"][1:])
+        also = f", or in the order of the device {_rows(device)}" if device != model else ""
+        raise InputError(
+            f"{path}: array {chosen} is {_text(x)}, the model reads {types} {_rows(model)}{also}"
+        )
+    if not len(x):
         raise InputError(f"{path}: array {chosen} has no rows")
-    if x.dtype.kind == "f":
-        rows = quantize(rows, model_input, f"{path}: array {chosen}")
-    return rows
+    rows, ours = as_device(x, border)
+    told: tuple[str, ...] = ()
+    if ours:
+        told = (
+            f"array {chosen} {_text(x)} is not in the layout of the model, so it is taken as the "
+            "device has it",
+        )
+    if x.dtype.kind == "f" or own:
+        return _Batch(quantize(rows, border, f"{path}: array {chosen}"), rows, chosen, border, told)
+    if x.dtype == np.uint8:
+        rows = (rows.astype(np.int16) - 128).astype(np.int8)
+    return _Batch(rows, None, chosen, border, told)
+
+
+def as_device(x: np.ndarray, border: Border) -> tuple[np.ndarray, bool]:
+    """Rows in the order of the device, and whether they were in it already, not in the model's."""
+    device = border["shape"][1:]
+    model = border.get("model")
+    if model is None or _squeezed(x.shape[1:]) != _squeezed(model["shape"]):
+        return x.reshape(-1, *device), model is not None and model["axes"] != sorted(model["axes"])
+    rows = x.reshape(len(x), *model["shape"])
+    turned = rows.transpose(0, *(axis + 1 for axis in model["axes"]))
+    return np.ascontiguousarray(turned).reshape(-1, *device), False
+
+
+def _model_dtype(border: Border) -> str:
+    return str(border.get("model", border)["dtype"])
+
+
+def _squeezed(shape: Sequence[int]) -> list[int]:
+    return [size for size in shape if size != 1]
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -137,14 +275,13 @@ def quantize(x: np.ndarray, model_input: Mapping[str, Any], where: str) -> np.nd
     if not np.isfinite(x).all():
         row = int(np.argwhere(~np.isfinite(x))[0][0])
         raise InputError(f"{where} holds NaN or infinity, first in row {row}")
-    scaled = np.rint(x.astype(np.float32) / np.float32(model_input["scale"]))
-    return np.clip(scaled + model_input["zero_point"], -128, 127).astype(np.int8)
+    return quantized(x, Standardization.from_json(model_input), model_input["zero_point"])
 
 
 def _named(
     path: Path,
     arrays: Mapping[str, np.ndarray],
-    model_inputs: Sequence[Mapping[str, Any]],
+    model_inputs: Sequence[Border],
     name: str | None,
 ) -> tuple[str, ...]:
     """The arrays of a model with several inputs, which have the names of the inputs."""
@@ -164,46 +301,43 @@ def _own_name(border: Mapping[str, Any], known: Container[str]) -> str:
     return str(in_model) if name not in known and in_model in known else name
 
 
-def _choose(
-    path: Path, arrays: Mapping[str, np.ndarray], shape: Sequence[int], name: str | None
-) -> str:
+def _choose(path: Path, arrays: Mapping[str, np.ndarray], border: Border, name: str | None) -> str:
     if name is not None:
         if name not in arrays:
             raise InputError(f"{path} has no array {name}; it has {_list(arrays)}")
         return name
     if "x" in arrays:
         return "x"
-    fitting = {key: array for key, array in arrays.items() if _fits(array, shape)}
+    fitting = {key: array for key, array in arrays.items() if _fits(array, border)}
     if len(fitting) == 1:
         return next(iter(fitting))
     problem = "no array" if not fitting else "more than one array"
     raise InputError(
-        f"{path}: {problem} fits the model's input {_rows(shape)}; it has "
+        f"{path}: {problem} fits the model's input {_rows(border['shape'][1:])}; it has "
         f"{_list(fitting or arrays)}; choose one with --input-name"
     )
 
 
-def _fits(array: np.ndarray, shape: Sequence[int]) -> bool:
-    """Rows of ``shape``, give or take axes of length 1, as int8 or float."""
-    squeezed = [size for size in shape if size != 1]
-    return (
-        (array.dtype == np.int8 or array.dtype.kind == "f")
-        and array.ndim >= 1
-        and [size for size in array.shape[1:] if size != 1] == squeezed
-    )
+def _fits(array: np.ndarray, border: Border, any_number: bool = False) -> bool:
+    """Rows in the layout of the model or of the device, give or take axes of length 1, of a type
+    that can be read."""
+    kinds = array.dtype.kind == "f" or array.dtype == np.int8
+    kinds |= array.dtype == np.uint8 and _model_dtype(border) == "uint8"
+    shapes = [_squeezed(border["shape"]), _squeezed(border.get("model", border)["shape"])]
+    return (kinds or any_number) and array.ndim >= 1 and _squeezed(array.shape[1:]) in shapes
 
 
 def _expected(
     path: Path,
     arrays: Mapping[str, np.ndarray],
     expect: str | None,
-    model_outputs: Sequence[Mapping[str, Any]],
+    model_outputs: Sequence[Border],
     rows: int,
 ) -> dict[str, np.ndarray]:
     """By output, what --expect names: an array for each output, or OUTPUT=ARRAY for some."""
     if expect is None:
         return {}
-    shapes = {str(output["name"]): tuple(output["shape"][1:]) for output in model_outputs}
+    shapes = {str(output["name"]): output for output in model_outputs}
     words = [word.partition("=") for word in expect.split(",")]
     if all(sign for _, sign, _ in words):
         given = {output: name for output, _, name in words}
@@ -219,33 +353,34 @@ def _expected(
             "array for each, with commas, or those to compare as OUTPUT=ARRAY"
         )
     return {
-        output: _rows_of(path, arrays, name, output, shapes[output], rows)
-        for output, name in pairs.items()
+        output: _rows_of(path, arrays, name, shapes[output], rows) for output, name in pairs.items()
     }
 
 
 def _rows_of(
-    path: Path,
-    arrays: Mapping[str, np.ndarray],
-    name: str,
-    output: str,
-    shape: tuple[int, ...],
-    rows: int,
+    path: Path, arrays: Mapping[str, np.ndarray], name: str, border: Border, rows: int
 ) -> np.ndarray:
-    """An array of expected outputs as (rows, elements): of the output's shape, or flat."""
+    """An array of expected outputs as (rows, elements) in the order of the device: in the layout of
+    the model or of the device, or flat."""
     if name not in arrays:
         raise InputError(f"{path} has no array {name} for --expect; it has {_list(arrays)}")
-    array = arrays[name]
+    array, shape = arrays[name], tuple(border["shape"][1:])
     flat = array.ndim == 2 and array.shape[1] == prod(shape)
-    if array.dtype != np.int8 or array.ndim < 2 or len(array) != rows:
+    as_model = array.dtype == np.uint8 and _model_dtype(border) == "uint8"
+    if not (array.dtype == np.int8 or as_model) or array.ndim < 2 or len(array) != rows:
         raise InputError(
             f"{path}: array {name} is {_text(array)}, expected int8 outputs for {rows} rows"
         )
-    if not flat and not _fits(array, shape):
+    if not flat and not _fits(array, border):
         last = "; maps have their channels last" if len(shape) == 3 else ""
         raise InputError(
-            f"{path}: array {name} is {_text(array)}, but output {output} is {_rows(shape)}{last}"
+            f"{path}: array {name} is {_text(array)}, but output {border['name']} is "
+            f"{_rows(shape)}{last}"
         )
+    if not flat:
+        array, _ = as_device(array, border)
+    if as_model:
+        array = (array.astype(np.int16) - 128).astype(np.int8)
     return array.reshape(rows, -1)
 
 

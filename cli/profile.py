@@ -37,6 +37,6 @@ def run(
     manifest = read_manifest(project)
     batches = None
     if inputs is not None:
-        batches = load_inputs(inputs, manifest["inputs"], name=input_name).batches
+        batches = load_inputs(inputs, manifest, name=input_name).batches
     values = profile(project, on, batches)
     return Result(values, lambda console: draw(console, sections(values)))

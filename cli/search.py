@@ -133,13 +133,7 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
     folder = Path(settings.run)
     project, test = folder / PROJECT, folder / "test.npz"
     manifest = compile_file(Path(result.model), settings.target, project, name)
-    inputs = load_inputs(
-        test,
-        manifest["inputs"],
-        name="input",
-        expect="output",
-        model_outputs=manifest["outputs"],
-    )
+    inputs = load_inputs(test, manifest, name="input", expect="output")
     runner = default_runner(load_board(settings.target))
     checks = [verify_project(project, on, inputs) for on in ("host", runner)]
     report = {

@@ -29,6 +29,12 @@ def run(
     ] = None,
     inputs: InputsFile = None,
     input_name: InputName = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows of the file that the search was given: train, test or all. [default: test]"
+        ),
+    ] = None,
     expect: Annotated[
         str | None,
         typer.Option(
@@ -40,7 +46,8 @@ def run(
 ) -> Result:
     """Run a compiled project and compare every output with the integer model, bit for bit.
 
-    With labels (array y or labels) in the .npz the accuracy is shown too.
+    With labels (array y or labels) in the .npz the accuracy is shown too. Of the file that a search
+    was trained on, the test part is taken, so that it is the accuracy of the search.
     """
     from tinytailor.cli.inputs import load_inputs
     from tinytailor.compiler.project import read_manifest
@@ -48,12 +55,9 @@ def run(
     manifest = read_manifest(project)
     given = None
     if inputs is not None:
-        outputs = manifest["outputs"]
-        given = load_inputs(
-            inputs, manifest["inputs"], name=input_name, expect=expect, model_outputs=outputs
-        )
-    elif expect is not None or input_name is not None:
-        raise InputError("--expect and --input-name choose arrays of an .npz: add --inputs FILE")
+        given = load_inputs(inputs, manifest, name=input_name, expect=expect, part=part)
+    elif expect is not None or input_name is not None or part is not None:
+        raise InputError("--expect, --input-name and --part choose from an .npz: add --inputs FILE")
     values = verify_project(project, on, given)
     return Result(values, lambda console: show(console, values), exit_code(values))
 
@@ -70,10 +74,16 @@ def verify_project(project: Path, on: str | None, given: Inputs | None) -> dict[
     rows = "random inputs"
     if given is not None:
         rows = f"{len(given.batches[0])} inputs (array {', '.join(given.names)})"
-    if given is not None and given.quantized:
-        rows += ", quantized from float"
+        rows += f", {given.part}" if given.part else ""
+        rows += ", quantized from real numbers" if given.quantized else ""
+        for sentence in given.doubts:
+            note(f"warning: {sentence}")
     note(f"running {rows} on {on}" if on else f"running {rows}")
-    found = verify(project, on, None if given is None else given.batches)
+    found = (
+        verify(project, on) if given is None else verify(project, on, given.batches, given.reals)
+    )
+    if given is not None:
+        found["part"], found["warnings"] = given.part, list(given.doubts)
     outputs = found.pop("outputs")
     if given is not None and given.labels is not None:
         found["accuracy"] = given.accuracy(outputs[0])
@@ -89,8 +99,13 @@ def show(console: Console, values: dict[str, Any]) -> None:
         f"{verdict}: {values['name']} on {values['on']}, {values['samples']} inputs, "
         f"{values['differing_elements']} of {values['elements']} output elements differ"
     )
+    if values["differing_inputs"]:
+        console.print(
+            f"the emitted quantization differs in {values['differing_inputs']} input elements"
+        )
     if "accuracy" in values:
-        console.print(f"accuracy {100 * values['accuracy']:.2f} % of {values['samples']}")
+        part = f", {values['part']}" if values.get("part") else ""
+        console.print(f"accuracy {100 * values['accuracy']:.2f} % of {values['samples']}{part}")
     if "expected" in values:
         whole = values["expected"]
         for what, part in (("outputs", whole), *whole.get("outputs", {}).items()):

@@ -65,13 +65,18 @@ def operators_of(target: Target) -> dict[str, str]:
 
 
 def verify(
-    folder: Path, on: str | None = None, inputs: np.ndarray | Sequence[np.ndarray] | None = None
+    folder: Path,
+    on: str | None = None,
+    inputs: np.ndarray | Sequence[np.ndarray] | None = None,
+    reals: Sequence[np.ndarray | None] = (),
 ) -> dict[str, Any]:
     """Run the project as it lies in ``folder`` and compare with the integer graph, bit for bit.
 
     ``on``: a runner of the back end, as host, emulator, qemu, serial:PORT, or csim; without, the
     first that has the target.
     ``inputs``: int8 batches (N, *shape[1:]), one per graph input; seeded random ones without.
+    ``reals``: the real numbers that ``inputs`` were made from, for each or None: the project's own
+    quantization of them is compared too, and what differs is ``differing_inputs``.
     Returns bit_exact, samples, elements, differing_elements, and the arrays under ``outputs``.
     """
     project = load_project(folder)
@@ -82,6 +87,14 @@ def verify(
     expected = execute(project.graph, *batches)
     outputs = backend.run(project, on, batches)
     differing = sum(int(np.count_nonzero(a != b)) for a, b in zip(outputs, expected, strict=True))
+    otherwise = 0
+    if any(rows is not None for rows in reals):
+        made = backend.quantize(project, on, reals)
+        otherwise = sum(
+            int(np.count_nonzero(a != b))
+            for a, b in zip(made, batches, strict=True)
+            if a is not None
+        )
     if not differing:
         backend.check_files(project)
     return {
@@ -91,7 +104,8 @@ def verify(
         "samples": len(batches[0]),
         "elements": sum(array.size for array in expected),
         "differing_elements": differing,
-        "bit_exact": differing == 0,
+        "differing_inputs": otherwise,
+        "bit_exact": differing == 0 and otherwise == 0,
         "outputs": tuple(outputs),
     }
 

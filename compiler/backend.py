@@ -61,6 +61,12 @@ class Backend(Protocol[T]):
     def run(self, project: Project[T], on: str, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Outputs of the project as it lies in its folder, on one of ``runners``."""
 
+    def quantize(
+        self, project: Project[T], on: str, inputs: Sequence[np.ndarray | None]
+    ) -> list[np.ndarray | None]:
+        """What the project's own code makes of real ``inputs``, rows in the order of the device;
+        None where there is none, or no such code."""
+
     def check_files(self, project: Project[T]) -> None:
         """CheckError for a changed file of a project whose outputs are right nevertheless."""
 

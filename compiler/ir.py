@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinytailor.compiler.real_values import Standardization
+from tinytailor.compiler.training_record import TrainingRecord
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,13 +53,15 @@ class Border:
     """An input or output as its model has it: its own name, shape and type there.
 
     ``axes``: the axes of ``shape`` as they follow each other in memory, where the batch of one is
-    left out or in front: (0, 2, 3, 1) for a map (1, C, H, W) that lies channels last.
+    left out or in front: (0, 2, 3, 1) for a map (1, C, H, W) that lies channels last. ``real``: how
+    real numbers become the integers of an input, where that is more than its scale.
     """
 
     name: str
     shape: Shape
     dtype: str
     axes: tuple[int, ...]
+    real: Standardization | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -90,6 +94,7 @@ class Graph:
     ``imported``: how many operations of each kind it was made from, if from a model file.
     ``notes``: what of the file it could not keep, by the name of the node.
     ``borders``: its inputs and outputs as the file has them, by tensor.
+    ``training``: what it was trained on, if the file says so.
     """
 
     name: str
@@ -100,6 +105,7 @@ class Graph:
     imported: Mapping[str, int] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     borders: Mapping[str, Border] = field(default_factory=dict)
+    training: TrainingRecord | None = None
 
     def input_shapes(self, node: Node) -> Shapes:
         return tuple(self.tensors[name].shape for name in node.inputs)

@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from tinytailor.compiler.real_values import saturated
+from tinytailor.compiler.training_record import TRAINING, TrainingRecord
 from tinytailor.latency_tables import Budget, LatencyTable
 from tinytailor.latency_tables.estimate import EstimatedTable
 from tinytailor.nas.cost import Parts, TableCosts, excess, fit_parts, require_keys
@@ -210,9 +212,9 @@ def _study(
         parts,
         settings.budget,
         fits,
-        as_input(dataset.x_train),
+        as_input(dataset.standardised(dataset.x_train)),
         torch.from_numpy(dataset.y_train),
-        as_input(dataset.x_valid),
+        as_input(dataset.standardised(dataset.x_valid)),
         torch.from_numpy(dataset.y_valid),
         settings.search_epochs,
         settings.batch,
@@ -241,12 +243,25 @@ def base_training(dataset: Dataset) -> Training:
     return Training(shift=IMAGE_SHIFT, shift_axes=(2, 3)) if images else Training()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class TestPart:
+    """Inputs int8 (N, H, W, C) as the device reads them, logits int8 (N, classes), labels (N,)."""
+
+    inputs: np.ndarray
+    logits: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def accuracy(self) -> float:
+        return float(np.mean(self.logits.argmax(axis=1) == self.labels))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Trained:
-    """The final network: float accuracy on the test part, and the integers with theirs."""
+    """The final network: float accuracy on the test part, and the integers on it."""
 
     float_accuracy: float
-    quantized_accuracy: float
+    test: TestPart
     network: QuantizedNetwork
 
 
@@ -258,9 +273,10 @@ def train_final(
     on_progress: OnProgress,
 ) -> Trained:
     """Float training on all training samples, then quantization-aware training; both resumable."""
-    series, labels = dataset.all_train()
-    x, y = as_input(series), torch.from_numpy(labels)
-    x_test, y_test = as_input(dataset.x_test), torch.from_numpy(dataset.y_test)
+    samples, labels = dataset.all_train()
+    x, y = as_input(dataset.standardised(samples)), torch.from_numpy(labels)
+    x_test = as_input(dataset.standardised(dataset.x_test))
+    y_test = torch.from_numpy(dataset.y_test)
 
     def report(stage: str) -> Callable[[int, int, float], None]:
         return lambda done, total, loss: on_progress(
@@ -289,11 +305,14 @@ def train_final(
         on_epoch=report("quantize"),
     )
     write_json(folder / "history.json", {"float_loss": float_losses, "quantized_loss": losses})
-    return Trained(
-        score(network, x_test, y_test).accuracy,
-        score(integer, x_test, y_test).accuracy,
-        integer.quantized(),
-    )
+    final = integer.quantized().reading(dataset.mean, dataset.std, axis=len(dataset.shape))
+    return Trained(score(network, x_test, y_test).accuracy, integer_test(final, dataset), final)
+
+
+def integer_test(network: QuantizedNetwork, dataset: Dataset) -> TestPart:
+    """What the device reads and answers for the test part."""
+    x = network.quantize_input(dataset.x_test)
+    return TestPart(x, network.run(x), dataset.y_test)
 
 
 def _finish(
@@ -308,16 +327,10 @@ def _finish(
 ) -> SearchResult:
     """Export, price and report the trained network."""
     network = trained.network
-    preprocessing = {
-        "mean": dataset.mean.tolist(),
-        "std": dataset.std.tolist(),
-        "input_scale": network.input.scale,
-        "input_zero_point": network.input.zero_point,
-        "class_names": list(dataset.class_names),
-    }
-    metadata = {key: json.dumps(value) for key, value in preprocessing.items()}
+    record = training_record(settings, dataset, network)
+    metadata = {TRAINING: json.dumps(record.to_json())}
     export_onnx(network, folder / "model.onnx", dataset.name, metadata)
-    write_test_part(network, dataset, folder / "test.npz")
+    write_test_part(trained.test, folder / "test.npz")
     cost = costs.final(network.topology)
     assert excess(costs.network(network.topology), settings.budget) == 0
     clock.lap("export")
@@ -326,21 +339,47 @@ def _finish(
         model=str(folder / "model.onnx"),
         architecture=best.architecture.to_json(),
         float_accuracy=trained.float_accuracy,
-        quantized_accuracy=trained.quantized_accuracy,
+        quantized_accuracy=trained.test.accuracy,
         valid_accuracy=best.accuracy,
         cost=cost.to_json(),
         budget=asdict(settings.budget),
-        preprocessing=preprocessing,
+        preprocessing={
+            "mean": list(record.mean),
+            "std": list(record.std),
+            "input_scale": network.input.scale,
+            "input_zero_point": network.input.zero_point,
+            "class_names": list(record.classes),
+            "saturated": record.saturated,
+        },
         trials=[trial.to_json() for trial in trials],
         seconds=clock.laps,
     )
 
 
-def write_test_part(network: QuantizedNetwork, dataset: Dataset, path: Path) -> None:
-    """The test part as the device reads it: input int8 (N, H, W, C), output int8 logits, labels."""
-    x = network.quantize_input(dataset.x_test)
-    y, label = network.run(x), dataset.y_test
-    write_atomically(path, lambda file: np.savez(file, input=x, output=y, label=label))
+def training_record(
+    settings: SearchSettings, dataset: Dataset, network: QuantizedNetwork
+) -> TrainingRecord:
+    """What the model file says of its training."""
+    assert network.real is not None
+    x, _ = dataset.all_train()
+    outside = saturated(x if x.ndim == 4 else x[..., None], network.real, network.input.zero_point)
+    return TrainingRecord(
+        classes=dataset.class_names,
+        labels=dataset.labels,
+        mean=tuple(map(float, dataset.mean)),
+        std=tuple(map(float, dataset.std)),
+        saturated=float(outside.mean()),
+        data=settings.data,
+        digest=dataset.digest,
+        seed=settings.seed,
+    )
+
+
+def write_test_part(test: TestPart, path: Path) -> None:
+    """The test part as the device reads it: input int8 (N, H, W, C), output int8 logits, and class,
+    the index of the right one."""
+    arrays = {"input": test.inputs, "output": test.logits, "class": test.labels}
+    write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
 
 
 class Clock:

@@ -57,6 +57,12 @@ class FpgaEngine:
     ) -> list[np.ndarray]:
         return [run_csim(project.folder, inputs[0])]
 
+    def quantize(
+        self, project: Project[Fpga], on: str, inputs: Sequence[np.ndarray | None]
+    ) -> list[np.ndarray | None]:
+        """Nothing: its driver is not written yet."""
+        return [None for _ in inputs]
+
     def check_files(self, project: Project[Fpga]) -> None:
         """A weight of a padded channel meets zeros only, and does not show in outputs."""
         check_weights(project.folder)

@@ -29,6 +29,7 @@ from tinytailor.compiler.fpga.units import UNITS
 from tinytailor.compiler.fpga.vectors import Vectors, make_vectors
 from tinytailor.compiler.ir import Graph, Tensor
 from tinytailor.compiler.project import GENERATOR, tool_version
+from tinytailor.compiler.real_values import Standardization
 from tinytailor.targets.errors import CheckError
 from tinytailor.targets.fpga import LANES, Fpga
 
@@ -160,7 +161,7 @@ def _manifest(
         "kind": fpga.kind,
         "part": fpga.part,
         "model_sha256": model_sha256,
-        "inputs": [_tensor(graph.tensors[tensor]) for tensor in graph.inputs],
+        "inputs": [_entering(graph, tensor) for tensor in graph.inputs],
         "outputs": [_tensor(graph.tensors[tensor]) for tensor in graph.outputs],
         "macs": graph.macs,
         "cycles": cycles,
@@ -209,6 +210,14 @@ def _tensor(tensor: Tensor) -> dict[str, Any]:
         "scale": float(np.float32(tensor.scale)),
         "zero_point": tensor.zero_point,
     }
+
+
+def _entering(graph: Graph, name: str) -> dict[str, Any]:
+    """An input, with how real numbers become its integers."""
+    border = graph.borders.get(name)
+    given = None if border is None else border.real
+    real = given or Standardization.plain(graph.tensors[name].scale)
+    return {**_tensor(graph.tensors[name]), **real.to_json(), "standardised": given is not None}
 
 
 def _write(folder: Path, contents: Mapping[str, bytes]) -> None:

@@ -28,13 +28,16 @@ from tinytailor.compiler.frontend.imported_values import (
     Value,
 )
 from tinytailor.compiler.frontend.layout import (
+    Axes,
     axes_of,
+    device_axis,
     map_order,
     map_shape,
     row_major,
     with_batch,
 )
 from tinytailor.compiler.frontend.names import identifier
+from tinytailor.compiler.frontend.onnx.standardized import Entry
 from tinytailor.compiler.frontend.quantization import quantization_of, same_quantization
 from tinytailor.compiler.frontend.relax_calls import BORDERS, Call, ImportedModel, Input, Ref, refs
 from tinytailor.compiler.frontend.report import Declined
@@ -43,7 +46,8 @@ from tinytailor.compiler.frontend.rules.implied_ranges import settled
 from tinytailor.compiler.frontend.rules.operands import UNQUANTIZED
 from tinytailor.compiler.frontend.rules.reshape import as_shape, copied
 from tinytailor.compiler.frontend.rules.transpose import arranged, as_map
-from tinytailor.compiler.ir import Border
+from tinytailor.compiler.ir import Border, Shape
+from tinytailor.compiler.real_values import Standardization
 from tinytailor.targets.errors import InputError
 
 SAME = (*BORDERS, "relax.astype")  # what leaves every number in its place
@@ -170,5 +174,13 @@ def borders(builder: GraphBuilder, leaving: Sequence[Activation | Indices]) -> l
     for name, value, dtype in zip(names, [*builder.entries, *leaving], types, strict=True):
         axes = axes_of(model.channels_first, value.order, value.shape)
         assert axes is not None  # such an order was asked for
-        found.append(Border(name, value.shape, dtype, axes))
+        entry = model.entries.get(name) if isinstance(value, FloatInput) else None
+        real = None if entry is None else standardization(entry, value.shape, axes)
+        found.append(Border(name, value.shape, dtype, axes, real))
     return found
+
+
+def standardization(entry: Entry, shape: Shape, axes: Axes) -> Standardization:
+    """How real numbers enter, with the channels along an axis of the device."""
+    axis = None if entry.axis is None else device_axis(shape, axes, entry.axis)
+    return Standardization.of(entry.offset, entry.step, axis)

@@ -145,6 +145,7 @@ def finished(builder: GraphBuilder, leaving: Sequence[Activation | Indices]) -> 
             made_from,
             notes,
             dict(zip([*inputs, *left], borders(builder, leaving), strict=True)),
+            model.training,
         )
     )
 

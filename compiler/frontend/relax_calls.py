@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from tinytailor.compiler.frontend.onnx.standardized import Entry
 from tinytailor.compiler.frontend.quantization import Quantization
 from tinytailor.compiler.frontend.report import Origin, Unsupported
 from tinytailor.compiler.ir import Shape
+from tinytailor.compiler.training_record import TrainingRecord
 from tinytailor.targets.errors import InputError
 
 BORDERS = ("relax.quantize", "relax.dequantize")  # between real numbers and integers
@@ -65,7 +67,8 @@ class Listing:
 @dataclass(frozen=True, slots=True, eq=False)
 class ImportedModel:
     """What the readers of model files hand over; ``output_names``: as the file has them;
-    ``unsupported``: operators that are refused."""
+    ``unsupported``: operators that are refused; ``entries``: how real numbers enter, by input,
+    where more than a quantization is in front; ``training``: what the file says of it."""
 
     name: str
     listing: Listing
@@ -73,6 +76,8 @@ class ImportedModel:
     output_names: Sequence[str]
     input_quantization: Mapping[str, Quantization] = field(default_factory=dict)
     unsupported: Sequence[Unsupported] = ()
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    training: TrainingRecord | None = None
 
 
 def refs(call: Call) -> Iterator[Ref]:

@@ -25,6 +25,7 @@ from tinytailor.compiler.mcu.measure import measure
 from tinytailor.compiler.mcu.on_board import measure_on_board, run_on_board
 from tinytailor.compiler.mcu.program import Program, lower_graph
 from tinytailor.compiler.mcu.project import write_sources
+from tinytailor.compiler.mcu.quantizing import quantized_on_core, quantized_on_host
 from tinytailor.compiler.mcu.run import invoke
 from tinytailor.compiler.ops import tabled
 from tinytailor.compiler.passes import PIPELINE, Pass
@@ -106,6 +107,22 @@ class Microcontrollers:
         with tempfile.TemporaryDirectory(prefix="tinytailor-build-") as scratch:
             image = build(folder, name, project.target, toolchain, Path(scratch), on)
             return invoke(image, interface_of(project), project.target, inputs, count=False)[1]
+
+    def quantize(
+        self, project: Project[Board], on: str, inputs: Sequence[np.ndarray | None]
+    ) -> list[np.ndarray | None]:
+        """On the host for boards at a port, whose firmware has the network alone."""
+        given = {
+            tensor: rows
+            for tensor, rows in zip(project.graph.inputs, inputs, strict=True)
+            if rows is not None
+        }
+        if on == HOST or serial_port(on) is not None:
+            made = [quantized_on_host(project, tensor, rows) for tensor, rows in given.items()]
+        else:
+            made = quantized_on_core(project, on, list(given), list(given.values()))
+        found = dict(zip(given, made, strict=True))
+        return [found.get(tensor) for tensor in project.graph.inputs]
 
     def check_files(self, project: Project[Board]) -> None:
         """Nothing to do: all of a project in C that matters is compiled and so shows in outputs."""

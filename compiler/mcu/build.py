@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +21,23 @@ class Image:
 
 
 def build(
-    project: Path, name: str, board: Board, toolchain: Toolchain, folder: Path, runner: str
+    project: Path,
+    name: str,
+    board: Board,
+    toolchain: Toolchain,
+    folder: Path,
+    runner: str,
+    further: Sequence[str] = (),
 ) -> Image:
     """Compile and link the project as it lies in ``project`` into ``folder``, to run on ``runner``.
 
     The image that is run leaves out main.c, whose input and output would take the RAM that the
-    runner needs for its own; the sizes are those of the whole program.
+    runner needs for its own; the sizes are those of the whole program. ``further``: functions of
+    the network that are called besides the one that runs it.
     """
     _, sizes = build_program(project, name, board, toolchain, folder)
     bare = folder / f"{name}-run.elf"
-    linked, keep = linked_for(runner, board), (entry(name),)
+    linked, keep = linked_for(runner, board), (entry(name), *further)
     flags = _include(project)
     build_image([project / f"{name}.c"], bare, linked, toolchain, extra_flags=flags, keep=keep)
     return Image(bare, runner, sizes)

@@ -43,10 +43,10 @@ def run_on_host(
     with tempfile.TemporaryDirectory(prefix="tinytailor-host-") as scratch:
         folder = Path(scratch)
         (folder / "driver.c").write_text(_driver(graph, name))
-        plain = _build(project, folder, name, toolchain, ("-O2",), "plain")
+        plain = build_on_host(project, folder, name, toolchain, ("-O2",), "plain")
         if toolchain.name != "zig":  # its sanitizer run-time is not part of the package
             flags = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-            checked = _build(project, folder, name, toolchain, flags, "sanitized")
+            checked = build_on_host(project, folder, name, toolchain, flags, "sanitized")
             _run(checked, graph, [array[:SANITIZED] for array in inputs])
         return _run(plain, graph, inputs)
 
@@ -68,9 +68,10 @@ def _driver(graph: Graph, name: str) -> str:
     )
 
 
-def _build(
+def build_on_host(
     project: Path, folder: Path, name: str, toolchain: Toolchain, flags: Sequence[str], out: str
 ) -> Path:
+    """The program ``out`` of driver.c in ``folder`` and the network's C in ``project``."""
     program = folder / out
     source = project.resolve() / f"{name}.c"
     command = [*toolchain.command, "-std=c99", *flags, "-I", str(project.resolve())]

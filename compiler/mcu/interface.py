@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tinytailor.compiler.ir import Graph, Node, Tensor
+from tinytailor.compiler.real_values import Standardization
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,32 @@ def border_records(graph: Graph, names: Sequence[str]) -> list[dict[str, object]
     """What headers and manifests say about graph inputs or outputs; ``model`` is what the model
     file says, if there is one."""
     roles = border_names(graph)
-    records = [_border_record(graph.tensors[name], roles[name]) for name in names]
-    for name, record in zip(names, records, strict=True):
+    records = []
+    for name in names:
+        record = _border_record(graph.tensors[name], roles[name])
+        if name in graph.inputs:
+            border = graph.borders.get(name)
+            record |= entry_of(graph, name).to_json()
+            record["standardised"] = border is not None and border.real is not None
         if name in graph.borders:
             record["model"] = graph.borders[name].to_json()
+        records.append(record)
     return records
+
+
+def entry_of(graph: Graph, name: str) -> Standardization:
+    """How real numbers become the integers of an input."""
+    border = graph.borders.get(name)
+    if border is not None and border.real is not None:
+        return border.real
+    return Standardization.plain(graph.tensors[name].scale)
+
+
+def classes_of(graph: Graph) -> tuple[str, ...]:
+    """Names of the classes, if the only output has a number for each."""
+    names = () if graph.training is None else graph.training.classes
+    only = graph.tensors[graph.outputs[0]]
+    return names if len(graph.outputs) == 1 and only.elements == len(names) else ()
 
 
 def _border_record(tensor: Tensor, role: str) -> dict[str, object]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinytailor.compiler.mcu.c_text import float_layers
-from tinytailor.compiler.mcu.interface import border_records
+from tinytailor.compiler.mcu.interface import border_records, classes_of
 from tinytailor.compiler.mcu.program import Program
 from tinytailor.compiler.memory.plan import MemoryPlan
 from tinytailor.compiler.project import GENERATOR, tool_version
@@ -25,6 +25,8 @@ def manifest_of(program: Program, board: Board, model_sha256: str) -> dict[str, 
         "model_sha256": model_sha256,
         "inputs": border_records(graph, graph.inputs),
         "outputs": border_records(graph, graph.outputs),
+        "classes": list(classes_of(graph)),
+        "training": None if graph.training is None else graph.training.to_json(),
         "arena_lower_bound_bytes": plan.lower_bound_bytes,
         "arena_optimal": plan.optimal,
         "arena": arena_records(plan),

@@ -15,8 +15,14 @@ import jinja2
 
 from tinytailor.compiler.mcu import c_text
 from tinytailor.compiler.mcu.comments import arena_table, comment_text
-from tinytailor.compiler.mcu.interface import border_names, border_records, invoke_parameters
+from tinytailor.compiler.mcu.interface import (
+    border_names,
+    border_records,
+    classes_of,
+    invoke_parameters,
+)
 from tinytailor.compiler.mcu.program import Program
+from tinytailor.compiler.mcu.real_functions import real_functions, real_texts
 from tinytailor.compiler.project import tool_version
 from tinytailor.targets import Board, Toolchain, cross_flags
 from tinytailor.targets.firmware import linker_script, startup_source
@@ -65,6 +71,9 @@ def write_sources(
         "macros": c_text.macros(graph),
         "helpers": c_text.helper_texts(program.kernels.values()),
         "layers": c_text.layer_texts(program),
+        "reals": real_functions(graph, name),
+        "real_texts": real_texts(graph, name),
+        "classes": classes_of(graph),
         "calls": c_text.calls(program),
         "model_sha256": model_sha256,
         "cc": "arm-none-eabi-gcc" if toolchain.name != "zig" else "python3 -m ziglang cc",

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From raw arrays to a Dataset: check, split off validation, standardise per channel.
+"""From raw arrays to a Dataset: check, split off validation, find mean and deviation of channels.
 
 A sample is a series (T, C) or an image (H, W, C); the last axis is always the channels.
 Mean and standard deviation come from the training part without the validation part and are stored;
-a channel that never changes keeps its unit (standard deviation 1).
+a channel that never changes keeps its unit (standard deviation 1). Samples stay as they are: the
+network on the device reads them so, and standardises as it quantizes.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ class Raw:
     y_valid: np.ndarray | None = None
     subjects: np.ndarray | None = None
     class_names: tuple[str, ...] | None = None
+    digest: str = ""  # of the arrays of a file, see training_record
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """Standardised x_* (N, T, C) or (N, H, W, C) float32, labels y_* (N,) int64 in 0..classes-1.
+    """x_* (N, T, C) or (N, H, W, C) as the source has them, y_* (N,) int64 in 0..classes-1.
 
-    A raw sample is standardised by (raw - mean) / std, both (C,) float32.
+    Training reads (x - mean) / std, both (C,) float32. ``labels`` are the source's for each class.
     """
 
     name: str
@@ -48,13 +50,20 @@ class Dataset:
     y_test: np.ndarray
     classes: int
     class_names: tuple[str, ...]
+    labels: tuple[str, ...]
     mean: np.ndarray
     std: np.ndarray
+    digest: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Of one sample: (T, C) or (H, W, C)."""
         return tuple(map(int, self.x_train.shape[1:]))
+
+    def standardised(self, x: np.ndarray) -> np.ndarray:
+        """Samples as training reads them, float32."""
+        result: np.ndarray = (x.astype(np.float32) - self.mean) / self.std
+        return result
 
     def all_train(self) -> tuple[np.ndarray, np.ndarray]:
         """Training and validation part together, for the final training."""
@@ -78,23 +87,20 @@ def prepare(raw: Raw, seed: int, valid_fraction: float) -> Dataset:
     mean = x_train.mean(axis=all_but_channels, dtype=np.float64)
     std = x_train.std(axis=all_but_channels, dtype=np.float64)
     std[std < 1e-8 * np.maximum(np.abs(mean), 1e-30)] = 1.0
-    mean32, std32 = mean.astype(np.float32), std.astype(np.float32)
-
-    def standard(x: np.ndarray) -> np.ndarray:
-        return ((x.astype(np.float32) - mean32) / std32).astype(np.float32)
-
     return Dataset(
         name=raw.name,
-        x_train=standard(x_train),
+        x_train=x_train,
         y_train=y_train,
-        x_valid=standard(x_valid),
+        x_valid=x_valid,
         y_valid=y_valid,
-        x_test=standard(raw.x_test),
+        x_test=raw.x_test,
         y_test=_indices(raw, "y_test", raw.y_test, names),
         classes=len(names),
         class_names=_class_names(raw, names),
-        mean=mean32,
-        std=std32,
+        labels=tuple(map(str, names)),
+        mean=mean.astype(np.float32),
+        std=std.astype(np.float32),
+        digest=raw.digest,
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinytailor.compiler.training_record import digest_of
 from tinytailor.nas.data.dataset import (
     Raw,
     check_labels,
@@ -67,23 +68,11 @@ def from_npz(name: str, seed: int) -> Raw:
         raise InputError(
             f"{name} has no array {' and no array '.join(missing)}; it has: {', '.join(arrays)}"
         )
-    x, y = arrays["x"], arrays["y"]
+    x, y = arrays["x"], text_of(arrays["y"])
     check_samples(name, "x", x)
     check_labels(name, "y", y, len(x))
+    split = split_of(name, arrays, seed)
     subjects = _column(name, "subject", arrays, len(x))
-    split = _column(name, "split", arrays, len(x))
-    if split is None:
-        rng = np.random.default_rng(seed)
-        if subjects is not None and len(np.unique(subjects)) > 1:
-            test = subject_split(subjects, TEST_FRACTION, rng)
-        else:
-            test = stratified_split(name, y, TEST_FRACTION, rng)
-        split = np.where(test, "test", "train")
-    unknown = np.setdiff1d(split, SPLITS)
-    if len(unknown):
-        raise InputError(
-            f"{name}: array split holds {unknown[0]!s}, expected only {', '.join(SPLITS)}"
-        )
     train, valid, test = (split == part for part in SPLITS)
     for part, mask in (("train", train), ("test", test)):
         if not mask.any():
@@ -99,7 +88,34 @@ def from_npz(name: str, seed: int) -> Raw:
         x[valid] if own_valid else None,
         y[valid] if own_valid else None,
         subjects[train] if subjects is not None else None,
+        digest=digest_of([x, y]),
     )
+
+
+def split_of(name: str, arrays: Mapping[str, np.ndarray], seed: int) -> np.ndarray:
+    """The part of each row, (N,) strings: what array split says, else a part of the subjects is the
+    test part, else a part of each class; by chance, but the same for a seed."""
+    y = text_of(arrays["y"])
+    split = _column(name, "split", arrays, len(y))
+    if split is None:
+        rng = np.random.default_rng(seed)
+        subjects = _column(name, "subject", arrays, len(y))
+        if subjects is not None and len(np.unique(subjects)) > 1:
+            test = subject_split(subjects, TEST_FRACTION, rng)
+        else:
+            test = stratified_split(name, y, TEST_FRACTION, rng)
+        return np.where(test, "test", "train")
+    unknown = np.setdiff1d(split, SPLITS)
+    if len(unknown):
+        raise InputError(
+            f"{name}: array split holds {unknown[0]!s}, expected only {', '.join(SPLITS)}"
+        )
+    return split
+
+
+def text_of(labels: np.ndarray) -> np.ndarray:
+    """Labels that are bytes as text."""
+    return np.char.decode(labels, "utf-8", "replace") if labels.dtype.kind == "S" else labels
 
 
 def from_uci_har(name: str, seed: int) -> Raw:

@@ -25,10 +25,11 @@ from torch.nn import functional
 from tinytailor.compiler import ir
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops.window import Window
+from tinytailor.compiler.real_values import HIGH, LOW
 from tinytailor.compiler.requantization import Requant, effective_scale, multipliers
 from tinytailor.nas.layers.base import Filled, Integers, Single, Tensors, Trained, Weights
 from tinytailor.nas.layers.onnx_step import OnnxStep, Stored
-from tinytailor.nas.quantization.base import HIGH, LOW, Quantizer
+from tinytailor.nas.quantization.base import Quantizer
 from tinytailor.targets.errors import InputError
 
 Pair = tuple[int, int]

@@ -20,12 +20,13 @@ from torch import Tensor
 from tinytailor.compiler import ir
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops import Mul, Operator
+from tinytailor.compiler.real_values import LOW
 from tinytailor.nas.layers.base import Filled, Integers, Kind, Primitive, Step, Tensors, Weights
 from tinytailor.nas.layers.convolution import Convolution
 from tinytailor.nas.layers.mean_pool import MeanPool
 from tinytailor.nas.layers.onnx_step import OnnxStep
 from tinytailor.nas.layers.table import Table
-from tinytailor.nas.quantization.base import LOW, Affine, Quantized, Quantizer
+from tinytailor.nas.quantization.base import Affine, Quantized, Quantizer
 
 LEAST_SQUEEZED = 4
 GATE = Affine(1 / 256, LOW)

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A network as a standard ONNX file: opset 17, NCHW input, float or quantized with Q/DQ pairs.
 
-    input  -Q-DQ-+-> Conv -> Relu -Q-DQ-> ... -> GlobalAveragePool -Q-DQ-> Flatten -Q-DQ-> logits
-                 |
+    input -Sub-Q-DQ-+-> Conv -> Relu -Q-DQ-> ... -> GlobalAveragePool -Q-DQ-> Flatten -Q-DQ-> logits
+                    |
     int8 weight -DQ (per channel, axis 0)     int32 bias -DQ (scale s_in * s_w, zero point 0)
 
-Input and output are float; the compiler strips the outermost pairs and has int8 at both ends. How
-raw series are standardised travels along as metadata. Each primitive writes its own nodes; a writer
-decides what its tensors and weights are called, and what stands between them.
+Input and output are float; the compiler strips the outermost pairs and has int8 at both ends. The
+input is what the data hold: Sub takes the mean of each channel, and the first QuantizeLinear has a
+scale for each, std s, where DequantizeLinear has s: so real numbers are standardised as they are
+quantized. Each primitive writes its own nodes; a writer decides what its tensors and weights are
+called, and what stands between them.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from tinytailor.targets.files import write_atomically
 OPSET = 17
 IR_VERSION = 8
 OUTPUT = "logits"
+NCHW = {0: 0, 1: 2, 2: 3, 3: 1}  # where the axes of (N, H, W, C) are
 
 
 def export_onnx(
@@ -47,7 +50,7 @@ def onnx_model(
 ) -> onnx.ModelProto:
     """The network with a Q/DQ pair behind every step."""
     writer, topology = _QdqWriter(network), network.topology
-    writer.pair("input", INPUT, network.input)
+    writer.entry(network)
     for step in topology.steps:
         writer.step(step)
     flat_onnx(f"{topology.output}_dq", "flatten_raw", writer.node)
@@ -128,10 +131,32 @@ class _QdqWriter(_Writer):
 
     def pair(self, source: str, name: str, affine: Affine, output: str | None = None) -> None:
         """QuantizeLinear and DequantizeLinear with the scale and zero point of ``affine``."""
+        quantization = self.affine(name, affine)
+        self.node("QuantizeLinear", [source, *quantization], f"{name}_q", {})
+        self.node("DequantizeLinear", [f"{name}_q", *quantization], output or f"{name}_dq", {})
+
+    def affine(self, name: str, affine: Affine) -> list[str]:
         scale = self.constant(f"{name}_scale", np.asarray(affine.scale, np.float32))
         zero = self.constant(f"{name}_zero_point", np.asarray(affine.zero_point, np.int8))
-        self.node("QuantizeLinear", [source, scale, zero], f"{name}_q", {})
-        self.node("DequantizeLinear", [f"{name}_q", scale, zero], output or f"{name}_dq", {})
+        return [scale, zero]
+
+    def entry(self, network: QuantizedNetwork) -> None:
+        """From the input as the data have it to its int8."""
+        real, affine = network.real, network.input
+        if real is None:
+            self.pair("input", INPUT, affine)
+            return
+        axis = None if real.axis is None else NCHW[real.axis]
+        along = [1, 1, 1, 1] if axis is None else [-1 if a == axis else 1 for a in range(4)]
+        mean = self.constant("mean", np.array(real.offset, np.float32).reshape(along))
+        self.node("Sub", ["input", mean], "centred", {})
+        step = np.array(real.step if axis is not None else real.step[0], np.float32)
+        zeros = np.full(step.shape, affine.zero_point, np.int8)
+        quantization = [self.constant("steps", step), self.constant("zero_points", zeros)]
+        attributes = {} if axis is None else {"axis": axis}
+        self.node("QuantizeLinear", ["centred", *quantization], f"{INPUT}_q", attributes)
+        back = self.affine(INPUT, affine)
+        self.node("DequantizeLinear", [f"{INPUT}_q", *back], f"{INPUT}_dq", {})
 
     def step(self, step: PlacedStep) -> None:
         network, raw = self.network, f"{step.name}_raw"

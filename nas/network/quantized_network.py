@@ -4,29 +4,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, Tensor
+from tinytailor.compiler.real_values import Standardization, quantized
 from tinytailor.nas.layers import PlacedStep
 from tinytailor.nas.layers.base import Filled, Integers
 from tinytailor.nas.network.graphs import build_graph, tensors_of
 from tinytailor.nas.network.topology import INPUT, Topology
-from tinytailor.nas.quantization import Affine, quantize
+from tinytailor.nas.quantization import Affine
 
 MOST_PRODUCTS = 2**25  # of a layer, for all rows at once: the reference holds them as int64
 
 
 @dataclass(frozen=True, eq=False)
 class QuantizedNetwork:
-    """A topology, the quantization of every tensor and the integers of every step, by name."""
+    """A topology, the quantization of every tensor and the integers of every step, by name.
+
+    ``real``: how the numbers of the data become the input, where they are standardised first.
+    """
 
     topology: Topology
     activations: Mapping[str, Affine]
     integers: Mapping[str, Integers]
+    real: Standardization | None = None
 
     @property
     def input(self) -> Affine:
@@ -50,11 +55,17 @@ class QuantizedNetwork:
         return step.primitive.filled(step.operator, integers, reads, self.tensors[step.name])
 
     def quantize_input(self, x: np.ndarray) -> np.ndarray:
-        """Standardised series (N, T, C) or images (N, H, W, C) float32 to the device's input int8.
+        """Series (N, T, C) or images (N, H, W, C) to the device's input int8, (N, T, C, 1) or
+        (N, H, W, C): numbers of the data if the network standardises them (``real``), else
+        standardised ones."""
+        real = self.real or Standardization.plain(self.input.scale)
+        return quantized(x if x.ndim == 4 else x[..., None], real, self.input.zero_point)
 
-        That is (N, T, C, 1) or (N, H, W, C).
-        """
-        return quantize(x if x.ndim == 4 else x[..., None], self.input)
+    def reading(self, mean: np.ndarray, std: np.ndarray, axis: int) -> QuantizedNetwork:
+        """The same network, which standardises by ``mean`` and ``std`` (C,) as it quantizes; the
+        channels are ``axis`` of its input."""
+        step = std.astype(np.float64) * self.input.scale
+        return replace(self, real=Standardization.of(mean, step, axis))
 
     def run(self, x: np.ndarray) -> np.ndarray:
         """Logits (N, classes) int8 of int8 inputs (N, H, W, C)."""

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
-LOW, HIGH = -128, 127
+from tinytailor.compiler.real_values import Standardization, dequantized, quantized
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,9 @@ class Quantizer(Protocol):
 
 def quantize(x: np.ndarray, quantization: Quantized) -> np.ndarray:
     """float32 to int8, as ONNX QuantizeLinear: round half to even, add the zero point, saturate."""
-    steps = np.rint(np.asarray(x, np.float32) / np.float32(quantization.scale))
-    return np.clip(steps + quantization.zero_point, LOW, HIGH).astype(np.int8)
+    return quantized(x, Standardization.plain(quantization.scale), quantization.zero_point)
 
 
 def dequantize(q: np.ndarray, quantization: Quantized) -> np.ndarray:
     """int8 to float32."""
-    shifted = q.astype(np.int32) - quantization.zero_point
-    return (shifted.astype(np.float32) * np.float32(quantization.scale)).astype(np.float32)
+    return dequantized(q, quantization.scale, quantization.zero_point)

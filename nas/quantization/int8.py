@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tinytailor.nas.quantization.base import HIGH, LOW, Affine, Quantized
+from tinytailor.compiler.real_values import HIGH, LOW
+from tinytailor.nas.quantization.base import Affine, Quantized
 
 WEIGHT_LIMIT = 127
 LARGEST_RATIO = 0.49

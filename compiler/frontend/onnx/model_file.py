@@ -10,6 +10,7 @@ from tinytailor.compiler.frontend.names import identifier
 from tinytailor.compiler.frontend.onnx import qoperator
 from tinytailor.compiler.frontend.report import Origin, place
 from tinytailor.compiler.frontend.rules import ONNX
+from tinytailor.compiler.training_record import TRAINING, TrainingRecord
 from tinytailor.targets.errors import InputError
 
 CHANNELS_LAST = ("tinytailor.layout", "channels last")  # what the metadata of a model may say
@@ -45,6 +46,12 @@ def is_quantized(graph: Any) -> bool:
         elif node.op_type in INTEGER or (node.domain, node.op_type) in qoperator.REWRITES:
             return True
     return False
+
+
+def training_of(model: Any, file: str) -> TrainingRecord | None:
+    """What the metadata of a model says of its training, if it came from a search."""
+    text = next((item.value for item in model.metadata_props if item.key == TRAINING), None)
+    return None if text is None else TrainingRecord.read(text, file)
 
 
 def is_channels_last(model: Any) -> bool:

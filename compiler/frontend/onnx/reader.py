@@ -13,6 +13,7 @@ from tinytailor.compiler.frontend.onnx import (
     narrow,
     normalizations,
     qoperator,
+    standardized,
 )
 from tinytailor.compiler.frontend.onnx.model_file import (
     DAMAGED,
@@ -25,6 +26,7 @@ from tinytailor.compiler.frontend.onnx.model_file import (
     opened,
     opset,
     origin_of,
+    training_of,
 )
 from tinytailor.compiler.frontend.onnx.windows import check_windows
 from tinytailor.compiler.frontend.quiet import attempt, first_line
@@ -72,6 +74,7 @@ def import_onnx(data: bytes, path: Path, name: str, allow_float: bool = False) -
         constants.fold(model)
         equivalents.rewrite(model, {"GatherND"})
         normalizations.rewrite(model)
+        entries = standardized.absorb(model)
         unsupported = listed(model, forms)
         narrow.widen(graph, path.name)
         check_windows(graph, path.name)
@@ -85,7 +88,15 @@ def import_onnx(data: bytes, path: Path, name: str, allow_float: bool = False) -
         raise unsupported_error(found)
     names = [value.name for value in graph.output]
     channels_first = not is_channels_last(model)
-    return ImportedModel(name, read(function, origins), channels_first, names, {}, found)
+    return ImportedModel(
+        name,
+        read(function, origins),
+        channels_first,
+        names,
+        unsupported=found,
+        entries=entries,
+        training=training_of(model, path.name),
+    )
 
 
 def listed(model: Any, forms: Forms) -> list[Unsupported]:

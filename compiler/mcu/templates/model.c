@@ -39,3 +39,7 @@ void {{ name }}_invoke({{ parameters }})
     {{ call }}
 {% endfor %}
 }
+{% for text in real_texts %}
+
+{{ text }}
+{%- endfor %}

@@ -17,7 +17,7 @@ extern "C" {
 {% endif %}
 {% endmacro %}
 {% for t in inputs %}
-/* {{ t.role }}: {{ t.name | comment }}, int8 {{ t.shape | join("x") }}, real = {{ t.scale }} * (q - {{ t.zero_point }}) */
+/* {{ t.role }}: {{ t.name | comment }}, int8 {{ t.shape | join("x") }}, {% if t.standardised %}standardised{% else %}real{% endif %} = {{ t.scale }} * (q - {{ t.zero_point }}) */
 {{ origin(t) }}#define {{ NAME }}_{{ t.macro }}_BYTES {{ t.bytes }}
 #define {{ NAME }}_{{ t.macro }}_SCALE {{ t.scale }}f
 #define {{ NAME }}_{{ t.macro }}_ZERO_POINT ({{ t.zero_point }})
@@ -40,6 +40,19 @@ extern "C" {
 /* One inference. No malloc, no libc but mem*. Not reentrant: calls share the static arena.
  * Inputs and outputs must not overlap. */
 void {{ name }}_invoke({{ parameters }});
+
+{% for function in reals %}
+{% for line in function.comment %}
+{{ "/*" if loop.first else " *" }}{{ " " if line }}{{ line | comment }}{{ " */" if loop.last }}
+{% endfor %}
+{{ function.declaration }};
+
+{% endfor %}
+{% if classes %}
+/* The classes, in the order of the output; the largest number is the answer, the first of equals. */
+#define {{ NAME }}_CLASSES {{ classes | length }}
+extern const char *const {{ name }}_class_names[{{ NAME }}_CLASSES]; /* {{ classes | join(", ") | comment }} */
+{% endif %}
 
 #ifdef __cplusplus
 }
