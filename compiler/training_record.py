@@ -21,7 +21,7 @@ from tinytailor.targets.errors import InputError
 
 TRAINING = "tinytailor.training"  # the key in a model's metadata
 MOST_SATURATED, TIMES_USUAL = 0.01, 4.0  # a share beyond both is told
-MOST_MOVED, TIMES_WIDER = 2.0, 3.0  # in deviations, and times the deviation
+MOST_MOVED, TIMES_WIDER, STILL = 2.0, 3.0, 1e-6  # in, and times, the deviation of training
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def unlike_training(
     known_means, known_stds = np.array(training.mean), np.array(training.std)
     moved = np.abs(means - known_means) > MOST_MOVED * known_stds
     wider = (stds > TIMES_WIDER * known_stds) | (stds < known_stds / TIMES_WIDER)
-    far = np.flatnonzero(moved | (wider & (stds > 0)))
+    far = np.flatnonzero(moved | (wider & (stds > STILL * known_stds)))
     if len(far):
         c = int(far[0])
         others = f", and so {len(far) - 1} more channels" if len(far) > 1 else ""

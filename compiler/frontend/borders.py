@@ -31,6 +31,7 @@ from tinytailor.compiler.frontend.layout import (
     Axes,
     axes_of,
     device_axis,
+    device_shape,
     map_order,
     map_shape,
     row_major,
@@ -46,7 +47,7 @@ from tinytailor.compiler.frontend.rules.implied_ranges import settled
 from tinytailor.compiler.frontend.rules.operands import UNQUANTIZED
 from tinytailor.compiler.frontend.rules.reshape import as_shape, copied
 from tinytailor.compiler.frontend.rules.transpose import arranged, as_map
-from tinytailor.compiler.ir import Border, Shape
+from tinytailor.compiler.ir import Border
 from tinytailor.compiler.real_values import Standardization
 from tinytailor.targets.errors import InputError
 
@@ -175,12 +176,23 @@ def borders(builder: GraphBuilder, leaving: Sequence[Activation | Indices]) -> l
         axes = axes_of(model.channels_first, value.order, value.shape)
         assert axes is not None  # such an order was asked for
         entry = model.entries.get(name) if isinstance(value, FloatInput) else None
-        real = None if entry is None else standardization(entry, value.shape, axes)
+        real = None
+        if entry is not None and isinstance(value, FloatInput):
+            real = standardization(entry, value, axes)
         found.append(Border(name, value.shape, dtype, axes, real))
     return found
 
 
-def standardization(entry: Entry, shape: Shape, axes: Axes) -> Standardization:
-    """How real numbers enter, with the channels along an axis of the device."""
-    axis = None if entry.axis is None else device_axis(shape, axes, entry.axis)
-    return Standardization.of(entry.offset, entry.step, axis)
+def standardization(entry: Entry, value: FloatInput, axes: Axes) -> Standardization:
+    """How real numbers enter, with the channels along an axis of the tensor on the device."""
+    if entry.axis is None or entry.step.size == entry.offset.size == 1:
+        return Standardization.of(entry.offset, entry.step, None)
+    shape = device_shape(value.shape, axes)
+    axis = device_axis(value.shape, axes, entry.axis)
+    behind = prod(shape[axis + 1 :])
+    same = [
+        place
+        for place, size in enumerate(value.device)
+        if size == shape[axis] and prod(value.device[place + 1 :]) == behind
+    ]
+    return Standardization.of(entry.offset, entry.step, same[0])

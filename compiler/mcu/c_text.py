@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from tinytailor.compiler.c_literals import float_literal
 from tinytailor.compiler.ir import Graph, Node
 from tinytailor.compiler.kernels.c_function import Kernel
 from tinytailor.compiler.mcu.comments import comment_text
@@ -56,9 +57,7 @@ def array_text(name: str, array: np.ndarray) -> str:
     """A constant array in C, word aligned so that words of it can be loaded."""
     ctype = c_type(array.dtype.name)
     if array.dtype == np.float32:
-        from tinytailor.compiler.kernels.bricks.render_float import literal
-
-        values = [literal(v) for v in array.ravel()]
+        values = [float_literal(v) for v in array.ravel()]
     else:
         values = [str(int(v)) for v in array.ravel()]
         values = ["INT32_MIN" if v == "-2147483648" else v for v in values]

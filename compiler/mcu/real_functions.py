@@ -17,8 +17,8 @@ from math import prod
 
 import numpy as np
 
+from tinytailor.compiler.c_literals import float_literal, string_literal
 from tinytailor.compiler.ir import Graph, Tensor
-from tinytailor.compiler.kernels.bricks.render_float import literal
 from tinytailor.compiler.mcu.interface import border_names, classes_of, entry_of
 from tinytailor.compiler.real_values import Standardization
 from tinytailor.compiler.training_record import TrainingRecord
@@ -89,15 +89,9 @@ def real_texts(graph: Graph, name: str) -> list[str]:
     texts = [ROUNDED.format(name=name), *(one.text for one in real_functions(graph, name))]
     names = classes_of(graph)
     if names:
-        rows = "".join(f"    {c_string(text)},\n" for text in names)
+        rows = "".join(f"    {string_literal(text)},\n" for text in names)
         texts.append(f"const char *const {name}_class_names[{len(names)}] = {{\n{rows}}};\n")
     return texts
-
-
-def c_string(text: str) -> str:
-    """A string literal of the UTF-8 bytes of ``text``."""
-    plain = set(range(32, 127)) - set(b'\\"?')
-    return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in text.encode()) + '"'
 
 
 def _function(symbol: str, declaration: str, comment: tuple[str, ...], body: str) -> RealFunction:
@@ -140,8 +134,10 @@ def _quantizing(name: str, tensor: Tensor, real: Standardization) -> str:
 
     shifted = any(real.offset)
     if real.axis is None:
-        offset = literal(real.offset[0]) if shifted else None
-        return _loops([("i", tensor.elements)], [assigned(offset, literal(real.step[0]))], "x", "q")
+        offset = float_literal(real.offset[0]) if shifted else None
+        return _loops(
+            [("i", tensor.elements)], [assigned(offset, float_literal(real.step[0]))], "x", "q"
+        )
     tables = _table("offset", real.offset) if shifted else ""
     tables += _table("step", real.step)
     before, after = prod(tensor.shape[: real.axis]), prod(tensor.shape[real.axis + 1 :])
@@ -151,7 +147,7 @@ def _quantizing(name: str, tensor: Tensor, real: Standardization) -> str:
 
 
 def _dequantizing(tensor: Tensor) -> str:
-    body = f"*y = (float)(*q - ({tensor.zero_point})) * {literal(tensor.scale)};"
+    body = f"*y = (float)(*q - ({tensor.zero_point})) * {float_literal(tensor.scale)};"
     return _loops([("i", tensor.elements)], [body], "q", "y")
 
 
@@ -167,7 +163,7 @@ def _loops(loops: list[tuple[str, int]], body: list[str], source: str, target: s
 
 
 def _table(name: str, values: tuple[float, ...]) -> str:
-    texts = [literal(float(np.float32(value))) for value in values]
+    texts = [float_literal(float(np.float32(value))) for value in values]
     rows = [", ".join(texts[i : i + PER_LINE]) for i in range(0, len(texts), PER_LINE)]
     body = ",\n        ".join(rows)
     return f"    static const float {name}[{len(texts)}] = {{\n        {body}\n    }};\n"

@@ -45,6 +45,7 @@ def quantize_onnx(
     Raises InputError for a model or samples that cannot be used; warns (Doubt) of a
     sample with numbers far beyond the others', and of tensors that are always 0.
     """
+    from tinytailor.compiler.frontend.onnx import standardized
     from tinytailor.compiler.frontend.quiet import quiet
     from tinytailor.compiler.quantize.calibrate import samples_of
     from tinytailor.compiler.quantize.prepare import prepared
@@ -53,9 +54,15 @@ def quantize_onnx(
     with quiet():
         model = prepared(data, path)
         arrays = {"x": calibration} if isinstance(calibration, np.ndarray) else calibration
+        chains = standardized.cut(model)
+        samples = samples_of(model, arrays)
+        for sample in samples:
+            for chain in chains:
+                sample[chain.source] = standardized.standardised(chain, sample[chain.source])
         with warnings.catch_warnings(record=True) as doubts:
             warnings.simplefilter("always", Doubt)
-            result = quantizer(model, samples_of(model, arrays), path.name)
+            result = quantizer(model, samples, path.name)
+        standardized.attach(result, chains)
     for doubt in doubts:
         warnings.warn(doubt.message, stacklevel=2)
     written: bytes = result.SerializeToString(deterministic=True)

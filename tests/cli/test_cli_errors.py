@@ -86,7 +86,7 @@ ROWS = tiny_model.int8_inputs(4)
     ("arrays", "options", "fragment"),
     [
         ({"x": ROWS[:, :5]}, (), "array x is int8 (4, 5, 6, 2), the model reads"),
-        ({"x": ROWS.astype(np.int32)}, (), "the model reads int8 or float (rows, 8, 6, 2)"),
+        ({"x": ROWS.astype(np.int32)}, (), "the model reads int8 or float (rows, 2, 8, 6)"),
         ({"x": ROWS[:0]}, (), "has no rows"),
         ({"x": ROWS.astype(np.float32) * np.nan}, (), "holds NaN or infinity, first in row 0"),
         ({"a": ROWS, "b": ROWS}, (), "more than one array fits"),
@@ -95,7 +95,7 @@ ROWS = tiny_model.int8_inputs(4)
         (
             {"x": ROWS, "y": np.zeros(3, int)},
             (),
-            "labels are int64 (3,), expected one whole number",
+            "labels (y) are int64 (3,), expected one whole number",
         ),
         ({"x": ROWS}, ("--expect", "out"), "has no array out for --expect"),
         ({"x": ROWS, "out": ROWS[:2]}, ("--expect", "out"), "expected int8 outputs for 4 rows"),

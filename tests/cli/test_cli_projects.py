@@ -129,7 +129,7 @@ def test_float_inputs_are_quantized_as_the_model_does(cli, project, tmp_path):
     from tinytailor.cli.inputs import load_inputs
 
     manifest = json.loads((project / "manifest.json").read_text())
-    from_float = load_inputs(tmp_path / "f.npz", manifest["inputs"])
+    from_float = load_inputs(tmp_path / "f.npz", manifest)
     assert from_float.quantized
     np.testing.assert_array_equal(from_float.batches[0], q)
     assert cli("verify", project, "--inputs", tmp_path / "f.npz").exit_code == 0
@@ -304,15 +304,32 @@ def test_expected_outputs_are_compared_for_all_outputs_or_those_named(cli, two_o
     assert all(f"against the expected {name}: " in shown for name in names)
 
 
+def test_arrays_in_the_layout_of_the_model_and_of_the_device_mean_the_same(
+    cli, two_outputs, tmp_path
+):
+    folder, _, arrays = two_outputs
+    words = ("verify", folder, "--inputs", tmp_path / "x.npz", "--input-name", "x", "--json")
+    np.savez(tmp_path / "x.npz", **arrays)
+    as_device = cli(*words, "--expect", "y0,y1")
+    np.savez(tmp_path / "x.npz", **{name: np.moveaxis(a, -1, 1) for name, a in arrays.items()})
+    as_model = cli(*words, "--expect", "y0,y1")
+    found, same = only_json(as_device.stdout), only_json(as_model.stdout)
+    (told,) = found.pop("warnings")
+    assert "array x" in told
+    assert "is not in the layout of the model" in told
+    assert same.pop("warnings") == []
+    assert found == same
+
+
 def test_expected_outputs_that_fit_none_are_refused_in_a_sentence(cli, two_outputs, tmp_path):
     folder, names, arrays = two_outputs
-    arrays["first"] = np.moveaxis(arrays["y0"], -1, 1)
+    arrays["turned"] = np.moveaxis(arrays["y0"], 2, 1)
     np.savez(tmp_path / "x.npz", **arrays)
     words = ("verify", folder, "--inputs", tmp_path / "x.npz", "--input-name", "x", "--expect")
     for given, sentence in (
         ("y0", f"the model has 2 outputs {', '.join(names)}; name an array for each"),
         ("z=y0", "those to compare as OUTPUT=ARRAY"),
-        ("first,y1", "maps have their channels last"),
+        ("turned,y1", "maps have their channels last"),
     ):
         result = cli(*words, given)
         assert result.exit_code == 2

@@ -18,7 +18,7 @@ from float_layer_models import CASES, NETWORKS, Case
 from qdq_models import Model
 
 from tinytailor.compiler import compile_model, execute, load_model, verify
-from tinytailor.compiler.kernels.bricks.render_float import literal
+from tinytailor.compiler.c_literals import float_literal
 from tinytailor.compiler.mcu.project import WARNINGS
 from tinytailor.compiler.passes import listing
 from tinytailor.compiler.serialize import load_graph, save_graph
@@ -162,7 +162,7 @@ def test_engines_refuse_layers_in_float(tmp_path):
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -0.1, 3.4028234663852886e38, 1e-45, 1 / 3])
 def test_literals_are_exact(value):
-    text = literal(value)
+    text = float_literal(value)
     assert text.endswith("f")
     assert float.fromhex(text[:-1]) == float(np.float32(value))
 

@@ -113,7 +113,7 @@ def test_the_compiler_reads_the_model_and_computes_the_recorded_outputs(
     test = np.load(Path(whole.run) / "test.npz")
     (logits,) = execute(load_model(whole.model), test["input"])
     np.testing.assert_array_equal(logits, test["output"])
-    accuracy = float((logits.argmax(1) == test["label"]).mean())
+    accuracy = float((logits.argmax(1) == test["class"]).mean())
     assert accuracy == pytest.approx(whole.quantized_accuracy)
 
 

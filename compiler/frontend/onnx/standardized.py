@@ -14,7 +14,7 @@ last bit. Where a division comes first, both divisions are one, which differs in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
@@ -103,6 +103,8 @@ class Front:
                 raise Declined("a channel is constant")
             spread = np.sqrt(variance + epsilon) / gain
             return chain.then(node, mean / spread - bias, spread, 1)
+        if node.op_type == "Conv" and len(shape) > 2:
+            return self.behind_convolution(chain, node, shape)
         if node.op_type not in SCALINGS or len(node.input) != 2:
             raise Declined("it is no standardisation")
         first = node.input[0] == chain.result
@@ -116,6 +118,20 @@ class Front:
         if node.op_type == "Sub":
             return chain.then(node, value, one, axis)
         return chain.then(node, zero, value if node.op_type == "Div" else 1 / value, axis)
+
+    def behind_convolution(self, chain: Chain, node: Any, shape: Sequence[int]) -> Chain:
+        """A convolution of one weight for each channel, which a batch norm may have become."""
+        weight, bias = self.channels(node.input[1]), np.zeros(1)
+        if len(node.input) > 2 and node.input[2]:
+            bias = self.channels(node.input[2])
+        moves = {a.name: list(a.ints) for a in node.attribute if a.name in ("pads", "strides")}
+        groups = next((a.i for a in node.attribute if a.name == "group"), 1)
+        still = not any(moves.get("pads", ())) and set(moves.get("strides", (1,))) == {1}
+        if not still or not groups == weight.size == shape[1]:
+            raise Declined("it is no factor for each channel")
+        if np.any(weight == 0):
+            raise Declined("a channel is constant")
+        return chain.then(node, -bias, 1 / weight, 1)
 
     def channels(self, name: str) -> np.ndarray:
         if name not in self.constants:
@@ -202,6 +218,57 @@ def plain_scale(front: Front, node: Any) -> tuple[float, int] | None:
     return float(scale), int(zero)
 
 
-def lifted(model: Any) -> Mapping[str, Chain]:
-    """The standardisations in front of a float model, by the tensor they end in."""
-    return {chain.result: chain for chain in Front(model.graph).chains() if chain.nodes}
+def cut(model: Any) -> list[Chain]:
+    """Take standardisations out of a float model, in place: its inputs are standardised then."""
+    front = Front(model.graph)
+    chains = [chain for chain in front.chains() if chain.nodes and chain.result in front.readers]
+    ends = {chain.result: chain.source for chain in chains if chain.result not in front.outputs}
+    gone = {node.output[0] for chain in chains if chain.result in ends for node in chain.nodes}
+    kept = [node for node in model.graph.node if not gone & set(node.output)]
+    for node in kept:
+        for place, name in enumerate(node.input):
+            node.input[place] = ends.get(name, name)
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    return [chain for chain in chains if chain.result in ends]
+
+
+def standardised(chain: Chain, x: np.ndarray) -> np.ndarray:
+    """What follows a chain that was cut, of one input ``x``."""
+    along = [1] * x.ndim
+    if chain.axis is not None:
+        along[chain.axis] = -1
+    result = (x - chain.offset.reshape(along)) / chain.divisor.reshape(along)
+    return np.asarray(result, np.float32)
+
+
+def attach(model: Any, chains: Sequence[Chain]) -> None:
+    """Put standardisations that were cut before the QuantizeLinear of their inputs, in place."""
+    from onnx import helper, numpy_helper
+
+    front, graph = Front(model.graph), model.graph
+    for chain in chains:
+        for quantizer in front.readers[chain.source]:
+            assert quantizer.op_type == "QuantizeLinear"
+            scale, zero = (front.constants[name] for name in quantizer.input[1:3])
+            step = (chain.divisor * np.float64(scale)).astype(np.float32)
+            channels = max(step.size, chain.offset.size)
+            along = [1] * len(front.shapes[chain.source])
+            if chain.axis is not None:
+                along[chain.axis] = -1
+            new = {
+                "offset": np.broadcast_to(chain.offset, channels).astype(np.float32).reshape(along),
+                "steps": np.broadcast_to(step, channels) if channels > 1 else step[0],
+                "zero_points": np.broadcast_to(zero, channels) if channels > 1 else zero,
+            }
+            names = {role: f"{chain.source}_{role}" for role in new}
+            graph.initializer.extend(
+                numpy_helper.from_array(np.ascontiguousarray(array), names[role])
+                for role, array in new.items()
+            )
+            centred = f"{chain.source}_centred"
+            node = helper.make_node("Sub", [chain.source, names["offset"]], [centred], centred)
+            quantizer.input[:] = [centred, names["steps"], names["zero_points"]]
+            if channels > 1:
+                quantizer.attribute.append(helper.make_attribute("axis", chain.axis))
+            graph.node.insert(0, node)

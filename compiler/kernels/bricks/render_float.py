@@ -9,23 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from tvm import ir, tirx
 from tvm.ir.prim.expr import FloatImm
 
+from tinytailor.compiler.c_literals import float_literal
 from tinytailor.compiler.kernels.bricks import float_math
 
 EXTREMA: dict[type, str] = {tirx.Max: "fmax", tirx.Min: "fmin"}
 BITS = {"float32": "float_of", "int32": "bits_of"}
-
-
-def literal(value: float) -> str:
-    """A float32 literal of exactly this value."""
-    text = float(np.float32(value)).hex()
-    digits, exponent = text.split("p")
-    whole, _, fraction = digits.partition(".")
-    fraction = fraction.rstrip("0") or "0"
-    return f"{whole}.{fraction}p{exponent}f"
 
 
 def expression(node: Any, printed: Callable[[Any], str], helpers: set[str]) -> str | None:
@@ -35,7 +26,7 @@ def expression(node: Any, printed: Callable[[Any], str], helpers: set[str]) -> s
     """
     kind = type(node)
     if kind is FloatImm:
-        text = literal(float(node.value))
+        text = float_literal(float(node.value))
         return f"({text})" if text.startswith("-") else text
     if kind in EXTREMA and str(node.ty.dtype) == "float32":
         helpers.add(EXTREMA[kind])
