@@ -52,7 +52,8 @@ def bars(path: Path) -> Path:
     x = rng.normal(90, 25, (96, 8, 8, 1))
     for image, standing, at in zip(x, y, rng.integers(0, 8, 96), strict=True):
         image[(slice(None), at) if standing else at] += 120
-    np.savez(path, x=x.clip(0, 255).astype(np.uint8), y=y)
+    names = np.array(["lying", "standing"])[y]
+    np.savez(path, x=x.clip(0, 255).astype(np.uint8), y=names, subject=np.arange(96) // 12)
     return path
 
 
@@ -111,6 +112,35 @@ def test_a_report_on_guessed_constants_says_so(found):
     for report, expected in ((found.report, 0), (guessed, 1)):
         titles = [row[0] for section in sections(report) for row in section.rows]
         assert sum("uncalibrated" in title for title in titles) == expected
+
+
+def test_the_users_own_file_gives_the_accuracy_of_the_search(cli, found):
+    """Pixels and labels as they are: standardised, quantized and split as in training."""
+    words = ("verify", found.folder / "run" / "project", "--on", "host", "--json", "--inputs")
+    checked = only_json(cli(*words, found.folder / "bars.npz").stdout)
+    assert checked["bit_exact"]
+    assert checked["accuracy"] == found.report["accuracy"]["integer"]
+    assert checked["samples"] == found.report["verification"][0]["samples"] == 24
+    assert (checked["part"], checked["warnings"]) == ("the test part", [])
+    whole = only_json(cli(*words, found.folder / "bars.npz", "--part", "all").stdout)
+    assert (whole["samples"], whole["part"]) == (96, "all parts")
+
+
+def test_a_file_of_other_units_or_classes_is_told_apart_from_that_of_the_training(cli, found):
+    words = ("verify", found.folder / "run" / "project", "--on", "host", "--inputs")
+    arrays = dict(np.load(found.folder / "bars.npz"))
+    other = found.folder / "other.npz"
+    np.savez(other, **{**arrays, "x": arrays["x"] / np.float32(255)})
+    checked = only_json(cli(*words, other, "--json").stdout)
+    assert (checked["samples"], checked["part"]) == (96, "")
+    assert "not standardised yet" in checked["warnings"][0]
+    refused = cli(*words, other, "--part", "test")
+    assert refused.exit_code == 2
+    assert "is not the file that the network was trained on" in " ".join(refused.stderr.split())
+    np.savez(other, **{**arrays, "y": np.where(arrays["y"] == "lying", "flying", arrays["y"])})
+    refused = cli(*words, other)
+    assert refused.exit_code == 2
+    assert "'flying'; the classes of the model are lying, standing" in refused.stderr
 
 
 def test_the_project_of_a_search_is_an_ordinary_project(cli, found):
