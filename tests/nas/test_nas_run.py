@@ -19,7 +19,7 @@ import pytest
 from synthetic_table import write_table
 from tiers import nightly_but
 
-from tinytailor.cli.search import finish
+from tinytailor.cli.search import exit_code, finish
 from tinytailor.compiler import execute, load_model
 from tinytailor.nas.run import Progress, SearchResult, SearchSettings, search
 from tinytailor.nas.spaces import Architecture, build_space
@@ -278,3 +278,38 @@ def test_the_random_baseline_runs_through_the_same_stages(
     settings = dataclasses.replace(base, run=str(tmp_path / "run"), algorithm="random", trials=1)
     (target,) = search(settings).targets
     assert target["predicted"]["latency_ms"] <= 0.5
+
+
+def test_one_network_for_two_cores_becomes_a_project_for_each(
+    base: SearchSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boards = [load_target(name) for name in ("nucleo-f446re", "nucleo-g0b1re")]
+    assert isinstance(boards[1], Board)
+    table, folder = tmp_path / "base.jsonl", tmp_path / "run"
+    write_table(table, build_space("timeseries", 20, 2, 2), boards[1])
+    settings = dataclasses.replace(
+        base,
+        targets=tuple(board.name for board in boards),
+        tables=(*base.tables, str(table)),
+        run=str(folder),
+        **{"algorithm": "random", "trials": 1, "epochs": 6, "quantized_epochs": 2},
+        **{"latency_ms": None, "ram_bytes": None},
+    )
+    result = search(settings)
+    report = finish(settings, result, "waves")
+    assert exit_code(report) == 0
+    for board, target in zip(boards, report["targets"], strict=True):
+        assert target["name"] == board.name
+        assert target["project"] == str(folder / f"project-{board.name}")
+        assert target["budget"]["ram_bytes"] == board.ram.bytes
+        assert target["budget"]["flash_bytes"] == 24 * 1024 >= target["profile"]["flash_bytes"]
+        assert target["predicted"]["arena_bytes"] == target["profile"]["arena_bytes"]
+        for check in target["verification"]:
+            assert check["bit_exact"]
+            assert check["accuracy"] == pytest.approx(result.quantized_accuracy)
+        for title in (f"## Cost on {board.name}", f"## Layers for {board.name}"):
+            assert title in (folder / "report.md").read_text()
+    report["targets"][1]["budget"]["latency_ms"] = 1e-6
+    assert exit_code(report) == 3
+    told = "the project for nucleo-g0b1re is over the budget in latency_ms"
+    assert told in capsys.readouterr().err
