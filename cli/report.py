@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,17 +77,37 @@ def _search_sections(report: dict[str, Any]) -> list[Section]:
     from tinytailor.compiler.backend import backend_for
     from tinytailor.compiler.sections import Section
 
-    backend, profile = backend_for(report["profile"]["kind"]), report["profile"]
+    costs, details = [], []
+    for one in report["targets"]:
+        backend = backend_for(one["profile"]["kind"])
+        costs.append(cost_section(one, backend.quantities(one["profile"])))
+        details += [
+            replace(part, title=f"{part.title}{_of(one, report)}")
+            for part in backend.details(one["profile"])
+        ]
     return [
         Section(
             f"Accuracy on the test part of {report['data']}",
             ("", "accuracy", "inputs", "bit-exact"),
             _accuracy(report),
         ),
-        cost_section(report, backend.quantities(profile)),
-        *backend.details(profile),
-        Section("Files", ("what", "where"), list(report["files"].items())),
+        *costs,
+        *details,
+        Section("Files", ("what", "where"), _files(report)),
     ]
+
+
+def _of(target: dict[str, Any], report: dict[str, Any]) -> str:
+    """Which target something is of, where there are several."""
+    return f" for {target['name']}" if len(report["targets"]) > 1 else ""
+
+
+def _files(report: dict[str, Any]) -> list[tuple[str, ...]]:
+    projects, tables = (
+        [(f"{what}{_of(one, report)}", one[key]) for one in report["targets"]]
+        for what, key in (("C project", "project"), ("latency table", "table"))
+    )
+    return [*projects, *report["files"].items(), *tables]
 
 
 def _accuracy(report: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -94,21 +115,23 @@ def _accuracy(report: dict[str, Any]) -> list[tuple[str, ...]]:
         ("float network", _percent(report["accuracy"]["float"]), "", ""),
         ("int8, integer reference", _percent(report["accuracy"]["integer"]), "", ""),
     ]
-    for check in report["verification"]:
-        on = check["on"]
-        where = on if on == "host" else board_on(report["target"], on)
-        exact = "yes" if check["bit_exact"] else f"NO: {check['differing_elements']} differ"
-        rows.append(
-            (f"emitted C, {where}", _percent(check["accuracy"]), str(check["samples"]), exact)
-        )
+    for one in report["targets"]:
+        rows += [_checked(check, one["name"], _of(one, report)) for check in one["verification"]]
     return rows
 
 
-def cost_section(report: dict[str, Any], quantities: Sequence[Quantity]) -> Section:
-    """What was predicted, what the project takes, what was allowed."""
+def _checked(check: dict[str, Any], target: str, of: str) -> tuple[str, ...]:
+    on = check["on"]
+    where = f"C{of}, host" if on == "host" else f"C, {board_on(target, on)}"
+    exact = "yes" if check["bit_exact"] else f"NO: {check['differing_elements']} differ"
+    return f"emitted {where}", _percent(check["accuracy"]), str(check["samples"]), exact
+
+
+def cost_section(target: dict[str, Any], quantities: Sequence[Quantity]) -> Section:
+    """What was predicted for one target, what the project takes, what was allowed."""
     from tinytailor.compiler.sections import Section
 
-    predicted, profile, budget = report["predicted"], report["profile"], report["budget"]
+    predicted, profile, budget = target["predicted"], target["profile"], target["budget"]
     estimated = predicted.get("estimated")
 
     def row(quantity: Quantity) -> tuple[str, ...]:
@@ -120,7 +143,7 @@ def cost_section(report: dict[str, Any], quantities: Sequence[Quantity]) -> Sect
 
     known = "estimated" if estimated else "predicted from the table"
     return Section(
-        f"Cost on {report['target']}" + (f"; prediction {estimated['text']}" if estimated else ""),
+        f"Cost on {target['name']}" + (f"; prediction {estimated['text']}" if estimated else ""),
         ("", known, "emitted project", "budget", ""),
         [row(quantity) for quantity in quantities],
     )

@@ -54,6 +54,7 @@ class NetworkCost:
 class Costs(Protocol):
     """The prices of one device."""
 
+    name: str
     isa: str
 
     def operator(self, key: OpKey) -> OperatorCost: ...
@@ -67,7 +68,7 @@ class TableCosts:
 
     def __init__(self, table: LatencyTable | EstimatedTable, board: Board) -> None:
         self.table, self.board = table, board
-        self.isa = str(board.core.isa)
+        self.name, self.isa = board.name, str(board.core.isa)
         self._networks: dict[Topology, Cost] = {}
 
     def operator(self, key: OpKey) -> OperatorCost:
@@ -171,6 +172,13 @@ class Parts:
         if topology not in self._priced:
             self._priced[topology] = self._price(topology)
         return self._priced[topology]
+
+    def estimate(self, topology: Topology) -> NetworkCost:
+        """Of a network, the bases included: nearly its exact cost."""
+        latency, ram, flash = amounts(self.part(topology))
+        return NetworkCost(
+            latency + self.latency_base, ram + self.ram_base, flash + self.flash_base
+        )
 
     def _price(self, topology: Topology) -> NetworkCost:
         rows = [self.operator(key) for key in topology.keys(self.costs.isa)]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole search: data, space, budget check, study, final training, int8, ONNX.
 
-    settings = SearchSettings(data="ucr:BasicMotions", target="nucleo-f446re", table="table.jsonl",
-                              run="run", latency_ms=2.0, ram_bytes=24 * 1024)
+    settings = SearchSettings(data="ucr:BasicMotions", targets=("nucleo-f446re",),
+                              tables=("table.jsonl",), run="run", latency_ms=2.0)
     result = search(settings, on_progress=print)
 
 The RUN folder then holds settings.json, study.journal, trials/*.json, architecture.json, float.pt,
@@ -28,7 +28,8 @@ from tinytailor.compiler.real_values import saturated
 from tinytailor.compiler.training_record import TRAINING, TrainingRecord
 from tinytailor.latency_tables import Budget, LatencyTable
 from tinytailor.latency_tables.estimate import EstimatedTable
-from tinytailor.nas.cost import Parts, TableCosts, excess, fit_parts, require_keys
+from tinytailor.nas.constraint import Constraint, exact_excess
+from tinytailor.nas.cost import TableCosts, fit_parts, require_keys
 from tinytailor.nas.data import Dataset, load
 from tinytailor.nas.network.float_network import FloatNetwork, as_input
 from tinytailor.nas.network.onnx_file import export_onnx
@@ -41,7 +42,7 @@ from tinytailor.nas.search.study import FinishedTrial, best_trial, run_study
 from tinytailor.nas.spaces import SPACES, Architecture, Space, build_space
 from tinytailor.nas.training.qat import QatNetwork, calibrate
 from tinytailor.nas.training.train import Training, fit, score
-from tinytailor.targets import load_target, require_board
+from tinytailor.targets import Board, load_target, require_board
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.files import only_writer, read_json, write_atomically, write_json
 
@@ -50,11 +51,15 @@ IMAGE_SHIFT = 0.125  # 4 pixels of 32, as is usual for CIFAR-10
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
-    """What decides the outcome, except ``run`` (where it goes) and ``threads`` (how fast)."""
+    """What decides the outcome, except ``run`` (where it goes) and ``threads`` (how fast).
+
+    One network is found for all ``targets``, each priced by the table at its place in ``tables``.
+    Limits hold on every target; memory that is not limited is limited by the board.
+    """
 
     data: str
-    target: str
-    table: str
+    targets: tuple[str, ...]
+    tables: tuple[str, ...]
     run: str
     space: str = "timeseries"
     latency_ms: float | None = None
@@ -73,9 +78,13 @@ class SearchSettings:
     threads: int = 1
     allow_estimates: bool = False  # of operators that the table lacks
 
-    @property
-    def budget(self) -> Budget:
-        return Budget(self.latency_ms, self.ram_bytes, self.flash_bytes)
+    def budget(self, board: Board) -> Budget:
+        """What a network may cost on ``board``."""
+        return Budget(
+            self.latency_ms,
+            board.ram.bytes if self.ram_bytes is None else self.ram_bytes,
+            board.flash.bytes if self.flash_bytes is None else self.flash_bytes,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +102,10 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What was found; the same as result.json. Accuracies are on the test part, in 0..1."""
+    """What was found; the same as result.json. Accuracies are on the test part, in 0..1.
+
+    ``targets``: name, table, budget and predicted cost on each.
+    """
 
     run: str
     model: str
@@ -101,8 +113,7 @@ class SearchResult:
     float_accuracy: float
     quantized_accuracy: float
     valid_accuracy: float
-    cost: dict[str, Any]
-    budget: dict[str, float | int | None]
+    targets: list[dict[str, Any]]
     preprocessing: dict[str, Any]
     trials: list[dict[str, Any]]
     seconds: dict[str, float] = field(default_factory=dict)
@@ -130,20 +141,24 @@ def search_alone(settings: SearchSettings, *, on_progress: OnProgress) -> Search
         dataset = load(settings.data, settings.seed, settings.valid_fraction)
         space = build_space(settings.space, *dataset.shape, dataset.classes)
         costs = table_costs(settings, space)
-        parts = fit_parts(space, costs, settings.seed)
-        fits = feasible_network(space, parts, settings.budget, settings.seed)
+        constraints = tuple(
+            Constraint(fit_parts(space, one, settings.seed), settings.budget(one.board))
+            for one in costs
+        )
+        fits = feasible_network(space, constraints, settings.seed)
         open_run(folder, settings)
         on_progress(Progress("prepare", 1, 1))
         if finished.exists():
             return SearchResult(**read_json(finished))
         clock.lap("prepare")
-        trials = _study(settings, dataset, space, parts, fits, folder, on_progress)
+        trials = _study(settings, dataset, space, constraints, fits, folder, on_progress)
         best = best_trial(trials)
         write_json(folder / "architecture.json", best.architecture.to_json())
         clock.lap("search")
         topology = space.topology(best.architecture)
         trained = train_final(settings, dataset, topology, folder, on_progress)
         clock.lap("train")
+        assert exact_excess(constraints, topology) == 0
         result = _finish(settings, dataset, costs, best, trials, trained, folder, clock)
         write_json(finished, result.to_json())
         return result
@@ -159,6 +174,11 @@ def check_settings(settings: SearchSettings) -> None:
     for what, name, known in names:
         if name not in known:
             raise InputError(f"no {what} is called {name!r}; known: {', '.join(known)}")
+    if not 0 < len(settings.targets) == len(settings.tables):
+        raise InputError(
+            f"{len(settings.targets)} targets and {len(settings.tables)} tables: expected one "
+            "table for each target"
+        )
     counts = ("trials", "search_epochs", "trial_epochs", "epochs", "quantized_epochs", "batch")
     for name in (*counts, "threads"):
         if getattr(settings, name) < 1:
@@ -169,18 +189,22 @@ def check_settings(settings: SearchSettings) -> None:
         raise InputError(f"seed must be 0 or more, got {settings.seed}")
 
 
-def table_costs(settings: SearchSettings, space: Space) -> TableCosts:
-    """The prices of the target; InputError if it is no microcontroller or the table lacks rows."""
-    board = require_board(load_target(settings.target), "a search with a latency table")
-    measured = LatencyTable.load(settings.table)
-    table = EstimatedTable(measured) if settings.allow_estimates else measured
-    require_keys(space, table, str(board.core.isa))
-    return TableCosts(table, board)
+def table_costs(settings: SearchSettings, space: Space) -> tuple[TableCosts, ...]:
+    """The prices of each target; InputError if one is no microcontroller or a table lacks rows."""
+    found = []
+    for target, path in zip(settings.targets, settings.tables, strict=True):
+        board = require_board(load_target(target), "a search with a latency table")
+        measured = LatencyTable.load(path)
+        table = EstimatedTable(measured) if settings.allow_estimates else measured
+        require_keys(space, table, str(board.core.isa))
+        found.append(TableCosts(table, board))
+    return tuple(found)
 
 
 def open_run(folder: Path, settings: SearchSettings) -> None:
     """Make the RUN folder, or check that the one that is there was made with these settings."""
     mine = {k: v for k, v in asdict(settings).items() if k not in ("run", "threads")}
+    mine = json.loads(json.dumps(mine))  # a tuple comes back as a list
     path = folder / "settings.json"
     if path.exists():
         theirs = read_json(path)
@@ -202,15 +226,14 @@ def _study(
     settings: SearchSettings,
     dataset: Dataset,
     space: Space,
-    parts: Parts,
+    constraints: tuple[Constraint, ...],
     fits: Architecture,
     folder: Path,
     on_progress: OnProgress,
 ) -> tuple[FinishedTrial, ...]:
     problem = Problem(
         space,
-        parts,
-        settings.budget,
+        constraints,
         fits,
         as_input(dataset.standardised(dataset.x_train)),
         torch.from_numpy(dataset.y_train),
@@ -318,7 +341,7 @@ def integer_test(network: QuantizedNetwork, dataset: Dataset) -> TestPart:
 def _finish(
     settings: SearchSettings,
     dataset: Dataset,
-    costs: TableCosts,
+    costs: tuple[TableCosts, ...],
     best: FinishedTrial,
     trials: tuple[FinishedTrial, ...],
     trained: Trained,
@@ -331,8 +354,15 @@ def _finish(
     metadata = {TRAINING: json.dumps(record.to_json())}
     export_onnx(network, folder / "model.onnx", dataset.name, metadata)
     write_test_part(trained.test, folder / "test.npz")
-    cost = costs.final(network.topology)
-    assert excess(costs.network(network.topology), settings.budget) == 0
+    targets = [
+        {
+            "name": one.name,
+            "table": table,
+            "budget": asdict(settings.budget(one.board)),
+            "predicted": one.final(network.topology).to_json(),
+        }
+        for one, table in zip(costs, settings.tables, strict=True)
+    ]
     clock.lap("export")
     return SearchResult(
         run=settings.run,
@@ -341,8 +371,7 @@ def _finish(
         float_accuracy=trained.float_accuracy,
         quantized_accuracy=trained.test.accuracy,
         valid_accuracy=best.accuracy,
-        cost=cost.to_json(),
-        budget=asdict(settings.budget),
+        targets=targets,
         preprocessing={
             "mean": list(record.mean),
             "std": list(record.std),

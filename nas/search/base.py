@@ -10,8 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from tinytailor.latency_tables import Budget
-from tinytailor.nas.cost import Parts
+from tinytailor.nas.constraint import Constraint
 from tinytailor.nas.spaces import Architecture, Space
 
 
@@ -23,14 +22,13 @@ class Suggest(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """The space, its prices, the budget, and series (N, 1, T, C) with labels (N,).
+    """The space, prices and budget of each device, and series (N, 1, T, C) with labels (N,).
 
-    ``feasible`` is one network within the budget; it exists, or there would be no problem.
+    ``feasible`` is one network within the budgets; it exists, or there would be no problem.
     """
 
     space: Space
-    parts: Parts
-    budget: Budget
+    constraints: tuple[Constraint, ...]
     feasible: Architecture
     x_train: Tensor
     y_train: Tensor
@@ -42,7 +40,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A network whose exact cost is within the budget, and one record per epoch of how it came."""
+    """A network whose exact costs are within the budgets, and a record per epoch of how it came."""
 
     architecture: Architecture
     history: tuple[dict[str, Any], ...] = field(default=())

@@ -4,6 +4,8 @@
     weights     minimise CE(train batch) under a Gumbel-softmax sample of the decisions
     decisions   minimise CE(valid batch) + strength * ramp * sum_k max(0, log(E[cost_k] / limit_k))
 
+with k running over the limits of every device.
+
 E[cost] is the exact expectation under the softmax probabilities (expected.py). The penalty exists
 above the limits only and grows linearly over the first half, as in DUCCIO (arXiv
 2310.07217); the temperature of the samples falls geometrically. Over the second half a growing term
@@ -26,7 +28,13 @@ from tinytailor.nas.network.topology import Topology
 from tinytailor.nas.search.base import OnEpoch, Problem, Proposal, Suggest
 from tinytailor.nas.search.repair import repair
 from tinytailor.nas.spaces import Architecture
-from tinytailor.nas.supernet.expected_cost import expected_cost, penalty, price_slots
+from tinytailor.nas.supernet.expected_cost import (
+    ExpectedCost,
+    expected_cost,
+    penalty,
+    price_slots,
+)
+from tinytailor.nas.supernet.odds import Probabilities
 from tinytailor.nas.supernet.supernet import Supernet
 from tinytailor.nas.training.train import cross_entropy, endless_batches, one_cycle
 
@@ -109,15 +117,21 @@ def train_supernet(
 
 
 class Pricer:
-    """Expected costs of a supernet; the table is read once."""
+    """Expected costs of a supernet on each device; the tables are read once."""
 
     def __init__(self, problem: Problem, supernet: Supernet) -> None:
-        self.parts, self.budget = problem.parts, problem.budget
-        self.prices = price_slots(tuple(supernet.slots.values()), problem.parts)
+        slots, self.constraints = tuple(supernet.slots.values()), problem.constraints
+        self.prices = [price_slots(slots, one.parts) for one in self.constraints]
 
-    def penalty(self, supernet: Supernet) -> Tensor:
-        placed = supernet.placements(supernet.probabilities())
-        return penalty(expected_cost(placed, self.prices, self.parts), self.budget)
+    def costs(self, supernet: Supernet, probabilities: Probabilities) -> list[ExpectedCost]:
+        """Of every device, in the order of the constraints."""
+        placed = supernet.placements(probabilities)
+        pairs = zip(self.prices, self.constraints, strict=True)
+        return [expected_cost(placed, prices, one.parts) for prices, one in pairs]
+
+    def penalty(self, costs: list[ExpectedCost]) -> Tensor:
+        pairs = zip(costs, self.constraints, strict=True)
+        return torch.stack([penalty(cost, one.budget) for cost, one in pairs]).sum()
 
 
 def weight_step(
@@ -148,7 +162,8 @@ def architecture_losses(
     """On a validation batch, the weights left alone (their gradients are not used)."""
     supernet.train()
     logits = supernet(problem.x_valid[rows], supernet.draw(temperature, generator))
-    return Losses(cross_entropy(logits, problem.y_valid[rows]), pricer.penalty(supernet))
+    over = pricer.penalty(pricer.costs(supernet, supernet.probabilities()))
+    return Losses(cross_entropy(logits, problem.y_valid[rows]), over)
 
 
 def evaluate(
@@ -161,15 +176,20 @@ def evaluate(
         logits = torch.cat([supernet(part, probabilities) for part in problem.x_valid.split(512)])
         loss = float(cross_entropy(logits, problem.y_valid))
         accuracy = float((logits.argmax(1) == problem.y_valid).double().mean())
-        cost = expected_cost(supernet.placements(probabilities), pricer.prices, pricer.parts)
-        over = float(penalty(cost, problem.budget))
+        costs = pricer.costs(supernet, probabilities)
+        over = float(pricer.penalty(costs))
     alphas = {name: value.clone() for name, value in supernet.alphas.state_dict().items()}
     record = {
         "valid_loss": loss,
         "valid_accuracy": accuracy,
-        "expected_latency_ms": float(cost.latency_ms),
-        "expected_ram_bytes": float(cost.ram_bytes),
-        "expected_flash_bytes": float(cost.flash_bytes),
+        "expected": [
+            {
+                "latency_ms": float(cost.latency_ms),
+                "ram_bytes": float(cost.ram_bytes),
+                "flash_bytes": float(cost.flash_bytes),
+            }
+            for cost in costs
+        ],
     }
     return Candidate(over, loss, alphas), record
 
@@ -195,7 +215,7 @@ def discretise(problem: Problem, supernet: Supernet, generator: torch.Generator)
 def _within_budget(
     problem: Problem, supernet: Supernet, start: Architecture
 ) -> Architecture | None:
-    return repair(problem.space, problem.parts, problem.budget, start, supernet.log_probability)
+    return repair(problem.space, problem.constraints, start, supernet.log_probability)
 
 
 def shared_loss(problem: Problem, supernet: Supernet, network: Architecture) -> float:

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a budget can be met at all, answered before anything is trained."""
+"""Whether the budgets can be met at all, answered before anything is trained."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from tinytailor.latency_tables import Budget
-from tinytailor.nas.cost import Parts, amounts, excess, limits
-from tinytailor.nas.search.cheapest import least_costs
+from tinytailor.nas.constraint import Constraint, exact_excess
+from tinytailor.nas.cost import amounts, limits
+from tinytailor.nas.search.cheapest import Cheapest, least_costs
 from tinytailor.nas.search.repair import repair
 from tinytailor.nas.spaces import Architecture, Space
 from tinytailor.targets.errors import BudgetError
@@ -16,34 +18,40 @@ STARTS = 10
 NAMES = ("latency", "ram", "flash")
 
 
-def feasible_network(space: Space, parts: Parts, budget: Budget, seed: int) -> Architecture:
-    """Some network within ``budget``; BudgetError naming each limit and the least that is possible.
+def feasible_network(space: Space, constraints: Sequence[Constraint], seed: int) -> Architecture:
+    """Some network within all budgets; BudgetError naming each limit and the least that can be had.
 
     A limit below the least cost of its kind is certain to be infeasible. Limits that can each be
     met but, as far as found, not together are reported with the network that comes closest.
     """
-    found = least_costs(space, parts)
-    lines = [
-        f"{NAMES[k]} {amount(k, limit)} cannot be met: the smallest achievable with space "
-        f"{space.spec} is {amount(k, found.least[k])}"
-        for k, limit in enumerate(limits(budget))
-        if limit is not None and found.least[k] > limit
-    ]
+    found = [least_costs(space, one.parts) for one in constraints]
+    pairs = zip(constraints, found, strict=True)
+    lines = [line for one, least in pairs for line in _cannot_be_met(space, one, least)]
     if lines:
         raise BudgetError("; ".join(lines) + "; nothing was trained")
     rng = np.random.default_rng(seed)
-    starts = (*found.networks, space.smallest(), *(space.sample(rng) for _ in range(STARTS)))
+    cheapest = (network for least in found for network in least.networks)
+    starts = (*cheapest, space.smallest(), *(space.sample(rng) for _ in range(STARTS)))
     for start in starts:
-        network = repair(space, parts, budget, start)
+        network = repair(space, constraints, start)
         if network is not None:
             return network
-    costs = [parts.costs.network(space.topology(network)) for network in starts]
-    closest = min(costs, key=lambda cost: excess(cost, budget))
-    wanted = describe(limits(budget))
+    closest = min(map(space.topology, starts), key=lambda one: exact_excess(constraints, one))
+    wanted = (f"{describe(limits(one.budget))} on {one.device}" for one in constraints)
+    has = (f"{describe(amounts(one.network(closest)))} on {one.device}" for one in constraints)
     raise BudgetError(
-        f"no network of space {space.spec} was found within {wanted} together, though each limit "
-        f"alone can be met; the closest has {describe(amounts(closest))}; nothing was trained"
+        f"no network of space {space.spec} was found within {'; '.join(wanted)} together, though "
+        f"each limit alone can be met; the closest has {'; '.join(has)}; nothing was trained"
     )
+
+
+def _cannot_be_met(space: Space, one: Constraint, found: Cheapest) -> list[str]:
+    return [
+        f"{NAMES[k]} {amount(k, limit)} cannot be met on {one.device}: the smallest achievable "
+        f"with space {space.spec} is {amount(k, found.least[k])}"
+        for k, limit in enumerate(limits(one.budget))
+        if limit is not None and found.least[k] > limit
+    ]
 
 
 def amount(kind: int, value: float) -> str:

@@ -10,7 +10,7 @@ Networks read one map (H, W, C); of a series H is time, W the sensors, and C is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +22,7 @@ from tinytailor.nas.network.topology import INPUT, Topology
 from tinytailor.nas.spaces.cells import Cell
 from tinytailor.nas.spaces.decisions import Architecture, Decision, InputShape, Option
 from tinytailor.nas.spaces.scenarios import leaving
+from tinytailor.targets.core import Isa
 from tinytailor.targets.errors import InputError
 
 
@@ -87,6 +88,12 @@ class Space:
     def keys(self, isa: str) -> tuple[OpKey, ...]:
         """Every key that a layer of some network of the space has, alone or as it is compiled among
         others, sorted, none else."""
+        return tuple(replace(key, isa=isa) for key in self._operators)
+
+    @cached_property
+    def _operators(self) -> tuple[OpKey, ...]:
+        """The keys for one instruction set; those for another differ in its name alone."""
+        isa = str(Isa.BASE)
         forms = {
             topology.structure: topology
             for stage in self.stages

@@ -14,7 +14,8 @@ from collections.abc import Callable
 import torch
 
 from tinytailor.latency_tables import Budget
-from tinytailor.nas.cost import amounts, fit_parts, limits
+from tinytailor.nas.constraint import Constraint, exact_excess
+from tinytailor.nas.cost import fit_parts
 from tinytailor.nas.search import Algorithm, Problem, Proposal
 from tinytailor.nas.search.feasible import feasible_network
 from tinytailor.nas.spaces import build_space
@@ -32,9 +33,14 @@ def every_proposal_is_within_the_budget(algorithm: Algorithm) -> None:
     for budget in BUDGETS:
         task = problem(budget)
         topology = task.space.topology(propose(algorithm, task, seed=1).architecture)
-        cost = amounts(task.parts.costs.network(topology))
-        for value, limit in zip(cost, limits(budget), strict=True):
-            assert limit is None or value <= limit
+        assert exact_excess(task.constraints, topology) == 0
+
+
+def a_proposal_is_within_the_budgets_of_several_devices(algorithm: Algorithm) -> None:
+    """A fast one with little memory and a slow one with much."""
+    task = problem(Budget(ram_bytes=3_400), epochs=4, slow=Budget(latency_ms=1.5))
+    topology = task.space.topology(propose(algorithm, task, seed=1).architecture)
+    assert exact_excess(task.constraints, topology) == 0
 
 
 def it_depends_on_its_generator_alone(algorithm: Algorithm) -> None:
@@ -60,6 +66,7 @@ def its_history_is_json_and_its_progress_ends(algorithm: Algorithm) -> None:
 Check = Callable[[Algorithm], None]
 CHECKS: tuple[Check, ...] = (
     every_proposal_is_within_the_budget,
+    a_proposal_is_within_the_budgets_of_several_devices,
     it_depends_on_its_generator_alone,
     its_history_is_json_and_its_progress_ends,
 )
@@ -72,18 +79,22 @@ class Middle:
         return (low * high) ** 0.5 if log else (low + high) / 2
 
 
-def problem(budget: Budget, epochs: int = 8) -> Problem:
+def problem(budget: Budget, epochs: int = 8, slow: Budget | None = None) -> Problem:
+    """With a budget on a second device, which is three times as slow, if ``slow`` is one."""
     space = build_space("timeseries", 48, 3, 2)
-    parts = fit_parts(space, FormulaCosts(), seed=0)
+    constraints = [Constraint(fit_parts(space, FormulaCosts(), seed=0), budget)]
+    if slow is not None:
+        parts = fit_parts(space, FormulaCosts("slow", 70e3), seed=0)
+        constraints.append(Constraint(parts, slow))
     generator = seeded(0)
     y = torch.arange(24) % 2
     phase = torch.rand((24, 1, 1, 1), generator=generator)
     time = torch.arange(48)[None, None, :, None] / 48
     x = torch.sin(6.28 * (time * (2 + 3 * y[:, None, None, None]) + phase)).expand(24, 1, 48, 3)
     x = x + 0.1 * torch.randn((24, 1, 48, 3), generator=generator)
-    fits = feasible_network(space, parts, budget, seed=0)
+    fits = feasible_network(space, constraints, seed=0)
     return Problem(
-        space, parts, budget, fits, x[:16], y[:16], x[16:], y[16:], epochs=epochs, batch=8
+        space, tuple(constraints), fits, x[:16], y[:16], x[16:], y[16:], epochs=epochs, batch=8
     )
 
 

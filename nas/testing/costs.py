@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prices from formulas instead of a measured table: 200 MMAC a second plus overheads."""
+"""Prices from formulas instead of a measured table: products and overheads at one speed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ class FormulaCosts:
 
     isa = "dsp"
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "formula", speed: float = 200e3) -> None:
+        self.name, self.speed = name, speed  # in products a millisecond
         self.priced: list[Topology] = []
 
     def operator(self, key: OpKey) -> OperatorCost:
@@ -25,7 +26,7 @@ class FormulaCosts:
             spec.shape[0] * (prod(spec.shape[1:]) if len(spec.shape) == 4 else 4)
             for spec in op.constants(*key.input_shapes).values()
         )
-        return OperatorCost(work / 200e3, 4 * key.input_shapes[0][3], weights + 400)
+        return OperatorCost(work / self.speed, 4 * key.input_shapes[0][3], weights + 400)
 
     def network(self, topology: Topology) -> NetworkCost:
         self.priced.append(topology)

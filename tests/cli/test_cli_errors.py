@@ -195,6 +195,13 @@ SEARCH = ("search", "--data", "ucr:BasicMotions", "--target", "nucleo-f446re")
         (("--algorithm", "magic"), "no algorithm is called 'magic'"),
         (("--space", "hyper"), "no search space is called 'hyper'"),
         (("--target", "ultra96-v2"), "is a target of kind fpga"),
+        (("--target", "rpi-pico,nucleo-f999"), "unknown target 'nucleo-f999'"),
+        (("--target", "rpi-pico,rpi-pico"), "--target rpi-pico,rpi-pico: rpi-pico is there twice"),
+        (
+            ("--target", "nucleo-l4r5zi,nucleo-g0b1re", "--ram", "256KiB"),
+            "--ram 256KiB is more than nucleo-g0b1re has: 147456 bytes",
+        ),
+        (("--table", "a,b"), "--table a,b: 2 files for 1 targets; give one for all, or one for"),
         (("--data", "ucr:Nothing"), "Nothing"),
         (("--data", "npz:none.npz"), "none.npz"),
         (("--data", "magic"), "has no known source 'magic'"),

@@ -44,6 +44,12 @@ class Found:
     words: tuple[Any, ...]
     report: dict[str, Any]
 
+    @property
+    def target(self) -> dict[str, Any]:
+        """What the report says of its only target."""
+        (target,) = self.report["targets"]
+        return target
+
 
 def bars(path: Path) -> Path:
     """Grey images with noise and one bright line, which stands (1) or lies (0)."""
@@ -77,16 +83,16 @@ def found(cli, tmp_path_factory) -> Found:
 def test_the_accuracy_is_one_number_on_paper_on_the_host_and_on_the_emulated_board(found):
     integer = found.report["accuracy"]["integer"]
     assert integer > 0.8
-    assert [check["on"] for check in found.report["verification"]] == ["host", "emulator"]
-    for check in found.report["verification"]:
+    assert [check["on"] for check in found.target["verification"]] == ["host", "emulator"]
+    for check in found.target["verification"]:
         assert check["bit_exact"]
         assert check["accuracy"] == integer
         assert check["expected"]["differing_elements"] == 0
 
 
 def test_the_emitted_project_keeps_the_budget_and_the_prediction(found):
-    predicted, profile = found.report["predicted"], found.report["profile"]
-    assert found.report["budget"] == BUDGET
+    predicted, profile = found.target["predicted"], found.target["profile"]
+    assert found.target["budget"] == BUDGET
     assert all(profile[key] <= limit for key, limit in BUDGET.items())
     assert predicted["arena_bytes"] == profile["arena_bytes"]
     assert predicted["latency_ms"] == pytest.approx(profile["latency_ms"], rel=0.05)
@@ -99,16 +105,17 @@ def test_the_report_can_be_printed_again_from_its_files(cli, found):
     assert only_json(cli("report", run, "--json").stdout) == found.report
     shown, written = cli("report", run).stdout, (run / "report.md").read_text()
     for text in (shown, written):
-        assert f"{found.report['profile']['arena_bytes']} B" in text
-        assert f"{found.report['profile']['latency_ms']:.3f} ms" in text
+        assert f"{found.target['profile']['arena_bytes']} B" in text
+        assert f"{found.target['profile']['latency_ms']:.3f} ms" in text
         assert f"{100 * found.report['accuracy']['integer']:.2f} %" in text
         assert "emulated" in text
 
 
 def test_a_report_on_guessed_constants_says_so(found):
-    profile = found.report["profile"]
+    profile = found.target["profile"]
     provenance = {**profile["provenance"], "board_calibrated": False}
-    guessed = {**found.report, "profile": {**profile, "provenance": provenance}}
+    target = {**found.target, "profile": {**profile, "provenance": provenance}}
+    guessed = {**found.report, "targets": [target]}
     for report, expected in ((found.report, 0), (guessed, 1)):
         titles = [row[0] for section in sections(report) for row in section.rows]
         assert sum("uncalibrated" in title for title in titles) == expected
@@ -120,7 +127,7 @@ def test_the_users_own_file_gives_the_accuracy_of_the_search(cli, found):
     checked = only_json(cli(*words, found.folder / "bars.npz").stdout)
     assert checked["bit_exact"]
     assert checked["accuracy"] == found.report["accuracy"]["integer"]
-    assert checked["samples"] == found.report["verification"][0]["samples"] == 24
+    assert checked["samples"] == found.target["verification"][0]["samples"] == 24
     assert (checked["part"], checked["warnings"]) == ("the test part", [])
     whole = only_json(cli(*words, found.folder / "bars.npz", "--part", "all").stdout)
     assert (whole["samples"], whole["part"]) == (96, "all parts")
@@ -185,12 +192,13 @@ def test_a_search_for_a_board_that_only_qemu_has_runs_to_the_end(cli, tmp_path):
     result = cli("search", *words, "-o", tmp_path / "run", "--json")
     assert result.exit_code == 0, result.stderr
     report = only_json(result.stdout)
-    assert [check["on"] for check in report["verification"]] == ["host", "qemu"]
-    for check in report["verification"]:
+    (target,) = report["targets"]
+    assert [check["on"] for check in target["verification"]] == ["host", "qemu"]
+    for check in target["verification"]:
         assert check["bit_exact"]
         assert check["accuracy"] == report["accuracy"]["integer"]
-    assert report["profile"]["provenance"]["runner"] == "qemu"
-    assert report["predicted"]["arena_bytes"] == report["profile"]["arena_bytes"]
+    assert target["profile"]["provenance"]["runner"] == "qemu"
+    assert target["predicted"]["arena_bytes"] == target["profile"]["arena_bytes"]
     assert "running 29 inputs (array input) on qemu" in result.stderr
     for text in (cli("report", tmp_path / "run").stdout, (tmp_path / "run/report.md").read_text()):
         assert "emitted C, mps3-an547 in QEMU" in text

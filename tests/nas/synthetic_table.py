@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
@@ -26,6 +27,11 @@ def filled(record: type, **known: Any) -> Any:
 
 def write_table(path: Path, space: Space, board: Board) -> None:
     """Every row that ``space`` needs on ``board``."""
+    write_rows(path, space.keys(str(board.core.isa)), board)
+
+
+def write_rows(path: Path, keys: Iterable[OpKey], board: Board) -> None:
+    """A row for each of ``keys``."""
     glue = filled(
         Glue,
         base=Work(500, 700, 0, 0),
@@ -35,16 +41,15 @@ def write_table(path: Path, space: Space, board: Board) -> None:
         static_bytes=8,
         stack_bytes=64,
     )
-    isa = str(board.core.isa)
     header = filled(
         Header,
         target=board.name,
         core=board.core.name,
-        isa=isa,
+        isa=str(board.core.isa),
         clock_hz=board.clock_hz,
         glue=glue,
     )
-    LatencyTable.create(path, header).append([row(key) for key in space.keys(isa)])
+    LatencyTable.create(path, header).append([row(key) for key in keys])
 
 
 def row(key: OpKey) -> Measurement:

@@ -53,7 +53,7 @@ def table(space, tmp_path_factory) -> Path:
 
 
 def settings(table: Path, **other: bool) -> SearchSettings:
-    return SearchSettings(data="none", target=TARGET, table=str(table), run="run", **other)
+    return SearchSettings("none", (TARGET,), (str(table),), "run", **other)
 
 
 def test_a_search_refuses_a_table_that_lacks_rows(space, table):
@@ -62,7 +62,7 @@ def test_a_search_refuses_a_table_that_lacks_rows(space, table):
 
 
 def test_a_search_that_allows_estimates_says_so_in_every_cost(space, table):
-    costs = table_costs(settings(table, allow_estimates=True), space)
+    (costs,) = table_costs(settings(table, allow_estimates=True), space)
     topology = space.space.topology(space.space.smallest())
     cost = costs.whole(topology)
     missing = [node.row for node in cost.per_node if node.row.key not in costs.table.rows]
@@ -80,7 +80,7 @@ def test_the_report_of_a_search_is_headed_by_what_is_estimated():
     from tinytailor.cli.report import cost_section
     from tinytailor.compiler.sections import Quantity
 
-    report = {"target": TARGET, "profile": {"latency_ms": 1.0}, "budget": {}}
+    report = {"name": TARGET, "profile": {"latency_ms": 1.0}, "budget": {}}
     numbers, shown = {"latency_ms": 1.5}, (Quantity("latency", "latency_ms", "{:.3f} ms"),)
     text = "estimated for 2 of 7 operators"
     estimated = cost_section(

@@ -12,14 +12,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from synthetic_table import write_table
+from synthetic_table import write_rows, write_table
 from tiers import nightly_but
 
-from tinytailor.cli.search import finish
+from tinytailor.cli.search import exit_code, finish
 from tinytailor.compiler import execute, load_model
+from tinytailor.latency_tables import LatencyTable
 from tinytailor.nas.run import Progress, SearchResult, SearchSettings, search
 from tinytailor.nas.spaces import Architecture, build_space
 from tinytailor.targets import Board, load_target
@@ -61,8 +63,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> SearchSettings:
     write_table(folder / "table.jsonl", build_space("timeseries", 20, 2, 2), board)
     return SearchSettings(
         data=f"npz:{folder / 'waves.npz'}",
-        target="nucleo-f446re",
-        table=str(folder / "table.jsonl"),
+        targets=("nucleo-f446re",),
+        tables=(str(folder / "table.jsonl"),),
         run=str(folder / "whole"),
         latency_ms=0.5,
         ram_bytes=8 * 1024,
@@ -99,9 +101,10 @@ def test_the_found_network_is_within_the_budget_and_better_than_chance(
     base: SearchSettings, whole: SearchResult
 ) -> None:
     assert base.latency_ms is not None
-    assert whole.cost["latency_ms"] <= base.latency_ms
-    assert whole.cost["ram_bytes"] <= 8 * 1024
-    assert whole.cost["flash_bytes"] <= 24 * 1024
+    (target,) = whole.targets
+    assert target["predicted"]["latency_ms"] <= base.latency_ms
+    assert target["predicted"]["ram_bytes"] <= 8 * 1024
+    assert target["predicted"]["flash_bytes"] <= 24 * 1024
     assert whole.quantized_accuracy >= 0.75
     network = Architecture.from_json(whole.architecture)
     build_space("timeseries", 20, 2, 2).topology(network)
@@ -124,11 +127,12 @@ def test_the_result_becomes_a_project_that_computes_the_same_on_host_and_emulate
     shutil.copytree(base.run, folder)
     moved = dataclasses.replace(whole, model=str(folder / "model.onnx"))
     report = finish(dataclasses.replace(base, run=str(folder)), moved, "waves")
-    assert [check["on"] for check in report["verification"]] == ["host", "emulator"]
-    for check in report["verification"]:
+    (target,) = report["targets"]
+    assert [check["on"] for check in target["verification"]] == ["host", "emulator"]
+    for check in target["verification"]:
         assert check["bit_exact"]
         assert check["accuracy"] == pytest.approx(whole.quantized_accuracy)
-    assert report["profile"]["arena_bytes"] == whole.cost["arena_bytes"]
+    assert target["profile"]["arena_bytes"] == target["predicted"]["arena_bytes"]
 
 
 def test_running_again_returns_the_recorded_result(
@@ -234,10 +238,10 @@ def test_an_impossible_budget_ends_before_anything_is_written(
 def test_a_table_without_the_rows_names_the_command_that_measures_them(
     base: SearchSettings, tmp_path: Path
 ) -> None:
-    lines = Path(base.table).read_bytes().splitlines(keepends=True)
+    lines = Path(base.tables[0]).read_bytes().splitlines(keepends=True)
     (tmp_path / "short.jsonl").write_bytes(b"".join(lines[:-5]))
     settings = dataclasses.replace(
-        base, run=str(tmp_path / "run"), table=str(tmp_path / "short.jsonl")
+        base, run=str(tmp_path / "run"), tables=(str(tmp_path / "short.jsonl"),)
     )
     with pytest.raises(InputError, match=r"lacks 5 of the .* tinytailor measure --target"):
         search(settings)
@@ -248,6 +252,7 @@ def test_a_table_without_the_rows_names_the_command_that_measures_them(
     [
         ({"algorithm": "magic"}, "no algorithm is called 'magic'; known: dnas, random"),
         ({"quantizer": "int3"}, "no quantizer is called 'int3'; known: int8"),
+        ({"tables": ()}, "1 targets and 0 tables: expected one table for each target"),
         ({"trials": 0}, "trials must be 1 or more, got 0"),
         ({"search_epochs": 3}, "search_epochs must be 4 or more"),
         ({"seed": -1}, "seed must be 0 or more"),
@@ -255,7 +260,7 @@ def test_a_table_without_the_rows_names_the_command_that_measures_them(
     ids=str,
 )
 def test_wrong_settings_are_refused_in_one_sentence(
-    base: SearchSettings, change: dict[str, int], sentence: str, tmp_path: Path
+    base: SearchSettings, change: dict[str, Any], sentence: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=sentence):
         search(dataclasses.replace(base, run=str(tmp_path / "run"), **change))
@@ -268,8 +273,37 @@ def test_a_folder_of_something_else_is_left_alone(base: SearchSettings, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_the_random_baseline_runs_through_the_same_stages(
-    base: SearchSettings, tmp_path: Path
+def test_the_random_baseline_finds_one_network_for_two_cores_and_a_project_for_each(
+    base: SearchSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = dataclasses.replace(base, run=str(tmp_path / "run"), algorithm="random", trials=1)
-    assert search(settings).cost["latency_ms"] <= 0.5
+    boards = [load_target(name) for name in ("nucleo-f446re", "nucleo-g0b1re")]
+    assert isinstance(boards[1], Board)
+    table, folder = tmp_path / "base.jsonl", tmp_path / "run"
+    keys = (dataclasses.replace(key, isa="base") for key in LatencyTable.load(base.tables[0]))
+    write_rows(table, keys, boards[1])
+    settings = dataclasses.replace(
+        base,
+        targets=tuple(board.name for board in boards),
+        tables=(*base.tables, str(table)),
+        run=str(folder),
+        **{"algorithm": "random", "trials": 1, "epochs": 6, "quantized_epochs": 2},
+        **{"latency_ms": None, "ram_bytes": None},
+    )
+    result = search(settings)
+    report = finish(settings, result, "waves")
+    assert exit_code(report) == 0
+    for board, target in zip(boards, report["targets"], strict=True):
+        assert target["name"] == board.name
+        assert target["project"] == str(folder / f"project-{board.name}")
+        assert target["budget"]["ram_bytes"] == board.ram.bytes
+        assert target["budget"]["flash_bytes"] == 24 * 1024 >= target["profile"]["flash_bytes"]
+        assert target["predicted"]["arena_bytes"] == target["profile"]["arena_bytes"]
+        for check in target["verification"]:
+            assert check["bit_exact"]
+            assert check["accuracy"] == pytest.approx(result.quantized_accuracy)
+        for title in (f"## Cost on {board.name}", f"## Layers for {board.name}"):
+            assert title in (folder / "report.md").read_text()
+    report["targets"][1]["budget"]["latency_ms"] = 1e-6
+    assert exit_code(report) == 3
+    told = "the project for nucleo-g0b1re is over the budget in latency_ms"
+    assert told in capsys.readouterr().err

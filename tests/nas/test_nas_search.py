@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from tinytailor.latency_tables import Budget
+from tinytailor.nas.constraint import Constraint, exact_excess
 from tinytailor.nas.cost import fit_parts
 from tinytailor.nas.network.float_network import FloatNetwork
 from tinytailor.nas.search.dnas import dnas
 from tinytailor.nas.search.feasible import feasible_network
-from tinytailor.nas.search.repair import exact_excess, repair
-from tinytailor.nas.spaces import Architecture, build_space
+from tinytailor.nas.search.repair import repair
+from tinytailor.nas.spaces import Architecture, Space, build_space
 from tinytailor.nas.testing.algorithms import problem, propose
 from tinytailor.nas.testing.costs import FormulaCosts
 from tinytailor.nas.training.train import Training, augment, fit, score
@@ -27,9 +28,9 @@ pytestmark = [pytest.mark.torch]
 def test_the_differentiable_search_spends_a_larger_budget_on_a_larger_network() -> None:
     tight, wide = (problem(Budget(latency_ms=limit), epochs=16) for limit in (0.4, 1.6))
     costs = [
-        task.parts.costs.network(
-            task.space.topology(propose(dnas, task, seed=0).architecture)
-        ).latency_ms
+        task.constraints[0]
+        .network(task.space.topology(propose(dnas, task, seed=0).architecture))
+        .latency_ms
         for task in (tight, wide)
     ]
     assert costs[0] <= 0.4 < costs[1] <= 1.6
@@ -40,10 +41,10 @@ def test_the_differentiable_search_spends_a_larger_budget_on_a_larger_network() 
     [
         (
             Budget(latency_ms=0.01),
-            r"latency 0\.010 ms cannot be met: the smallest achievable .* ms",
+            r"latency 0\.010 ms cannot be met on formula: the smallest achievable .* ms",
         ),
-        (Budget(ram_bytes=100), r"ram 0\.10 KiB \(100 bytes\) cannot be met: .*KiB"),
-        (Budget(flash_bytes=100), r"flash 0\.10 KiB \(100 bytes\) cannot be met: .*KiB"),
+        (Budget(ram_bytes=100), r"ram 0\.10 KiB \(100 bytes\) cannot be met on formula: .*KiB"),
+        (Budget(flash_bytes=100), r"flash 0\.10 KiB \(100 bytes\) cannot be met on formula: .*KiB"),
     ],
     ids=str,
 )
@@ -56,40 +57,68 @@ def test_an_impossible_budget_names_the_smallest_achievable_value(
 
 def test_the_smallest_achievable_value_is_achieved() -> None:
     space = build_space("timeseries", 48, 3, 2)
-    parts = fit_parts(space, FormulaCosts(), seed=0)
     with pytest.raises(BudgetError) as caught:
-        feasible_network(space, parts, Budget(flash_bytes=100), seed=0)
+        feasible_network(space, limited(space, Budget(flash_bytes=100)), seed=0)
     least = int(str(caught.value).rsplit("(", 1)[1].split()[0])
-    network = feasible_network(space, parts, Budget(flash_bytes=least), seed=0)
-    assert parts.costs.network(space.topology(network)).flash_bytes == least
+    exact = limited(space, Budget(flash_bytes=least))
+    network = feasible_network(space, exact, seed=0)
+    assert exact[0].network(space.topology(network)).flash_bytes == least
     with pytest.raises(BudgetError):
-        feasible_network(space, parts, Budget(flash_bytes=least - 1), seed=0)
+        feasible_network(space, limited(space, Budget(flash_bytes=least - 1)), seed=0)
+
+
+def limited(space: Space, *budgets: Budget) -> tuple[Constraint, ...]:
+    """A budget each on devices of which each is half as fast as the one before."""
+    return tuple(
+        Constraint(fit_parts(space, FormulaCosts(f"device{i}", 200e3 / 2**i), seed=0), budget)
+        for i, budget in enumerate(budgets)
+    )
+
+
+def test_a_budget_that_one_of_several_devices_cannot_meet_names_that_device() -> None:
+    space = build_space("timeseries", 48, 3, 2)
+    sentence = (
+        r"^latency 0\.010 ms cannot be met on device1: the smallest achievable .* ms; nothing"
+    )
+    with pytest.raises(BudgetError, match=sentence):
+        feasible_network(space, limited(space, Budget(), Budget(latency_ms=0.01)), seed=0)
+
+
+def test_a_network_for_several_devices_keeps_the_budget_of_each() -> None:
+    """Little memory on the fast device, little time on the slow one: neither implies the other."""
+    space = build_space("timeseries", 48, 3, 2)
+    both = limited(space, Budget(ram_bytes=3_000), Budget(latency_ms=1.0))
+    rng = np.random.default_rng(0)
+    starts = [space.sample(rng) for _ in range(5)]
+    for constraints, enough in ((both, True), (both[:1], False), (both[1:], False)):
+        found = [repair(space, constraints, start) for start in starts]
+        over = [exact_excess(both, space.topology(network)) for network in found if network]
+        assert len(over) == len(starts)
+        assert all(excess == 0 for excess in over) == enough
 
 
 def test_repair_reaches_the_budget_by_exact_costs_or_says_that_it_cannot() -> None:
     space = build_space("timeseries", 48, 3, 2)
-    parts = fit_parts(space, FormulaCosts(), seed=0)
     rng = np.random.default_rng(0)
-    budget = Budget(latency_ms=0.5, ram_bytes=4_000, flash_bytes=9_000)
+    tight = limited(space, Budget(latency_ms=0.5, ram_bytes=4_000, flash_bytes=9_000))
     for _ in range(10):
-        network = repair(space, parts, budget, space.sample(rng))
+        network = repair(space, tight, space.sample(rng))
         assert network is not None
-        assert exact_excess(space, parts, budget, network) == 0
-    assert repair(space, parts, Budget(latency_ms=0.001), space.smallest()) is None
+        assert exact_excess(tight, space.topology(network)) == 0
+    assert repair(space, limited(space, Budget(latency_ms=0.001)), space.smallest()) is None
 
 
 def test_repair_gives_up_what_is_least_likely() -> None:
     space = build_space("timeseries", 48, 3, 2)
-    parts = fit_parts(space, FormulaCosts(), seed=0)
     start = space.sample(np.random.default_rng(5))
-    cost = parts.costs.network(space.topology(start))
+    cost = FormulaCosts().network(space.topology(start))
     wanted = dict(start.choices)["fusion0.channels"]
 
     def certain_of_channels(network: Architecture) -> float:
         return 0.0 if dict(network.choices)["fusion0.channels"] == wanted else -50.0
 
-    budget = Budget(latency_ms=0.9 * cost.latency_ms)
-    fixed = repair(space, parts, budget, start, certain_of_channels)
+    tight = limited(space, Budget(latency_ms=0.9 * cost.latency_ms))
+    fixed = repair(space, tight, start, certain_of_channels)
     assert fixed is not None
     assert dict(fixed.choices)["fusion0.channels"] == wanted
 
