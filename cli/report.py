@@ -18,6 +18,13 @@ from rich.table import Table
 
 from tinytailor.cli.options import Json
 from tinytailor.cli.output import Result, command
+from tinytailor.cli.scores import (
+    choice_section,
+    class_section,
+    confusion_section,
+    metric_cells,
+    metric_titles,
+)
 from tinytailor.targets import board_on
 from tinytailor.targets.errors import InputError
 
@@ -80,27 +87,33 @@ def _search_sections(report: dict[str, Any]) -> list[Section]:
     return [
         Section(
             f"Accuracy on the test part of {report['data']}",
-            ("", "accuracy", "inputs", "bit-exact"),
+            ("", *metric_titles(), "inputs", "bit-exact"),
             _accuracy(report),
         ),
         cost_section(report, backend.quantities(profile)),
+        choice_section(report),
+        class_section(
+            report["scores"], report["balance"]["training_counts"], report["balance"]["weights"]
+        ),
+        confusion_section(report["scores"]),
         *backend.details(profile),
         Section("Files", ("what", "where"), list(report["files"].items())),
     ]
 
 
 def _accuracy(report: dict[str, Any]) -> list[tuple[str, ...]]:
+    always = report["balance"]
     rows: list[tuple[str, ...]] = [
-        ("float network", _percent(report["accuracy"]["float"]), "", ""),
-        ("int8, integer reference", _percent(report["accuracy"]["integer"]), "", ""),
+        (f"always {always['largest']!r}", *metric_cells(always["always_largest"]), "", ""),
+        ("float network", *metric_cells(report["float_scores"]), "", ""),
+        ("int8, integer reference", *metric_cells(report["scores"]), "", ""),
     ]
     for check in report["verification"]:
         on = check["on"]
         where = on if on == "host" else board_on(report["target"], on)
         exact = "yes" if check["bit_exact"] else f"NO: {check['differing_elements']} differ"
-        rows.append(
-            (f"emitted C, {where}", _percent(check["accuracy"]), str(check["samples"]), exact)
-        )
+        cells = metric_cells(check["scores"])
+        rows.append((f"emitted C, {where}", *cells, str(check["samples"]), exact))
     return rows
 
 
@@ -124,10 +137,6 @@ def cost_section(report: dict[str, Any], quantities: Sequence[Quantity]) -> Sect
         ("", known, "emitted project", "budget", ""),
         [row(quantity) for quantity in quantities],
     )
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f} %"
 
 
 def draw(console: Console, parts: Sequence[Section]) -> None:

@@ -15,7 +15,7 @@ import typer
 from tinytailor.cli.compile import compile_file
 from tinytailor.cli.measure import default_table, load_board, measure_keys, space_keys
 from tinytailor.cli.options import DataName, Json, Seed, SpaceName, TargetName, Workers
-from tinytailor.cli.output import Result, command, note, stages
+from tinytailor.cli.output import Result, command, doubts_told, note, stages
 from tinytailor.cli.report import MARKDOWN, REPORT, SEARCH, draw, markdown, sections
 from tinytailor.cli.verify import verify_project
 from tinytailor.targets import default_runner
@@ -39,6 +39,17 @@ TableFile = Annotated[
         help="Latency table, by default tables/TARGET-SPACE.jsonl; what it lacks is measured.",
     ),
 ]
+Metric = Annotated[
+    str,
+    typer.Option(
+        help="What decides between trials, on the validation part: accuracy, "
+        "balanced-accuracy or macro-f1."
+    ),
+]
+ClassWeights = Annotated[
+    str,
+    typer.Option(help="Of the loss, for unbalanced classes: none, balanced or effective."),
+]
 AllowEstimates = Annotated[
     bool,
     typer.Option(
@@ -57,6 +68,8 @@ def run(
     flash: Flash = None,
     space: SpaceName = "timeseries",
     algorithm: Annotated[str, typer.Option(help="How: a wrong name lists all.")] = "dnas",
+    metric: Metric = "accuracy",
+    class_weights: ClassWeights = "none",
     table: TableFile = None,
     allow_estimates: AllowEstimates = False,
     name: Annotated[str, typer.Option(help="Prefix of the C functions.")] = "model",
@@ -87,6 +100,8 @@ def run(
         run=str(out),
         space=space,
         algorithm=algorithm,
+        metric=metric,
+        class_weights=class_weights,
         seed=seed,
         allow_estimates=allow_estimates,
         **budget_limits(board, latency, ram, flash),
@@ -119,7 +134,7 @@ def search_with_bars(settings: SearchSettings) -> SearchResult:
     """The search with a bar on stderr for each of its stages; the caller holds the RUN folder."""
     from tinytailor.nas.run import search_alone
 
-    with stages() as at:
+    with doubts_told(), stages() as at:
         return search_alone(
             settings, on_progress=lambda step: at(step.stage, step.done, step.total, step.text)
         )
@@ -141,7 +156,8 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
         model_outputs=manifest["outputs"],
     )
     runner = default_runner(load_board(settings.target))
-    checks = [verify_project(project, on, inputs) for on in ("host", runner)]
+    names = result.scores["names"]
+    checks = [verify_project(project, on, inputs, names) for on in ("host", runner)]
     report = {
         "kind": SEARCH,
         "schema": 1,
@@ -149,9 +165,14 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
         "target": manifest["target"],
         "space": settings.space,
         "algorithm": settings.algorithm,
+        "metric": settings.metric,
+        "class_weights": settings.class_weights,
         "seed": settings.seed,
         "budget": result.budget,
         "accuracy": {"float": result.float_accuracy, "integer": result.quantized_accuracy},
+        "scores": result.scores,
+        "float_scores": result.float_scores,
+        "balance": result.balance,
         "verification": checks,
         "predicted": result.cost,
         "profile": profile(project, runner, inputs.batches[0][:1]),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,8 @@ from rich.console import Console
 
 from tinytailor.cli.options import InputName, InputsFile, Json, ProjectFolder
 from tinytailor.cli.output import Result, command, note
+from tinytailor.cli.report import draw
+from tinytailor.cli.scores import checked_sections, metric_cells, metric_titles
 from tinytailor.targets.errors import CheckError, InputError
 
 if TYPE_CHECKING:
@@ -40,7 +43,8 @@ def run(
 ) -> Result:
     """Run a compiled project and compare every output with the integer model, bit for bit.
 
-    With labels (array y or labels) in the .npz the accuracy is shown too.
+    With labels (array y or labels) in the .npz it shows accuracy, balanced accuracy, macro-F1 and
+    what is confused with what, too.
     """
     from tinytailor.cli.inputs import load_inputs
     from tinytailor.compiler.project import read_manifest
@@ -62,8 +66,11 @@ def exit_code(values: dict[str, Any]) -> int:
     return 0 if values["bit_exact"] else CheckError.exit_code
 
 
-def verify_project(project: Path, on: str | None, given: Inputs | None) -> dict[str, Any]:
-    """What compiler.verify found, with accuracy and differences from expected outputs."""
+def verify_project(
+    project: Path, on: str | None, given: Inputs | None, names: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What compiler.verify found, with scores and differences from expected outputs; ``names`` are
+    those of the classes."""
     from tinytailor.compiler import verify
     from tinytailor.compiler.project import read_manifest
 
@@ -72,11 +79,14 @@ def verify_project(project: Path, on: str | None, given: Inputs | None) -> dict[
         rows = f"{len(given.batches[0])} inputs (array {', '.join(given.names)})"
     if given is not None and given.quantized:
         rows += ", quantized from float"
+    if given is not None:
+        given.check_labels(read_manifest(project)["outputs"][0])
     note(f"running {rows} on {on}" if on else f"running {rows}")
     found = verify(project, on, None if given is None else given.batches)
     outputs = found.pop("outputs")
     if given is not None and given.labels is not None:
-        found["accuracy"] = given.accuracy(outputs[0])
+        scores = given.scores(outputs[0], names).to_json()
+        found |= {"accuracy": scores["accuracy"], "scores": scores}
     if given is not None and given.expected:
         names = [output["name"] for output in read_manifest(project)["outputs"]]
         found["expected"] = given.compare(dict(zip(names, outputs, strict=True)))
@@ -89,8 +99,11 @@ def show(console: Console, values: dict[str, Any]) -> None:
         f"{verdict}: {values['name']} on {values['on']}, {values['samples']} inputs, "
         f"{values['differing_elements']} of {values['elements']} output elements differ"
     )
-    if "accuracy" in values:
-        console.print(f"accuracy {100 * values['accuracy']:.2f} % of {values['samples']}")
+    if "scores" in values:
+        scores, (first, *others) = values["scores"], metric_titles()
+        most, *rest = metric_cells(scores)
+        further = "".join(f", {title} {cell}" for title, cell in zip(others, rest, strict=True))
+        console.print(f"{first} {most} of {scores['samples']}{further}")
     if "expected" in values:
         whole = values["expected"]
         for what, part in (("outputs", whole), *whole.get("outputs", {}).items()):
@@ -99,3 +112,6 @@ def show(console: Console, values: dict[str, Any]) -> None:
                 f"{part['differing_elements']} elements differ, by at most "
                 f"{part['largest_difference']}"
             )
+    if "scores" in values:
+        console.print()
+        draw(console, checked_sections(values["scores"]))

@@ -26,6 +26,7 @@ class Problem:
     """The space, its prices, the budget, and series (N, 1, T, C) with labels (N,).
 
     ``feasible`` is one network within the budget; it exists, or there would be no problem.
+    ``weights`` (classes,) are those of every loss; see training/class_weights.py.
     """
 
     space: Space
@@ -38,6 +39,7 @@ class Problem:
     y_valid: Tensor
     epochs: int
     batch: int
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
