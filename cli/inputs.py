@@ -26,6 +26,7 @@ import numpy as np
 from tinytailor.compiler.real_values import Standardization, quantized
 from tinytailor.compiler.training_record import TrainingRecord, digest_of, unlike_training
 from tinytailor.nas.data.sources import split_of, text_of
+from tinytailor.nas.scores import Scores, check_classes, numbered, score_answers
 from tinytailor.targets.errors import InputError
 
 LABEL_NAMES = ("y", "labels", "label")
@@ -55,14 +56,24 @@ class Inputs:
         """Whether some were real numbers."""
         return any(rows is not None for rows in self.reals)
 
-    def accuracy(self, outputs: np.ndarray) -> float:
-        """Share of rows whose largest output, the first of equal ones, is at the label.
+    def check_labels(self, output: Mapping[str, Any]) -> None:
+        """InputError for a label that is no place in ``output``, a record of the manifest."""
+        if self.labels is not None and output["dtype"] == "int8":
+            check_classes("label", self.labels, prod(output["shape"][1:]))
 
-        Outputs wider than int8 are classes already.
+    def scores(self, outputs: np.ndarray, names: Sequence[str] = ()) -> Scores:
+        """The answer of a row is the place of its largest output, the first of equal ones.
+
+        Outputs wider than int8 are classes already. Without ``names`` the classes are numbered.
         """
+        assert self.labels is not None
         rows = outputs.reshape(len(outputs), -1)
-        found = rows.argmax(axis=1) if outputs.dtype == np.int8 else rows[:, 0]
-        return float(np.mean(found == self.labels))
+        if outputs.dtype == np.int8:
+            answers, classes = rows.argmax(axis=1), rows.shape[1]
+        else:
+            answers = rows[:, 0]
+            classes = 1 + max(int(answers.max()), int(self.labels.max()))
+        return score_answers(self.labels, answers, names or numbered(classes))
 
     def compare(self, outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """How many rows and elements differ from the expected outputs, and by how much at most;

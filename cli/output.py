@@ -80,14 +80,15 @@ def note(text: str) -> None:
 
 @contextlib.contextmanager
 def doubts_told() -> Iterator[None]:
-    """What the block warns of, as lines on stderr."""
-    with warnings.catch_warnings(record=True) as found:
+    """What the block warns of, as lines on stderr, at once."""
+
+    def tell(message: Warning | str, *where: Any, **more: Any) -> None:
+        note(f"warning: {message}")
+
+    with warnings.catch_warnings():
         warnings.simplefilter("always", Doubt)
-        try:
-            yield
-        finally:  # they may say why it failed
-            for warning in found:
-                note(f"warning: {warning.message}")
+        warnings.showwarning = tell
+        yield
 
 
 @contextlib.contextmanager

@@ -19,6 +19,13 @@ from rich.table import Table
 
 from tinytailor.cli.options import Json
 from tinytailor.cli.output import Result, command
+from tinytailor.cli.scores import (
+    choice_section,
+    class_section,
+    confusion_section,
+    metric_cells,
+    metric_titles,
+)
 from tinytailor.targets import board_on
 from tinytailor.targets.errors import InputError
 
@@ -88,10 +95,15 @@ def _search_sections(report: dict[str, Any]) -> list[Section]:
     return [
         Section(
             f"Accuracy on the test part of {report['data']}",
-            ("", "accuracy", "inputs", "bit-exact"),
+            ("", *metric_titles(), "inputs", "bit-exact"),
             _accuracy(report),
         ),
         *costs,
+        choice_section(report),
+        class_section(
+            report["scores"], report["balance"]["training_counts"], report["balance"]["weights"]
+        ),
+        confusion_section(report["scores"]),
         *details,
         Section("Files", ("what", "where"), _files(report)),
     ]
@@ -111,9 +123,11 @@ def _files(report: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _accuracy(report: dict[str, Any]) -> list[tuple[str, ...]]:
+    always = report["balance"]
     rows: list[tuple[str, ...]] = [
-        ("float network", _percent(report["accuracy"]["float"]), "", ""),
-        ("int8, integer reference", _percent(report["accuracy"]["integer"]), "", ""),
+        (f"always {always['largest']!r}", *metric_cells(always["always_largest"]), "", ""),
+        ("float network", *metric_cells(report["float_scores"]), "", ""),
+        ("int8, integer reference", *metric_cells(report["scores"]), "", ""),
     ]
     for one in report["targets"]:
         rows += [_checked(check, one["name"], _of(one, report)) for check in one["verification"]]
@@ -124,7 +138,7 @@ def _checked(check: dict[str, Any], target: str, of: str) -> tuple[str, ...]:
     on = check["on"]
     where = f"C{of}, host" if on == "host" else f"C, {board_on(target, on)}"
     exact = "yes" if check["bit_exact"] else f"NO: {check['differing_elements']} differ"
-    return f"emitted {where}", _percent(check["accuracy"]), str(check["samples"]), exact
+    return f"emitted {where}", *metric_cells(check["scores"]), str(check["samples"]), exact
 
 
 def cost_section(target: dict[str, Any], quantities: Sequence[Quantity]) -> Section:
@@ -147,10 +161,6 @@ def cost_section(target: dict[str, Any], quantities: Sequence[Quantity]) -> Sect
         ("", known, "emitted project", "budget", ""),
         [row(quantity) for quantity in quantities],
     )
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f} %"
 
 
 def draw(console: Console, parts: Sequence[Section]) -> None:

@@ -17,7 +17,7 @@ import typer
 from tinytailor.cli.compile import compile_file
 from tinytailor.cli.measure import default_table, load_board, measure_keys, space_keys
 from tinytailor.cli.options import DataName, Json, Seed, SpaceName, Workers
-from tinytailor.cli.output import Result, command, note, stages
+from tinytailor.cli.output import Result, command, doubts_told, note, stages
 from tinytailor.cli.report import MARKDOWN, REPORT, SEARCH, draw, markdown, sections
 from tinytailor.cli.verify import verify_project
 from tinytailor.targets import default_runner
@@ -50,6 +50,17 @@ TableFiles = Annotated[
         "several targets one for all, or one for each, with commas.",
     ),
 ]
+Metric = Annotated[
+    str,
+    typer.Option(
+        help="What decides between trials, on the validation part: accuracy, "
+        "balanced-accuracy or macro-f1."
+    ),
+]
+ClassWeights = Annotated[
+    str,
+    typer.Option(help="Of the loss, for unbalanced classes: none, balanced or effective."),
+]
 AllowEstimates = Annotated[
     bool,
     typer.Option(
@@ -68,6 +79,8 @@ def run(
     flash: Flash = None,
     space: SpaceName = "timeseries",
     algorithm: Annotated[str, typer.Option(help="How: a wrong name lists all.")] = "dnas",
+    metric: Metric = "accuracy",
+    class_weights: ClassWeights = "none",
     table: TableFiles = None,
     allow_estimates: AllowEstimates = False,
     name: Annotated[str, typer.Option(help="Prefix of the C functions.")] = "model",
@@ -101,6 +114,8 @@ def run(
         run=str(out),
         space=space,
         algorithm=algorithm,
+        metric=metric,
+        class_weights=class_weights,
         seed=seed,
         allow_estimates=allow_estimates,
         **budget_limits(tuple(boards.values()), latency, ram, flash),
@@ -163,7 +178,7 @@ def search_with_bars(settings: SearchSettings) -> SearchResult:
     """The search with a bar on stderr for each of its stages; the caller holds the RUN folder."""
     from tinytailor.nas.run import search_alone
 
-    with stages() as at:
+    with doubts_told(), stages() as at:
         return search_alone(
             settings, on_progress=lambda step: at(step.stage, step.done, step.total, step.text)
         )
@@ -180,9 +195,14 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
         "data": settings.data,
         "space": settings.space,
         "algorithm": settings.algorithm,
+        "metric": settings.metric,
+        "class_weights": settings.class_weights,
         "seed": settings.seed,
         "accuracy": {"float": result.float_accuracy, "integer": result.quantized_accuracy},
         "targets": targets,
+        "scores": result.scores,
+        "float_scores": result.float_scores,
+        "balance": result.balance,
         "architecture": result.architecture,
         "trials": result.trials,
         "preprocessing": result.preprocessing,

@@ -11,6 +11,8 @@ from rich.console import Console
 
 from tinytailor.cli.options import InputName, InputsFile, Json, ProjectFolder
 from tinytailor.cli.output import Result, command, note
+from tinytailor.cli.report import draw
+from tinytailor.cli.scores import checked_sections, metric_cells, metric_titles
 from tinytailor.targets.errors import CheckError, InputError
 
 if TYPE_CHECKING:
@@ -46,8 +48,9 @@ def run(
 ) -> Result:
     """Run a compiled project and compare every output with the integer model, bit for bit.
 
-    With labels (array y or labels) in the .npz the accuracy is shown too. Of the file that a search
-    was trained on, the test part is taken, so that it is the accuracy of the search.
+    With labels (array y or labels) in the .npz it shows accuracy, balanced accuracy, macro-F1 and
+    what is confused with what, too. Of the file that a search was trained on, the test part is
+    taken, so that they are those of the search.
     """
     from tinytailor.cli.inputs import load_inputs
     from tinytailor.compiler.project import read_manifest
@@ -67,15 +70,16 @@ def exit_code(values: dict[str, Any]) -> int:
 
 
 def verify_project(project: Path, on: str | None, given: Inputs | None) -> dict[str, Any]:
-    """What compiler.verify found, with accuracy and differences from expected outputs."""
+    """What compiler.verify found, with scores and differences from expected outputs."""
     from tinytailor.compiler import verify
     from tinytailor.compiler.project import read_manifest
 
-    rows = "random inputs"
+    manifest, rows = read_manifest(project), "random inputs"
     if given is not None:
         rows = f"{len(given.batches[0])} inputs (array {', '.join(given.names)})"
         rows += f", {given.part}" if given.part else ""
         rows += ", quantized from real numbers" if given.quantized else ""
+        given.check_labels(manifest["outputs"][0])
         for sentence in given.doubts:
             note(f"warning: {sentence}")
     note(f"running {rows} on {on}" if on else f"running {rows}")
@@ -86,9 +90,10 @@ def verify_project(project: Path, on: str | None, given: Inputs | None) -> dict[
         found["part"], found["warnings"] = given.part, list(given.doubts)
     outputs = found.pop("outputs")
     if given is not None and given.labels is not None:
-        found["accuracy"] = given.accuracy(outputs[0])
+        scores = given.scores(outputs[0], manifest.get("classes", ())).to_json()
+        found |= {"accuracy": scores["accuracy"], "scores": scores}
     if given is not None and given.expected:
-        names = [output["name"] for output in read_manifest(project)["outputs"]]
+        names = [output["name"] for output in manifest["outputs"]]
         found["expected"] = given.compare(dict(zip(names, outputs, strict=True)))
     return found
 
@@ -103,9 +108,12 @@ def show(console: Console, values: dict[str, Any]) -> None:
         console.print(
             f"the emitted quantization differs in {values['differing_inputs']} input elements"
         )
-    if "accuracy" in values:
+    if "scores" in values:
+        scores, (first, *others) = values["scores"], metric_titles()
+        most, *rest = metric_cells(scores)
+        further = "".join(f", {title} {cell}" for title, cell in zip(others, rest, strict=True))
         part = f", {values['part']}" if values.get("part") else ""
-        console.print(f"accuracy {100 * values['accuracy']:.2f} % of {values['samples']}{part}")
+        console.print(f"{first} {most} of {scores['samples']}{part}{further}")
     if "expected" in values:
         whole = values["expected"]
         for what, part in (("outputs", whole), *whole.get("outputs", {}).items()):
@@ -114,3 +122,6 @@ def show(console: Console, values: dict[str, Any]) -> None:
                 f"{part['differing_elements']} elements differ, by at most "
                 f"{part['largest_difference']}"
             )
+    if "scores" in values:
+        console.print()
+        draw(console, checked_sections(values["scores"]))

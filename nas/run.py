@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +32,21 @@ from tinytailor.latency_tables.estimate import EstimatedTable
 from tinytailor.nas.constraint import Constraint, exact_excess
 from tinytailor.nas.cost import TableCosts, fit_parts, require_keys
 from tinytailor.nas.data import Dataset, load
-from tinytailor.nas.network.float_network import FloatNetwork, as_input
+from tinytailor.nas.data.balance import balance
+from tinytailor.nas.final import TestPart, Trained, base_training, train_final
+from tinytailor.nas.network.float_network import as_input
 from tinytailor.nas.network.onnx_file import export_onnx
 from tinytailor.nas.network.quantized_network import QuantizedNetwork
-from tinytailor.nas.network.topology import Topology
 from tinytailor.nas.quantization import QUANTIZERS
+from tinytailor.nas.scores import METRICS, accuracy
 from tinytailor.nas.search import ALGORITHMS, Problem
 from tinytailor.nas.search.feasible import feasible_network
 from tinytailor.nas.search.study import FinishedTrial, best_trial, run_study
 from tinytailor.nas.spaces import SPACES, Architecture, Space, build_space
-from tinytailor.nas.training.qat import QatNetwork, calibrate
-from tinytailor.nas.training.train import Training, fit, score
+from tinytailor.nas.training.class_weights import CLASS_WEIGHTS, class_weights
 from tinytailor.targets import Board, load_target, require_board
-from tinytailor.targets.errors import InputError
+from tinytailor.targets.errors import Doubt, InputError
 from tinytailor.targets.files import only_writer, read_json, write_atomically, write_json
-
-IMAGE_SHIFT = 0.125  # 4 pixels of 32, as is usual for CIFAR-10
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,8 @@ class SearchSettings:
     flash_bytes: int | None = None
     algorithm: str = "dnas"
     quantizer: str = "int8"
+    metric: str = "accuracy"  # on the validation part; decides between trials
+    class_weights: str = "none"  # in the loss of every training
     trials: int = 3
     search_epochs: int = 80
     trial_epochs: int = 60
@@ -104,7 +106,9 @@ OnProgress = Callable[[Progress], None]
 class SearchResult:
     """What was found; the same as result.json. Accuracies are on the test part, in 0..1.
 
-    ``targets``: name, table, budget and predicted cost on each.
+    ``scores`` of the integers and ``float_scores`` are as `Scores.to_json`, ``balance`` is as
+    `Balance.to_json` with a ``hint`` and the ``weights`` of the classes, or None. ``targets``:
+    name, table, budget and predicted cost on each.
     """
 
     run: str
@@ -113,6 +117,9 @@ class SearchResult:
     float_accuracy: float
     quantized_accuracy: float
     valid_accuracy: float
+    scores: dict[str, Any]
+    float_scores: dict[str, Any]
+    balance: dict[str, Any]
     targets: list[dict[str, Any]]
     preprocessing: dict[str, Any]
     trials: list[dict[str, Any]]
@@ -139,6 +146,7 @@ def search_alone(settings: SearchSettings, *, on_progress: OnProgress) -> Search
     with threads(settings.threads):
         on_progress(Progress("prepare", 0, 1, "data, table and budget"))
         dataset = load(settings.data, settings.seed, settings.valid_fraction)
+        doubt_balance(settings, dataset)
         space = build_space(settings.space, *dataset.shape, dataset.classes)
         costs = table_costs(settings, space)
         constraints = tuple(
@@ -148,15 +156,19 @@ def search_alone(settings: SearchSettings, *, on_progress: OnProgress) -> Search
         fits = feasible_network(space, constraints, settings.seed)
         open_run(folder, settings)
         on_progress(Progress("prepare", 1, 1))
-        if finished.exists():
-            return SearchResult(**read_json(finished))
+        if (result := recorded(finished)) is not None:
+            return result
         clock.lap("prepare")
         trials = _study(settings, dataset, space, constraints, fits, folder, on_progress)
-        best = best_trial(trials)
+        best = best_trial(trials, settings.metric)
         write_json(folder / "architecture.json", best.architecture.to_json())
         clock.lap("search")
         topology = space.topology(best.architecture)
-        trained = train_final(settings, dataset, topology, folder, on_progress)
+
+        def on_epoch(stage: str, done: int, total: int, loss: float) -> None:
+            on_progress(Progress(stage, done, total, f"loss {loss:.3f}"))
+
+        trained = train_final(settings, dataset, topology, folder, on_epoch)
         clock.lap("train")
         assert exact_excess(constraints, topology) == 0
         result = _finish(settings, dataset, costs, best, trials, trained, folder, clock)
@@ -170,6 +182,8 @@ def check_settings(settings: SearchSettings) -> None:
         ("search space", settings.space, SPACES),
         ("algorithm", settings.algorithm, ALGORITHMS),
         ("quantizer", settings.quantizer, QUANTIZERS),
+        ("metric", settings.metric, METRICS),
+        ("kind of class weights", settings.class_weights, CLASS_WEIGHTS),
     )
     for what, name, known in names:
         if name not in known:
@@ -187,6 +201,23 @@ def check_settings(settings: SearchSettings) -> None:
         raise InputError(f"search_epochs must be 4 or more, got {settings.search_epochs}")
     if settings.seed < 0:
         raise InputError(f"seed must be 0 or more, got {settings.seed}")
+
+
+def doubt_balance(settings: SearchSettings, dataset: Dataset) -> None:
+    """A Doubt if the classes are unbalanced and nothing was chosen that allows for it."""
+    found = balance(dataset)
+    if hint := found.hint(settings.metric, settings.class_weights):
+        warnings.warn(f"{found.text}; {hint}", Doubt, stacklevel=2)
+
+
+def recorded(path: Path) -> SearchResult | None:
+    """result.json, or None if there is none or it lacks what is recorded by now; all that takes
+    long is in other files then."""
+    if not path.exists():
+        return None
+    values = read_json(path)
+    known = {one.name for one in fields(SearchResult)}
+    return SearchResult(**values) if values.keys() == known else None
 
 
 def table_costs(settings: SearchSettings, space: Space) -> tuple[TableCosts, ...]:
@@ -207,7 +238,8 @@ def open_run(folder: Path, settings: SearchSettings) -> None:
     mine = json.loads(json.dumps(mine))  # a tuple comes back as a list
     path = folder / "settings.json"
     if path.exists():
-        theirs = read_json(path)
+        defaults = {f.name: f.default for f in fields(settings) if f.default is not MISSING}
+        theirs = {k: defaults[k] for k in mine if k in defaults} | read_json(path)
         differing = sorted(k for k in {*mine, *theirs} if mine.get(k) != theirs.get(k))
         if differing:
             pairs = ", ".join(f"{k} {theirs.get(k)!r}, now {mine.get(k)!r}" for k in differing)
@@ -241,6 +273,7 @@ def _study(
         torch.from_numpy(dataset.y_valid),
         settings.search_epochs,
         settings.batch,
+        class_weights(settings.class_weights, dataset.y_train, dataset.classes),
     )
 
     def report(index: int, phase: str, done: int, total: int, figure: float) -> None:
@@ -254,88 +287,11 @@ def _study(
         training=replace(
             base_training(dataset), epochs=settings.trial_epochs, batch=settings.batch
         ),
+        metric=settings.metric,
         seed=settings.seed,
         folder=folder,
         on_step=report,
     )
-
-
-def base_training(dataset: Dataset) -> Training:
-    """How samples of this kind are augmented: images move along both sides, and further."""
-    images = len(dataset.shape) == 3
-    return Training(shift=IMAGE_SHIFT, shift_axes=(2, 3)) if images else Training()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TestPart:
-    """Inputs int8 (N, H, W, C) as the device reads them, logits int8 (N, classes), labels (N,)."""
-
-    inputs: np.ndarray
-    logits: np.ndarray
-    labels: np.ndarray
-
-    @property
-    def accuracy(self) -> float:
-        return float(np.mean(self.logits.argmax(axis=1) == self.labels))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Trained:
-    """The final network: float accuracy on the test part, and the integers on it."""
-
-    float_accuracy: float
-    test: TestPart
-    network: QuantizedNetwork
-
-
-def train_final(
-    settings: SearchSettings,
-    dataset: Dataset,
-    topology: Topology,
-    folder: Path,
-    on_progress: OnProgress,
-) -> Trained:
-    """Float training on all training samples, then quantization-aware training; both resumable."""
-    samples, labels = dataset.all_train()
-    x, y = as_input(dataset.standardised(samples)), torch.from_numpy(labels)
-    x_test = as_input(dataset.standardised(dataset.x_test))
-    y_test = torch.from_numpy(dataset.y_test)
-
-    def report(stage: str) -> Callable[[int, int, float], None]:
-        return lambda done, total, loss: on_progress(
-            Progress(stage, done, total, f"loss {loss:.3f}")
-        )
-
-    generator = torch.Generator().manual_seed(2_000_003 * (settings.seed + 1))
-    network = FloatNetwork(topology, generator)
-    training = replace(base_training(dataset), epochs=settings.epochs, batch=settings.batch)
-    float_losses = fit(
-        network, x, y, training, generator, checkpoint=folder / "float.pt", on_epoch=report("train")
-    )
-    quantizer = QUANTIZERS[settings.quantizer]
-    folded = network.folded()
-    activations = calibrate(topology, folded, x, quantizer)
-    integer = QatNetwork(topology, folded, activations, quantizer)
-    fine = replace(training, epochs=settings.quantized_epochs, learning_rate=1e-3, weight_decay=0.0)
-    generator.manual_seed(3_000_017 * (settings.seed + 1))
-    losses = fit(
-        integer,
-        x,
-        y,
-        fine,
-        generator,
-        checkpoint=folder / "quantized.pt",
-        on_epoch=report("quantize"),
-    )
-    write_json(folder / "history.json", {"float_loss": float_losses, "quantized_loss": losses})
-    final = integer.quantized().reading(dataset.mean, dataset.std, axis=len(dataset.shape))
-    return Trained(score(network, x_test, y_test).accuracy, integer_test(final, dataset), final)
-
-
-def integer_test(network: QuantizedNetwork, dataset: Dataset) -> TestPart:
-    """What the device reads and answers for the test part."""
-    x = network.quantize_input(dataset.x_test)
-    return TestPart(x, network.run(x), dataset.y_test)
 
 
 def _finish(
@@ -349,7 +305,7 @@ def _finish(
     clock: Clock,
 ) -> SearchResult:
     """Export, price and report the trained network."""
-    network = trained.network
+    network, found = trained.network, balance(dataset)
     record = training_record(settings, dataset, network)
     metadata = {TRAINING: json.dumps(record.to_json())}
     export_onnx(network, folder / "model.onnx", dataset.name, metadata)
@@ -368,9 +324,16 @@ def _finish(
         run=settings.run,
         model=str(folder / "model.onnx"),
         architecture=best.architecture.to_json(),
-        float_accuracy=trained.float_accuracy,
-        quantized_accuracy=trained.test.accuracy,
+        float_accuracy=accuracy(trained.float_scores),
+        quantized_accuracy=accuracy(trained.scores),
         valid_accuracy=best.accuracy,
+        scores=trained.scores.to_json(),
+        float_scores=trained.float_scores.to_json(),
+        balance=found.to_json()
+        | {
+            "hint": found.hint(settings.metric, settings.class_weights),
+            "weights": None if trained.weights is None else trained.weights.tolist(),
+        },
         targets=targets,
         preprocessing={
             "mean": list(record.mean),

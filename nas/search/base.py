@@ -25,6 +25,7 @@ class Problem:
     """The space, prices and budget of each device, and series (N, 1, T, C) with labels (N,).
 
     ``feasible`` is one network within the budgets; it exists, or there would be no problem.
+    ``weights`` (classes,) are those of every loss; see training/class_weights.py.
     """
 
     space: Space
@@ -36,6 +37,7 @@ class Problem:
     y_valid: Tensor
     epochs: int
     batch: int
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

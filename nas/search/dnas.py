@@ -144,7 +144,8 @@ def weight_step(
 ) -> None:
     supernet.train()
     drawn = {name: p.detach() for name, p in supernet.draw(temperature, generator).items()}
-    loss = cross_entropy(supernet(problem.x_train[rows], drawn), problem.y_train[rows])
+    logits = supernet(problem.x_train[rows], drawn)
+    loss = cross_entropy(logits, problem.y_train[rows], weights=problem.weights)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(supernet.weight_parameters(), 5.0)
@@ -163,7 +164,7 @@ def architecture_losses(
     supernet.train()
     logits = supernet(problem.x_valid[rows], supernet.draw(temperature, generator))
     over = pricer.penalty(pricer.costs(supernet, supernet.probabilities()))
-    return Losses(cross_entropy(logits, problem.y_valid[rows]), over)
+    return Losses(cross_entropy(logits, problem.y_valid[rows], weights=problem.weights), over)
 
 
 def evaluate(
@@ -174,7 +175,7 @@ def evaluate(
     with torch.no_grad():
         probabilities = supernet.probabilities()
         logits = torch.cat([supernet(part, probabilities) for part in problem.x_valid.split(512)])
-        loss = float(cross_entropy(logits, problem.y_valid))
+        loss = float(cross_entropy(logits, problem.y_valid, weights=problem.weights))
         accuracy = float((logits.argmax(1) == problem.y_valid).double().mean())
         costs = pricer.costs(supernet, probabilities)
         over = float(pricer.penalty(costs))
@@ -230,4 +231,4 @@ def shared_loss(problem: Problem, supernet: Supernet, network: Architecture) -> 
         logits = torch.cat([supernet(part, certain) for part in problem.x_valid.split(512)])
         for name, value in supernet.named_buffers():
             value.copy_(kept[name])
-    return float(cross_entropy(logits, problem.y_valid))
+    return float(cross_entropy(logits, problem.y_valid, weights=problem.weights))

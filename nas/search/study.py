@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The study: several trials of a search algorithm, each judged by a short training.
 
+What decides between them is one metric on the validation part.
+
 The study lives in an Optuna journal in the RUN folder, which one process at a time works on. A
 finished trial is never lost; one that was killed is marked as failed when the command runs again
 and takes no part. What trial i tries depends on the seed, on i and on the finished trials before
@@ -22,6 +24,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from tinytailor.nas.network.float_network import FloatNetwork
+from tinytailor.nas.scores import METRICS, metric_key, metric_values
 from tinytailor.nas.search import Algorithm, Problem, Proposal
 from tinytailor.nas.spaces import Architecture
 from tinytailor.nas.training.train import Score, Training, fit, score
@@ -33,19 +36,25 @@ OnStep = Callable[[int, str, int, int, float], None]  # trial, phase, done, tota
 
 @dataclass(frozen=True, slots=True)
 class FinishedTrial:
-    """A network within the budget and its validation score after the short training."""
+    """A network within the budget and its validation score after the short training: every metric
+    by its name in JSON, and the loss."""
 
     index: int
     architecture: Architecture
-    accuracy: float
+    scores: dict[str, float]
     loss: float
     parameters: dict[str, float]
+
+    @property
+    def accuracy(self) -> float:
+        return self.scores["accuracy"]
 
     def to_json(self) -> dict[str, Any]:
         return {
             "index": self.index,
             "architecture": self.architecture.to_json(),
             "valid_accuracy": self.accuracy,
+            "valid_scores": self.scores,
             "valid_loss": self.loss,
             "parameters": self.parameters,
         }
@@ -57,6 +66,7 @@ def run_study(
     *,
     trials: int,
     training: Training,
+    metric: str,
     seed: int,
     folder: Path,
     on_step: OnStep,
@@ -83,12 +93,14 @@ def run_study(
             _record(folder / "trials", index, proposal, result)
             trial.set_user_attr("architecture", json.dumps(proposal.architecture.to_json()))
             trial.set_user_attr("valid_loss", result.loss)
-            study.tell(trial, result.accuracy)
+            trial.set_user_attr("valid_scores", metric_values(result.scores))
+            study.tell(trial, METRICS[metric].of(result.scores))
         return tuple(
             FinishedTrial(
                 index,
                 Architecture.from_json(json.loads(trial.user_attrs["architecture"])),
-                float(trial.value or 0.0),
+                # A study begun before there were metrics has recorded accuracies alone.
+                trial.user_attrs.get("valid_scores", {"accuracy": float(trial.value or 0.0)}),
                 float(trial.user_attrs["valid_loss"]),
                 dict(trial.params),
             )
@@ -96,9 +108,10 @@ def run_study(
         )
 
 
-def best_trial(trials: tuple[FinishedTrial, ...]) -> FinishedTrial:
-    """Highest validation accuracy, then lowest validation loss, then the earliest."""
-    return max(trials, key=lambda trial: (trial.accuracy, -trial.loss, -trial.index))
+def best_trial(trials: tuple[FinishedTrial, ...], metric: str) -> FinishedTrial:
+    """Highest ``metric`` on the validation part, then lowest loss there, then the earliest."""
+    key = metric_key(metric)
+    return max(trials, key=lambda trial: (trial.scores[key], -trial.loss, -trial.index))
 
 
 def judge(
@@ -110,8 +123,9 @@ def judge(
 ) -> Score:
     """Validation score of the proposed network after a short training from scratch."""
     network = FloatNetwork(problem.space.topology(proposal.architecture), generator)
-    fit(network, problem.x_train, problem.y_train, training, generator, on_epoch=on_epoch)
-    return score(network, problem.x_valid, problem.y_valid)
+    x, y, weights = problem.x_train, problem.y_train, problem.weights
+    fit(network, x, y, training, generator, weights=weights, on_epoch=on_epoch)
+    return score(network, problem.x_valid, problem.y_valid, weights=weights)
 
 
 def open_study(path: Path) -> optuna.Study:
@@ -145,6 +159,7 @@ def _record(folder: Path, index: int, proposal: Proposal, result: Score) -> None
     record = {
         "architecture": proposal.architecture.to_json(),
         "valid_accuracy": result.accuracy,
+        "valid_scores": metric_values(result.scores),
         "valid_loss": result.loss,
         "history": list(proposal.history),
     }

@@ -2,8 +2,9 @@
 """Training a network on a small set of series or images, resumable after any epoch.
 
 AdamW with a one-cycle rate (linear warm-up, cosine to zero), cross entropy over classes (dim 1)
-with label smoothing, light augmentation (amplitude, jitter, a shift with repeated borders: in time,
-or along both sides of an image; never mirrored, which changes what digits and signs mean).
+with label smoothing and, if asked for, weights of the classes, light augmentation (amplitude,
+jitter, a shift with repeated borders: in time, or along both sides of an image; never mirrored,
+which changes what digits and signs mean).
 All chance comes from one generator whose state is part of the checkpoint, so a run that was killed
 and resumed ends with the same weights as one that was not.
 """
@@ -11,7 +12,7 @@ and resumed ends with the same weights as one that was not.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tinytailor.nas.scores import Scores, accuracy, numbered, score_answers
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.files import write_atomically
 
@@ -45,10 +47,14 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Accuracy in 0..1 and mean cross entropy."""
+    """What was answered, and the mean cross entropy, weighted as in training."""
 
-    accuracy: float
+    scores: Scores
     loss: float
+
+    @property
+    def accuracy(self) -> float:
+        return accuracy(self.scores)
 
 
 Progress = Callable[[int, int, float], None]  # epochs done, epochs in all, last training loss
@@ -61,11 +67,15 @@ def fit(
     training: Training,
     generator: torch.Generator,
     *,
+    weights: Tensor | None = None,
     checkpoint: Path | None = None,
     every: int = 1,
     on_epoch: Progress = lambda done, total, loss: None,
 ) -> list[float]:
-    """Train in place, from ``checkpoint`` if it exists; returns the mean loss of every epoch."""
+    """Train in place, from ``checkpoint`` if it exists; returns the mean loss of every epoch.
+
+    ``weights`` (classes,) are those of `cross_entropy`.
+    """
     optimizer = torch.optim.AdamW(
         network.parameters(), training.learning_rate, weight_decay=training.weight_decay
     )
@@ -81,7 +91,7 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = training.learning_rate * rate
             logits = network(augment(x[rows], training, generator))
-            loss = cross_entropy(logits, y[rows], training.smoothing)
+            loss = cross_entropy(logits, y[rows], training.smoothing, weights)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -96,18 +106,36 @@ def fit(
     return losses
 
 
-def cross_entropy(logits: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Mean cross entropy of logits (N, classes): the softmax runs over classes, dim 1."""
-    return functional.cross_entropy(logits, y, label_smoothing=smoothing)
+def cross_entropy(
+    logits: Tensor, y: Tensor, smoothing: float = 0.0, weights: Tensor | None = None
+) -> Tensor:
+    """Mean cross entropy of logits (N, classes): the softmax runs over classes, dim 1.
+
+    ``weights`` (classes,): 1/N sum_i weights[y_i] CE_i. torch's own would divide by the weights of
+    the batch instead of N, so that a rare class counts less than it should in the batches it is in.
+    """
+    if weights is None:
+        return functional.cross_entropy(logits, y, label_smoothing=smoothing)
+    each = functional.cross_entropy(logits, y, label_smoothing=smoothing, reduction="none")
+    return (weights[y] * each).mean()
 
 
-def score(network: nn.Module, x: Tensor, y: Tensor, batch: int = 512) -> Score:
-    """Accuracy and loss in evaluation mode."""
+def score(
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    names: Sequence[str] = (),
+    weights: Tensor | None = None,
+    batch: int = 512,
+) -> Score:
+    """Scores and loss in evaluation mode; without ``names`` the classes are numbered."""
     network.eval()
     with torch.no_grad():
         logits = torch.cat([network(part) for part in x.split(batch)])
-        right = (logits.argmax(1) == y).double().mean()
-        return Score(float(right), float(functional.cross_entropy(logits, y)))
+        answers, names = logits.argmax(1).numpy(), names or numbered(logits.shape[1])
+        loss = float(cross_entropy(logits, y, weights=weights))
+    return Score(score_answers(y.numpy(), answers, names), loss)
 
 
 def one_cycle(position: float, warmup: float) -> float:
