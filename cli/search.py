@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tinytailor.cli.compile import compile_file
+from tinytailor.cli.energy import BatteryText, Idle, Period, Supply, parse_usage, used
 from tinytailor.cli.measure import default_table, load_board, measure_keys, space_keys
 from tinytailor.cli.options import DataName, Json, Seed, SpaceName, TargetName, Workers
 from tinytailor.cli.output import Result, command, note, stages
 from tinytailor.cli.report import MARKDOWN, REPORT, SEARCH, draw, markdown, sections
 from tinytailor.cli.verify import verify_project
-from tinytailor.targets import default_runner
+from tinytailor.targets import Usage, default_runner
 from tinytailor.targets.errors import BudgetError, CheckError, InputError
 from tinytailor.targets.files import only_writer, write_json, write_text
 
@@ -32,6 +33,7 @@ EFFORT = ("trials", "search_epochs", "trial_epochs", "epochs", "quantized_epochs
 Latency = Annotated[str | None, typer.Option(help="Most time of an inference, as 10ms.")]
 Ram = Annotated[str | None, typer.Option(help="Most RAM, as 64KiB; else the board's.")]
 Flash = Annotated[str | None, typer.Option(help="Most flash, as 256KiB; else the board's.")]
+Energy = Annotated[str | None, typer.Option(help="Most energy of an inference, as 500uJ.")]
 TableFile = Annotated[
     Path | None,
     typer.Option(
@@ -55,6 +57,11 @@ def run(
     latency: Latency = None,
     ram: Ram = None,
     flash: Flash = None,
+    energy: Energy = None,
+    supply: Supply = None,
+    period: Period = None,
+    battery: BatteryText = None,
+    idle: Idle = None,
     space: SpaceName = "timeseries",
     algorithm: Annotated[str, typer.Option(help="How: a wrong name lists all.")] = "dnas",
     table: TableFile = None,
@@ -78,6 +85,7 @@ def run(
 
     check_name(name)
     board = load_board(target)
+    usage = parse_usage(board, supply, period, battery, idle)
     efforts = (trials, search_epochs, trial_epochs, epochs, quantized_epochs)
     given: dict[str, Any] = {o: n for o, n in zip(EFFORT, efforts, strict=True) if n is not None}
     settings = SearchSettings(
@@ -89,7 +97,8 @@ def run(
         algorithm=algorithm,
         seed=seed,
         allow_estimates=allow_estimates,
-        **budget_limits(board, latency, ram, flash),
+        supply=supply,
+        **budget_limits(board, latency, ram, flash, energy, usage.period_ms),
         **given,
     )
     check_settings(settings)
@@ -97,17 +106,28 @@ def run(
     if not allow_estimates:
         measure_keys(space_keys(space, data, board), board, Path(settings.table), workers=workers)
     with only_writer(out):
-        report = finish(settings, search_with_bars(settings), name)
+        report = finish(settings, search_with_bars(settings), name, usage)
     return Result(report, lambda console: draw(console, sections(report)), exit_code(report))
 
 
 def budget_limits(
-    board: Board, latency: str | None, ram: str | None, flash: str | None
+    board: Board,
+    latency: str | None,
+    ram: str | None,
+    flash: str | None,
+    energy: str | None = None,
+    period_ms: float | None = None,
 ) -> dict[str, Any]:
-    """The budget in numbers; memory that is not limited is limited by the board."""
-    from tinytailor.latency_tables import parse_bytes, parse_latency
+    """The budget in numbers; memory that is not limited is limited by the board, and time by how
+    often an inference is wanted."""
+    from tinytailor.latency_tables import parse_bytes, parse_energy, parse_latency
 
-    limits: dict[str, Any] = {"latency_ms": None if latency is None else parse_latency(latency)}
+    limits: dict[str, Any] = {
+        "latency_ms": period_ms if latency is None else parse_latency(latency),
+        "energy_uj": None if energy is None else parse_energy(energy),
+    }
+    if period_ms is not None and limits["latency_ms"] > period_ms:
+        raise InputError(f"--latency {latency} is longer than --period, {period_ms:g} ms")
     for name, text, size in (("ram", ram, board.ram.bytes), ("flash", flash, board.flash.bytes)):
         limits[f"{name}_bytes"] = size if text is None else parse_bytes(text)
         if limits[f"{name}_bytes"] > size:
@@ -125,7 +145,9 @@ def search_with_bars(settings: SearchSettings) -> SearchResult:
         )
 
 
-def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[str, Any]:
+def finish(
+    settings: SearchSettings, result: SearchResult, name: str, usage: Usage | None = None
+) -> dict[str, Any]:
     """Compile, verify and profile what was found; the report, also written into the RUN folder."""
     from tinytailor.cli.inputs import load_inputs
     from tinytailor.compiler import profile
@@ -140,7 +162,8 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
         expect="output",
         model_outputs=manifest["outputs"],
     )
-    runner = default_runner(load_board(settings.target))
+    board = load_board(settings.target)
+    runner, usage = default_runner(board), usage or Usage(settings.supply)
     checks = [verify_project(project, on, inputs) for on in ("host", runner)]
     report = {
         "kind": SEARCH,
@@ -153,8 +176,8 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
         "budget": result.budget,
         "accuracy": {"float": result.float_accuracy, "integer": result.quantized_accuracy},
         "verification": checks,
-        "predicted": result.cost,
-        "profile": profile(project, runner, inputs.batches[0][:1]),
+        "predicted": predicted(result.cost, board, settings.supply),
+        "profile": used(profile(project, runner, inputs.batches[0][:1]), board, usage),
         "architecture": result.architecture,
         "trials": result.trials,
         "preprocessing": result.preprocessing,
@@ -169,6 +192,13 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
     }
     write_report(folder, report)
     return report
+
+
+def predicted(cost: dict[str, Any], board: Board, supply: str | None) -> dict[str, Any]:
+    """The cost of a network by the table, with its energy."""
+    from tinytailor.compiler.mcu.energy import energy_record
+
+    return {**cost, "energy_uj": energy_record(board, cost["latency_ms"], supply)["energy_uj"]}
 
 
 def write_report(folder: Path, report: dict[str, Any]) -> None:

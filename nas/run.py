@@ -58,6 +58,8 @@ class SearchSettings:
     latency_ms: float | None = None
     ram_bytes: int | None = None
     flash_bytes: int | None = None
+    energy_uj: float | None = None
+    supply: str | None = None  # supply configuration of the board; None: its default one
     algorithm: str = "dnas"
     quantizer: str = "int8"
     trials: int = 3
@@ -73,7 +75,16 @@ class SearchSettings:
 
     @property
     def budget(self) -> Budget:
-        return Budget(self.latency_ms, self.ram_bytes, self.flash_bytes)
+        sizes = self.ram_bytes, self.flash_bytes
+        return Budget(self.latency_ms, *sizes, self.energy_uj, self.active_mw)
+
+    @property
+    def active_mw(self) -> float | None:
+        """The power of the board where it matters; InputError where that is not known."""
+        if self.energy_uj is None and self.supply is None:
+            return None
+        board = require_board(load_target(self.target), "a limit of energy")
+        return board.power(self.supply).active_mw
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +159,7 @@ def search_alone(settings: SearchSettings, *, on_progress: OnProgress) -> Search
 
 
 def check_settings(settings: SearchSettings) -> None:
-    """InputError for unknown names and counts below 1."""
+    """InputError for unknown names, counts below 1, and a limit of energy without a power."""
     names: tuple[tuple[str, str, Iterable[str]], ...] = (
         ("search space", settings.space, SPACES),
         ("algorithm", settings.algorithm, ALGORITHMS),
@@ -165,6 +176,7 @@ def check_settings(settings: SearchSettings) -> None:
         raise InputError(f"search_epochs must be 4 or more, got {settings.search_epochs}")
     if settings.seed < 0:
         raise InputError(f"seed must be 0 or more, got {settings.seed}")
+    _ = settings.active_mw  # refuses a limit of energy without a known power
 
 
 def table_costs(settings: SearchSettings, space: Space) -> TableCosts:
@@ -329,7 +341,7 @@ def _finish(
         quantized_accuracy=trained.quantized_accuracy,
         valid_accuracy=best.accuracy,
         cost=cost.to_json(),
-        budget=asdict(settings.budget),
+        budget=settings.budget.to_json(),
         preprocessing=preprocessing,
         trials=[trial.to_json() for trial in trials],
         seconds=clock.laps,

@@ -22,7 +22,14 @@ from tinytailor.targets.board import (
 )
 from tinytailor.targets.core import CORES, Core, Isa
 from tinytailor.targets.emulator import Buffer, Call, CallResult, Counts, run
-from tinytailor.targets.energy import Battery, DutyCycle, EnergyModel, duty_cycle
+from tinytailor.targets.energy import (
+    Battery,
+    DutyCycle,
+    EnergyModel,
+    Usage,
+    duty_cycle,
+    require_idle,
+)
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.fpga import Fpga, load_fpga
 from tinytailor.targets.image import ImageSizes, image_sizes
@@ -68,6 +75,7 @@ __all__ = [
     "MemoryRegion",
     "Target",
     "Toolchain",
+    "Usage",
     "board_on",
     "build_for",
     "build_image",
@@ -82,6 +90,7 @@ __all__ = [
     "load_target",
     "port_source",
     "require_board",
+    "require_idle",
     "run",
     "run_on",
     "serial_port",

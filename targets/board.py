@@ -194,7 +194,7 @@ class Board:
             if getattr(model, name):
                 rows.append((f"  {name}", f"{getattr(model, name):g}", ""))
         for power in self.energy:
-            rows.append((f"energy, {power.name}", f"{power.facts}; {power.trust}", power.source))
+            rows += power.facts()
         if self.device is not None:
             device = f"{self.device.port}, {self.device.baud} baud"
             rows.append(("serial", device, self.sources.device))

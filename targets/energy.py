@@ -28,7 +28,7 @@ from tinytailor.targets.toml_table import TomlTable
 
 DEFAULT = "default"
 COULOMB_PER_MAH = 3.6
-SECONDS_PER_DAY, DAYS_PER_YEAR = 86_400, 365.25
+SECONDS_PER_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,11 @@ class EnergyModel:
             )
         return "uncalibrated, error " + (f"about {error:g} %" if error is not None else "unknown")
 
-    @property
-    def facts(self) -> str:
+    def facts(self) -> tuple[tuple[str, str, str], ...]:
+        """Rows of what is known, and where it is from."""
+        active = f"{self.active_mw:g} mW active; {self.supply}; {self.trust}"
         idle = "unknown" if self.idle_mw is None else f"{self.idle_mw:g} mW"
-        return f"{self.active_mw:g} mW active, {idle} idle; {self.supply}"
+        return (f"energy, {self.name}", active, self.source), ("  idle", idle, self.idle_source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,19 @@ class Battery:
     @property
     def joules(self) -> float:
         return self.mah * COULOMB_PER_MAH * self.volts
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How a network is powered and used; without anything: once, under the default supply.
+
+    ``idle_mw`` stands for the idle power of the board, which sleeps deeper or does more.
+    """
+
+    supply: str | None = None
+    period_ms: float | None = None
+    battery: Battery | None = None
+    idle_mw: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +123,28 @@ def duty_cycle(
     board: str, model: EnergyModel, latency_ms: float | None, period_ms: float
 ) -> DutyCycle:
     """InputError where the idle power or the time is unknown, or the period is too short."""
+    idle_mw = require_idle(board, model)
     if latency_ms is None:
         raise InputError(
             f"{board}: there is no cycle model of its core, so neither times nor energies can be "
             "told; leave out --period."
-        )
-    if model.idle_mw is None:
-        raise InputError(
-            f"{board}: its power while it waits is unknown for supply {model.name!r}, so a mean "
-            'power cannot be told; add the key "idle_mw" to that supply in a board file of your '
-            "own, or choose another with --supply."
         )
     if period_ms < latency_ms:
         raise InputError(
             f"period {period_ms:g} ms is shorter than an inference on {board}, {latency_ms:.3f} "
             "ms; give a longer --period."
         )
-    return DutyCycle(period_ms, latency_ms, model.active_mw, model.idle_mw)
+    return DutyCycle(period_ms, latency_ms, model.active_mw, idle_mw)
+
+
+def require_idle(board: str, model: EnergyModel) -> float:
+    """The power between inferences, or InputError."""
+    if model.idle_mw is None:
+        raise InputError(
+            f"{board}: its power while it waits is unknown for supply {model.name}, so a mean "
+            "power cannot be told; give it with --idle, as 20uW, or choose another --supply."
+        )
+    return model.idle_mw
 
 
 def read_energy(table: TomlTable) -> tuple[EnergyModel, ...]:

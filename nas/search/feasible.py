@@ -3,17 +3,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from tinytailor.latency_tables import Budget
-from tinytailor.nas.cost import Parts, amounts, excess, limits
+from tinytailor.nas.cost import NetworkCost, Parts, amounts, excess
 from tinytailor.nas.search.cheapest import least_costs
 from tinytailor.nas.search.repair import repair
 from tinytailor.nas.spaces import Architecture, Space
 from tinytailor.targets.errors import BudgetError
 
 STARTS = 10
-NAMES = ("latency", "ram", "flash")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One line of a budget: the most of an amount (0 latency, 1 RAM, 2 flash), and how it reads."""
+
+    name: str
+    kind: int
+    most: float
+    text: Callable[[float], str]
+
+
+def named_limits(budget: Budget) -> tuple[Limit, ...]:
+    """The limits that ``budget`` sets; an energy is one of the time in which it is spent."""
+    power = budget.active_mw or 0.0
+
+    def energy(ms: float) -> str:
+        return f"{ms * power:.1f} uJ ({ms:.3f} ms at {power:g} mW)"
+
+    lines = (
+        ("latency", 0, budget.latency_ms, milliseconds),
+        ("energy", 0, budget.energy_ms, energy),
+        ("ram", 1, budget.ram_bytes, size),
+        ("flash", 2, budget.flash_bytes, size),
+    )
+    return tuple(Limit(n, kind, most, text) for n, kind, most, text in lines if most is not None)
+
+
+def milliseconds(value: float) -> str:
+    return f"{value:.3f} ms"
+
+
+def size(value: float) -> str:
+    return f"{value / 1024:.2f} KiB ({value:.0f} bytes)"
 
 
 def feasible_network(space: Space, parts: Parts, budget: Budget, seed: int) -> Architecture:
@@ -23,11 +59,12 @@ def feasible_network(space: Space, parts: Parts, budget: Budget, seed: int) -> A
     met but, as far as found, not together are reported with the network that comes closest.
     """
     found = least_costs(space, parts)
+    limits = named_limits(budget)
     lines = [
-        f"{NAMES[k]} {amount(k, limit)} cannot be met: the smallest achievable with space "
-        f"{space.spec} is {amount(k, found.least[k])}"
-        for k, limit in enumerate(limits(budget))
-        if limit is not None and found.least[k] > limit
+        f"{limit.name} {limit.text(limit.most)} cannot be met: the smallest achievable with space "
+        f"{space.spec} is {limit.text(found.least[limit.kind])}"
+        for limit in limits
+        if found.least[limit.kind] > limit.most
     ]
     if lines:
         raise BudgetError("; ".join(lines) + "; nothing was trained")
@@ -39,18 +76,17 @@ def feasible_network(space: Space, parts: Parts, budget: Budget, seed: int) -> A
             return network
     costs = [parts.costs.network(space.topology(network)) for network in starts]
     closest = min(costs, key=lambda cost: excess(cost, budget))
-    wanted = describe(limits(budget))
+    wanted = ", ".join(f"{limit.name} {limit.text(limit.most)}" for limit in limits)
     raise BudgetError(
         f"no network of space {space.spec} was found within {wanted} together, though each limit "
-        f"alone can be met; the closest has {describe(amounts(closest))}; nothing was trained"
+        f"alone can be met; the closest has {described(closest, limits)}; nothing was trained"
     )
 
 
-def amount(kind: int, value: float) -> str:
-    """A latency (kind 0) or a size (1 RAM, 2 flash) with its unit."""
-    return f"{value:.3f} ms" if kind == 0 else f"{value / 1024:.2f} KiB ({value:.0f} bytes)"
-
-
-def describe(values: tuple[float | None, float | None, float | None]) -> str:
-    named = zip(NAMES, range(3), values, strict=True)
-    return ", ".join(f"{name} {amount(k, v)}" for name, k, v in named if v is not None)
+def described(cost: NetworkCost, limits: Sequence[Limit]) -> str:
+    """All amounts of a network, and those that are limited otherwise."""
+    latency, ram, flash = amounts(cost)
+    energies = [f"energy {limit.text(latency)}" for limit in limits if limit.name == "energy"]
+    return ", ".join(
+        (f"latency {milliseconds(latency)}", *energies, f"ram {size(ram)}", f"flash {size(flash)}")
+    )

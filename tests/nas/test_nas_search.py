@@ -13,7 +13,7 @@ from tinytailor.latency_tables import Budget
 from tinytailor.nas.cost import fit_parts
 from tinytailor.nas.network.float_network import FloatNetwork
 from tinytailor.nas.search.dnas import dnas
-from tinytailor.nas.search.feasible import feasible_network
+from tinytailor.nas.search.feasible import described, feasible_network, named_limits
 from tinytailor.nas.search.repair import exact_excess, repair
 from tinytailor.nas.spaces import Architecture, build_space
 from tinytailor.nas.testing.algorithms import problem, propose
@@ -43,6 +43,11 @@ def test_the_differentiable_search_spends_a_larger_budget_on_a_larger_network() 
             r"latency 0\.010 ms cannot be met: the smallest achievable .* ms",
         ),
         (Budget(ram_bytes=100), r"ram 0\.10 KiB \(100 bytes\) cannot be met: .*KiB"),
+        (
+            Budget(latency_ms=0.01, energy_uj=0.4, active_mw=40),
+            r"latency 0\.010 ms cannot .*; energy 0\.4 uJ \(0\.010 ms at 40 mW\) cannot be met: "
+            r"the smallest achievable .* uJ \(",
+        ),
         (Budget(flash_bytes=100), r"flash 0\.10 KiB \(100 bytes\) cannot be met: .*KiB"),
     ],
     ids=str,
@@ -64,6 +69,16 @@ def test_the_smallest_achievable_value_is_achieved() -> None:
     assert parts.costs.network(space.topology(network)).flash_bytes == least
     with pytest.raises(BudgetError):
         feasible_network(space, parts, Budget(flash_bytes=least - 1), seed=0)
+
+
+def test_an_energy_is_met_as_the_time_in_which_it_is_spent() -> None:
+    space = build_space("timeseries", 48, 3, 2)
+    parts = fit_parts(space, FormulaCosts(), seed=0)
+    budget = Budget(latency_ms=2.0, energy_uj=12, active_mw=40)  # 0.3 ms
+    found = parts.costs.network(space.topology(feasible_network(space, parts, budget, seed=0)))
+    assert found.latency_ms <= 0.3
+    shown = described(found, named_limits(budget))
+    assert f"energy {40 * found.latency_ms:.1f} uJ ({found.latency_ms:.3f} ms at 40 mW)" in shown
 
 
 def test_repair_reaches_the_budget_by_exact_costs_or_says_that_it_cannot() -> None:
