@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tinytailor.cli.energy import BatteryText, Idle, Period, Supply, parse_usage, used
 from tinytailor.cli.options import InputName, InputsFile, Json, ProjectFolder
 from tinytailor.cli.output import Result, command
 from tinytailor.cli.report import draw, sections
@@ -24,6 +25,10 @@ def run(
     ] = None,
     inputs: InputsFile = None,
     input_name: InputName = None,
+    supply: Supply = None,
+    period: Period = None,
+    battery: BatteryText = None,
+    idle: Idle = None,
     as_json: Json = False,
 ) -> Result:
     """Run a compiled project on the emulated board, or in QEMU: cycles, time and memory per layer.
@@ -32,11 +37,15 @@ def run(
     """
     from tinytailor.cli.inputs import load_inputs
     from tinytailor.compiler import profile
-    from tinytailor.compiler.project import read_manifest
+    from tinytailor.compiler.project import load_project
+    from tinytailor.targets import Usage, require_board
 
-    manifest = read_manifest(project)
+    loaded = load_project(project)
+    manifest, usage = loaded.manifest, parse_usage(loaded.target, supply, period, battery, idle)
     batches = None
     if inputs is not None:
         batches = load_inputs(inputs, manifest, name=input_name).batches
     values = profile(project, on, batches)
+    if usage != Usage():
+        values = used(values, require_board(loaded.target, "an energy"), usage)
     return Result(values, lambda console: draw(console, sections(values)))

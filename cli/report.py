@@ -149,7 +149,7 @@ def cost_section(target: dict[str, Any], quantities: Sequence[Quantity]) -> Sect
     estimated = predicted.get("estimated")
 
     def row(quantity: Quantity) -> tuple[str, ...]:
-        key, text = quantity.key, quantity.form.format
+        key, text = quantity.key, quantity.text
         allowed = budget.get(key)
         verdict = "" if allowed is None else "ok" if profile[key] <= allowed else "OVER"
         limit = "" if allowed is None else text(allowed)

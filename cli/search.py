@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tinytailor.cli.compile import compile_file
+from tinytailor.cli.energy import BatteryText, Idle, Period, Supply, parse_usage, used
 from tinytailor.cli.measure import default_table, load_board, measure_keys, space_keys
 from tinytailor.cli.options import DataName, Json, Seed, SpaceName, Workers
 from tinytailor.cli.output import Result, command, doubts_told, note, stages
 from tinytailor.cli.report import MARKDOWN, REPORT, SEARCH, draw, markdown, sections
 from tinytailor.cli.verify import verify_project
-from tinytailor.targets import default_runner
+from tinytailor.targets import Usage, default_runner
 from tinytailor.targets.errors import BudgetError, CheckError, InputError
 from tinytailor.targets.files import only_writer, write_json, write_text
 
@@ -42,6 +43,7 @@ TargetNames = Annotated[
 Latency = Annotated[str | None, typer.Option(help="Most time of an inference, as 10ms.")]
 Ram = Annotated[str | None, typer.Option(help="Most RAM, as 64KiB; else the board's.")]
 Flash = Annotated[str | None, typer.Option(help="Most flash, as 256KiB; else the board's.")]
+Energy = Annotated[str | None, typer.Option(help="Most energy of an inference, as 500uJ.")]
 TableFiles = Annotated[
     str | None,
     typer.Option(
@@ -77,6 +79,11 @@ def run(
     latency: Latency = None,
     ram: Ram = None,
     flash: Flash = None,
+    energy: Energy = None,
+    supply: Supply = None,
+    period: Period = None,
+    battery: BatteryText = None,
+    idle: Idle = None,
     space: SpaceName = "timeseries",
     algorithm: Annotated[str, typer.Option(help="How: a wrong name lists all.")] = "dnas",
     metric: Metric = "accuracy",
@@ -104,6 +111,7 @@ def run(
 
     check_name(name)
     boards = load_boards(target)
+    usages = [parse_usage(one, supply, period, battery, idle) for one in boards.values()]
     paths = table_files(table, boards, space)
     efforts = (trials, search_epochs, trial_epochs, epochs, quantized_epochs)
     given: dict[str, Any] = {o: n for o, n in zip(EFFORT, efforts, strict=True) if n is not None}
@@ -118,7 +126,8 @@ def run(
         class_weights=class_weights,
         seed=seed,
         allow_estimates=allow_estimates,
-        **budget_limits(tuple(boards.values()), latency, ram, flash),
+        supply=supply,
+        **budget_limits(tuple(boards.values()), latency, ram, flash, energy, usages[0].period_ms),
         **given,
     )
     check_settings(settings)
@@ -128,7 +137,7 @@ def run(
         for (path, _), board in {(path, one.core.name): one for path, one in pairs}.items():
             measure_keys(space_keys(space, data, board), board, path, workers=workers)
     with only_writer(out):
-        report = finish(settings, search_with_bars(settings), name)
+        report = finish(settings, search_with_bars(settings), name, usages)
     return Result(report, lambda console: draw(console, sections(report)), exit_code(report))
 
 
@@ -159,12 +168,23 @@ def table_files(given: str | None, boards: dict[str, Board], space: str) -> list
 
 
 def budget_limits(
-    boards: Sequence[Board], latency: str | None, ram: str | None, flash: str | None
+    boards: Sequence[Board],
+    latency: str | None,
+    ram: str | None,
+    flash: str | None,
+    energy: str | None = None,
+    period_ms: float | None = None,
 ) -> dict[str, Any]:
-    """The budget in numbers, None where there is no limit but what a board has."""
-    from tinytailor.latency_tables import parse_bytes, parse_latency
+    """The budget in numbers, None where there is no limit but what a board has; time is limited by
+    how often an inference is wanted."""
+    from tinytailor.latency_tables import parse_bytes, parse_energy, parse_latency
 
-    limits: dict[str, Any] = {"latency_ms": None if latency is None else parse_latency(latency)}
+    limits: dict[str, Any] = {
+        "latency_ms": period_ms if latency is None else parse_latency(latency),
+        "energy_uj": None if energy is None else parse_energy(energy),
+    }
+    if period_ms is not None and limits["latency_ms"] > period_ms:
+        raise InputError(f"--latency {latency} is longer than --period, {period_ms:g} ms")
     for name, text in (("ram", ram), ("flash", flash)):
         most = limits[f"{name}_bytes"] = None if text is None else parse_bytes(text)
         for board in boards:
@@ -184,11 +204,14 @@ def search_with_bars(settings: SearchSettings) -> SearchResult:
         )
 
 
-def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[str, Any]:
+def finish(
+    settings: SearchSettings, result: SearchResult, name: str, usages: Sequence[Usage] = ()
+) -> dict[str, Any]:
     """Compile, verify and profile what was found; the report, also written into the RUN folder."""
     folder = Path(settings.run)
-    pairs = zip(settings.targets, result.targets, strict=True)
-    targets = [emitted(folder, result, target, found, name) for target, found in pairs]
+    usages = usages or [Usage(settings.supply) for _ in settings.targets]
+    places = zip(settings.targets, result.targets, usages, strict=True)
+    targets = [emitted(folder, result, name, *place) for place in places]
     report = {
         "kind": SEARCH,
         "schema": 2,
@@ -218,7 +241,12 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
 
 
 def emitted(
-    folder: Path, result: SearchResult, target: str, found: dict[str, Any], name: str
+    folder: Path,
+    result: SearchResult,
+    name: str,
+    target: str,
+    found: dict[str, Any],
+    usage: Usage,
 ) -> dict[str, Any]:
     """What was ``found`` for one target, and its project with what running that gave."""
     from tinytailor.cli.inputs import load_inputs
@@ -232,9 +260,17 @@ def emitted(
     return {
         **found,
         "project": str(project),
+        "predicted": predicted(found["predicted"], board, usage.supply),
         "verification": [verify_project(project, on, inputs) for on in ("host", runner)],
-        "profile": profile(project, runner, inputs.batches[0][:1]),
+        "profile": used(profile(project, runner, inputs.batches[0][:1]), board, usage),
     }
+
+
+def predicted(cost: dict[str, Any], board: Board, supply: str | None) -> dict[str, Any]:
+    """The cost of a network by the table, with its energy."""
+    from tinytailor.compiler.mcu.energy import energy_record
+
+    return {**cost, "energy_uj": energy_record(board, cost["latency_ms"], supply)["energy_uj"]}
 
 
 def write_report(folder: Path, report: dict[str, Any]) -> None:

@@ -22,8 +22,15 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number of a manifest that networks are compared by; ``form`` writes it with its unit."""
+    """A number of a manifest that networks are compared by; ``form`` writes it with its unit.
+
+    ``unknown`` stands where the number is None, which says why nobody knows it.
+    """
 
     title: str
     key: str
     form: str
+    unknown: str = "unknown"
+
+    def text(self, value: float | None) -> str:
+        return self.unknown if value is None else self.form.format(value)

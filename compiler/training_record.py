@@ -109,7 +109,7 @@ def unlike_training(
     if share > max(MOST_SATURATED, TIMES_USUAL * usual):
         known = "" if training is None else f" (in training {100 * usual:.2g} %)"
         found.append(
-            f"{100 * share:.2g} % of the values of {name} are beyond what int8 holds here{known}: "
+            f"{100 * share:.3g} % of the values of {name} are beyond what int8 holds here{known}: "
             "they count as its ends; are their units those of training?"
         )
     channels = 0 if training is None else len(training.mean)

@@ -8,7 +8,15 @@ estimate     rows for operators that were not measured (fit: least squares)
 cost         a network, as the sum of its rows; budget: what it may cost
 """
 
-from tinytailor.latency_tables.budget import Budget, parse_bytes, parse_latency
+from tinytailor.latency_tables.budget import (
+    Budget,
+    parse_battery,
+    parse_bytes,
+    parse_energy,
+    parse_latency,
+    parse_period,
+    parse_power,
+)
 from tinytailor.latency_tables.table.latency_table import Failure, LatencyTable
 from tinytailor.latency_tables.table.records import Glue, Header, Measurement, Work
 
@@ -20,6 +28,10 @@ __all__ = [
     "LatencyTable",
     "Measurement",
     "Work",
+    "parse_battery",
     "parse_bytes",
+    "parse_energy",
     "parse_latency",
+    "parse_period",
+    "parse_power",
 ]

@@ -125,7 +125,8 @@ def amounts(cost: NetworkCost) -> tuple[float, float, float]:
 
 
 def limits(budget: Budget) -> tuple[float | None, float | None, float | None]:
-    return budget.latency_ms, budget.ram_bytes, budget.flash_bytes
+    """Of each of ``amounts``; the time is also limited by the energy, where that is."""
+    return budget.time_ms, budget.ram_bytes, budget.flash_bytes
 
 
 def alive_bytes(topology: Topology) -> tuple[int, ...]:

@@ -65,6 +65,8 @@ class SearchSettings:
     latency_ms: float | None = None
     ram_bytes: int | None = None
     flash_bytes: int | None = None
+    energy_uj: float | None = None
+    supply: str | None = None  # supply configuration of the board; None: its default one
     algorithm: str = "dnas"
     quantizer: str = "int8"
     metric: str = "accuracy"  # on the validation part; decides between trials
@@ -81,11 +83,15 @@ class SearchSettings:
     allow_estimates: bool = False  # of operators that the table lacks
 
     def budget(self, board: Board) -> Budget:
-        """What a network may cost on ``board``."""
+        """What a network may cost on ``board``; InputError where a limit of energy needs a power
+        that is not known."""
+        powered = self.energy_uj is not None or self.supply is not None
         return Budget(
             self.latency_ms,
             board.ram.bytes if self.ram_bytes is None else self.ram_bytes,
             board.flash.bytes if self.flash_bytes is None else self.flash_bytes,
+            self.energy_uj,
+            board.power(self.supply).active_mw if powered else None,
         )
 
 
@@ -177,7 +183,7 @@ def search_alone(settings: SearchSettings, *, on_progress: OnProgress) -> Search
 
 
 def check_settings(settings: SearchSettings) -> None:
-    """InputError for unknown names and counts below 1."""
+    """InputError for unknown names, counts below 1, and a limit of energy without a power."""
     names: tuple[tuple[str, str, Iterable[str]], ...] = (
         ("search space", settings.space, SPACES),
         ("algorithm", settings.algorithm, ALGORITHMS),
@@ -201,6 +207,8 @@ def check_settings(settings: SearchSettings) -> None:
         raise InputError(f"search_epochs must be 4 or more, got {settings.search_epochs}")
     if settings.seed < 0:
         raise InputError(f"seed must be 0 or more, got {settings.seed}")
+    for target in settings.targets:  # refuses a limit of energy without a known power
+        settings.budget(require_board(load_target(target), "a search with a latency table"))
 
 
 def doubt_balance(settings: SearchSettings, dataset: Dataset) -> None:
@@ -314,7 +322,7 @@ def _finish(
         {
             "name": one.name,
             "table": table,
-            "budget": asdict(settings.budget(one.board)),
+            "budget": settings.budget(one.board).to_json(),
             "predicted": one.final(network.topology).to_json(),
         }
         for one, table in zip(costs, settings.tables, strict=True)

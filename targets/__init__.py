@@ -22,6 +22,14 @@ from tinytailor.targets.board import (
 )
 from tinytailor.targets.core import CORES, Core, Isa
 from tinytailor.targets.emulator import Buffer, Call, CallResult, Counts, run
+from tinytailor.targets.energy import (
+    Battery,
+    DutyCycle,
+    EnergyModel,
+    Usage,
+    duty_cycle,
+    require_idle,
+)
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.fpga import Fpga, load_fpga
 from tinytailor.targets.image import ImageSizes, image_sizes
@@ -50,6 +58,7 @@ __all__ = [
     "ANY_PORT",
     "CORES",
     "RUNNERS",
+    "Battery",
     "Board",
     "Buffer",
     "Call",
@@ -57,6 +66,8 @@ __all__ = [
     "Core",
     "Counts",
     "Device",
+    "DutyCycle",
+    "EnergyModel",
     "Fpga",
     "ImageSizes",
     "Isa",
@@ -64,6 +75,7 @@ __all__ = [
     "MemoryRegion",
     "Target",
     "Toolchain",
+    "Usage",
     "board_on",
     "build_for",
     "build_image",
@@ -71,12 +83,14 @@ __all__ = [
     "cross_flags",
     "cross_toolchain",
     "default_runner",
+    "duty_cycle",
     "host_toolchain",
     "image_sizes",
     "linked_for",
     "load_target",
     "port_source",
     "require_board",
+    "require_idle",
     "run",
     "run_on",
     "serial_port",

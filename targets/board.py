@@ -11,8 +11,9 @@ where core_cycles come from the instruction timings of ``targets.cycles`` and lo
 the data reads from flash. The constants are fitted on measurements of the real board. A core
 without a cycle model has no latency model either: instructions are counted, time is unknown.
 
-A board file may also say where each number is from ([sources]) and how the real board is reached
-([device]): which port of the firmware harness runs on it, and how an image gets onto it.
+A board file may also say where each number is from ([sources]), what power the board draws in which
+supply configuration ([energy], ``targets.energy``), and how the real board is reached ([device]):
+which port of the firmware harness runs on it, and how an image gets onto it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tinytailor.targets.core import CORES, Core
+from tinytailor.targets.energy import EnergyModel, read_energy
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.target import Target
 from tinytailor.targets.toml_table import TomlTable, read_toml
@@ -134,6 +136,7 @@ class Board:
     latency_model: LatencyModel | None
     sources: Sources = Sources()
     device: Device | None = None
+    energy: tuple[EnergyModel, ...] = ()  # by supply configuration, the default one first
     definition: str = field(default="", repr=False, compare=False)  # the text of its file
     kind: Literal["mcu"] = "mcu"
 
@@ -146,6 +149,20 @@ class Board:
                 "cannot be told; instructions can be counted (tinytailor profile)."
             )
         return self.latency_model
+
+    def power(self, supply: str | None = None) -> EnergyModel:
+        """The power in a supply configuration, the default one without a name, or InputError."""
+        if not self.energy:
+            raise InputError(
+                f"{self.name}: no power of this board is published, so its energy cannot be told; "
+                "add an [energy] table to a board file of your own."
+            )
+        found = {model.name: model for model in self.energy}
+        if supply is not None and supply not in found:
+            raise InputError(
+                f"{self.name}: there is no supply {supply!r}; known are {', '.join(found)}."
+            )
+        return self.energy[0] if supply is None else found[supply]
 
     @property
     def chip(self) -> str:
@@ -176,6 +193,8 @@ class Board:
         for name in CONSTANTS if model is not None else ():
             if getattr(model, name):
                 rows.append((f"  {name}", f"{getattr(model, name):g}", ""))
+        for power in self.energy:
+            rows += power.facts()
         if self.device is not None:
             device = f"{self.device.port}, {self.device.baud} baud"
             rows.append(("serial", device, self.sources.device))
@@ -234,10 +253,11 @@ def load_board(path: Path) -> Board:
         )
     sources = _sources(table.table("sources", default={}))
     device = _device(table.table("device")) if "device" in table.values else None
-    table.read.append("device")
+    energy = read_energy(table.table("energy")) if "energy" in table.values else ()
+    table.read += ["device", "energy"]
     table.finish()
     text = path.read_text("utf-8")
-    return Board(name, core, clock_hz, flash, ram, latency, sources, device, text)
+    return Board(name, core, clock_hz, flash, ram, latency, sources, device, energy, text)
 
 
 def _region(table: TomlTable) -> MemoryRegion:

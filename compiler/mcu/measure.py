@@ -18,6 +18,7 @@ import numpy as np
 from tinytailor.compiler.execute import equal, execute
 from tinytailor.compiler.ir import Node
 from tinytailor.compiler.mcu.build import Image, build
+from tinytailor.compiler.mcu.energy import energy_record
 from tinytailor.compiler.mcu.interface import Interface
 from tinytailor.compiler.mcu.run import invoke
 from tinytailor.targets import Board, CallResult, Counts, ImageSizes, Toolchain, cross_flags
@@ -53,6 +54,7 @@ def measure(
             f"than the {stack} that its code can use; this is a defect of tinytailor, please "
             "report it with the model"
         )
+    cost = _cost(network, board, seen.first, image.sizes)
     return {
         "arena_bytes": _arena_bytes(folder, network.name),
         "stack_bytes": stack,
@@ -61,7 +63,8 @@ def measure(
         "ram_bytes": image.sizes.ram_static_bytes + stack,
         "flash_bytes": image.sizes.flash_bytes,
         "macs": network.graph.macs,
-        **_cost(network, board, seen.first, image.sizes),
+        **cost,
+        **energy_record(board, cost["latency_ms"], supply=None),
         "bit_exact": seen.exact,
         "provenance": _provenance(board, toolchain, runner),
     }

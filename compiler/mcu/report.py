@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tinytailor.compiler.mcu.arena_chart import arena_section
+from tinytailor.compiler.mcu.energy import usage_section
 from tinytailor.compiler.sections import Quantity, Section
 from tinytailor.targets import board_on, called
 
@@ -76,7 +77,8 @@ def _time(manifest: Mapping[str, Any]) -> str:
 
 def quantities(manifest: Mapping[str, Any]) -> tuple[Quantity, ...]:
     return (
-        Quantity(_latency_title(manifest), "latency_ms", "{:.3f} ms"),
+        Quantity(_latency_title(manifest), "latency_ms", "{:.3f} ms", "no cycle model"),
+        Quantity(_energy_title(manifest), "energy_uj", "{:.1f} uJ", manifest["energy"]["text"]),
         Quantity("arena", "arena_bytes", "{:d} B"),
         Quantity("RAM (arena, buffers, stack)", "ram_bytes", "{:d} B"),
         Quantity("flash (code, constants)", "flash_bytes", "{:d} B"),
@@ -89,12 +91,15 @@ def sections(manifest: Mapping[str, Any]) -> list[Section]:
 
 
 def _sizes(manifest: Mapping[str, Any]) -> Section:
-    latency, *memory = quantities(manifest)
+    cycles = manifest["cycles"]
+    shown = [(q.title, q.text(manifest[q.key])) for q in quantities(manifest)]
+    latency, energy, *memory = shown
     rows = [
-        (latency.title, _or_none(manifest["latency_ms"], latency.form)),
-        ("cycles", _or_none(manifest["cycles"], "{:.0f}")),
+        latency,
+        energy,
+        ("cycles", "no cycle model" if cycles is None else f"{cycles:.0f}"),
         ("instructions", str(manifest["instructions"])),
-        *((part.title, part.form.format(manifest[part.key])) for part in memory),
+        *memory,
         ("multiply-accumulates", str(manifest["macs"])),
         ("bit-exact", "yes" if manifest["bit_exact"] else "NO"),
     ]
@@ -129,6 +134,7 @@ def _in_float(manifest: Mapping[str, Any]) -> list[Section]:
 def details(manifest: Mapping[str, Any]) -> list[Section]:
     provenance = manifest["provenance"]
     return [
+        *([usage_section(manifest["usage"])] if manifest.get("usage") else []),
         Section("Layers", LAYER_COLUMNS, layer_rows(manifest["layers"])),
         Section(
             "Where the numbers come from",
@@ -137,6 +143,7 @@ def details(manifest: Mapping[str, Any]) -> list[Section]:
                 ("instructions", f"{provenance['instructions']} by {called(provenance['runner'])}"),
                 ("latency", provenance["latency"]),
                 ("board constants", f"{provenance['board_trust']}; {provenance['board_model']}"),
+                ("energy", _energy_source(manifest["energy"])),
                 ("C compiler", f"{provenance['toolchain']} {provenance['flags']}"),
             ],
         ),
@@ -152,5 +159,14 @@ def _latency_title(manifest: Mapping[str, Any]) -> str:
     return f"latency ({how}, modelled, uncalibrated)"
 
 
-def _or_none(value: float | None, text: str) -> str:
-    return "no cycle model" if value is None else text.format(value)
+def _energy_title(manifest: Mapping[str, Any]) -> str:
+    """Modelled for the energy of the modelled time, from a power that may be a guess itself."""
+    energy = manifest["energy"]
+    if manifest["energy_uj"] is None:
+        return "energy"
+    guessed = "" if energy["calibrated"] else ", uncalibrated"
+    return f"energy (modelled{guessed}, supply {energy['supply']})"
+
+
+def _energy_source(energy: Mapping[str, Any]) -> str:
+    return "; ".join(part for part in (energy["text"], energy["source"]) if part)

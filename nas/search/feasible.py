@@ -3,19 +3,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from tinytailor.latency_tables import Budget
 from tinytailor.nas.constraint import Constraint, exact_excess
-from tinytailor.nas.cost import amounts, limits
+from tinytailor.nas.cost import NetworkCost, amounts
 from tinytailor.nas.search.cheapest import Cheapest, least_costs
 from tinytailor.nas.search.repair import repair
 from tinytailor.nas.spaces import Architecture, Space
 from tinytailor.targets.errors import BudgetError
 
 STARTS = 10
-NAMES = ("latency", "ram", "flash")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One line of a budget: the most of an amount (0 latency, 1 RAM, 2 flash), and how it reads."""
+
+    name: str
+    kind: int
+    most: float
+    text: Callable[[float], str]
+
+
+def named_limits(budget: Budget) -> tuple[Limit, ...]:
+    """The limits that ``budget`` sets; an energy is one of the time in which it is spent."""
+    power = budget.active_mw or 0.0
+
+    def energy(ms: float) -> str:
+        return f"{ms * power:.1f} uJ ({ms:.3f} ms at {power:g} mW)"
+
+    lines = (
+        ("latency", 0, budget.latency_ms, milliseconds),
+        ("energy", 0, budget.energy_ms, energy),
+        ("ram", 1, budget.ram_bytes, size),
+        ("flash", 2, budget.flash_bytes, size),
+    )
+    return tuple(Limit(n, kind, most, text) for n, kind, most, text in lines if most is not None)
+
+
+def milliseconds(value: float) -> str:
+    return f"{value:.3f} ms"
+
+
+def size(value: float) -> str:
+    return f"{value / 1024:.2f} KiB ({value:.0f} bytes)"
 
 
 def feasible_network(space: Space, constraints: Sequence[Constraint], seed: int) -> Architecture:
@@ -37,28 +72,33 @@ def feasible_network(space: Space, constraints: Sequence[Constraint], seed: int)
         if network is not None:
             return network
     closest = min(map(space.topology, starts), key=lambda one: exact_excess(constraints, one))
-    wanted = (f"{describe(limits(one.budget))} on {one.device}" for one in constraints)
-    has = (f"{describe(amounts(one.network(closest)))} on {one.device}" for one in constraints)
+    wanted = (f"{wishes(one)} on {one.device}" for one in constraints)
+    has = (f"{described(one.network(closest), one.budget)} on {one.device}" for one in constraints)
     raise BudgetError(
         f"no network of space {space.spec} was found within {'; '.join(wanted)} together, though "
         f"each limit alone can be met; the closest has {'; '.join(has)}; nothing was trained"
     )
 
 
+def wishes(one: Constraint) -> str:
+    """The limits of one device."""
+    return ", ".join(f"{limit.name} {limit.text(limit.most)}" for limit in named_limits(one.budget))
+
+
 def _cannot_be_met(space: Space, one: Constraint, found: Cheapest) -> list[str]:
     return [
-        f"{NAMES[k]} {amount(k, limit)} cannot be met on {one.device}: the smallest achievable "
-        f"with space {space.spec} is {amount(k, found.least[k])}"
-        for k, limit in enumerate(limits(one.budget))
-        if limit is not None and found.least[k] > limit
+        f"{limit.name} {limit.text(limit.most)} cannot be met on {one.device}: the smallest "
+        f"achievable with space {space.spec} is {limit.text(found.least[limit.kind])}"
+        for limit in named_limits(one.budget)
+        if found.least[limit.kind] > limit.most
     ]
 
 
-def amount(kind: int, value: float) -> str:
-    """A latency (kind 0) or a size (1 RAM, 2 flash) with its unit."""
-    return f"{value:.3f} ms" if kind == 0 else f"{value / 1024:.2f} KiB ({value:.0f} bytes)"
-
-
-def describe(values: tuple[float | None, float | None, float | None]) -> str:
-    named = zip(NAMES, range(3), values, strict=True)
-    return ", ".join(f"{name} {amount(k, v)}" for name, k, v in named if v is not None)
+def described(cost: NetworkCost, budget: Budget) -> str:
+    """All amounts of a network, and those that are limited otherwise."""
+    latency, ram, flash = amounts(cost)
+    limits = named_limits(budget)
+    energies = [f"energy {limit.text(latency)}" for limit in limits if limit.name == "energy"]
+    return ", ".join(
+        (f"latency {milliseconds(latency)}", *energies, f"ram {size(ram)}", f"flash {size(flash)}")
+    )

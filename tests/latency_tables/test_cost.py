@@ -134,3 +134,5 @@ def test_a_budget_says_what_breaks_it(priced):
         "latency_ms": pytest.approx(2.0),
         "flash_bytes": cost.flash_bytes / (cost.flash_bytes - 1),
     }
+    half = Budget(energy_uj=20 * cost.latency_ms, active_mw=40)
+    assert half.excess(cost) == {"energy_uj": pytest.approx(2.0)}

@@ -19,12 +19,13 @@ import pytest
 from synthetic_table import write_rows, write_table
 from tiers import nightly_but
 
+from tinytailor.cli.report import sections
 from tinytailor.cli.search import exit_code, finish
 from tinytailor.compiler import execute, load_model
 from tinytailor.latency_tables import LatencyTable
 from tinytailor.nas.run import Progress, SearchResult, SearchSettings, search
 from tinytailor.nas.spaces import Architecture, build_space
-from tinytailor.targets import Board, load_target
+from tinytailor.targets import Battery, Board, Usage, load_target
 from tinytailor.targets.errors import BudgetError, InputError
 
 # one process, so that it is searched once
@@ -47,6 +48,15 @@ FILES = {
     "test.npz",
     "trials",
 }
+ENERGY = """
+[energy.usb]
+supply = "3.3 V"
+volts = 3.3
+active_mw = 40
+idle_mw = 2
+idle_source = "a guess"
+source = "a guess"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +70,15 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> SearchSettings:
     np.savez(folder / "waves.npz", x=x + 0.1 * rng.normal(size=x.shape), y=y)
     board = load_target("nucleo-f446re")
     assert isinstance(board, Board)
+    (folder / "board.toml").write_text(board.definition + ENERGY)
     write_table(folder / "table.jsonl", build_space("timeseries", 20, 2, 2), board)
     return SearchSettings(
         data=f"npz:{folder / 'waves.npz'}",
-        targets=("nucleo-f446re",),
+        targets=(str(folder / "board.toml"),),
         tables=(str(folder / "table.jsonl"),),
         run=str(folder / "whole"),
-        latency_ms=0.5,
+        latency_ms=2.0,
+        energy_uj=20,  # 0.5 ms at 40 mW
         ram_bytes=8 * 1024,
         flash_bytes=24 * 1024,
         trials=2,
@@ -100,9 +112,9 @@ def test_the_run_folder_holds_exactly_what_is_promised(
 def test_the_found_network_is_within_the_budget_and_better_than_chance(
     base: SearchSettings, whole: SearchResult
 ) -> None:
-    assert base.latency_ms is not None
     (target,) = whole.targets
-    assert target["predicted"]["latency_ms"] <= base.latency_ms
+    assert target["predicted"]["latency_ms"] <= 0.5
+    assert target["budget"]["energy_uj"] == 20
     assert target["predicted"]["ram_bytes"] <= 8 * 1024
     assert target["predicted"]["flash_bytes"] <= 24 * 1024
     assert whole.quantized_accuracy >= 0.75
@@ -126,13 +138,31 @@ def test_the_result_becomes_a_project_that_computes_the_same_on_host_and_emulate
     folder = tmp_path / "run"
     shutil.copytree(base.run, folder)
     moved = dataclasses.replace(whole, model=str(folder / "model.onnx"))
-    report = finish(dataclasses.replace(base, run=str(folder)), moved, "waves")
+    usage = Usage(period_ms=1000, battery=Battery(220, 3))
+    report = finish(dataclasses.replace(base, run=str(folder)), moved, "waves", [usage])
     (target,) = report["targets"]
     assert [check["on"] for check in target["verification"]] == ["host", "emulator"]
     for check in target["verification"]:
         assert check["bit_exact"]
         assert check["accuracy"] == pytest.approx(whole.quantized_accuracy)
     assert target["profile"]["arena_bytes"] == target["predicted"]["arena_bytes"]
+    energies_are_told(report)
+
+
+def energies_are_told(report: dict[str, Any]) -> None:
+    (target,) = report["targets"]
+    predicted, profile = target["predicted"], target["profile"]
+    for cost in (predicted, profile):
+        assert cost["energy_uj"] == pytest.approx(40 * cost["latency_ms"])
+    mean_mw = 2 + profile["energy_uj"] / 1000 - 2 * profile["latency_ms"] / 1000
+    assert profile["usage"]["mean_mw"] == pytest.approx(mean_mw)
+    assert profile["usage"]["battery_days"] == pytest.approx(2376 / mean_mw * 1e3 / 86400)
+    for limit, verdict, code in ((1e3, "ok", 0), (profile["energy_uj"] / 2, "OVER", 3)):
+        target["budget"] = {"latency_ms": None, "energy_uj": limit}
+        rows = {row[0]: row for part in sections(report) for row in part.rows}
+        assert rows["energy (modelled, uncalibrated, supply usb)"][-1] == verdict
+        assert rows["battery life"][1].endswith("from 220 mAh at 3 V")
+        assert exit_code(report) == code
 
 
 def test_running_again_returns_the_recorded_result(
@@ -256,6 +286,8 @@ def test_a_table_without_the_rows_names_the_command_that_measures_them(
         ({"trials": 0}, "trials must be 1 or more, got 0"),
         ({"search_epochs": 3}, "search_epochs must be 4 or more"),
         ({"seed": -1}, "seed must be 0 or more"),
+        ({"target": "nucleo-f446re"}, "nucleo-f446re: no power of this board is published"),
+        ({"supply": "sun"}, "nucleo-f446re: there is no supply 'sun'; known are usb"),
     ],
     ids=str,
 )

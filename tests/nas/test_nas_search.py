@@ -14,7 +14,7 @@ from tinytailor.nas.constraint import Constraint, exact_excess
 from tinytailor.nas.cost import fit_parts
 from tinytailor.nas.network.float_network import FloatNetwork
 from tinytailor.nas.search.dnas import dnas
-from tinytailor.nas.search.feasible import feasible_network
+from tinytailor.nas.search.feasible import described, feasible_network
 from tinytailor.nas.search.repair import repair
 from tinytailor.nas.spaces import Architecture, Space, build_space
 from tinytailor.nas.testing.algorithms import problem, propose
@@ -44,6 +44,11 @@ def test_the_differentiable_search_spends_a_larger_budget_on_a_larger_network() 
             r"latency 0\.010 ms cannot be met on formula: the smallest achievable .* ms",
         ),
         (Budget(ram_bytes=100), r"ram 0\.10 KiB \(100 bytes\) cannot be met on formula: .*KiB"),
+        (
+            Budget(latency_ms=0.01, energy_uj=0.4, active_mw=40),
+            r"latency 0\.010 ms cannot .*; energy 0\.4 uJ \(0\.010 ms at 40 mW\) cannot be met on "
+            r"formula: the smallest achievable .* uJ \(",
+        ),
         (Budget(flash_bytes=100), r"flash 0\.10 KiB \(100 bytes\) cannot be met on formula: .*KiB"),
     ],
     ids=str,
@@ -95,6 +100,17 @@ def test_a_network_for_several_devices_keeps_the_budget_of_each() -> None:
         over = [exact_excess(both, space.topology(network)) for network in found if network]
         assert len(over) == len(starts)
         assert all(excess == 0 for excess in over) == enough
+
+
+def test_an_energy_is_met_as_the_time_in_which_it_is_spent() -> None:
+    space = build_space("timeseries", 48, 3, 2)
+    budget = Budget(latency_ms=2.0, energy_uj=12, active_mw=40)  # 0.3 ms
+    constraints = limited(space, budget)
+    network = feasible_network(space, constraints, seed=0)
+    found = constraints[0].network(space.topology(network))
+    assert found.latency_ms <= 0.3
+    shown = described(found, budget)
+    assert f"energy {40 * found.latency_ms:.1f} uJ ({found.latency_ms:.3f} ms at 40 mW)" in shown
 
 
 def test_repair_reaches_the_budget_by_exact_costs_or_says_that_it_cannot() -> None:
