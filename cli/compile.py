@@ -86,7 +86,7 @@ def compile_file(
 
 
 def check_model(model: Path) -> None:
-    if model.suffix not in SUFFIXES:
+    if model.suffix.lower() not in SUFFIXES:
         raise InputError(f"{model}: unknown kind of model; expected {' or '.join(SUFFIXES)}")
     if not model.is_file():
         raise InputError(f"cannot read model {model}: there is no such file")

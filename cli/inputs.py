@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.names import no_such
 
 LABEL_NAMES = ("y", "labels", "label")
 
@@ -169,7 +170,7 @@ def _choose(
 ) -> str:
     if name is not None:
         if name not in arrays:
-            raise InputError(f"{path} has no array {name}; it has {_list(arrays)}")
+            raise no_such(f"{path} has no array {name}", name, _texts(arrays), label="it has")
         return name
     if "x" in arrays:
         return "x"
@@ -234,7 +235,8 @@ def _rows_of(
 ) -> np.ndarray:
     """An array of expected outputs as (rows, elements): of the output's shape, or flat."""
     if name not in arrays:
-        raise InputError(f"{path} has no array {name} for --expect; it has {_list(arrays)}")
+        problem = f"{path} has no array {name} for --expect"
+        raise no_such(problem, name, _texts(arrays), label="it has")
     array = arrays[name]
     flat = array.ndim == 2 and array.shape[1] == prod(shape)
     if array.dtype != np.int8 or array.ndim < 2 or len(array) != rows:
@@ -258,4 +260,8 @@ def _rows(shape: Sequence[int]) -> str:
 
 
 def _list(arrays: Mapping[str, np.ndarray]) -> str:
-    return ", ".join(f"{name} {_text(array)}" for name, array in arrays.items()) or "none"
+    return ", ".join(_texts(arrays).values()) or "none"
+
+
+def _texts(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+    return {name: f"{name} {_text(array)}" for name, array in arrays.items()}

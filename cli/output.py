@@ -57,12 +57,12 @@ def command(run: Callable[P, Result]) -> Callable[P, None]:
             with contextlib.redirect_stdout(sys.stderr):
                 result = run(*args, **kwargs)
         except TinytailorError as error:
-            _fail(str(error), error.exit_code, as_json)
+            _end(str(error), error.exit_code, as_json)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            _fail(f"{where}{error.strerror or error}", TinytailorError.exit_code, as_json)
+            _end(f"{where}{error.strerror or error}", TinytailorError.exit_code, as_json)
         except KeyboardInterrupt:
-            _fail("interrupted; what was finished is kept", INTERRUPTED, as_json)
+            _end("interrupted; what was finished is kept", INTERRUPTED, as_json)
         if as_json:
             print(json.dumps(result.values), flush=True)
         else:
@@ -138,11 +138,16 @@ def steps(total: int, quiet: bool) -> Iterator[Callable[[str], None]]:
         yield begin
 
 
-def _fail(message: str, code: int, as_json: bool) -> NoReturn:
+def report_error(message: str, code: int, as_json: bool) -> int:
+    """The sentence on stderr, with ``as_json`` the object on stdout as well; ``code`` again."""
     note(f"error: {message}")
     if as_json:
         print(json.dumps({"error": message, "exit_code": code}), flush=True)
-    raise typer.Exit(code) from None
+    return code
+
+
+def _end(message: str, code: int, as_json: bool) -> NoReturn:
+    raise typer.Exit(report_error(message, code, as_json)) from None
 
 
 def _console(file: TextIO) -> Console:

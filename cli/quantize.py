@@ -40,7 +40,7 @@ def quantize_file(model: Path, calibration: Path, out: Path, scheme: str) -> dic
 
     check_scheme(scheme)
     check_model(model)
-    if out.suffix != ".onnx" or out.is_dir():
+    if out.suffix.lower() != ".onnx" or out.is_dir():
         raise InputError(f"{out}: expected a file name ending in .onnx for the quantized model")
     if out.resolve() == model.resolve():
         raise InputError(f"{out} is the model itself; choose another name for the quantized one")

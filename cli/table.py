@@ -15,7 +15,9 @@ from rich.table import Table
 from tinytailor.cli.measure import load_board, space_keys
 from tinytailor.cli.options import Json, OptionalDataName
 from tinytailor.cli.output import Result, command
+from tinytailor.cli.parsing import Command, Commands
 from tinytailor.targets.errors import InputError, TinytailorError
+from tinytailor.targets.names import no_such
 
 if TYPE_CHECKING:
     from tinytailor.compiler.opkey import OpKey
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from tinytailor.latency_tables.table.diff import Changed, Difference
     from tinytailor.targets import Board
 
-app = typer.Typer(no_args_is_help=True, help="Show, check and compare latency tables.")
+app = typer.Typer(
+    cls=Commands, no_args_is_help=True, help="Show, check and compare latency tables."
+)
 
 TableFile = Annotated[Path, typer.Argument(help="A table that tinytailor measure wrote.")]
 Limit = Annotated[int, typer.Option("--limit", help="Lines of a list, at most; 0 is all.", min=0)]
@@ -38,7 +42,7 @@ ORDERS: dict[str, Callable[[Measurement], Any]] = {
 }
 
 
-@app.command("show")
+@app.command("show", cls=Command)
 @command
 def show(
     file: TableFile,
@@ -57,9 +61,9 @@ def show(
     table = LatencyTable.load(file)
     kinds = sorted({key.kind for key in table})
     if kind is not None and kind not in kinds:
-        raise InputError(f"{file} has no row of kind {kind!r}; it has {', '.join(kinds) or 'none'}")
+        raise no_such(f"{file} has no row of kind {kind!r}", kind, kinds, label="it has")
     if sort not in ORDERS:
-        raise InputError(f"--sort {sort}: expected one of {', '.join(ORDERS)}")
+        raise no_such(f"no order of rows is called {sort!r} (--sort)", sort, tuple(ORDERS))
     rows = [row for key, row in table.rows.items() if kind in (None, key.kind)]
     rows.sort(key=ORDERS[sort])
     values = {
@@ -150,7 +154,7 @@ def short(key: OpKey) -> str:
     return describe(key)
 
 
-@app.command("check")
+@app.command("check", cls=Command)
 @command
 def check(
     file: TableFile,
@@ -231,7 +235,7 @@ def foreign(table: LatencyTable, target: str | None) -> list[Finding]:
     return [Finding("foreign", None, message, {"differing": pairs})]
 
 
-@app.command("diff")
+@app.command("diff", cls=Command)
 @command
 def diff(first: TableFile, second: TableFile, limit: Limit = 40, as_json: Json = False) -> Result:
     """Compare two tables: rows of one only, values that changed, headers. Exit code 1 if a row

@@ -42,6 +42,7 @@ from tinytailor.nas.training.train import Training, fit, score
 from tinytailor.targets import load_target, require_board
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.files import only_writer, read_json, write_atomically, write_json
+from tinytailor.targets.names import no_such
 
 IMAGE_SHIFT = 0.125  # 4 pixels of 32, as is usual for CIFAR-10
 
@@ -156,7 +157,7 @@ def check_settings(settings: SearchSettings) -> None:
     )
     for what, name, known in names:
         if name not in known:
-            raise InputError(f"no {what} is called {name!r}; known: {', '.join(known)}")
+            raise no_such(f"no {what} is called {name!r}", name, tuple(known))
     counts = ("trials", "search_epochs", "trial_epochs", "epochs", "quantized_epochs", "batch")
     for name in (*counts, "threads"):
         if getattr(settings, name) < 1:
