@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 
 from tinytailor.cli.options import AllowFloat, CalibrationFile, Json, TargetName
-from tinytailor.cli.output import Result, command, doubts_told, steps
+from tinytailor.cli.output import Result, command, doubts_told
+from tinytailor.cli.progress import steps
 from tinytailor.cli.report import draw
 from tinytailor.targets.errors import InputError
 

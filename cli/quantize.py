@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from tinytailor.cli import completion
 from tinytailor.cli.compile import check_model
 from tinytailor.cli.options import Json
 from tinytailor.cli.output import Result, command, doubts_told, note
@@ -24,7 +25,10 @@ def run(
         Path, typer.Option("--calibration", help=".npz of real float inputs, as the model reads.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The .onnx file to write.")],
-    scheme: Annotated[str, typer.Option(help="How numbers are quantized.")] = "int8",
+    scheme: Annotated[
+        str,
+        typer.Option(help="How numbers are quantized.", autocompletion=completion.schemes),
+    ] = "int8",
     as_json: Json = False,
 ) -> Result:
     """Quantize a float model with samples of its inputs; the result is ONNX in QDQ form."""

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tinytailor.cli import completion
 from tinytailor.cli.compile import compile_file
 from tinytailor.cli.measure import default_table, load_board, measure_keys, space_keys
 from tinytailor.cli.options import DataName, Json, Seed, SpaceName, TargetName, Workers
-from tinytailor.cli.output import Result, command, note, stages
+from tinytailor.cli.output import Result, command, note
+from tinytailor.cli.progress import stages
 from tinytailor.cli.report import MARKDOWN, REPORT, SEARCH, draw, markdown, sections
 from tinytailor.cli.verify import verify_project
 from tinytailor.targets import default_runner
@@ -39,6 +41,10 @@ TableFile = Annotated[
         help="Latency table, by default tables/TARGET-SPACE.jsonl; what it lacks is measured.",
     ),
 ]
+Algorithm = Annotated[
+    str,
+    typer.Option(help="How: a wrong name lists all.", autocompletion=completion.algorithms),
+]
 AllowEstimates = Annotated[
     bool,
     typer.Option(
@@ -56,7 +62,7 @@ def run(
     ram: Ram = None,
     flash: Flash = None,
     space: SpaceName = "timeseries",
-    algorithm: Annotated[str, typer.Option(help="How: a wrong name lists all.")] = "dnas",
+    algorithm: Algorithm = "dnas",
     table: TableFile = None,
     allow_estimates: AllowEstimates = False,
     name: Annotated[str, typer.Option(help="Prefix of the C functions.")] = "model",

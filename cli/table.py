@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from tinytailor.cli import completion
 from tinytailor.cli.measure import load_board, space_keys
 from tinytailor.cli.options import Json, OptionalDataName
 from tinytailor.cli.output import Result, command
 from tinytailor.cli.parsing import Command, Commands
+from tinytailor.cli.tables import draw_table
 from tinytailor.targets.errors import InputError, TinytailorError
 from tinytailor.targets.names import no_such
 
@@ -50,7 +51,12 @@ def show(
         str | None, typer.Option("--kind", help="List the rows of this operator.")
     ] = None,
     sort: Annotated[
-        str, typer.Option("--sort", help=f"Order of the list: {', '.join(ORDERS)}.")
+        str,
+        typer.Option(
+            "--sort",
+            help=f"Order of the list: {', '.join(ORDERS)}.",
+            autocompletion=completion.one_of(*ORDERS),
+        ),
     ] = "key",
     limit: Limit = 40,
     as_json: Json = False,
@@ -103,20 +109,22 @@ def draw_header(console: Console, table: LatencyTable, dates: list[str]) -> None
 
 
 def draw_kinds(console: Console, rows: list[Measurement]) -> None:
-    drawn = Table(
-        "operator", "rows", "cycles from", "median", "to", "spread", "cycles are", box=None
-    )
+    drawn = []
     for kind in sorted({row.key.kind for row in rows}):
         part = [row for row in rows if row.key.kind == kind]
         cycles = [row.cycles for row in part]
-        drawn.add_row(
-            kind,
-            str(len(part)),
-            *(f"{value:.0f}" for value in (min(cycles), median(cycles), max(cycles))),
-            str(max(row.spread_cycles for row in part)),
-            " and ".join(sorted({provenance(row) for row in part})),
+        counts = (min(cycles), median(cycles), max(cycles))
+        drawn.append(
+            (
+                kind,
+                str(len(part)),
+                *(f"{value:.0f}" for value in counts),
+                str(max(row.spread_cycles for row in part)),
+                " and ".join(sorted({provenance(row) for row in part})),
+            )
         )
-    console.print(drawn)
+    columns = ("operator", "rows", "cycles from", "median", "to", "spread", "cycles are")
+    draw_table(console, columns, drawn, right=range(1, 6))
 
 
 def provenance(row: Measurement) -> str:
@@ -125,21 +133,23 @@ def provenance(row: Measurement) -> str:
 
 def draw_rows(console: Console, rows: list[Measurement], limit: int) -> None:
     names = ("cycles", "instructions", "flash bytes read", "scratch", "code", "repeats", "spread")
-    drawn = Table("operator", *names, "date", box=None)
+    drawn = []
     for row in rows[: limit or None]:
         counted = row.counts
-        drawn.add_row(
-            short(row.key),
-            f"{row.cycles:.0f}" + (" measured" if row.measured else ""),
-            str(counted.instructions) if counted else "not counted",
-            str(counted.flash_bytes) if counted else "not counted",
-            str(row.scratch_bytes),
-            str(row.code_bytes),
-            str(row.repeats),
-            str(row.spread_cycles),
-            row.date,
+        drawn.append(
+            (
+                short(row.key),
+                f"{row.cycles:.0f}" + (" measured" if row.measured else ""),
+                str(counted.instructions) if counted else "not counted",
+                str(counted.flash_bytes) if counted else "not counted",
+                str(row.scratch_bytes),
+                str(row.code_bytes),
+                str(row.repeats),
+                str(row.spread_cycles),
+                row.date,
+            )
         )
-    console.print(drawn)
+    draw_table(console, ("operator", *names, "date"), drawn, right=range(1, 8))
     draw_more(console, len(rows), limit)
 
 
@@ -160,12 +170,21 @@ def check(
     file: TableFile,
     space: Annotated[
         str | None,
-        typer.Option("--space", help="Search space whose operators should have rows."),
+        typer.Option(
+            "--space",
+            help="Search space whose operators should have rows.",
+            autocompletion=completion.spaces,
+        ),
     ] = None,
     data: OptionalDataName = None,
     target: Annotated[
         str | None,
-        typer.Option("--target", "-t", help="Board file, if the table's board is one of yours."),
+        typer.Option(
+            "--target",
+            "-t",
+            help="Board file, if the table's board is one of yours.",
+            autocompletion=completion.targets,
+        ),
     ] = None,
     limit: Limit = 40,
     as_json: Json = False,

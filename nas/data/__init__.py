@@ -20,7 +20,8 @@ from tinytailor.nas.data.images import from_cifar10
 from tinytailor.nas.data.sources import from_aeon, from_npz, from_ts_small, from_uci_har
 from tinytailor.targets.names import no_such
 
-WRITTEN = {"ucr": "ucr:NAME", "npz": "npz:FILE", "ts-small": "ts-small:NAME"}  # others: the name
+# How a source is written that is not just its name.
+WRITTEN: dict[str, str] = {"ucr": "ucr:NAME", "npz": "npz:FILE", "ts-small": "ts-small:NAME"}
 SOURCES: dict[str, Callable[[str, int], Raw]] = {
     "ucr": from_aeon,
     "npz": from_npz,
