@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from tinytailor.cli import completion
 from tinytailor.cli.measure import default_table, load_board, measure_keys, space_keys
 from tinytailor.cli.options import Json, OptionalDataName, Seed, TargetName, Workers
 from tinytailor.cli.output import Result, command, note
+from tinytailor.cli.tables import draw_table
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ def run(
     plan: Annotated[
         int | None, typer.Option(help="Propose so many operators of --space to measure.", min=1)
     ] = None,
-    space: Annotated[str, typer.Option("--space", help="Search space, for --plan.")] = "timeseries",
+    space: Annotated[
+        str,
+        typer.Option("--space", help="Search space, for --plan.", autocompletion=completion.spaces),
+    ] = "timeseries",
     data: OptionalDataName = None,
     table: Annotated[
         Path | None,
@@ -201,25 +205,26 @@ def _show(
 ) -> None:
     from tinytailor.latency_tables.calibration.calibrate import CONSTANTS
 
-    changed = Table("constant", "before", "now", "95 % of bootstrap samples", box=None)
+    changed: list[tuple[str, ...]] = []
     for name in CONSTANTS:
         low_high = result.ranges.get(name)
         text = f"{low_high[0]:.4g} to {low_high[1]:.4g}" if low_high else ""
         old, new = getattr(board.latency, name), getattr(model, name)
-        changed.add_row(name, f"{old:g}", f"{new:g}", text)
+        changed.append((name, f"{old:g}", f"{new:g}", text))
     if model.cache_bytes or board.latency.cache_bytes:
         sizes = (board.latency.cache_bytes, model.cache_bytes)
-        changed.add_row("cache_bytes", *("none" if s is None else f"{s[0]}, {s[1]}" for s in sizes))
-    console.print(changed)
+        texts = ("none" if size is None else f"{size[0]}, {size[1]}" for size in sizes)
+        changed.append(("cache_bytes", *texts, ""))
+    draw_table(console, ("constant", "before", "now", "95 % of bootstrap samples"), changed)
     console.print(f"\n{result.points} measured latencies; error on points left out: {result.error}")
-    models = Table("model", "mean error", "90th percentile", box=None)
+    models: list[tuple[str, ...]] = []
     best = sorted(result.candidates, key=lambda c: (c.model.parameters, c.error.mean))
     for c in best:
         if c.model.parameters == 1 or c.model == result.fitted.model or c in _leading(result):
             taken = "  <- taken" if c.model == result.fitted.model else ""
             errors = (f"{100 * c.error.mean:.2f} %", f"{100 * c.error.p90:.2f} %{taken}")
-            models.add_row(c.model.text, *errors)
-    console.print(models)
+            models.append((c.model.text, *errors))
+    draw_table(console, ("model", "mean error", "90th percentile"), models)
     worst = sorted(result.residuals, key=lambda pair: -abs(pair[1]))[:SHOWN_RESIDUALS]
     console.print("\nfarthest from the fit:")
     for point, error in worst:

@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 
 from tinytailor.cli.options import AllowFloat, CalibrationFile, Json, TargetName
-from tinytailor.cli.output import Result, command, doubts_told, steps
+from tinytailor.cli.output import Result, command, doubts_told
+from tinytailor.cli.progress import steps
 from tinytailor.cli.report import draw
 from tinytailor.targets.errors import InputError
 
@@ -86,7 +87,7 @@ def compile_file(
 
 
 def check_model(model: Path) -> None:
-    if model.suffix not in SUFFIXES:
+    if model.suffix.lower() not in SUFFIXES:
         raise InputError(f"{model}: unknown kind of model; expected {' or '.join(SUFFIXES)}")
     if not model.is_file():
         raise InputError(f"cannot read model {model}: there is no such file")

@@ -28,6 +28,7 @@ from tinytailor.compiler.training_record import TrainingRecord, digest_of, unlik
 from tinytailor.nas.data.sources import split_of, text_of
 from tinytailor.nas.scores import Scores, check_classes, numbered, score_answers
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.names import no_such
 
 LABEL_NAMES = ("y", "labels", "label")
 CLASS_NAME = "class"  # array of indices, as a search writes it
@@ -315,7 +316,7 @@ def _own_name(border: Mapping[str, Any], known: Container[str]) -> str:
 def _choose(path: Path, arrays: Mapping[str, np.ndarray], border: Border, name: str | None) -> str:
     if name is not None:
         if name not in arrays:
-            raise InputError(f"{path} has no array {name}; it has {_list(arrays)}")
+            raise no_such(f"{path} has no array {name}", name, _texts(arrays), label="it has")
         return name
     if "x" in arrays:
         return "x"
@@ -374,7 +375,8 @@ def _rows_of(
     """An array of expected outputs as (rows, elements) in the order of the device: in the layout of
     the model or of the device, or flat."""
     if name not in arrays:
-        raise InputError(f"{path} has no array {name} for --expect; it has {_list(arrays)}")
+        problem = f"{path} has no array {name} for --expect"
+        raise no_such(problem, name, _texts(arrays), label="it has")
     array, shape = arrays[name], tuple(border["shape"][1:])
     flat = array.ndim == 2 and array.shape[1] == prod(shape)
     as_model = array.dtype == np.uint8 and _model_dtype(border) == "uint8"
@@ -404,4 +406,8 @@ def _rows(shape: Sequence[int]) -> str:
 
 
 def _list(arrays: Mapping[str, np.ndarray]) -> str:
-    return ", ".join(f"{name} {_text(array)}" for name, array in arrays.items()) or "none"
+    return ", ".join(_texts(arrays).values()) or "none"
+
+
+def _texts(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+    return {name: f"{name} {_text(array)}" for name, array in arrays.items()}

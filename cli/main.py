@@ -22,27 +22,31 @@ from tinytailor.cli import (
     verify,
 )
 from tinytailor.cli import compile as compile_file
+from tinytailor.cli.parsing import Command, Commands
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Cuts neural networks to the measure of small devices.",
 )
 
-app.command("targets")(targets.run)
-app.command("ops")(ops.run)
-app.command("measure")(measure.run)
+for name, run_command in (
+    ("targets", targets.run),
+    ("ops", ops.run),
+    ("measure", measure.run),
+    ("calibrate", calibrate.run),
+    ("search", search.run),
+    ("inspect", inspect.run),
+    ("quantize", quantize.run),
+    ("compile", compile_file.run),
+    ("verify", verify.run),
+    ("profile", profile.run),
+    ("report", report.run),
+):
+    app.command(name, cls=Command)(run_command)
 app.add_typer(table.app, name="table")
-app.command("calibrate")(calibrate.run)
-app.command("search")(search.run)
-app.command("inspect")(inspect.run)
-app.command("quantize")(quantize.run)
-app.command("compile")(compile_file.run)
-app.command("verify")(verify.run)
-app.command("profile")(profile.run)
-app.command("report")(report.run)
 
 
 def _version(wanted: bool) -> None:
@@ -62,4 +66,4 @@ def main(
 
 def run() -> None:
     """The entry point of the installed command."""
-    app()
+    app(prog_name="tinytailor")

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from tinytailor.cli import completion
 from tinytailor.cli.options import Json, OptionalDataName, SpaceName, TargetName, Workers
-from tinytailor.cli.output import Result, command, note, stages
+from tinytailor.cli.output import Result, command, note
+from tinytailor.cli.progress import stages
+from tinytailor.cli.tables import draw_table
 from tinytailor.targets import (
     board_on,
     cross_toolchain,
@@ -44,10 +46,18 @@ Resume = Annotated[
 ]
 Runner = Annotated[
     str | None,
-    typer.Option("--on", help="emulator, qemu or serial:PORT; by default what has the core."),
+    typer.Option(
+        "--on",
+        help="emulator, qemu or serial:PORT; by default what has the core.",
+        autocompletion=completion.runners,
+    ),
 ]
 WorkersBackend = Annotated[
-    str, typer.Option(help="Where workers run: loky (this machine), dask or ray (a cluster).")
+    str,
+    typer.Option(
+        help="Where workers run: loky (this machine), dask or ray (a cluster).",
+        autocompletion=completion.one_of("loky", "dask", "ray"),
+    ),
 ]
 
 
@@ -87,7 +97,7 @@ def run(
     values = {"table": str(path), "target": board.name, "space": space, "needed": len(keys)}
 
     def show(console: Console) -> None:
-        console.print(_summary(done, keys))
+        draw_table(console, SUMMARY, _summary(done, keys), right=range(1, len(SUMMARY)))
         at = board_on(board.name, done.table.header.runner)
         console.print(f"{len(keys)} operators of {space} on the {at}: {path}")
         for one in done.failures:
@@ -116,9 +126,12 @@ class Measured:
         }
 
 
-def _summary(done: Measured, keys: tuple[OpKey, ...]) -> Table:
+SUMMARY = ("operator", "rows", "new", "failed", "cycles from", "to")
+
+
+def _summary(done: Measured, keys: tuple[OpKey, ...]) -> list[tuple[str, ...]]:
     """Rows, new ones, failures, and the range of cycles, of operators of each kind."""
-    summary = Table("operator", "rows", "new", "failed", "cycles from", "to", box=None)
+    summary: list[tuple[str, ...]] = []
     new = set(done.plan.new)
     for kind in sorted({key.kind for key in keys}):
         of_kind = [key for key in keys if key.kind == kind]
@@ -126,7 +139,8 @@ def _summary(done: Measured, keys: tuple[OpKey, ...]) -> Table:
         fresh = sum(row.key in new for row in rows)
         cycles = [row.cycles for row in rows]
         ends = (f"{min(cycles):.0f}", f"{max(cycles):.0f}") if cycles else ("", "")
-        summary.add_row(kind, *map(str, (len(rows), fresh, len(of_kind) - len(rows))), *ends)
+        counts = (len(rows), fresh, len(of_kind) - len(rows))
+        summary.append((kind, *map(str, counts), *ends))
     return summary
 
 

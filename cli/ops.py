@@ -9,17 +9,23 @@ from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from tinytailor.cli import completion
 from tinytailor.cli.options import Json
 from tinytailor.cli.output import Result, command
+from tinytailor.cli.tables import draw_table
 
 
 @command
 def run(
     target: Annotated[
         str | None,
-        typer.Option("--target", "-t", help="Only those that run on this target, with its limits."),
+        typer.Option(
+            "--target",
+            "-t",
+            help="Only those that run on this target, with its limits.",
+            autocompletion=completion.targets,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> Result:
@@ -43,11 +49,9 @@ def run(
         )
 
     def show(console: Console) -> None:
-        table = Table("operator", "meaning", *(["limits"] if any(limits.values()) else []))
-        for row in rows:
-            cells = (row["name"], row["meaning"], row["limits"])
-            table.add_row(*cells[: len(table.columns)])
-        console.print(table)
+        keys = ("name", "meaning", *(["limits"] if any(limits.values()) else []))
+        cells = [tuple(row[key] for key in keys) for row in rows]
+        draw_table(console, ("operator", *keys[1:]), cells)
 
     return Result({"operators": rows}, show)
 

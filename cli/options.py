@@ -8,13 +8,20 @@ from typing import Annotated
 
 import typer
 
+from tinytailor.cli import completion
+
 Json = Annotated[
     bool, typer.Option("--json", help="One JSON object on stdout, all else on stderr.")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.", min=0)]
 TargetName = Annotated[
     str,
-    typer.Option("--target", "-t", help="A name that `tinytailor targets` lists, or a .toml file."),
+    typer.Option(
+        "--target",
+        "-t",
+        help="A name that `tinytailor targets` lists, or a .toml file.",
+        autocompletion=completion.targets,
+    ),
 ]
 ProjectFolder = Annotated[Path, typer.Argument(help="Folder that tinytailor compile wrote.")]
 InputsFile = Annotated[
@@ -30,14 +37,26 @@ AllowFloat = Annotated[
     typer.Option("--allow-float", help="Compute operators that have no integer form in float."),
 ]
 InputName = Annotated[str | None, typer.Option(help="Array of the .npz that holds the inputs.")]
-SpaceName = Annotated[str, typer.Option("--space", help="Search space: timeseries or image.")]
+SpaceName = Annotated[
+    str,
+    typer.Option(
+        "--space", help="Search space: timeseries or image.", autocompletion=completion.spaces
+    ),
+]
 DataName = Annotated[
     str,
     typer.Option(
-        "--data", help="ucr:NAME, npz:FILE, uci-har, ts-small:NAME, cifar10: what to classify."
+        "--data",
+        help="ucr:NAME, npz:FILE, uci-har, ts-small:NAME, cifar10: what to classify.",
+        autocompletion=completion.data_sets,
     ),
 ]
 OptionalDataName = Annotated[
-    str | None, typer.Option("--data", help="A data set of the shape that the space is for.")
+    str | None,
+    typer.Option(
+        "--data",
+        help="A data set of the shape that the space is for.",
+        autocompletion=completion.data_sets,
+    ),
 ]
 Workers = Annotated[int, typer.Option("--workers", help="Processes that measure at a time.", min=1)]

@@ -21,21 +21,12 @@ from typing import Any, NoReturn, ParamSpec, TextIO
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
 from tinytailor.targets.errors import Doubt, TinytailorError
 
 P = ParamSpec("P")
 
 INTERRUPTED = 130
-FILE_COLUMNS = 160  # where stdout is no terminal, tables are not folded
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +48,16 @@ def command(run: Callable[P, Result]) -> Callable[P, None]:
             with contextlib.redirect_stdout(sys.stderr):
                 result = run(*args, **kwargs)
         except TinytailorError as error:
-            _fail(str(error), error.exit_code, as_json)
+            _end(str(error), error.exit_code, as_json)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            _fail(f"{where}{error.strerror or error}", TinytailorError.exit_code, as_json)
+            _end(f"{where}{error.strerror or error}", TinytailorError.exit_code, as_json)
         except KeyboardInterrupt:
-            _fail("interrupted; what was finished is kept", INTERRUPTED, as_json)
+            _end("interrupted; what was finished is kept", INTERRUPTED, as_json)
         if as_json:
             print(json.dumps(result.values), flush=True)
         else:
-            result.show(_console(sys.stdout))
+            result.show(console_of(sys.stdout))
         if result.exit_code:
             raise typer.Exit(result.exit_code)
 
@@ -75,7 +66,7 @@ def command(run: Callable[P, Result]) -> Callable[P, None]:
 
 def note(text: str) -> None:
     """A line for the person who watches, on stderr."""
-    _console(sys.stderr).print(text)
+    console_of(sys.stderr).print(text)
 
 
 @contextlib.contextmanager
@@ -91,61 +82,22 @@ def doubts_told() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def stages() -> Iterator[Callable[[str, int, int, str], None]]:
-    """Bars on stderr, one a stage: the value is called as ``at(stage, done, total, text)``."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[text]}"),
-    )
-    with Progress(*columns, console=_console(sys.stderr)) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def at(stage: str, done: int, total: int, text: str = "") -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total, text=text)
-            bars.update(tasks[stage], completed=done, total=total, text=text)
-
-        yield at
-
-
-@contextlib.contextmanager
-def steps(total: int, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """A bar on stderr; the value is called with the name of each step as it begins.
-
-    Where stderr is no terminal, each step is a line. ``quiet``: nothing is shown.
-    """
-    console = _console(sys.stderr)
-    if quiet or not console.is_terminal:
-        yield (lambda _: None) if quiet else note
-        return
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[text]}"),
-    )
-    with Progress(*columns, console=console, transient=True) as bars:
-        task, begun = bars.add_task("", total=total, text=""), 0
-
-        def begin(text: str) -> None:
-            nonlocal begun
-            bars.update(task, completed=begun, total=max(total, begun + 1), text=text)
-            begun += 1
-
-        yield begin
-
-
-def _fail(message: str, code: int, as_json: bool) -> NoReturn:
+def report_error(message: str, code: int, as_json: bool) -> int:
+    """The sentence on stderr, with ``as_json`` the object on stdout as well; ``code`` again."""
     note(f"error: {message}")
     if as_json:
         print(json.dumps({"error": message, "exit_code": code}), flush=True)
-    raise typer.Exit(code) from None
+    return code
 
 
-def _console(file: TextIO) -> Console:
-    width = None if file.isatty() else FILE_COLUMNS
-    return Console(file=file, markup=False, highlight=False, soft_wrap=True, width=width)
+def _end(message: str, code: int, as_json: bool) -> NoReturn:
+    raise typer.Exit(report_error(message, code, as_json)) from None
+
+
+def console_of(file: TextIO) -> Console:
+    """Where lines are printed as they are; only a terminal gets colours, and never what is piped,
+    whatever the environment says."""
+    terminal = file.isatty()
+    return Console(
+        file=file, markup=False, highlight=False, soft_wrap=True, force_terminal=terminal
+    )

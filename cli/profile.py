@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tinytailor.cli import completion
 from tinytailor.cli.energy import BatteryText, Idle, Period, Supply, parse_usage, used
 from tinytailor.cli.options import InputName, InputsFile, Json, ProjectFolder
 from tinytailor.cli.output import Result, command
@@ -20,7 +21,8 @@ def run(
         str | None,
         typer.Option(
             help="Where to run: emulator, qemu, or serial:PORT, a board such as "
-            "serial:/dev/ttyACM0. [default: emulator, or qemu for a core that only it has]"
+            "serial:/dev/ttyACM0. [default: emulator, or qemu for a core that only it has]",
+            autocompletion=completion.runners,
         ),
     ] = None,
     inputs: InputsFile = None,

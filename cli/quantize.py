@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from tinytailor.cli import completion
 from tinytailor.cli.compile import check_model
 from tinytailor.cli.options import Json
 from tinytailor.cli.output import Result, command, doubts_told, note
@@ -24,7 +25,10 @@ def run(
         Path, typer.Option("--calibration", help=".npz of real float inputs, as the model reads.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The .onnx file to write.")],
-    scheme: Annotated[str, typer.Option(help="How numbers are quantized.")] = "int8",
+    scheme: Annotated[
+        str,
+        typer.Option(help="How numbers are quantized.", autocompletion=completion.schemes),
+    ] = "int8",
     as_json: Json = False,
 ) -> Result:
     """Quantize a float model with samples of its inputs; the result is ONNX in QDQ form."""
@@ -40,7 +44,7 @@ def quantize_file(model: Path, calibration: Path, out: Path, scheme: str) -> dic
 
     check_scheme(scheme)
     check_model(model)
-    if out.suffix != ".onnx" or out.is_dir():
+    if out.suffix.lower() != ".onnx" or out.is_dir():
         raise InputError(f"{out}: expected a file name ending in .onnx for the quantized model")
     if out.resolve() == model.resolve():
         raise InputError(f"{out} is the model itself; choose another name for the quantized one")

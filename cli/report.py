@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from tinytailor.cli.options import Json
 from tinytailor.cli.output import Result, command
@@ -26,6 +25,7 @@ from tinytailor.cli.scores import (
     metric_cells,
     metric_titles,
 )
+from tinytailor.cli.tables import draw_table
 from tinytailor.targets import board_on
 from tinytailor.targets.errors import InputError
 
@@ -165,13 +165,9 @@ def cost_section(target: dict[str, Any], quantities: Sequence[Quantity]) -> Sect
 
 def draw(console: Console, parts: Sequence[Section]) -> None:
     for part in parts:
-        table = Table(title=part.title, title_justify="left", box=None, pad_edge=False)
-        for index, column in enumerate(part.columns):
-            text_only = part.text or len(part.columns) == 2
-            table.add_column(column, justify="left" if index == 0 or text_only else "right")
-        for row in part.rows:
-            table.add_row(*row)
-        console.print(table)
+        text_only = part.text or len(part.columns) == 2
+        right = () if text_only else range(1, len(part.columns))
+        draw_table(console, part.columns, part.rows, right=right, title=part.title)
         console.print()
 
 

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tinytailor.cli import completion
 from tinytailor.cli.compile import compile_file
 from tinytailor.cli.energy import BatteryText, Idle, Period, Supply, parse_usage, used
 from tinytailor.cli.measure import default_table, load_board, measure_keys, space_keys
 from tinytailor.cli.options import DataName, Json, Seed, SpaceName, Workers
-from tinytailor.cli.output import Result, command, doubts_told, note, stages
+from tinytailor.cli.output import Result, command, doubts_told, note
+from tinytailor.cli.progress import stages
 from tinytailor.cli.report import MARKDOWN, REPORT, SEARCH, draw, markdown, sections
 from tinytailor.cli.verify import verify_project
 from tinytailor.targets import Usage, default_runner
@@ -63,6 +65,10 @@ ClassWeights = Annotated[
     str,
     typer.Option(help="Of the loss, for unbalanced classes: none, balanced or effective."),
 ]
+Algorithm = Annotated[
+    str,
+    typer.Option(help="How: a wrong name lists all.", autocompletion=completion.algorithms),
+]
 AllowEstimates = Annotated[
     bool,
     typer.Option(
@@ -85,7 +91,7 @@ def run(
     battery: BatteryText = None,
     idle: Idle = None,
     space: SpaceName = "timeseries",
-    algorithm: Annotated[str, typer.Option(help="How: a wrong name lists all.")] = "dnas",
+    algorithm: Algorithm = "dnas",
     metric: Metric = "accuracy",
     class_weights: ClassWeights = "none",
     table: TableFiles = None,

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from tinytailor.cli import completion
 from tinytailor.cli.measure import load_board, space_keys
 from tinytailor.cli.options import Json, OptionalDataName
 from tinytailor.cli.output import Result, command
+from tinytailor.cli.parsing import Command, Commands
+from tinytailor.cli.tables import draw_table
 from tinytailor.targets.errors import InputError, TinytailorError
+from tinytailor.targets.names import no_such
 
 if TYPE_CHECKING:
     from tinytailor.compiler.opkey import OpKey
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
     from tinytailor.latency_tables.table.diff import Changed, Difference
     from tinytailor.targets import Board
 
-app = typer.Typer(no_args_is_help=True, help="Show, check and compare latency tables.")
+app = typer.Typer(
+    cls=Commands, no_args_is_help=True, help="Show, check and compare latency tables."
+)
 
 TableFile = Annotated[Path, typer.Argument(help="A table that tinytailor measure wrote.")]
 Limit = Annotated[int, typer.Option("--limit", help="Lines of a list, at most; 0 is all.", min=0)]
@@ -38,7 +43,7 @@ ORDERS: dict[str, Callable[[Measurement], Any]] = {
 }
 
 
-@app.command("show")
+@app.command("show", cls=Command)
 @command
 def show(
     file: TableFile,
@@ -46,7 +51,12 @@ def show(
         str | None, typer.Option("--kind", help="List the rows of this operator.")
     ] = None,
     sort: Annotated[
-        str, typer.Option("--sort", help=f"Order of the list: {', '.join(ORDERS)}.")
+        str,
+        typer.Option(
+            "--sort",
+            help=f"Order of the list: {', '.join(ORDERS)}.",
+            autocompletion=completion.one_of(*ORDERS),
+        ),
     ] = "key",
     limit: Limit = 40,
     as_json: Json = False,
@@ -57,9 +67,9 @@ def show(
     table = LatencyTable.load(file)
     kinds = sorted({key.kind for key in table})
     if kind is not None and kind not in kinds:
-        raise InputError(f"{file} has no row of kind {kind!r}; it has {', '.join(kinds) or 'none'}")
+        raise no_such(f"{file} has no row of kind {kind!r}", kind, kinds, label="it has")
     if sort not in ORDERS:
-        raise InputError(f"--sort {sort}: expected one of {', '.join(ORDERS)}")
+        raise no_such(f"no order of rows is called {sort!r} (--sort)", sort, tuple(ORDERS))
     rows = [row for key, row in table.rows.items() if kind in (None, key.kind)]
     rows.sort(key=ORDERS[sort])
     values = {
@@ -99,20 +109,22 @@ def draw_header(console: Console, table: LatencyTable, dates: list[str]) -> None
 
 
 def draw_kinds(console: Console, rows: list[Measurement]) -> None:
-    drawn = Table(
-        "operator", "rows", "cycles from", "median", "to", "spread", "cycles are", box=None
-    )
+    drawn = []
     for kind in sorted({row.key.kind for row in rows}):
         part = [row for row in rows if row.key.kind == kind]
         cycles = [row.cycles for row in part]
-        drawn.add_row(
-            kind,
-            str(len(part)),
-            *(f"{value:.0f}" for value in (min(cycles), median(cycles), max(cycles))),
-            str(max(row.spread_cycles for row in part)),
-            " and ".join(sorted({provenance(row) for row in part})),
+        counts = (min(cycles), median(cycles), max(cycles))
+        drawn.append(
+            (
+                kind,
+                str(len(part)),
+                *(f"{value:.0f}" for value in counts),
+                str(max(row.spread_cycles for row in part)),
+                " and ".join(sorted({provenance(row) for row in part})),
+            )
         )
-    console.print(drawn)
+    columns = ("operator", "rows", "cycles from", "median", "to", "spread", "cycles are")
+    draw_table(console, columns, drawn, right=range(1, 6))
 
 
 def provenance(row: Measurement) -> str:
@@ -121,21 +133,23 @@ def provenance(row: Measurement) -> str:
 
 def draw_rows(console: Console, rows: list[Measurement], limit: int) -> None:
     names = ("cycles", "instructions", "flash bytes read", "scratch", "code", "repeats", "spread")
-    drawn = Table("operator", *names, "date", box=None)
+    drawn = []
     for row in rows[: limit or None]:
         counted = row.counts
-        drawn.add_row(
-            short(row.key),
-            f"{row.cycles:.0f}" + (" measured" if row.measured else ""),
-            str(counted.instructions) if counted else "not counted",
-            str(counted.flash_bytes) if counted else "not counted",
-            str(row.scratch_bytes),
-            str(row.code_bytes),
-            str(row.repeats),
-            str(row.spread_cycles),
-            row.date,
+        drawn.append(
+            (
+                short(row.key),
+                f"{row.cycles:.0f}" + (" measured" if row.measured else ""),
+                str(counted.instructions) if counted else "not counted",
+                str(counted.flash_bytes) if counted else "not counted",
+                str(row.scratch_bytes),
+                str(row.code_bytes),
+                str(row.repeats),
+                str(row.spread_cycles),
+                row.date,
+            )
         )
-    console.print(drawn)
+    draw_table(console, ("operator", *names, "date"), drawn, right=range(1, 8))
     draw_more(console, len(rows), limit)
 
 
@@ -150,18 +164,27 @@ def short(key: OpKey) -> str:
     return describe(key)
 
 
-@app.command("check")
+@app.command("check", cls=Command)
 @command
 def check(
     file: TableFile,
     space: Annotated[
         str | None,
-        typer.Option("--space", help="Search space whose operators should have rows."),
+        typer.Option(
+            "--space",
+            help="Search space whose operators should have rows.",
+            autocompletion=completion.spaces,
+        ),
     ] = None,
     data: OptionalDataName = None,
     target: Annotated[
         str | None,
-        typer.Option("--target", "-t", help="Board file, if the table's board is one of yours."),
+        typer.Option(
+            "--target",
+            "-t",
+            help="Board file, if the table's board is one of yours.",
+            autocompletion=completion.targets,
+        ),
     ] = None,
     limit: Limit = 40,
     as_json: Json = False,
@@ -231,7 +254,7 @@ def foreign(table: LatencyTable, target: str | None) -> list[Finding]:
     return [Finding("foreign", None, message, {"differing": pairs})]
 
 
-@app.command("diff")
+@app.command("diff", cls=Command)
 @command
 def diff(first: TableFile, second: TableFile, limit: Limit = 40, as_json: Json = False) -> Result:
     """Compare two tables: rows of one only, values that changed, headers. Exit code 1 if a row

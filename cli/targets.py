@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from tinytailor.cli import completion
 from tinytailor.cli.options import Json
 from tinytailor.cli.output import Result, command
+from tinytailor.cli.tables import draw_table
 from tinytailor.targets import Target, load_target, target_names
 
 
@@ -18,7 +19,10 @@ from tinytailor.targets import Target, load_target, target_names
 def run(
     target: Annotated[
         str | None,
-        typer.Argument(help="A name of the list, or a .toml file: shown with all its sources."),
+        typer.Argument(
+            help="A name of the list, or a .toml file: shown with all its sources.",
+            autocompletion=completion.targets,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> Result:
@@ -32,16 +36,13 @@ def run(
 
 
 def _list(console: Console, targets: list[Target]) -> None:
-    table = Table("target", "kind", "core or part", "clock", "flash or DSP", "RAM", "latency model")
-    for target in targets:
-        clock = f"{target.clock_hz / 1e6:g} MHz"
-        table.add_row(target.name, target.kind, target.chip, clock, *target.capacity, target.trust)
-    console.print(table)
+    columns = ("target", "kind", "core or part", "clock", "flash or DSP", "RAM", "latency model")
+    rows = [
+        (t.name, t.kind, t.chip, f"{t.clock_hz / 1e6:g} MHz", *t.capacity, t.trust) for t in targets
+    ]
+    draw_table(console, columns, rows)
 
 
 def _facts(console: Console, target: Target) -> None:
     """What the file of a target says, and where each number is from."""
-    table = Table(target.name, target.chip, "from")
-    for row in target.facts():
-        table.add_row(*row)
-    console.print(table)
+    draw_table(console, (target.name, target.chip, "from"), target.facts())

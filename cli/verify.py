@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from tinytailor.cli import completion
 from tinytailor.cli.options import InputName, InputsFile, Json, ProjectFolder
 from tinytailor.cli.output import Result, command, note
 from tinytailor.cli.report import draw
@@ -26,7 +27,8 @@ def run(
         str | None,
         typer.Option(
             help="host, emulator, qemu or serial:PORT for a board, csim for an FPGA. "
-            "[default: emulator, or qemu for a core that only it has; csim]"
+            "[default: emulator, or qemu for a core that only it has; csim]",
+            autocompletion=completion.project_runners,
         ),
     ] = None,
     inputs: InputsFile = None,

@@ -24,7 +24,7 @@ from tinytailor.compiler.passes import Pass
 from tinytailor.compiler.project import Project
 from tinytailor.compiler.sections import Quantity, Section
 from tinytailor.targets import ANY_PORT, Target, serial_port
-from tinytailor.targets.errors import InputError
+from tinytailor.targets.names import no_such
 
 T = TypeVar("T", bound=Target, contravariant=True)
 
@@ -105,6 +105,5 @@ def check_runner(project: Project[Target], on: str) -> None:
     """InputError unless the back end of ``project`` has the runner ``on``."""
     known = backend_for(project.target.kind).runners
     if on not in known and not (serial_port(on) is not None and ANY_PORT in known):
-        raise InputError(
-            f"a project for {project.target.name} runs on one of {', '.join(known)}, not on {on}"
-        )
+        problem = f"a project for {project.target.name} does not run on {on}"
+        raise no_such(problem, on, known, label="it runs on")

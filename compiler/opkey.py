@@ -19,6 +19,7 @@ import numpy as np
 from tinytailor.compiler.ir import Graph, Node, Shape, Tensor, check
 from tinytailor.compiler.ops import OPERATORS, Operator, tabled
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.names import no_such
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,9 +70,8 @@ class OpKey:
             raise InputError(f"not an operator key: {record!r} ({error})") from error
         known = tabled()
         if key.kind not in known:
-            raise InputError(
-                f"operator key of unknown kind {key.kind!r}, known: {', '.join(known)}"
-            )
+            problem = f"no operator is called {key.kind!r}"
+            raise no_such(problem, key.kind, tuple(known), listed_by="`tinytailor ops`")
         unknown = sorted(record.keys() - {field.name for field in fields(cls)})
         if unknown or len(key.dtypes) != len(key.input_shapes) + 1:
             raise InputError(

@@ -47,6 +47,7 @@ from tinytailor.nas.training.class_weights import CLASS_WEIGHTS, class_weights
 from tinytailor.targets import Board, load_target, require_board
 from tinytailor.targets.errors import Doubt, InputError
 from tinytailor.targets.files import only_writer, read_json, write_atomically, write_json
+from tinytailor.targets.names import no_such
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,7 @@ def check_settings(settings: SearchSettings) -> None:
     )
     for what, name, known in names:
         if name not in known:
-            raise InputError(f"no {what} is called {name!r}; known: {', '.join(known)}")
+            raise no_such(f"no {what} is called {name!r}", name, tuple(known))
     if not 0 < len(settings.targets) == len(settings.tables):
         raise InputError(
             f"{len(settings.targets)} targets and {len(settings.tables)} tables: expected one "

@@ -33,6 +33,7 @@ from tinytailor.targets.energy import (
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.fpga import Fpga, load_fpga
 from tinytailor.targets.image import ImageSizes, image_sizes
+from tinytailor.targets.names import no_such
 from tinytailor.targets.runners import (
     ANY_PORT,
     RUNNERS,
@@ -110,15 +111,18 @@ def target_names() -> tuple[str, ...]:
 
 def load_target(name_or_path: str) -> Target:
     """The target of a shipped name ("nucleo-f446re") or of a file ("./mine.toml")."""
-    if name_or_path.endswith(".toml"):
+    if name_or_path.lower().endswith(".toml"):
         return _load(Path(name_or_path))
     for folder in _FOLDERS:
         for path in folder.glob("*.toml"):
             if path.stem == name_or_path:
                 return _load(path)
-    raise InputError(
-        f"unknown target {name_or_path!r}; known are {', '.join(target_names())}, "
-        "or give the path of a .toml file."
+    raise no_such(
+        f"no target is called {name_or_path!r}",
+        name_or_path,
+        target_names(),
+        listed_by="`tinytailor targets`",
+        end="or the path of a .toml file",
     )
 
 

@@ -26,6 +26,7 @@ from typing import Any, Literal
 from tinytailor.targets.core import CORES, Core
 from tinytailor.targets.energy import EnergyModel, read_energy
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.names import no_such
 from tinytailor.targets.target import Target
 from tinytailor.targets.toml_table import TomlTable, read_toml
 
@@ -224,10 +225,9 @@ def port_source(board: Board) -> Path:
         if not path.is_file():
             raise InputError(f"{board.name}: its firmware port {path} is not there.")
     elif not path.is_file():
-        known = ", ".join(sorted(file.stem for file in PORTS.glob("*.c"))) or "none"
-        raise InputError(
-            f"{board.name}: there is no firmware port {board.device.port!r}; known are {known}."
-        )
+        known = sorted(file.stem for file in PORTS.glob("*.c"))
+        problem = f"{board.name}: no firmware port is called {board.device.port!r}"
+        raise no_such(problem, board.device.port, known, end="or the path of a .c file")
     return path
 
 

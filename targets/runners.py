@@ -16,6 +16,7 @@ from tinytailor.targets import emulator, qemu, serial
 from tinytailor.targets.board import Board
 from tinytailor.targets.emulator.records import Call, CallResult
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.names import no_such
 from tinytailor.targets.toolchain import Toolchain, build_image
 
 RUNNERS = ("emulator", "qemu")
@@ -99,6 +100,5 @@ def run_on(
 
 def _known(runner: str) -> str:
     if runner not in RUNNERS:
-        known = ", ".join((*RUNNERS, ANY_PORT))
-        raise InputError(f"unknown runner {runner!r}; expected one of {known}.")
+        raise no_such(f"no runner is called {runner!r}", runner, (*RUNNERS, ANY_PORT))
     return runner

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.names import no_such
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -45,7 +46,7 @@ class TomlTable:
     def choice(self, key: str, known: tuple[str, ...]) -> str:
         value = self.text(key)
         if value not in known:
-            raise self._mistyped(key, value, "one of " + ", ".join(known))
+            raise no_such(f'{self.path}: key "{self.prefix}{key}" is {value!r}', value, known)
         return value
 
     def flag(self, key: str, default: bool | None = None) -> bool:
@@ -97,10 +98,9 @@ class TomlTable:
         """InputError if the table holds a key that nobody asked for."""
         unknown = [key for key in self.values if key not in self.read]
         if unknown:
-            known = ", ".join(f'"{self.prefix}{key}"' for key in self.read)
-            raise InputError(
-                f'{self.path}: unknown key "{self.prefix}{unknown[0]}"; known here are {known}.'
-            )
+            problem = f'{self.path}: unknown key "{self.prefix}{unknown[0]}"'
+            known = {key: f'"{self.prefix}{key}"' for key in self.read}
+            raise no_such(problem, unknown[0], known, label="known here")
 
     def _get(self, key: str, expected: str, default: object) -> Any:
         self.read.append(key)

@@ -22,9 +22,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from tinytailor.targets.board import Board
-from tinytailor.targets.errors import InputError, ToolError
+from tinytailor.targets.errors import ToolError
 from tinytailor.targets.files import write_atomically
 from tinytailor.targets.firmware import RUNTIME, linker_script, startup_source
+from tinytailor.targets.names import no_such
 
 CROSS_GCC = "arm-none-eabi-gcc"
 _COMMON = ("-std=c99", "-O2", "-ffunction-sections", "-fdata-sections", "-fno-common")
@@ -53,7 +54,8 @@ def cross_toolchain(prefer: str | None = None) -> Toolchain:
     """The compiler for boards. ``prefer`` ("gcc" or "zig") wins over TINYTAILOR_CC."""
     wanted = prefer or os.environ.get("TINYTAILOR_CC") or None
     if wanted not in (None, "gcc", "zig", CROSS_GCC):
-        raise InputError(f"unknown cross compiler {wanted!r} (TINYTAILOR_CC); expected gcc or zig.")
+        problem = f"no cross compiler is called {wanted!r} (TINYTAILOR_CC)"
+        raise no_such(problem, wanted, ("gcc", "zig"))
     if wanted != "zig":
         gcc = shutil.which(CROSS_GCC)
         if gcc is not None:

@@ -20,6 +20,7 @@ from tinytailor.compiler.kernels.bricks.kernel import TirKernel
 from tinytailor.compiler.kernels.variant import Choice, Variant
 from tinytailor.compiler.ops.base import Operator
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.names import no_such
 
 PACKAGE = "tinytailor.compiler.kernels"
 NO_OPERATORS = ("bricks", "isa")  # folders of what kernels are built from
@@ -80,9 +81,8 @@ def _named(kind: str, choice: Choice) -> Variant:
     variants = {variant.name: variant for variant in variants_of(kind)}
     variant = variants.get(choice.variant)
     if variant is None:
-        raise InputError(
-            f"{kind} has no kernel {choice.variant!r}, expected one of {', '.join(variants)}"
-        )
+        problem = f"{kind} has no kernel {choice.variant!r}"
+        raise no_such(problem, choice.variant, tuple(variants), label="it has")
     names = [name for name, _ in choice.knobs]
     if names != [*variant.knobs] or any(v not in variant.knobs[name] for name, v in choice.knobs):
         raise InputError(

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from tinytailor.compiler.quantize.schemes import int8
-from tinytailor.targets.errors import Doubt, InputError
+from tinytailor.targets.errors import Doubt
+from tinytailor.targets.names import no_such
 
 SCHEMES: dict[str, Callable[[Any, list[dict[str, np.ndarray]], str], Any]] = {
     "int8": int8.quantize,
@@ -26,7 +27,7 @@ SCHEMES: dict[str, Callable[[Any, list[dict[str, np.ndarray]], str], Any]] = {
 
 def check_scheme(name: str) -> str:
     if name not in SCHEMES:
-        raise InputError(f"unknown quantization scheme {name!r}; known are {', '.join(SCHEMES)}")
+        raise no_such(f"no quantization scheme is called {name!r}", name, tuple(SCHEMES))
     return name
 
 

@@ -29,6 +29,7 @@ from tinytailor.latency_tables.table.lines import FORMAT
 from tinytailor.targets import Board
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.files import write_text
+from tinytailor.targets.names import no_such
 
 WHAT, TIME = ("key", "project"), ("cycles", "latency_ms")
 REMARKS = ("name", "target", "repeats", "spread_cycles")
@@ -182,7 +183,7 @@ def _measured(where: str, values: Mapping[str, Any], board: Board, folder: Path)
     """One line; projects are looked for beside the file."""
     unknown = sorted(values.keys() - {*FIELDS})
     if unknown:
-        raise InputError(f'{where}: unknown field "{unknown[0]}"; known are {", ".join(FIELDS)}')
+        raise no_such(f'{where}: unknown field "{unknown[0]}"', unknown[0], FIELDS)
     if values.get("target", board.name) != board.name:
         raise InputError(f"{where} was measured on {values['target']}, not on {board.name}")
     what = _one_of(where, values, WHAT)

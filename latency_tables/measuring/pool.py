@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tinytailor.targets.errors import InputError, ToolError
+from tinytailor.targets.names import no_such
 
 BACKENDS = ("loky", "dask", "ray")
 WATCH_SECONDS = 0.2
@@ -42,9 +43,7 @@ class Pool:
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
-            raise InputError(
-                f"no back end is called {self.backend!r}; expected one of {', '.join(BACKENDS)}"
-            )
+            raise no_such(f"no back end is called {self.backend!r}", self.backend, BACKENDS)
         if self.workers < 1:
             raise InputError(f"{self.workers} workers; expected at least 1")
 

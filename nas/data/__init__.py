@@ -18,8 +18,10 @@ from collections.abc import Callable
 from tinytailor.nas.data.dataset import Dataset, Raw, prepare
 from tinytailor.nas.data.images import from_cifar10
 from tinytailor.nas.data.sources import from_aeon, from_npz, from_ts_small, from_uci_har
-from tinytailor.targets.errors import InputError
+from tinytailor.targets.names import no_such
 
+# How a source is written that is not just its name.
+WRITTEN: dict[str, str] = {"ucr": "ucr:NAME", "npz": "npz:FILE", "ts-small": "ts-small:NAME"}
 SOURCES: dict[str, Callable[[str, int], Raw]] = {
     "ucr": from_aeon,
     "npz": from_npz,
@@ -40,8 +42,6 @@ def load(spec: str, seed: int, valid_fraction: float = 0.25) -> Dataset:
     """
     kind, _, name = spec.partition(":")
     if kind not in SOURCES:
-        raise InputError(
-            f"data set {spec!r} has no known source {kind!r}; write one of: ucr:NAME, npz:FILE, "
-            "uci-har, ts-small:NAME, cifar10"
-        )
+        known = {source: WRITTEN.get(source, source) for source in SOURCES}
+        raise no_such(f"data set {spec!r} has no known source {kind!r}", kind, known)
     return prepare(SOURCES[kind](name, seed), seed, valid_fraction)

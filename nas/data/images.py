@@ -22,6 +22,7 @@ import numpy as np
 from tinytailor.nas.data.dataset import Raw
 from tinytailor.nas.data.sources import data_file, read_npz
 from tinytailor.targets.errors import InputError, ToolError
+from tinytailor.targets.names import no_such
 
 ARCHIVE = "cifar-10-binary.tar.gz"
 JPEG = "cifar10/cifar10_jpeg.npz"
@@ -102,7 +103,9 @@ def _from_jpeg(path: Path, count: int | None) -> tuple[Part, Part, tuple[str, ..
     keys = [f"{kind}_{part}" for part in ("train", "test") for kind in ("jpeg", "offset", "y")]
     missing = [key for key in (*keys, "classes") if key not in arrays]
     if missing:
-        raise InputError(f"{path} has no array {missing[0]}; it has: {', '.join(arrays)}")
+        raise no_such(
+            f"{path} has no array {missing[0]}", missing[0], tuple(arrays), label="it has"
+        )
     train, test = (_decoded(path, arrays, part, count) for part in ("train", "test"))
     return train, test, tuple(map(str, arrays["classes"]))
 

@@ -22,6 +22,7 @@ from tinytailor.nas.data.dataset import (
     subject_split,
 )
 from tinytailor.targets.errors import InputError, ToolError
+from tinytailor.targets.names import no_such
 
 TEST_FRACTION = 0.3
 SPLITS = ("train", "valid", "test")
@@ -39,10 +40,8 @@ def from_aeon(name: str, seed: int) -> Raw:
     folder = Path(datasets.__file__).parent / "data"
     bundled = sorted(path.parent.name for path in folder.glob("*/*_TRAIN.ts"))
     if name not in bundled:
-        raise InputError(
-            f"data set ucr:{name} does not come with aeon, and nothing is downloaded; bundled: "
-            f"{', '.join(bundled)}; for any other use npz:FILE"
-        )
+        problem = f"data set ucr:{name} does not come with aeon, and nothing is downloaded"
+        raise no_such(problem, name, bundled, label="bundled", end="or any other as npz:FILE")
     parts = []
     for split in ("train", "test"):
         x, y = datasets.load_classification(name, split=split, load_equal_length=True)
@@ -65,9 +64,8 @@ def from_npz(name: str, seed: int) -> Raw:
     arrays = read_npz(Path(name))
     missing = [key for key in ("x", "y") if key not in arrays]
     if missing:
-        raise InputError(
-            f"{name} has no array {' and no array '.join(missing)}; it has: {', '.join(arrays)}"
-        )
+        problem = f"{name} has no array {' and no array '.join(missing)}"
+        raise no_such(problem, missing[0], tuple(arrays), label="it has")
     x, y = arrays["x"], text_of(arrays["y"])
     check_samples(name, "x", x)
     check_labels(name, "y", y, len(x))
@@ -107,9 +105,8 @@ def split_of(name: str, arrays: Mapping[str, np.ndarray], seed: int) -> np.ndarr
         return np.where(test, "test", "train")
     unknown = np.setdiff1d(split, SPLITS)
     if len(unknown):
-        raise InputError(
-            f"{name}: array split holds {unknown[0]!s}, expected only {', '.join(SPLITS)}"
-        )
+        word = str(unknown[0])
+        raise no_such(f"{name}: array split holds {word!r}", word, SPLITS, label="it can hold")
     return split
 
 
@@ -140,7 +137,7 @@ def from_ts_small(name: str, seed: int) -> Raw:
     arrays = read_npz(path)
     if f"{name}/x_train" not in arrays:
         known = sorted({key.split("/")[0] for key in arrays})
-        raise InputError(f"{path} has no set {name!r}; it has: {', '.join(known)}")
+        raise no_such(f"{path} has no set {name!r}", name, known, label="it has")
     return Raw(
         name,
         f"{path}, set {name}",

@@ -8,6 +8,7 @@ from tinytailor.nas.spaces.decisions import Architecture, Decision, Option
 from tinytailor.nas.spaces.image import IMAGE
 from tinytailor.nas.spaces.timeseries import TIMESERIES
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.names import no_such
 
 SPACES: dict[str, SpaceKind] = {
     "timeseries": TIMESERIES,
@@ -31,7 +32,7 @@ __all__ = [
 
 def space_kind(name: str) -> SpaceKind:
     if name not in SPACES:
-        raise InputError(f"no search space is called {name!r}; known: {', '.join(SPACES)}")
+        raise no_such(f"no search space is called {name!r}", name, tuple(SPACES))
     return SPACES[name]
 
 

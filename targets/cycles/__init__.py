@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from tinytailor.targets.cycles import m0plus, m3, m4, m7, m33, m55
 from tinytailor.targets.cycles.model import CycleModel
-from tinytailor.targets.errors import InputError
+from tinytailor.targets.names import no_such
 
 __all__ = ["MODELS", "CycleModel", "cycle_model"]
 
@@ -34,5 +34,5 @@ def cycle_model(name: str) -> CycleModel:
     """The model of a core by the name in its table; InputError where there is none."""
     model = MODELS.get(name)
     if model is None:
-        raise InputError(f"unknown cycle model {name!r}; expected one of {', '.join(MODELS)}.")
+        raise no_such(f"no cycle model is called {name!r}", name, tuple(MODELS))
     return model

@@ -32,7 +32,7 @@ def ends_with_a_sentence(result, code, *fragments):
 @pytest.mark.parametrize(
     ("options", "fragment"),
     [
-        (("--target", "nucleo-f999"), "unknown target 'nucleo-f999'; known are"),
+        (("--target", "nucleo-f999"), "no target is called 'nucleo-f999'; did you mean nucleo-f"),
         (("--target", "./none.toml"), "none.toml"),
         (("--target", "nucleo-f446re", "--name", "2fast"), "'2fast'"),
         (("--target", "nucleo-f446re", "--name", "while"), "'while'"),
@@ -91,7 +91,7 @@ ROWS = tiny_model.int8_inputs(4)
         ({"x": ROWS.astype(np.float32) * np.nan}, (), "holds NaN or infinity, first in row 0"),
         ({"a": ROWS, "b": ROWS}, (), "more than one array fits"),
         ({"a": ROWS[:, :5]}, (), "no array fits"),
-        ({"a": ROWS}, ("--input-name", "z"), "has no array z; it has a int8"),
+        ({"a": ROWS}, ("--input-name", "z"), "has no array z; it has: a int8"),
         (
             {"x": ROWS, "y": np.zeros(3, int)},
             (),
@@ -139,7 +139,7 @@ def test_an_unknown_runner_is_refused(cli, project):
     assert ends_with_a_sentence(cli("profile", project, "--on", "moon"), USAGE, "moon")
     for runner in ("moon", "csim"):
         result = cli("verify", project, "--on", runner)
-        known = f"one of host, emulator, qemu, serial:PORT, not on {runner}"
+        known = f"does not run on {runner}; it runs on: host, emulator, qemu, serial:PORT"
         assert ends_with_a_sentence(result, USAGE, known)
 
 

@@ -71,8 +71,8 @@ def test_a_board_that_only_qemu_has_is_measured_there(cli, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("options", "code", "fragment"),
     [
-        (("--backend", "threads"), 2, "expected one of loky, dask, ray"),
-        (("--on", "paper"), 2, "unknown runner 'paper'"),
+        (("--backend", "threads"), 2, "known: loky, dask, ray"),
+        (("--on", "paper"), 2, "no runner is called 'paper'"),
         (("--on", "serial:x", "--workers", "2"), 2, "leave out --workers"),
     ],
 )

@@ -105,7 +105,7 @@ def test_a_quantized_model_with_calibration_is_refused(cli, model, samples, tmp_
 @pytest.mark.parametrize(
     ("options", "fragment"),
     [
-        (("--scheme", "w9"), "unknown quantization scheme 'w9'; known are int8"),
+        (("--scheme", "w9"), "no quantization scheme is called 'w9'; known: int8"),
         (("--calibration", "none.npz"), "cannot read none.npz"),
         (("-o", "out.bin"), "ending in .onnx"),
     ],

@@ -146,8 +146,11 @@ def test_diff_says_what_changed_and_by_how_much(cli, table):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("show", "{}", "--kind", "conv3d"), "has no row of kind 'conv3d'; it has conv2d, dense"),
-        (("show", "{}", "--sort", "beauty"), "--sort beauty: expected one of key, cycles"),
+        (
+            ("show", "{}", "--kind", "conv3d"),
+            "has no row of kind 'conv3d'; did you mean conv2d? it has: conv2d, dense",
+        ),
+        (("show", "{}", "--sort", "beauty"), "'beauty' (--sort); known: key, cycles"),
         (("show", "none.jsonl"), "cannot read latency table none.jsonl"),
         (("check", "{}", "--space", "timeseries"), "does not say which operators are needed"),
         (("check", "{}", "--data", "uci-har"), "--data says nothing without --space"),

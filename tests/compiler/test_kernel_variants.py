@@ -121,7 +121,12 @@ def test_an_instruction_set_that_no_kernel_knows_is_refused():
 @pytest.mark.parametrize(
     ("op", "isa", "choice", "reason"),
     [
-        (CONV, "dsp", Choice("dsp_tiles"), "no kernel 'dsp_tiles', expected one of mve_dot, "),
+        (
+            CONV,
+            "dsp",
+            Choice("dsp_tiles"),
+            "no kernel 'dsp_tiles'; did you mean dsp_tile? it has: mve_dot, ",
+        ),
         (CONV, "base", Choice("dsp_tile"), "cannot have the kernel dsp_tile, which needs dsp or "),
         (ONE_BIT, "dsp", Choice("dsp_tile"), "which takes weights of 8 bits, these have 1"),
         (CONV, "dsp", Choice("dsp_tile", (("unroll", 4),)), "knobs (('unroll', 4),), expected"),

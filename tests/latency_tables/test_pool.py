@@ -69,7 +69,7 @@ def wait_for(condition, seconds: float = 600.0) -> None:
 
 
 def test_pools_that_make_no_sense_are_refused():
-    with pytest.raises(InputError, match=r"'threads'; expected one of loky, dask, ray"):
+    with pytest.raises(InputError, match=r"'threads'; known: loky, dask, ray"):
         Pool(1, "threads")
     with pytest.raises(InputError, match="0 workers"):
         Pool(0)

@@ -95,7 +95,10 @@ def test_the_first_nan_is_named_with_file_array_and_position(tmp_path: Path) -> 
         ({"y": np.zeros(8)}, "array y has type float64, expected integers or strings"),
         ({"y": np.zeros(8, int)}, "holds one class only"),
         ({"split": np.array(["train"] * 8)}, "array split has no 'test' series"),
-        ({"split": np.array(["train"] * 7 + ["tset"])}, "array split holds tset, expected only"),
+        (
+            {"split": np.array(["train"] * 7 + ["tset"])},
+            "array split holds 'tset'; did you mean test",
+        ),
         ({"split": np.array(["train"] * 4)}, r"array split has shape \(4,\), expected \(8,\)"),
         (
             {

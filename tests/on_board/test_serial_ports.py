@@ -65,7 +65,7 @@ def test_boards_without_a_port_say_so_and_which_there_are():
         try:
             port_source(board)
         except InputError as error:
-            refused.update({board.name} if "known are" in str(error) else ())
+            refused.update({board.name} if "known: " in str(error) else ())
     assert refused == WITHOUT_PORT
 
 

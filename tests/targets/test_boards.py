@@ -172,7 +172,7 @@ def test_latency_of_an_operator_follows_the_formula(mine: Path) -> None:
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"'nucleo-f44'.*nucleo-f446re.*nucleo-l552ze-q"):
         load_target("nucleo-f44")
-    with pytest.raises(InputError, match="known are"):
+    with pytest.raises(InputError, match="known: "):
         load_target("../boards/nucleo-f446re")
 
 
@@ -200,11 +200,11 @@ def test_a_missing_key_is_named(mine: Path, key: str) -> None:
     ("old", "new", "message"),
     [
         ('"mine"', "7", 'key "name" is 7; expected a text'),
-        ('"cortex-m33"', '"cortex-m99"', "'cortex-m99'; expected one of cortex-m0plus, "),
+        ('"cortex-m33"', '"cortex-m99"', "'cortex-m99'; .* known: cortex-m0plus, "),
         ("80_000_000", "0", 'key "clock_hz" is 0; expected a whole number of at least 1'),
         ("80_000_000", "8e7", 'key "clock_hz" is 80000000.0; expected a whole number'),
         ("80_000_000", "true", 'key "clock_hz" is True; expected a whole number'),
-        ("80_000_000", "80_000_000\nspeed = 3", 'unknown key "speed"; known here are "name", '),
+        ("80_000_000", "80_000_000\nspeed = 3", 'unknown key "speed".* known here: "name", '),
         ("0x20000000", "-4096", 'key "memory.ram.base" is -4096; expected .* at least 0'),
         ("196_608", "-1", 'key "memory.ram.bytes" is -1; expected'),
         ("196_608", "196_607", '"memory.ram.bytes" = 196607 must be multiples of 4096'),
@@ -262,7 +262,7 @@ def test_a_board_file_says_how_the_real_board_is_reached(mine: Path) -> None:
         ('"stm32l552zetxq"', "7", 'key "device.pyocd_target" is 7; expected a text'),
         ("{image}", "my.bin", 'key "device.flash_command" has no {image}; write'),
         ('"openocd"', "1", 'key "device.flash_command" is .*; expected a list of texts'),
-        ("baud", "speed = 1\nbaud", 'unknown key "device.speed"; known here are "device.port"'),
+        ("baud", "speed = 1\nbaud", 'unknown key "device.speed".* known here: "device.port"'),
     ],
 )
 def test_a_wrong_fact_of_the_real_board_is_named(
@@ -294,7 +294,7 @@ def test_a_port_that_nobody_wrote_and_a_board_without_one_are_named(mine: Path) 
     mine.write_text(GOOD + DEVICE.replace('stm32l5"', 'pdp11"'))
     board = load_target(str(mine))
     assert isinstance(board, Board)
-    with pytest.raises(InputError, match="mine: there is no firmware port 'pdp11'; known are"):
+    with pytest.raises(InputError, match="mine: no firmware port is called 'pdp11'; known: "):
         port_source(board)
 
 
