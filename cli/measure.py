@@ -23,7 +23,7 @@ from tinytailor.targets import (
     require_board,
     serial_port,
 )
-from tinytailor.targets.errors import InputError, ToolError
+from tinytailor.targets.errors import InputError, Interrupted, ToolError
 
 if TYPE_CHECKING:
     from tinytailor.compiler.opkey import OpKey
@@ -187,6 +187,7 @@ def measure_keys(
     A new table begins with the rows of shipped ones. Unless ``strict``, operators that could not be
     measured are part of the result, and not an error.
     """
+    from tinytailor.latency_tables import LatencyTable
     from tinytailor.latency_tables.measuring import shipped
     from tinytailor.latency_tables.measuring.measure import IncompleteError, measure
 
@@ -215,6 +216,12 @@ def measure_keys(
         }
         try:
             return Measured(measure(keys, board, toolchain, path, **how), plans[0], (), said)
+        except KeyboardInterrupt:
+            there = sum(key in LatencyTable.load(path) for key in keys) if path.exists() else 0
+            raise Interrupted(
+                f"interrupted; {there} of {len(keys)} operators are kept in {path}; the same "
+                "command goes on"
+            ) from None
         except IncompleteError as error:
             if strict:
                 raise

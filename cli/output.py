@@ -52,8 +52,8 @@ def command(run: Callable[P, Result]) -> Callable[P, None]:
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             _end(f"{where}{error.strerror or error}", TinytailorError.exit_code, as_json)
-        except KeyboardInterrupt:
-            _end("interrupted; what was finished is kept", INTERRUPTED, as_json)
+        except KeyboardInterrupt as stop:
+            _end(str(stop) or "interrupted; what was finished is kept", INTERRUPTED, as_json)
         if as_json:
             print(json.dumps(result.values), flush=True)
         else:

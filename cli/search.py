@@ -8,7 +8,9 @@ rows the tables lack are measured -> search, train, quantize (nas.run) -> RUN/mo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,11 +26,12 @@ from tinytailor.cli.progress import stages
 from tinytailor.cli.report import MARKDOWN, REPORT, SEARCH, draw, markdown, sections
 from tinytailor.cli.verify import verify_project
 from tinytailor.targets import Usage, default_runner
-from tinytailor.targets.errors import BudgetError, CheckError, InputError
-from tinytailor.targets.files import only_writer, write_json, write_text
+from tinytailor.targets.errors import BudgetError, CheckError, InputError, Interrupted
+from tinytailor.targets.files import only_writer, read_json, write_json, write_text
 
 if TYPE_CHECKING:
-    from tinytailor.nas.run import SearchResult, SearchSettings
+    from tinytailor.nas.run import SearchResult
+    from tinytailor.nas.settings import SearchSettings
     from tinytailor.targets import Board
 
 PROJECT, TEST = "project", "test.npz"
@@ -113,7 +116,7 @@ def run(
     Interrupt it at any time: the same command goes on where it stopped.
     """
     from tinytailor.compiler.project import check_name
-    from tinytailor.nas.run import SearchSettings, check_settings
+    from tinytailor.nas.settings import SearchSettings, check_run, check_settings
 
     check_name(name)
     boards = load_boards(target)
@@ -137,14 +140,61 @@ def run(
         **given,
     )
     check_settings(settings)
-    # Measuring comes first: a search needs every price, and both can be interrupted freely.
-    if not allow_estimates:
-        pairs = zip(paths, boards.values(), strict=True)
-        for (path, _), board in {(path, one.core.name): one for path, one in pairs}.items():
-            measure_keys(space_keys(space, data, board), board, path, workers=workers)
-    with only_writer(out):
-        report = finish(settings, search_with_bars(settings), name, usages)
+    made = made_by(name, usages)
+    if not check_run(out, settings) or (report := finished(out, made)) is None:
+        # Measuring comes first: a search needs every price, and both can be interrupted freely.
+        if not allow_estimates:
+            measure_tables(settings, list(boards.values()), workers)
+        with only_writer(out), kept_told(settings):
+            found = search_with_bars(settings)
+            report = finish(settings, found, name, usages)
     return Result(report, lambda console: draw(console, sections(report)), exit_code(report))
+
+
+def measure_tables(settings: SearchSettings, boards: Sequence[Board], workers: int) -> None:
+    """What the tables of the search lack."""
+    pairs = zip(settings.tables, boards, strict=True)
+    for (path, _), board in {(path, one.core.name): one for path, one in pairs}.items():
+        keys = space_keys(settings.space, settings.data, board)
+        measure_keys(keys, board, Path(path), workers=workers)
+
+
+def made_by(name: str, usages: Sequence[Usage]) -> dict[str, Any]:
+    """What decides the report of a search that is done: this tool, and how it was called."""
+    from tinytailor.compiler.project import tool_version
+    from tinytailor.latency_tables.table.origin import compiler_digest
+
+    how = {"name": name, "usages": [asdict(one) for one in usages]}
+    return {"version": tool_version(), "compiler": compiler_digest(), **how}
+
+
+def finished(folder: Path, made: dict[str, Any]) -> dict[str, Any] | None:
+    """The report of a search that is done, if it would be the same now and its projects are
+    there."""
+    from tinytailor.compiler.project import MANIFEST
+
+    path = folder / REPORT
+    if not path.exists():
+        return None
+    report = read_json(path)
+    projects = [Path(one["project"]) / MANIFEST for one in report.get("targets", ())]
+    if report.get("made_by") != made or not all(file.exists() for file in projects):
+        return None
+    note(f"{folder} holds this search, done; its report again:")
+    return dict(report)
+
+
+@contextmanager
+def kept_told(settings: SearchSettings) -> Iterator[None]:
+    """Ctrl-C says what the RUN folder keeps."""
+    from tinytailor.nas.run import kept
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"interrupted; {settings.run} keeps {kept(settings)}; the same command goes on there"
+        ) from None
 
 
 def load_boards(targets: str) -> dict[str, Board]:
@@ -227,6 +277,7 @@ def finish(
         "metric": settings.metric,
         "class_weights": settings.class_weights,
         "seed": settings.seed,
+        "made_by": made_by(name, usages),
         "accuracy": {"float": result.float_accuracy, "integer": result.quantized_accuracy},
         "targets": targets,
         "scores": result.scores,

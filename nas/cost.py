@@ -13,7 +13,8 @@ only ever accepted by them. The search needs costs that are sums over operators 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from functools import cached_property
 from math import prod
 from typing import Protocol
@@ -155,6 +156,11 @@ class Parts:
     flash_base: float = 0.0
     flash_node: float = 0.0
 
+    @property
+    def bases(self) -> dict[str, float]:
+        """The fitted numbers by name."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "costs"}
+
     @cached_property
     def _remembered(self) -> dict[OpKey, OperatorCost]:
         return {}
@@ -191,7 +197,12 @@ class Parts:
         )
 
 
-def fit_parts(space: Space, costs: Costs, seed: int) -> Parts:
+def fit_parts(
+    space: Space,
+    costs: Costs,
+    seed: int,
+    on_network: Callable[[int, int], None] = lambda done, total: None,
+) -> Parts:
     """Bases and nodes from the exact costs of sampled networks, by least squares."""
     rng = np.random.default_rng(seed)
     networks = [space.smallest(), *(space.sample(rng) for _ in range(FIT_NETWORKS))]
@@ -199,7 +210,10 @@ def fit_parts(space: Space, costs: Costs, seed: int) -> Parts:
     topologies = [space.topology(network) for network in networks]
     nodes = np.array([len(topology.steps) for topology in topologies], float)
     parts = np.array([amounts(bare.part(topology)) for topology in topologies])
-    exact = np.array([amounts(costs.network(topology)) for topology in topologies])
+    exact = np.zeros_like(parts)
+    for place, topology in enumerate(topologies):
+        exact[place] = amounts(costs.network(topology))
+        on_network(place + 1, len(topologies))
     rest = exact - parts
     unknowns = np.stack([np.ones_like(nodes), nodes], axis=1)
     (latency_base, latency_node), *_ = np.linalg.lstsq(unknowns, rest[:, 0], rcond=None)

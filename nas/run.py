@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,86 +26,20 @@ import torch
 
 from tinytailor.compiler.real_values import saturated
 from tinytailor.compiler.training_record import TRAINING, TrainingRecord
-from tinytailor.latency_tables import Budget, LatencyTable
-from tinytailor.latency_tables.estimate import EstimatedTable
-from tinytailor.nas.constraint import Constraint, exact_excess
-from tinytailor.nas.cost import TableCosts, fit_parts, require_keys
-from tinytailor.nas.data import Dataset, load
+from tinytailor.nas.constraint import exact_excess
+from tinytailor.nas.data import Dataset
 from tinytailor.nas.data.balance import balance
 from tinytailor.nas.final import TestPart, Trained, base_training, train_final
 from tinytailor.nas.network.float_network import as_input
 from tinytailor.nas.network.onnx_file import export_onnx
 from tinytailor.nas.network.quantized_network import QuantizedNetwork
-from tinytailor.nas.quantization import QUANTIZERS
-from tinytailor.nas.scores import METRICS, accuracy
+from tinytailor.nas.prepare import OnProgress, Prepared, Progress, keep, prepare
+from tinytailor.nas.scores import accuracy
 from tinytailor.nas.search import ALGORITHMS, Problem
-from tinytailor.nas.search.feasible import feasible_network
 from tinytailor.nas.search.study import FinishedTrial, best_trial, run_study
-from tinytailor.nas.spaces import SPACES, Architecture, Space, build_space
-from tinytailor.nas.training.class_weights import CLASS_WEIGHTS, class_weights
-from tinytailor.targets import Board, load_target, require_board
-from tinytailor.targets.errors import Doubt, InputError
+from tinytailor.nas.settings import SearchSettings, check_run, check_settings, open_run
+from tinytailor.nas.training.class_weights import class_weights
 from tinytailor.targets.files import only_writer, read_json, write_atomically, write_json
-from tinytailor.targets.names import no_such
-
-
-@dataclass(frozen=True, slots=True)
-class SearchSettings:
-    """What decides the outcome, except ``run`` (where it goes) and ``threads`` (how fast).
-
-    One network is found for all ``targets``, each priced by the table at its place in ``tables``.
-    Limits hold on every target; memory that is not limited is limited by the board.
-    """
-
-    data: str
-    targets: tuple[str, ...]
-    tables: tuple[str, ...]
-    run: str
-    space: str = "timeseries"
-    latency_ms: float | None = None
-    ram_bytes: int | None = None
-    flash_bytes: int | None = None
-    energy_uj: float | None = None
-    supply: str | None = None  # supply configuration of the board; None: its default one
-    algorithm: str = "dnas"
-    quantizer: str = "int8"
-    metric: str = "accuracy"  # on the validation part; decides between trials
-    class_weights: str = "none"  # in the loss of every training
-    trials: int = 3
-    search_epochs: int = 80
-    trial_epochs: int = 60
-    epochs: int = 150
-    quantized_epochs: int = 50
-    batch: int = 64
-    valid_fraction: float = 0.25
-    seed: int = 0
-    threads: int = 1
-    allow_estimates: bool = False  # of operators that the table lacks
-
-    def budget(self, board: Board) -> Budget:
-        """What a network may cost on ``board``; InputError where a limit of energy needs a power
-        that is not known."""
-        powered = self.energy_uj is not None or self.supply is not None
-        return Budget(
-            self.latency_ms,
-            board.ram.bytes if self.ram_bytes is None else self.ram_bytes,
-            board.flash.bytes if self.flash_bytes is None else self.flash_bytes,
-            self.energy_uj,
-            board.power(self.supply).active_mw if powered else None,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """``done`` of ``total`` steps of ``stage``; ``text`` says more, such as the present loss."""
-
-    stage: str
-    done: int
-    total: int
-    text: str = ""
-
-
-OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,24 +82,16 @@ def search_alone(settings: SearchSettings, *, on_progress: OnProgress) -> Search
     check_settings(settings)
     folder = Path(settings.run)
     finished = folder / "result.json"
+    if check_run(folder, settings) and (result := recorded(finished)) is not None:
+        return result
     clock = Clock()
     with threads(settings.threads):
-        on_progress(Progress("prepare", 0, 1, "data, table and budget"))
-        dataset = load(settings.data, settings.seed, settings.valid_fraction)
-        doubt_balance(settings, dataset)
-        space = build_space(settings.space, *dataset.shape, dataset.classes)
-        costs = table_costs(settings, space)
-        constraints = tuple(
-            Constraint(fit_parts(space, one, settings.seed), settings.budget(one.board))
-            for one in costs
-        )
-        fits = feasible_network(space, constraints, settings.seed)
+        ready = prepare(settings, folder, on_progress)
+        dataset, space = ready.dataset, ready.space
         open_run(folder, settings)
-        on_progress(Progress("prepare", 1, 1))
-        if (result := recorded(finished)) is not None:
-            return result
+        keep(ready, folder)
         clock.lap("prepare")
-        trials = _study(settings, dataset, space, constraints, fits, folder, on_progress)
+        trials = _study(settings, ready, folder, on_progress)
         best = best_trial(trials, settings.metric)
         write_json(folder / "architecture.json", best.architecture.to_json())
         clock.lap("search")
@@ -177,46 +102,10 @@ def search_alone(settings: SearchSettings, *, on_progress: OnProgress) -> Search
 
         trained = train_final(settings, dataset, topology, folder, on_epoch)
         clock.lap("train")
-        assert exact_excess(constraints, topology) == 0
-        result = _finish(settings, dataset, costs, best, trials, trained, folder, clock)
+        assert exact_excess(ready.constraints, topology) == 0
+        result = _finish(settings, ready, best, trials, trained, folder, clock)
         write_json(finished, result.to_json())
         return result
-
-
-def check_settings(settings: SearchSettings) -> None:
-    """InputError for unknown names, counts below 1, and a limit of energy without a power."""
-    names: tuple[tuple[str, str, Iterable[str]], ...] = (
-        ("search space", settings.space, SPACES),
-        ("algorithm", settings.algorithm, ALGORITHMS),
-        ("quantizer", settings.quantizer, QUANTIZERS),
-        ("metric", settings.metric, METRICS),
-        ("kind of class weights", settings.class_weights, CLASS_WEIGHTS),
-    )
-    for what, name, known in names:
-        if name not in known:
-            raise no_such(f"no {what} is called {name!r}", name, tuple(known))
-    if not 0 < len(settings.targets) == len(settings.tables):
-        raise InputError(
-            f"{len(settings.targets)} targets and {len(settings.tables)} tables: expected one "
-            "table for each target"
-        )
-    counts = ("trials", "search_epochs", "trial_epochs", "epochs", "quantized_epochs", "batch")
-    for name in (*counts, "threads"):
-        if getattr(settings, name) < 1:
-            raise InputError(f"{name} must be 1 or more, got {getattr(settings, name)}")
-    if settings.search_epochs < 4:
-        raise InputError(f"search_epochs must be 4 or more, got {settings.search_epochs}")
-    if settings.seed < 0:
-        raise InputError(f"seed must be 0 or more, got {settings.seed}")
-    for target in settings.targets:  # refuses a limit of energy without a known power
-        settings.budget(require_board(load_target(target), "a search with a latency table"))
-
-
-def doubt_balance(settings: SearchSettings, dataset: Dataset) -> None:
-    """A Doubt if the classes are unbalanced and nothing was chosen that allows for it."""
-    found = balance(dataset)
-    if hint := found.hint(settings.metric, settings.class_weights):
-        warnings.warn(f"{found.text}; {hint}", Doubt, stacklevel=2)
 
 
 def recorded(path: Path) -> SearchResult | None:
@@ -229,53 +118,14 @@ def recorded(path: Path) -> SearchResult | None:
     return SearchResult(**values) if values.keys() == known else None
 
 
-def table_costs(settings: SearchSettings, space: Space) -> tuple[TableCosts, ...]:
-    """The prices of each target; InputError if one is no microcontroller or a table lacks rows."""
-    found = []
-    for target, path in zip(settings.targets, settings.tables, strict=True):
-        board = require_board(load_target(target), "a search with a latency table")
-        measured = LatencyTable.load(path)
-        table = EstimatedTable(measured) if settings.allow_estimates else measured
-        require_keys(space, table, str(board.core.isa))
-        found.append(TableCosts(table, board))
-    return tuple(found)
-
-
-def open_run(folder: Path, settings: SearchSettings) -> None:
-    """Make the RUN folder, or check that the one that is there was made with these settings."""
-    mine = {k: v for k, v in asdict(settings).items() if k not in ("run", "threads")}
-    mine = json.loads(json.dumps(mine))  # a tuple comes back as a list
-    path = folder / "settings.json"
-    if path.exists():
-        defaults = {f.name: f.default for f in fields(settings) if f.default is not MISSING}
-        theirs = {k: defaults[k] for k in mine if k in defaults} | read_json(path)
-        differing = sorted(k for k in {*mine, *theirs} if mine.get(k) != theirs.get(k))
-        if differing:
-            pairs = ", ".join(f"{k} {theirs.get(k)!r}, now {mine.get(k)!r}" for k in differing)
-            raise InputError(
-                f"{folder} holds a run with other settings: {pairs}; choose another folder with "
-                "-o, or repeat the old settings to continue it"
-            )
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} exists and is not a RUN folder; choose another with -o")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, mine)
-
-
 def _study(
-    settings: SearchSettings,
-    dataset: Dataset,
-    space: Space,
-    constraints: tuple[Constraint, ...],
-    fits: Architecture,
-    folder: Path,
-    on_progress: OnProgress,
+    settings: SearchSettings, ready: Prepared, folder: Path, on_progress: OnProgress
 ) -> tuple[FinishedTrial, ...]:
+    dataset = ready.dataset
     problem = Problem(
-        space,
-        constraints,
-        fits,
+        ready.space,
+        ready.constraints,
+        ready.fits,
         as_input(dataset.standardised(dataset.x_train)),
         torch.from_numpy(dataset.y_train),
         as_input(dataset.standardised(dataset.x_valid)),
@@ -305,8 +155,7 @@ def _study(
 
 def _finish(
     settings: SearchSettings,
-    dataset: Dataset,
-    costs: tuple[TableCosts, ...],
+    ready: Prepared,
     best: FinishedTrial,
     trials: tuple[FinishedTrial, ...],
     trained: Trained,
@@ -314,7 +163,8 @@ def _finish(
     clock: Clock,
 ) -> SearchResult:
     """Export, price and report the trained network."""
-    network, found = trained.network, balance(dataset)
+    dataset, network = ready.dataset, trained.network
+    found = balance(dataset)
     record = training_record(settings, dataset, network)
     metadata = {TRAINING: json.dumps(record.to_json())}
     export_onnx(network, folder / "model.onnx", dataset.name, metadata)
@@ -326,7 +176,7 @@ def _finish(
             "budget": settings.budget(one.board).to_json(),
             "predicted": one.final(network.topology).to_json(),
         }
-        for one, table in zip(costs, settings.tables, strict=True)
+        for one, table in zip(ready.costs, settings.tables, strict=True)
     ]
     clock.lap("export")
     return SearchResult(
@@ -381,6 +231,23 @@ def write_test_part(test: TestPart, path: Path) -> None:
     the index of the right one."""
     arrays = {"input": test.inputs, "output": test.logits, "class": test.labels}
     write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+
+
+def kept(settings: SearchSettings) -> str:
+    """What RUN holds of a search that was interrupted, in words."""
+    folder = Path(settings.run)
+    trials = len(list((folder / "trials").glob("*.json")))
+    parts = [f"{trials} of {settings.trials} trials (one that was under way begins anew)"]
+    for file, what, total in (
+        ("float.pt", "the final training", settings.epochs),
+        ("quantized.pt", "the quantized one", settings.quantized_epochs),
+    ):
+        if (folder / file).exists():
+            done = len(torch.load(folder / file, weights_only=True)["losses"])
+            parts.append(f"{done} of {total} epochs of {what}")
+    if (folder / "result.json").exists():
+        parts.append("the trained network")
+    return ", ".join(parts)
 
 
 class Clock:

@@ -17,6 +17,10 @@ class Doubt(UserWarning):
     """A warning for a user: what was asked is done, but is hardly what was meant."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with a sentence on what is kept."""
+
+
 class InputError(TinytailorError):
     """Bad input: a file, a name, a shape or an option that cannot be used as given."""
 

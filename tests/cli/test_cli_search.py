@@ -160,8 +160,10 @@ def test_the_project_of_a_search_is_an_ordinary_project(cli, found):
 
 def test_the_same_command_again_returns_the_same_result(cli, found):
     before = (found.folder / "run" / "model.onnx").read_bytes()
-    again = only_json(cli(*found.words).stdout)
-    assert again == found.report
+    again = cli(*found.words)
+    assert only_json(again.stdout) == found.report
+    assert "holds this search, done; its report again" in again.stderr
+    assert "running" not in again.stderr, "nothing is compiled or run a second time"
     assert (found.folder / "run" / "model.onnx").read_bytes() == before
 
 

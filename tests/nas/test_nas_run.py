@@ -23,7 +23,10 @@ from tinytailor.cli.report import sections
 from tinytailor.cli.search import exit_code, finish
 from tinytailor.compiler import execute, load_model
 from tinytailor.latency_tables import LatencyTable
-from tinytailor.nas.run import Progress, SearchResult, SearchSettings, search
+from tinytailor.nas.data import load
+from tinytailor.nas.prepare import Progress, fingerprint, prepared_before
+from tinytailor.nas.run import SearchResult, kept, search
+from tinytailor.nas.settings import SearchSettings
 from tinytailor.nas.spaces import Architecture, build_space
 from tinytailor.targets import Battery, Board, Usage, load_target
 from tinytailor.targets.errors import BudgetError, InputError
@@ -41,6 +44,7 @@ FILES = {
     "float.pt",
     "history.json",
     "model.onnx",
+    "prepared.json",
     "quantized.pt",
     "result.json",
     "settings.json",
@@ -170,13 +174,30 @@ def test_running_again_returns_the_recorded_result(
 ) -> None:
     stages: list[str] = []
     assert search(base, on_progress=lambda step: stages.append(step.stage)) == whole
-    assert set(stages) == {"prepare"}
+    assert stages == []
 
 
 def test_other_settings_are_refused_and_named(base: SearchSettings, whole: SearchResult) -> None:
     with pytest.raises(InputError, match="other settings: seed 0, now 1; choose another folder"):
         search(dataclasses.replace(base, seed=1))
     assert search(dataclasses.replace(base, threads=2)) == whole
+
+
+def test_what_was_prepared_is_used_again_for_the_same_tables_and_data_only(
+    base: SearchSettings, whole: SearchResult, tmp_path: Path
+) -> None:
+    """Another table is another fingerprint; other data under the same name are refused."""
+    dataset = load(base.data, base.seed)
+    space = build_space("timeseries", 20, 2, 2)
+    mark = fingerprint(base, dataset, space)
+    assert prepared_before(Path(base.run), dataset)["fingerprint"] == mark
+    table = tmp_path / "table.jsonl"
+    table.write_bytes(Path(base.tables[0]).read_bytes().rsplit(b"\n", 2)[0] + b"\n")
+    assert fingerprint(dataclasses.replace(base, tables=(str(table),)), dataset, space) != mark
+    assert fingerprint(dataclasses.replace(base, epochs=31), dataset, space) == mark
+    changed = dataclasses.replace(dataset, digest="0" * 16)
+    with pytest.raises(InputError, match="waves has changed since; choose another folder"):
+        prepared_before(Path(base.run), changed)
 
 
 STAGES = ("trial 2/2: short training", "train", "quantize")
@@ -195,8 +216,12 @@ def test_an_interrupted_run_continues_to_the_result_of_an_uninterrupted_one(
     with pytest.raises(KeyboardInterrupt):
         search(settings, on_progress=interrupt)
     assert not (tmp_path / "run" / "result.json").exists()
+    if stage == "train":
+        assert kept(settings).endswith("begins anew), 3 of 30 epochs of the final training")
+        assert kept(settings).startswith("2 of 2 trials")
     stages: set[str] = set()
     search(settings, on_progress=lambda step: stages.add(step.stage))
+    assert not any(name.startswith("costs") for name in stages), "they are in prepared.json"
     assert without_times(settings.run) == without_times(base.run)
     assert (tmp_path / "run" / "model.onnx").read_bytes() == Path(whole.model).read_bytes()
     if stage in ("train", "quantize"):
