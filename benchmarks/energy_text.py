@@ -101,8 +101,8 @@ OURS = """
 `ad` is dense layers alone, which read a weight for each product: it draws less than the
 convolutions on one board and more on another. The same board and tool, measured by two
 laboratories: 44.8 and 74.2 mW (X-CUBE-AI 7.3 on NUCLEO-L4R5ZI), a factor of 1.66. A linear
-regulator takes the same current at any voltage, so 3 V in place of 1.8 V would be 1.67; what the two
-had is not known here.
+regulator takes the same current at any voltage, so 3 V in place of 1.8 V would be 1.67; what the
+two had is not known here.
 
 The error of the modelled time comes on top of these; what that is worth is said on the page of the
 [board model](board-model.md).
