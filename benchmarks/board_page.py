@@ -104,6 +104,8 @@ OTHERS: tuple[tuple[str, str, float, float, str], ...] = (
     ("nucleo-h7a3zi", "Plumerai", 13.9, 50.9, "v1.1"),
     ("nucleo-h7a3zi", "HALE", 14.7, 45.8, "v1.2"),
     ("nucleo-g0b1re", "HALE", 475.0, 1522.0, "v1.2"),
+    ("nucleo-u575zi-q", "X-CUBE-AI 10.2", 29.0, 109.5, "v1.3"),
+    ("nucleo-u385rg-q", "X-CUBE-AI 10.2", 48.3, 182.4, "v1.3"),
 )
 
 

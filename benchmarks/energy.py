@@ -150,9 +150,12 @@ def page(counts: dict[str, Any]) -> str:
     boards = [target for target in map(load_target, target_names()) if isinstance(target, Board)]
     powered = [(board, power) for board in boards for power in board.energy]
     without = ", ".join(board.name for board in boards if not board.energy)
-    found, high, worst = summary([error for p in PUBLISHED for error in p.errors])
+    errors = [error for p in PUBLISHED for error in p.errors]
+    found, high, worst = summary(errors)
     parts = [HEAD, *(_power(*pair) for pair in powered)]
-    parts.append(LEFT_OUT.format(without=without, mean=found, high=high, worst=worst))
+    figures = {"mean": found, "high": high, "worst": worst, "count": len(errors)}
+    idle = "".join(map(_idle, PUBLISHED))
+    parts.append(LEFT_OUT.format(without=without, idle=idle, **figures))
     parts += [_left_out(p) for p in PUBLISHED]
     parts += [OURS, *(_beside(*pair, counts) for pair in powered), TAIL]
     return "".join(parts)
@@ -164,6 +167,15 @@ def _power(board: Board, power: EnergyModel) -> str:
     error = "unknown" if power.error_percent is None else f"{power.error_percent:g} %"
     name = f"`{power.name}`{default}"
     return f"| {board.name} | {name}: {power.supply} | {power.active_mw:g} | {idle} | {error} |\n"
+
+
+def _idle(p: Published) -> str:
+    found = p.idle()
+    if found is None or p.streaming is None:
+        return ""
+    idle, low, high = found
+    power, duty = p.streaming
+    return f"| {p.what} | {power:.4g}, {duty:.3f} | {idle:.3g} | {low:.3g}, {high:.3g} |\n"
 
 
 def _left_out(p: Published) -> str:

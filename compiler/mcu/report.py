@@ -78,7 +78,7 @@ def _time(manifest: Mapping[str, Any]) -> str:
 def quantities(manifest: Mapping[str, Any]) -> tuple[Quantity, ...]:
     return (
         Quantity(_latency_title(manifest), "latency_ms", "{:.3f} ms", "no cycle model"),
-        Quantity(_energy_title(manifest), "energy_uj", "{:.1f} uJ", manifest["energy"]["text"]),
+        Quantity(_energy_title(manifest), "energy_uj", "{:.1f} uJ"),
         Quantity("arena", "arena_bytes", "{:d} B"),
         Quantity("RAM (arena, buffers, stack)", "ram_bytes", "{:d} B"),
         Quantity("flash (code, constants)", "flash_bytes", "{:d} B"),
@@ -91,12 +91,12 @@ def sections(manifest: Mapping[str, Any]) -> list[Section]:
 
 
 def _sizes(manifest: Mapping[str, Any]) -> Section:
-    cycles = manifest["cycles"]
+    cycles, text = manifest["cycles"], manifest["energy"]["text"]
     shown = [(q.title, q.text(manifest[q.key])) for q in quantities(manifest)]
     latency, energy, *memory = shown
     rows = [
         latency,
-        energy,
+        energy if manifest["energy_uj"] is not None else (energy[0], text),
         ("cycles", "no cycle model" if cycles is None else f"{cycles:.0f}"),
         ("instructions", str(manifest["instructions"])),
         *memory,

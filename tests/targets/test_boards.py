@@ -69,6 +69,7 @@ def test_the_promised_boards_are_shipped() -> None:
         "disco-f746ng": ("cortex-m7", 216),
         "mps3-an547": ("cortex-m55", 32),
         "nicla-sense-me": ("cortex-m4", 64),
+        "nrf52840dk": ("cortex-m4", 64),
         "nrf5340dk": ("cortex-m33", 128),
         "nucleo-f207zg": ("cortex-m3", 120),
         "nucleo-f446re": ("cortex-m4", 180),
@@ -77,6 +78,8 @@ def test_the_promised_boards_are_shipped() -> None:
         "nucleo-h7a3zi": ("cortex-m7", 280),
         "nucleo-l4r5zi": ("cortex-m4", 120),
         "nucleo-l552ze-q": ("cortex-m33", 80),
+        "nucleo-u385rg-q": ("cortex-m33", 96),
+        "nucleo-u575zi-q": ("cortex-m33", 160),
         "portenta-h7": ("cortex-m7", 480),
         "rpi-pico": ("cortex-m0plus", 125),
     }
