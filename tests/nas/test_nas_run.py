@@ -20,10 +20,18 @@ from tiers import nightly_but
 
 from tinytailor.cli.search import finish
 from tinytailor.compiler import execute, load_model
-from tinytailor.nas.run import Progress, SearchResult, SearchSettings, search
+from tinytailor.nas.data.dataset import Raw, prepare
+from tinytailor.nas.run import (
+    Progress,
+    SearchResult,
+    SearchSettings,
+    doubt_balance,
+    open_run,
+    search,
+)
 from tinytailor.nas.spaces import Architecture, build_space
 from tinytailor.targets import Board, load_target
-from tinytailor.targets.errors import BudgetError, InputError
+from tinytailor.targets.errors import BudgetError, Doubt, InputError
 
 # one process, so that it is searched once
 pytestmark = [
@@ -127,7 +135,9 @@ def test_the_result_becomes_a_project_that_computes_the_same_on_host_and_emulate
     assert [check["on"] for check in report["verification"]] == ["host", "emulator"]
     for check in report["verification"]:
         assert check["bit_exact"]
-        assert check["accuracy"] == pytest.approx(whole.quantized_accuracy)
+        assert check["scores"] == report["scores"] == whole.scores
+        assert check["accuracy"] == whole.quantized_accuracy == whole.scores["accuracy"]
+    assert report["float_scores"]["accuracy"] == whole.float_accuracy
     assert report["profile"]["arena_bytes"] == whole.cost["arena_bytes"]
 
 
@@ -143,6 +153,46 @@ def test_other_settings_are_refused_and_named(base: SearchSettings, whole: Searc
     with pytest.raises(InputError, match="other settings: seed 0, now 1; choose another folder"):
         search(dataclasses.replace(base, seed=1))
     assert search(dataclasses.replace(base, threads=2)) == whole
+
+
+def test_a_run_from_before_there_were_metrics_goes_on_without_training_again(
+    base: SearchSettings, whole: SearchResult, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(base.run, folder)
+    for name, new in (
+        ("settings.json", {"metric", "class_weights"}),
+        ("result.json", {"scores", "float_scores", "balance"}),
+    ):
+        values = json.loads((folder / name).read_text())
+        assert values.keys() >= new
+        (folder / name).write_text(json.dumps({k: v for k, v in values.items() if k not in new}))
+    journal = (folder / "study.journal").read_text().splitlines(keepends=True)
+    (folder / "study.journal").write_text("".join(x for x in journal if "valid_scores" not in x))
+    stages: set[str] = set()
+    found = search(
+        dataclasses.replace(base, run=str(folder)),
+        on_progress=lambda step: stages.add(step.stage),
+    )
+    assert stages == {"prepare"}
+    assert found.scores == whole.scores
+    assert found.architecture == whole.architecture
+    assert (folder / "model.onnx").read_bytes() == Path(whole.model).read_bytes()
+    with pytest.raises(InputError, match="other settings: metric 'accuracy', now 'macro-f1'"):
+        open_run(folder, dataclasses.replace(base, metric="macro-f1"))
+
+
+def test_unbalanced_classes_are_doubted_unless_something_was_chosen_for_them(
+    base: SearchSettings, recwarn: pytest.WarningsRecorder
+) -> None:
+    x, y = np.arange(80.0).reshape(20, 4, 1), np.repeat([0, 1], [16, 4])
+    dataset = prepare(Raw("d", "d", x, y, x, y, class_names=("walk", "fall")), 0, 0.25)
+    sentence = "largest class 'walk' 80.0 %, .* always says 'walk' scores 80.0 % .*--metric"
+    with pytest.warns(Doubt, match=sentence):
+        doubt_balance(base, dataset)
+    doubt_balance(dataclasses.replace(base, metric="macro-f1"), dataset)
+    doubt_balance(dataclasses.replace(base, class_weights="balanced"), dataset)
+    assert not recwarn.list
 
 
 STAGES = ("trial 2/2: short training", "train", "quantize")
@@ -248,6 +298,14 @@ def test_a_table_without_the_rows_names_the_command_that_measures_them(
     [
         ({"algorithm": "magic"}, "no algorithm is called 'magic'; known: dnas, random"),
         ({"quantizer": "int3"}, "no quantizer is called 'int3'; known: int8"),
+        (
+            {"metric": "f1"},
+            "no metric is called 'f1'; known: accuracy, balanced-accuracy, macro-f1",
+        ),
+        (
+            {"class_weights": "equal"},
+            "no kind of class weights is called 'equal'; known: none, balanced, effective",
+        ),
         ({"trials": 0}, "trials must be 1 or more, got 0"),
         ({"search_epochs": 3}, "search_epochs must be 4 or more"),
         ({"seed": -1}, "seed must be 0 or more"),
@@ -268,8 +326,12 @@ def test_a_folder_of_something_else_is_left_alone(base: SearchSettings, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_the_random_baseline_runs_through_the_same_stages(
+def test_the_random_baseline_runs_through_the_same_stages_with_weights_and_another_metric(
     base: SearchSettings, tmp_path: Path
 ) -> None:
-    settings = dataclasses.replace(base, run=str(tmp_path / "run"), algorithm="random", trials=1)
-    assert search(settings).cost["latency_ms"] <= 0.5
+    chosen = {"algorithm": "random", "metric": "macro-f1", "class_weights": "balanced"}
+    settings = dataclasses.replace(base, run=str(tmp_path / "run"), trials=1, **chosen)
+    found = search(settings)
+    assert found.cost["latency_ms"] <= 0.5
+    assert found.balance["weights"] == [1.0, 1.0]  # as many of either class
+    assert found.trials[0]["valid_scores"].keys() >= {"accuracy", "macro_f1"}
