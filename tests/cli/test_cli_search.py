@@ -87,6 +87,7 @@ def test_the_accuracy_is_one_number_on_paper_on_the_host_and_on_the_emulated_boa
     for check in found.target["verification"]:
         assert check["bit_exact"]
         assert check["accuracy"] == integer
+        assert check["scores"] == found.report["scores"]
         assert check["expected"]["differing_elements"] == 0
 
 
@@ -109,6 +110,9 @@ def test_the_report_can_be_printed_again_from_its_files(cli, found):
         assert f"{found.target['profile']['latency_ms']:.3f} ms" in text
         assert f"{100 * found.report['accuracy']['integer']:.2f} %" in text
         assert "emulated" in text
+        for words in ("balanced accuracy", "macro-F1", "precision", "Confusion", "always '"):
+            assert words in text
+        assert "accuracy on the validation part" in text
 
 
 def test_a_report_on_guessed_constants_says_so(found):

@@ -153,8 +153,10 @@ def test_help_loads_no_heavy_library():
     assert loaded_by(HELP) & heavy == set()
 
 
-def test_targets_and_tables_load_neither_torch_nor_tvm():
-    modules = loaded_by("import tinytailor.targets, tinytailor.latency_tables")
+def test_targets_tables_and_scores_load_neither_torch_nor_tvm():
+    modules = loaded_by(
+        "import tinytailor.targets, tinytailor.latency_tables, tinytailor.nas.scores"
+    )
     assert modules & {"torch", "tvm", "unicorn"} == set()
 
 

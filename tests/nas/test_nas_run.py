@@ -24,12 +24,13 @@ from tinytailor.cli.search import exit_code, finish
 from tinytailor.compiler import execute, load_model
 from tinytailor.latency_tables import LatencyTable
 from tinytailor.nas.data import load
-from tinytailor.nas.prepare import Progress, fingerprint, prepared_before
+from tinytailor.nas.data.dataset import Raw, prepare
+from tinytailor.nas.prepare import Progress, doubt_balance, fingerprint, prepared_before
 from tinytailor.nas.run import SearchResult, kept, search
-from tinytailor.nas.settings import SearchSettings
+from tinytailor.nas.settings import SearchSettings, open_run
 from tinytailor.nas.spaces import Architecture, build_space
 from tinytailor.targets import Battery, Board, Usage, load_target
-from tinytailor.targets.errors import BudgetError, InputError
+from tinytailor.targets.errors import BudgetError, Doubt, InputError
 
 # one process, so that it is searched once
 pytestmark = [
@@ -148,7 +149,9 @@ def test_the_result_becomes_a_project_that_computes_the_same_on_host_and_emulate
     assert [check["on"] for check in target["verification"]] == ["host", "emulator"]
     for check in target["verification"]:
         assert check["bit_exact"]
-        assert check["accuracy"] == pytest.approx(whole.quantized_accuracy)
+        assert check["scores"] == report["scores"] == whole.scores
+        assert check["accuracy"] == whole.quantized_accuracy == whole.scores["accuracy"]
+    assert report["float_scores"]["accuracy"] == whole.float_accuracy
     assert target["profile"]["arena_bytes"] == target["predicted"]["arena_bytes"]
     energies_are_told(report)
 
@@ -198,6 +201,46 @@ def test_what_was_prepared_is_used_again_for_the_same_tables_and_data_only(
     changed = dataclasses.replace(dataset, digest="0" * 16)
     with pytest.raises(InputError, match="waves has changed since; choose another folder"):
         prepared_before(Path(base.run), changed)
+
+
+def test_a_run_from_before_there_were_metrics_goes_on_without_training_again(
+    base: SearchSettings, whole: SearchResult, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(base.run, folder)
+    for name, new in (
+        ("settings.json", {"metric", "class_weights"}),
+        ("result.json", {"scores", "float_scores", "balance"}),
+    ):
+        values = json.loads((folder / name).read_text())
+        assert values.keys() >= new
+        (folder / name).write_text(json.dumps({k: v for k, v in values.items() if k not in new}))
+    journal = (folder / "study.journal").read_text().splitlines(keepends=True)
+    (folder / "study.journal").write_text("".join(x for x in journal if "valid_scores" not in x))
+    stages: set[str] = set()
+    found = search(
+        dataclasses.replace(base, run=str(folder)),
+        on_progress=lambda step: stages.add(step.stage),
+    )
+    assert stages == {"data", "tables"}
+    assert found.scores == whole.scores
+    assert found.architecture == whole.architecture
+    assert (folder / "model.onnx").read_bytes() == Path(whole.model).read_bytes()
+    with pytest.raises(InputError, match="other settings: metric 'accuracy', now 'macro-f1'"):
+        open_run(folder, dataclasses.replace(base, metric="macro-f1"))
+
+
+def test_unbalanced_classes_are_doubted_unless_something_was_chosen_for_them(
+    base: SearchSettings, recwarn: pytest.WarningsRecorder
+) -> None:
+    x, y = np.arange(80.0).reshape(20, 4, 1), np.repeat([0, 1], [16, 4])
+    dataset = prepare(Raw("d", "d", x, y, x, y, class_names=("walk", "fall")), 0, 0.25)
+    sentence = "largest class 'walk' 80.0 %, .* always says 'walk' scores 80.0 % .*--metric"
+    with pytest.warns(Doubt, match=sentence):
+        doubt_balance(base, dataset)
+    doubt_balance(dataclasses.replace(base, metric="macro-f1"), dataset)
+    doubt_balance(dataclasses.replace(base, class_weights="balanced"), dataset)
+    assert not recwarn.list
 
 
 STAGES = ("trial 2/2: short training", "train", "quantize")
@@ -308,6 +351,14 @@ def test_a_table_without_the_rows_names_the_command_that_measures_them(
         ({"algorithm": "magic"}, "no algorithm is called 'magic'; known: dnas, random"),
         ({"quantizer": "int3"}, "no quantizer is called 'int3'; known: int8"),
         ({"tables": ()}, "1 targets and 0 tables: expected one table for each target"),
+        (
+            {"metric": "f1"},
+            "no metric is called 'f1'; known: accuracy, balanced-accuracy, macro-f1",
+        ),
+        (
+            {"class_weights": "equal"},
+            "no kind of class weights is called 'equal'; known: none, balanced, effective",
+        ),
         ({"trials": 0}, "trials must be 1 or more, got 0"),
         ({"search_epochs": 3}, "search_epochs must be 4 or more"),
         ({"seed": -1}, "seed must be 0 or more"),
@@ -338,8 +389,10 @@ def test_the_random_baseline_finds_one_network_for_two_cores_and_a_project_for_e
     table, folder = tmp_path / "base.jsonl", tmp_path / "run"
     keys = (dataclasses.replace(key, isa="base") for key in LatencyTable.load(base.tables[0]))
     write_rows(table, keys, boards[1])
+    chosen = {"algorithm": "random", "metric": "macro-f1", "class_weights": "balanced"}
     settings = dataclasses.replace(
         base,
+        **chosen,
         targets=tuple(board.name for board in boards),
         tables=(*base.tables, str(table)),
         run=str(folder),
@@ -360,6 +413,8 @@ def test_the_random_baseline_finds_one_network_for_two_cores_and_a_project_for_e
             assert check["accuracy"] == pytest.approx(result.quantized_accuracy)
         for title in (f"## Cost on {board.name}", f"## Layers for {board.name}"):
             assert title in (folder / "report.md").read_text()
+    assert result.balance["weights"] == [1.0, 1.0]  # as many of either class
+    assert result.trials[0]["valid_scores"].keys() >= {"accuracy", "macro_f1"}
     report["targets"][1]["budget"]["latency_ms"] = 1e-6
     assert exit_code(report) == 3
     told = "the project for nucleo-g0b1re is over the budget in latency_ms"

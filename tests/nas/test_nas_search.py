@@ -16,6 +16,7 @@ from tinytailor.nas.network.float_network import FloatNetwork
 from tinytailor.nas.search.dnas import dnas
 from tinytailor.nas.search.feasible import described, feasible_network
 from tinytailor.nas.search.repair import repair
+from tinytailor.nas.search.study import FinishedTrial, best_trial
 from tinytailor.nas.spaces import Architecture, Space, build_space
 from tinytailor.nas.testing.algorithms import problem, propose
 from tinytailor.nas.testing.costs import FormulaCosts
@@ -169,6 +170,23 @@ def test_training_resumed_from_a_checkpoint_ends_with_the_same_weights(tmp_path:
     resumed = train(tmp_path / "c.pt", None).state_dict()
     assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_the_metric_decides_between_trials_then_the_loss_then_the_order() -> None:
+    network = build_space("timeseries", 48, 3, 2).smallest()
+
+    def trial(index: int, accuracy: float, balanced: float, loss: float) -> FinishedTrial:
+        scores = {"accuracy": accuracy, "balanced_accuracy": balanced}
+        return FinishedTrial(index, network, scores, loss, {})
+
+    trials = (
+        trial(0, 0.9, 0.5, 0.3),
+        trial(1, 0.8, 0.7, 0.6),
+        trial(2, 0.8, 0.7, 0.4),
+        trial(3, 0.8, 0.7, 0.4),
+    )
+    assert best_trial(trials, "accuracy").index == 0
+    assert best_trial(trials, "balanced-accuracy").index == 2
 
 
 def test_augmentation_moves_and_scales_but_keeps_shape_and_source() -> None:
