@@ -16,7 +16,7 @@ from tinytailor.cli import completion
 from tinytailor.cli.compile import compile_file
 from tinytailor.cli.measure import default_table, load_board, measure_keys, space_keys
 from tinytailor.cli.options import DataName, Json, Seed, SpaceName, TargetName, Workers
-from tinytailor.cli.output import Result, command, note
+from tinytailor.cli.output import Result, command, note, rounded
 from tinytailor.cli.progress import stages
 from tinytailor.cli.report import MARKDOWN, REPORT, SEARCH, draw, markdown, sections
 from tinytailor.cli.verify import verify_project
@@ -181,7 +181,7 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
     title = f"{report['data']} on {report['target']}"
     text = markdown(title, sections(report))
     write_text(folder / MARKDOWN, text)
-    write_json(folder / REPORT, report)
+    write_json(folder / REPORT, rounded(report))
 
 
 def exit_code(report: dict[str, Any]) -> int:

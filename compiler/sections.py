@@ -27,3 +27,8 @@ class Quantity:
     title: str
     key: str
     form: str
+
+
+def macs_text(macs: int) -> str:
+    """Multiply-accumulates with a unit that shows them: 2.66 MMAC, 3456 MAC."""
+    return f"{macs / 1e6:.2f} MMAC" if macs >= 1e5 else f"{macs} MAC"
