@@ -62,7 +62,7 @@ def boot_text(stage: str, code: bytes) -> str:
     used = -(-len(code) // 4)
     rows = [f"    {', '.join(words[i : min(i + 6, used)])}," for i in range(0, used, 6)]
     source = stage_file(stage).read_text("utf-8").replace("/*", "@").replace("*/", "")
-    declared = f"static const uint32_t stage[{len(words)}]"
+    declared = f"static const uint32_t boot_stage[{len(words)}]"
     lines = (
         "/* SPDX-License-Identifier: Apache-2.0",
         " *",

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tinytailor.latency_tables.measuring.library import library_functions
 from tinytailor.targets import (
     Board,
     Buffer,
@@ -128,6 +129,10 @@ def test_the_emulator_starts_an_image_behind_its_stage_and_qemu_has_none(board, 
     (result,) = run(image, board, [call])
     assert int.from_bytes(result.outputs[0], "little") == 42
     assert machine_board(board).boot is None
+
+
+def test_the_stage_is_no_function_that_a_network_needs(board, image):
+    assert library_functions(image_sizes(image), board, own="twice") == {}
 
 
 def test_a_program_without_the_stage_is_not_linked(board, tmp_path, monkeypatch):
