@@ -126,7 +126,7 @@ def _without_outliers(
         return points, ()
     if outliers is Outliers.refuse:
         lines = [
-            f"  {point.name}: {point.cycles:.0f} cycles measured, {100 * ratio:.3g} % of expected"
+            f"  {point.name}: {point.cycles:.0f} cycles measured, {100 * ratio:.2f} % of expected"
             for point, ratio in found
         ]
         raise InputError(
@@ -230,7 +230,7 @@ def _show(
     for point, error in worst:
         console.print(f"  {100 * error:+.1f} %  {point.name}")
     for point, ratio in dropped:
-        console.print(f"left out: {point.name}, {100 * ratio:.3g} % of expected")
+        console.print(f"left out: {point.name}, {100 * ratio:.2f} % of expected")
     for sentence in result.untold:
         console.print(f"note: {sentence}")
     console.print(f"\n{path}: use it as --target {path}")

@@ -71,6 +71,8 @@ def show(console: Console, values: dict[str, Any], layers: bool) -> None:
 
 
 def summary(values: dict[str, Any]) -> list[str]:
+    from tinytailor.compiler.sections import macs_text
+
     format_, unknown = values["format"], values["macs_unknown"]
     count = sum(kind["count"] for kind in values["operators"])
     versions = ", ".join(f"{name} {version}" for name, version in format_["versions"].items())
@@ -149,6 +151,8 @@ def refused_section(refused: Sequence[Mapping[str, Any]]) -> Section:
 
 def verdict(values: dict[str, Any]) -> list[str]:
     """What the compiler would do, and the next command."""
+    from tinytailor.compiler.sections import macs_text
+
     tried, graph, needs = TRIED[values["tried"]], values["graph"], values["needs"]
     lines = [f"refused: {problem}" for problem in values["problems"]]
     if graph is None:
@@ -175,7 +179,3 @@ def shape_text(shape: Sequence[int | None] | None) -> str:
 
 def number(value: int | None) -> str:
     return "unknown" if value is None else str(value)
-
-
-def macs_text(macs: int) -> str:
-    return f"{macs / 1e6:.2f} MMAC" if macs >= 1e5 else f"{macs} MAC"

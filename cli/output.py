@@ -27,6 +27,7 @@ from tinytailor.targets.errors import Doubt, TinytailorError
 P = ParamSpec("P")
 
 INTERRUPTED = 130
+DIGITS = 12  # of numbers in JSON; float32 has 9, and double 16 with the noise of sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,23 @@ def command(run: Callable[P, Result]) -> Callable[P, None]:
         except KeyboardInterrupt as stop:
             _end(str(stop) or "interrupted; what was finished is kept", INTERRUPTED, as_json)
         if as_json:
-            print(json.dumps(result.values), flush=True)
+            print(json.dumps(rounded(result.values)), flush=True)
         else:
             result.show(console_of(sys.stdout))
         if result.exit_code:
             raise typer.Exit(result.exit_code)
 
     return guarded
+
+
+def rounded(values: Any) -> Any:
+    """JSON values whose numbers have as many digits as can mean something: 0.3, where sums in
+    binary give 0.30000000000000004."""
+    if isinstance(values, dict):
+        return {key: rounded(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [rounded(value) for value in values]
+    return float(f"{values:.{DIGITS}g}") if isinstance(values, float) else values
 
 
 def note(text: str) -> None:

@@ -92,9 +92,10 @@ def has_bars(console: Console) -> bool:
 
 @dataclass(slots=True)
 class Stage:
-    """When it began, and how far it was then: what was done before takes no time."""
+    """When a stage began, and when it was first heard of, with how much of it done by then."""
 
     began: float
+    heard: float
     done: int
     ended: bool = False
 
@@ -106,30 +107,34 @@ class Lines:
     write: Callable[[str], None] = note
     clock: Callable[[], float] = time.monotonic
     stages: dict[str, Stage] = field(default_factory=dict)
-    last: float = 0.0
+    heard: float | None = None  # when anything was
+    said: float = 0.0
 
     def at(self, stage: str, done: int, total: int, text: str = "") -> None:
-        now, more = self.clock(), f", {text}" if text else ""
-        known = self.stages.setdefault(stage, Stage(now, done))
+        now, new = self.clock(), stage not in self.stages
+        began = now if self.heard is None else self.heard  # as the one before it ended
+        known = self.stages.setdefault(stage, Stage(began, now, done))
+        self.heard = now
         if known.ended:
             return
-        if done >= total:
-            known.ended = True
-            took = f" in {duration(now - known.began)}" if done > known.done else ""
-            self._say(f"{stage}: done, {done} of {total}{took}{more}", now)
-        elif known.began == now and done == known.done:
-            before = f", {done} of them done before" if done else ""
-            self._say(f"{stage}: begun, {total} steps{before}{more}", now)
-        elif now - self.last >= LINE_SECONDS:
-            left = ""
-            if done > known.done:
-                rate = (now - known.began) / (done - known.done)
-                left = f", about {duration(rate * (total - done))} left"
-            self._say(f"{stage}: {done} of {total}{more}{left}", now)
+        known.ended = done >= total
+        if known.ended:
+            line = f"done, {done} of {total} in {duration(now - known.began)}"
+        elif new and done == 0:
+            line = f"begun, {total} step{'s' if total > 1 else ''}"
+        else:
+            line = f"{done} of {total}"
+        if new or known.ended or now - self.said >= LINE_SECONDS:
+            self.said = now
+            more = f", {text}" if text else ""
+            self.write(f"{stage}: {line}{more}{self._left(known, done, total, now)}")
 
-    def _say(self, line: str, now: float) -> None:
-        self.write(line)
-        self.last = now
+    def _left(self, known: Stage, done: int, total: int, now: float) -> str:
+        """The time that is left, at the pace since the stage was first heard of."""
+        if known.ended or done <= known.done:
+            return ""
+        pace = (now - known.heard) / (done - known.done)
+        return f", about {duration(pace * (total - done))} left"
 
 
 def duration(seconds: float) -> str:

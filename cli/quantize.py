@@ -69,8 +69,10 @@ def quantize_file(model: Path, calibration: Path, out: Path, scheme: str) -> dic
 
 
 def show(console: Console, values: dict[str, Any]) -> None:
+    from tinytailor.compiler.sections import macs_text
+
     console.print(
         f"{values['out']}: {values['scheme']}, {values['layers']} layers, "
-        f"{values['macs'] / 1e6:.2f} MMAC, {values['bytes']} bytes"
+        f"{macs_text(values['macs'])}, {values['bytes']} bytes"
     )
     console.print(f"next: tinytailor compile {values['out']} --target TARGET -o DIR")

@@ -21,7 +21,7 @@ from tinytailor.cli.compile import compile_file
 from tinytailor.cli.energy import BatteryText, Idle, Period, Supply, parse_usage, used
 from tinytailor.cli.measure import default_table, load_board, measure_keys, space_keys
 from tinytailor.cli.options import DataName, Json, Seed, SpaceName, Workers
-from tinytailor.cli.output import Result, command, doubts_told, note
+from tinytailor.cli.output import Result, command, doubts_told, note, rounded
 from tinytailor.cli.progress import stages
 from tinytailor.cli.report import MARKDOWN, REPORT, SEARCH, draw, markdown, sections
 from tinytailor.cli.verify import verify_project
@@ -334,7 +334,7 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
     title = f"{report['data']} on {', '.join(one['name'] for one in report['targets'])}"
     text = markdown(title, sections(report))
     write_text(folder / MARKDOWN, text)
-    write_json(folder / REPORT, report)
+    write_json(folder / REPORT, rounded(report))
 
 
 def exit_code(report: dict[str, Any]) -> int:

@@ -34,3 +34,8 @@ class Quantity:
 
     def text(self, value: float | None) -> str:
         return self.unknown if value is None else self.form.format(value)
+
+
+def macs_text(macs: int) -> str:
+    """Multiply-accumulates with a unit that shows them: 2.66 MMAC, 3456 MAC."""
+    return f"{macs / 1e6:.2f} MMAC" if macs >= 1e5 else f"{macs} MAC"

@@ -105,7 +105,7 @@ def _parse(text: str, what: str, units: Mapping[str, float], example: str) -> fl
         raise InputError(f"{what} {text!r} has {got}; write it like {example}")
     if value <= 0:
         raise InputError(f"{what} {text!r} must be more than 0")
-    return value * units[unit]
+    return round(value * units[unit], 9)  # 700 times the double next to 0.001 is not 0.7
 
 
 def parse_latency(text: str) -> float:

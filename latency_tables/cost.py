@@ -115,7 +115,7 @@ def network_cost(
     )
     cycles = glue_cycles + sum(node.cycles for node in nodes)
     if toolchain is None:
-        memory = _summed_memory(graph, rows, glue, isa, estimates)
+        memory = _summed_memory(graph, rows, glue, board, estimates)
     else:
         memory = _linked_memory(graph, board, toolchain, weights)
     return Cost(
@@ -159,15 +159,20 @@ def _linked_memory(graph: Graph, board: Board, toolchain: Toolchain, weights: bo
 
 
 def _summed_memory(
-    graph: Graph, rows: Sequence[Measurement], glue: Glue, isa: str, estimates: Estimates | None
+    graph: Graph,
+    rows: Sequence[Measurement],
+    glue: Glue,
+    board: Board,
+    estimates: Estimates | None,
 ) -> _Memory:
+    isa = str(board.core.isa)
     arena = plan_memory(graph, isa).arena_bytes
     border = sum(aligned(graph.tensors[name].bytes) for name in (*graph.inputs, *graph.outputs))
     # The function that calls the layers keeps up to two registers more in some networks.
     stack = glue.stack_bytes + max((row.stack_bytes for row in rows), default=0) + 8
     library = {name: size for row in rows for name, size in row.library.items()}
     code = _code_bytes(rows) + sum(map(in_words, library.values()))
-    fixed = glue.image_bytes + (glue.node_bytes + FAR_BYTES) * len(rows)
+    fixed = board.boot_bytes + glue.image_bytes + (glue.node_bytes + FAR_BYTES) * len(rows)
     guessed = "" if estimates is None else "; where estimated, the largest of its kind"
     return _Memory(
         arena,

@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from tinytailor.targets.boot import STAGE_BYTES, STAGES
 from tinytailor.targets.core import CORES, Core
 from tinytailor.targets.energy import EnergyModel, read_energy
 from tinytailor.targets.errors import InputError
@@ -139,6 +140,7 @@ class Board:
     device: Device | None = None
     energy: tuple[EnergyModel, ...] = ()  # by supply configuration, the default one first
     definition: str = field(default="", repr=False, compare=False)  # the text of its file
+    boot: str | None = None  # what stands before a program in its flash: a name of targets.boot
     kind: Literal["mcu"] = "mcu"
 
     @property
@@ -166,6 +168,11 @@ class Board:
         return self.energy[0] if supply is None else found[supply]
 
     @property
+    def boot_bytes(self) -> int:
+        """Of flash before the vectors of a program."""
+        return STAGE_BYTES if self.boot else 0
+
+    @property
     def chip(self) -> str:
         return self.core.name
 
@@ -189,6 +196,7 @@ class Board:
             ("clock", f"{self.clock_hz / 1e6:g} MHz", self.sources.clock),
             ("flash", flash, self.sources.flash),
             ("RAM", ram, self.sources.ram),
+            *self._boot_facts(),
             ("latency", self.trust, "" if model is None else model.source),
         ]
         for name in CONSTANTS if model is not None else ():
@@ -200,6 +208,12 @@ class Board:
             device = f"{self.device.port}, {self.device.baud} baud"
             rows.append(("serial", device, self.sources.device))
         return tuple(rows)
+
+    def _boot_facts(self) -> list[tuple[str, str, str]]:
+        if self.boot is None:
+            return []
+        where = f"tinytailor's own, runtime/boot/{self.boot}.S; never run on a board"
+        return [("boot stage", f"{self.boot}, {self.boot_bytes} bytes of the flash", where)]
 
 
 def require_board(target: Target, purpose: str) -> Board:
@@ -243,6 +257,8 @@ def load_board(path: Path) -> Board:
     memory.finish()
     if flash.base < ram.end and ram.base < flash.end:
         raise InputError(f'{path}: "memory.flash" and "memory.ram" overlap.')
+    boot = _boot(table, flash) if "boot" in table.values else None
+    table.read.append("boot")
     latency = None
     if core.cycle_model is not None:
         latency = _latency(table.table("latency"))
@@ -257,7 +273,7 @@ def load_board(path: Path) -> Board:
     table.read += ["device", "energy"]
     table.finish()
     text = path.read_text("utf-8")
-    return Board(name, core, clock_hz, flash, ram, latency, sources, device, energy, text)
+    return Board(name, core, clock_hz, flash, ram, latency, sources, device, energy, text, boot)
 
 
 def _region(table: TomlTable) -> MemoryRegion:
@@ -270,6 +286,17 @@ def _region(table: TomlTable) -> MemoryRegion:
             f"must be multiples of {PAGE_BYTES} and end below 4 GiB."
         )
     return MemoryRegion(base, size)
+
+
+def _boot(table: TomlTable, flash: MemoryRegion) -> str:
+    """The name of the boot stage, which must be for a chip with this flash."""
+    stage = table.choice("boot", tuple(STAGES))
+    if flash.base != STAGES[stage]:
+        raise InputError(
+            f'{table.path}: key "boot" is {stage!r}, a boot stage for a flash at '
+            f'{STAGES[stage]:#010x}; "memory.flash.base" is {flash.base:#010x}.'
+        )
+    return stage
 
 
 def _sources(table: TomlTable) -> Sources:

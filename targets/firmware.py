@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What turns C files into an image for a board: a linker script and the startup code.
 
-flash   vectors | code | constants | initial values of .data
+flash   boot stage of some boards | vectors | code | constants | initial values of .data
 ram     .data | .bss | free ... stack (grows down from the end)
 """
 
@@ -25,7 +25,7 @@ MEMORY
 
 SECTIONS
 {{
-  .text :
+{boot}  .text :
   {{
     KEEP(*(.vectors))
     *(.text .text.*)
@@ -61,6 +61,16 @@ SECTIONS
 """
 
 
+_BOOT = """\
+  .boot :
+  {{
+    KEEP(*(.boot))
+  }} > FLASH
+  ASSERT(SIZEOF(.boot) == {bytes}, "the program needs its boot stage: link boot.c as well")
+
+"""
+
+
 def linker_script(board: Board) -> str:
     """The GNU-style linker script of a board; ld and lld accept it."""
     return _SCRIPT.format(
@@ -70,6 +80,7 @@ def linker_script(board: Board) -> str:
         flash_bytes=board.flash.bytes,
         ram_base=board.ram.base,
         ram_bytes=board.ram.bytes,
+        boot=_BOOT.format(bytes=board.boot_bytes) if board.boot else "",
     )
 
 

@@ -7,14 +7,16 @@ no target is called 'nucleo-f446'; did you mean nucleo-f446re? known: arduino-na
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 
 from tinytailor.targets.errors import InputError
 
 SHOWN = 16  # of a longer list only these stand in a sentence
 LIKELY = 3
-CUTOFF = 0.6  # of difflib: 1 is equal
-PART = 3  # letters of a name that may stand for the whole, as h743 for nucleo-h743zi
+CUTOFF = 0.6  # of difflib's ratio: 1 is equal
+NEAR = 0.1  # names that are this much less alike than the best are left out
+PART = 3  # letters of a name that may stand for the whole, as h743 for nucleo-h743zi ...
+WHOLE = 0.9  # ... and what that is worth
 
 
 def no_such(
@@ -39,13 +41,17 @@ def no_such(
 
 
 def likely(name: str, known: Iterable[str]) -> list[str]:
-    """Known names that are written almost like ``name``, or of which it is a part."""
-    by_lower = {key.lower(): key for key in known}
+    """Known names that are written almost like ``name``, or of which it is a part, best first."""
     wanted = name.lower()
-    near = get_close_matches(wanted, by_lower, LIKELY, CUTOFF)
-    if len(wanted) >= PART:
-        near += [key for key in by_lower if wanted in key and key not in near]
-    return [by_lower[key] for key in near[:LIKELY]]
+    scores = {key: _alike(wanted, key.lower()) for key in known}
+    least = max(CUTOFF, max(scores.values(), default=0) - NEAR)
+    near = [key for key in scores if scores[key] >= least]
+    return sorted(near, key=lambda key: -scores[key])[:LIKELY]
+
+
+def _alike(wanted: str, key: str) -> float:
+    whole = len(wanted) >= PART and wanted in key
+    return WHOLE if whole else SequenceMatcher(None, wanted, key).ratio()
 
 
 def _listing(shown: Mapping[str, str], listed_by: str) -> str:

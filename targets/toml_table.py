@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tinytailor.targets.errors import InputError
-from tinytailor.targets.names import no_such
+from tinytailor.targets.names import likely, no_such
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -108,9 +108,21 @@ class TomlTable:
             return self.values[key]
         if default is None:
             raise InputError(
-                f'{self.path}: key "{self.prefix}{key}" is missing; expected {expected}.'
+                f'{self.path}: key "{self.prefix}{key}" is missing; expected {expected}'
+                f"{self._misspelt(key, expected)}."
             )
         return default
+
+    def _misspelt(self, key: str, expected: str) -> str:
+        """The key that may stand there in place of a missing one, in words."""
+        tables = expected == "a table"
+        others = [
+            other
+            for other, value in self.values.items()
+            if other not in self.read and isinstance(value, dict) == tables
+        ]
+        near = likely(key, others)
+        return f'; "{self.prefix}{near[0]}" may be meant for it' if near else ""
 
     def _mistyped(self, key: str, value: object, expected: str) -> InputError:
         return InputError(

@@ -22,6 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tinytailor.targets.board import Board
+from tinytailor.targets.boot import boot_text, code_of, stage_file
 from tinytailor.targets.errors import ToolError
 from tinytailor.targets.files import write_atomically
 from tinytailor.targets.firmware import RUNTIME, linker_script, startup_source
@@ -110,15 +111,17 @@ def build_image(
     out = out.resolve()
     with tempfile.TemporaryDirectory(prefix=".build-", dir=out.parent) as name:
         folder = Path(name)
-        script, startup = folder / "image.ld", folder / "startup.c"
+        script, startup, boot = (folder / n for n in ("image.ld", "startup.c", "boot.c"))
         script.write_text(linker_script(board))
         startup.write_text(startup_source())
+        boot.write_text(boot_source(board, toolchain))
         command = [
             *toolchain.command,
             *cross_flags(board, toolchain),
             *(("-isystem", str(RUNTIME)) if toolchain.name == "zig" else ()),
             *extra_flags,
             str(startup),
+            *([str(boot)] if board.boot else []),
             *(str(path.resolve()) for path in sources),
             "-nostartfiles",
             f"-Wl,--gc-sections,--entry=Reset_Handler,-T,{script}",
@@ -132,6 +135,19 @@ def build_image(
             )
 
         write_atomically(out, build)
+
+
+@lru_cache
+def boot_source(board: Board, toolchain: Toolchain) -> str:
+    """The C file with the boot stage of ``board``, "" where it needs none."""
+    if board.boot is None:
+        return ""
+    with tempfile.TemporaryDirectory(prefix="tinytailor-boot-") as name:
+        made = Path(name) / "boot.o"
+        flags = board.core.zig_flags if toolchain.name == "zig" else board.core.gcc_flags
+        command = [*toolchain.command, *flags, "-c", str(stage_file(board.boot)), "-o", str(made)]
+        compile_or_raise(command, f"assembling the boot stage of {board.name}", Path(name))
+        return boot_text(board.boot, code_of(made))
 
 
 def compile_or_raise(command: Sequence[str], what: str, folder: Path) -> None:

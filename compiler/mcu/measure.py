@@ -136,7 +136,7 @@ def _cost(
     glue_cycles = board.latency.core * (glue.core_cycles or 0) if timed else 0.0
     total += glue_cycles
     return {
-        "latency_ms": total / board.clock_hz * 1e3 if timed else None,
+        "latency_ms": _milliseconds(total, board) if timed else None,
         "cycles": round(total) if timed else None,
         "instructions": sum(counts.instructions for counts in result.counts.values()),
         "glue": {
@@ -161,7 +161,7 @@ def _layer(
         "macs": network.graph.node_macs(node),
         "cycles": None if cycles is None else round(cycles),
         "instructions": counts.instructions,
-        "latency_ms": None if cycles is None else cycles / board.clock_hz * 1e3,
+        "latency_ms": None if cycles is None else _milliseconds(cycles, board),
         "flash_read_bytes": counts.flash_bytes,
         "code": function.code,
         "code_bytes": sum(sizes.symbols[name][1] for name in {function.symbol, function.code}),
@@ -169,6 +169,11 @@ def _layer(
         "out_shape": list(network.graph.tensors[node.output].shape),
     }
     return record, cycles
+
+
+def _milliseconds(cycles: float, board: Board) -> float:
+    """To 10^-12 s: a small part of a cycle, and no digits beyond it."""
+    return round(cycles / board.clock_hz * 1e3, 9)
 
 
 def constants_of(symbol: str, sizes: ImageSizes) -> int:

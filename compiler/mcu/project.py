@@ -26,6 +26,7 @@ from tinytailor.compiler.mcu.real_functions import real_functions, real_texts
 from tinytailor.compiler.project import tool_version
 from tinytailor.targets import Board, Toolchain, cross_flags
 from tinytailor.targets.firmware import linker_script, startup_source
+from tinytailor.targets.toolchain import boot_source
 
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")  # emitted C has none of these
 
@@ -79,6 +80,7 @@ def write_sources(
         "cc": "arm-none-eabi-gcc" if toolchain.name != "zig" else "python3 -m ziglang cc",
         "cflags": " ".join(cross_flags(board, toolchain)),
         "warnings": " ".join(WARNINGS),
+        "boot": board.boot is not None,
     }
     for template, target in (
         ("model.h", f"{name}.h"),
@@ -89,4 +91,6 @@ def write_sources(
     ):
         (folder / target).write_text(templates().get_template(template).render(context))
     (folder / "startup.c").write_text(startup_source())
+    if board.boot:
+        (folder / "boot.c").write_text(boot_source(board, toolchain))
     (folder / f"{board.name}.ld").write_text(linker_script(board))

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinytailor.compiler.mcu.arena_chart import arena_section
 from tinytailor.compiler.mcu.energy import usage_section
-from tinytailor.compiler.sections import Quantity, Section
+from tinytailor.compiler.sections import Quantity, Section, macs_text
 from tinytailor.targets import board_on, called
 
 LAYER_COLUMNS = (
@@ -59,7 +59,7 @@ def summary(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     where = board_on("board", manifest["provenance"]["runner"])
     sizes = (
         f"arena {manifest['arena_bytes']} B, RAM {manifest['ram_bytes']} B, "
-        f"flash {manifest['flash_bytes']} B, {manifest['macs'] / 1e6:.2f} MMAC, "
+        f"flash {manifest['flash_bytes']} B, {macs_text(manifest['macs'])}, "
         f"{_time(manifest)} on the {where}"
     )
     warnings = (

@@ -94,7 +94,7 @@ def check_units(points: Sequence[Point], measured: Sequence[Measured], board: Bo
     ]
     hint = f"; as {' or '.join(guesses)} they would fit" if guesses else ", clock or core"
     raise InputError(
-        f"the {unit} measured are {ratio:.3g} times the cycles counted on the emulated "
+        f"the {unit} measured are {ratio:.5g} times the cycles counted on the emulated "
         f"{board.core.name}, expected {low} to {high}: the wrong unit{hint}"
     )
 

@@ -100,7 +100,11 @@ def _measure(graph: Graph, board: Board, toolchain: Toolchain, runner: str) -> _
     border = sum(aligned(graph.tensors[name].bytes) for name in (*graph.inputs, *graph.outputs))
     return _Rest(
         Work.of(results[0].counts[""]),
-        image.sizes.flash_bytes - code - constants - sum(map(in_words, library)),
+        image.sizes.flash_bytes
+        - board.boot_bytes  # which others of the same core may lack
+        - code
+        - constants
+        - sum(map(in_words, library)),
         max(0, image.sizes.ram_static_bytes - program.plan.arena_bytes - border),
         stack,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tinytailor.targets import Board, ImageSizes
 
-RUNTIME = ("vectors", "Reset_Handler", "Default_Handler", "main")
+RUNTIME = ("vectors", "boot_stage", "Reset_Handler", "Default_Handler", "main")
 
 
 def library_functions(sizes: ImageSizes, board: Board, own: str) -> dict[str, int]:

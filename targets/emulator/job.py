@@ -110,6 +110,7 @@ def _job(
         "cpu": board.core.emulated_as,
         "aligned_only": board.core.aligned_only,
         "flash": [board.flash.base, board.flash.bytes],
+        "vectors": board.flash.base + board.boot_bytes,
         "ram": [board.ram.base, board.ram.bytes],
         "stop": next(page for page in _STOPS if not any(m.contains(page) for m in taken)),
         "segments": [[s.address, data.add(s.data), len(s.data)] for s in loaded.segments],

@@ -224,7 +224,7 @@ class Machine:
         self.poison = bytes([job["poison"]])
         self.paint = bytes([job["paint"]]) * ram[1]
         self.painted: tuple[int, int] | None = None
-        stack, reset = struct.unpack("<II", uc.mem_read(flash[0], 8))
+        stack, reset = struct.unpack("<II", uc.mem_read(job["vectors"], 8))
         uc.reg_write(arm_const.UC_ARM_REG_SP, stack)
         self.watchdog.execute(reset, job["main"])
         self.counter = Counter(job, uc) if job["counter_library"] else None

@@ -85,4 +85,5 @@ def machine_board(board: Board) -> Board:
         board,
         flash=MemoryRegion(machine.flash.base, flash),
         ram=MemoryRegion(machine.ram.base, ram),
+        boot=None,
     )

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinytailor.targets.board import Board, port_source
+from tinytailor.targets.boot import stage_file
 from tinytailor.targets.errors import InputError, ToolError
 from tinytailor.targets.firmware import RUNTIME, linker_script
 from tinytailor.targets.image import LoadedImage, load_image
@@ -122,6 +123,7 @@ def _identity(
     """The same texts, compiler and options give the same, wherever they lie."""
     assert board.device is not None
     headers = sorted(HARNESS.glob("*.h"))
+    stage = [stage_file(board.boot)] if board.boot else []
     facts = [
         linker_script(board),
         board.clock_hz,
@@ -132,7 +134,7 @@ def _identity(
         list(functions.items()),
     ]
     digest = hashlib.sha256(json.dumps(facts).encode())
-    for path in (*files, *headers):
+    for path in (*files, *headers, *stage):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.digest()[:BUILD_ID_BYTES]
 

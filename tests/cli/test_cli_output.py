@@ -9,11 +9,12 @@ import re
 import pytest
 from rich.console import Console
 
-from tinytailor.cli.output import console_of
+from tinytailor.cli.output import console_of, rounded
 from tinytailor.cli.progress import LINE_SECONDS, Lines, duration, stages, steps
 from tinytailor.cli.report import draw
 from tinytailor.cli.tables import LEAST, draw_table, table_lines
-from tinytailor.compiler.sections import Section
+from tinytailor.compiler.sections import Section, macs_text
+from tinytailor.latency_tables.budget import parse_latency
 
 pytestmark = [pytest.mark.pure]
 
@@ -109,17 +110,16 @@ def test_progress_without_a_terminal_is_a_line_at_both_ends_and_every_ten_second
     for done in range(0, 81):
         lines.at("trial 1/2: search", done, 80, "0.512" if done else "")
         clock.now += 0.5
-    lines.at("trial 2/2: search", 0, 80)
-    lines.at("trial 2/2: search", 80, 80)
-    lines.at("trial 2/2: search", 80, 80)
+    for done in (1, 2, 2):
+        lines.at("trial 1/2: short training", done, 2)
     assert said == [
         "trial 1/2: search: begun, 80 steps",
         "trial 1/2: search: 20 of 80, 0.512, about 30 s left",
         "trial 1/2: search: 40 of 80, 0.512, about 20 s left",
         "trial 1/2: search: 60 of 80, 0.512, about 10 s left",
         "trial 1/2: search: done, 80 of 80 in 40 s, 0.512",
-        "trial 2/2: search: begun, 80 steps",
-        "trial 2/2: search: done, 80 of 80 in 0 s",
+        "trial 1/2: short training: 1 of 2",
+        "trial 1/2: short training: done, 2 of 2 in 0 s",
     ]
     assert LINE_SECONDS == 10
 
@@ -131,12 +131,16 @@ def test_the_time_left_is_told_from_what_was_done_now_and_not_before():
     lines.at("operators measured", 900, 1000)
     clock.now += 20
     lines.at("operators measured", 950, 1000)
+    clock.now += 20
+    lines.at("operators measured", 1000, 1000)
+    clock.now += 3
+    lines.at("prepare", 1, 1, "data")
     assert said == [
-        "operators measured: begun, 1000 steps, 900 of them done before",
+        "operators measured: 900 of 1000",
         "operators measured: 950 of 1000, about 20 s left",
+        "operators measured: done, 1000 of 1000 in 40 s",
+        "prepare: done, 1 of 1 in 3 s, data",
     ]
-    lines.at("prepare", 1, 1)
-    assert said[-1] == "prepare: done, 1 of 1"
 
 
 @pytest.mark.parametrize(
@@ -145,6 +149,17 @@ def test_the_time_left_is_told_from_what_was_done_now_and_not_before():
 )
 def test_a_duration_is_as_exact_as_one_cares_to_know(seconds, text):
     assert duration(seconds) == text
+
+
+def test_few_operations_are_counted_and_not_rounded_to_zero():
+    assert [macs_text(macs) for macs in (3456, 2_660_000)] == ["3456 MAC", "2.66 MMAC"]
+
+
+def test_numbers_in_json_have_no_noise_of_sums():
+    values = {"ms": 0.1 + 0.2, "rows": [(1e3 / 3, 7, True, None, "0.30000000000000004")]}
+    expected = {"ms": 0.3, "rows": [[333.333333333, 7, True, None, "0.30000000000000004"]]}
+    assert rounded(values) == expected
+    assert [parse_latency(text) for text in ("700us", "1.1ms", "0.0011s")] == [0.7, 1.1, 1.1]
 
 
 def test_stages_and_steps_write_plain_lines_to_what_is_no_terminal(capsys, monkeypatch):

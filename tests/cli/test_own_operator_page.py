@@ -84,7 +84,7 @@ def test_it_is_measured_as_the_page_shows(cli, page, operator, tmp_path, monkeyp
     assert result.exit_code == 0, result.stderr
     table = LatencyTable.load("own.jsonl")
     found = {describe(key): (round(table[key].cycles), table[key].instructions) for key in table}
-    rows = re.findall(r"^     (abs_difference 1x.*? on dsp) +(\d+) +(\d+)", page, re.M)
+    rows = re.findall(r"^    (abs_difference 1x.*? on dsp) +(\d+) +(\d+)", page, re.M)
     assert {name for name, *_ in rows} == set(found)
     if "12.2.1" in table.header.toolchain_version:  # the compiler of the page
         assert {name: (int(cycles), int(count)) for name, cycles, count in rows} == found

@@ -46,7 +46,7 @@ def network(isa: str) -> Graph:
     return check(Graph("small", ("x0",), (tensors[-1].name,), names, tuple(nodes)))
 
 
-@pytest.fixture(scope="module", params=["nucleo-f446re", "nucleo-g0b1re"])
+@pytest.fixture(scope="module", params=["nucleo-f446re", "rpi-pico"])
 def priced(request, tmp_path_factory):
     """Board, graph, table, and the manifest of the emitted project."""
     board = load_target(request.param)

@@ -22,7 +22,7 @@ from tinytailor.targets.serial.firmware import HARNESS
 pytestmark = [pytest.mark.emulator, pytest.mark.qemu]
 
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
-WITHOUT_PORT = {"nucleo-h7a3zi", "nucleo-u385rg-q", "nucleo-u575zi-q", "portenta-h7", "rpi-pico"}
+WITHOUT_PORT = {"nucleo-h7a3zi", "nucleo-u385rg-q", "nucleo-u575zi-q", "portenta-h7"}
 
 
 def boards() -> list[Board]:

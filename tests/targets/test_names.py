@@ -66,7 +66,7 @@ def test_targets_runners_compilers_and_back_ends_are_suggested():
 @pytest.mark.parametrize(
     ("wrong", "fragment"),
     [
-        ("clock_hertz = 1", 'unknown key "clock_hertz"; did you mean clock_hz? known here: "name"'),
+        ("color = 1", 'unknown key "color"; did you mean core? known here: "name"'),
         ('core = "cortex-m4f"', "key \"core\" is 'cortex-m4f'; did you mean cortex-m4"),
     ],
 )
@@ -79,3 +79,15 @@ def test_a_misspelt_key_or_word_of_a_board_file_is_suggested(tmp_path, wrong, fr
     with pytest.raises(InputError) as caught:
         load_target(str(path))
     assert fragment in str(caught.value)
+
+
+def test_a_misspelt_key_is_pointed_to_where_it_is_missed(tmp_path):
+    path = tmp_path / "mine.toml"
+    for wrong, fragment in (
+        ("clock", '"clock_hz" is missing; expected a whole number of at least 1; "clock" may be'),
+        ("speed", '"clock_hz" is missing; expected a whole number of at least 1.'),
+    ):
+        path.write_text(load_target("nucleo-f446re").definition.replace("clock_hz", wrong, 1))
+        with pytest.raises(InputError) as caught:
+            load_target(str(path))
+        assert fragment in str(caught.value)
