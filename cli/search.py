@@ -2,7 +2,8 @@
 """tinytailor search: the most accurate network within a budget, found, compiled and checked.
 
 rows the table lacks are measured -> search, train, quantize (nas.run) -> RUN/model.onnx
--> compile into RUN/project -> verify and profile on the test part -> RUN/report.json, report.md
+-> compile into RUN/project -> verify and profile on the test part
+-> RUN/report.json, report.md, report.html
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from tinytailor.cli.compile import compile_file
 from tinytailor.cli.measure import default_table, load_board, measure_keys, space_keys
 from tinytailor.cli.options import DataName, Json, Seed, SpaceName, TargetName, Workers
 from tinytailor.cli.output import Result, command, note, stages
-from tinytailor.cli.report import MARKDOWN, REPORT, SEARCH, draw, markdown, sections
+from tinytailor.cli.report import MARKDOWN, PAGE, REPORT, SEARCH, SETTINGS, draw, markdown, sections
 from tinytailor.cli.verify import verify_project
 from tinytailor.targets import default_runner
 from tinytailor.targets.errors import BudgetError, CheckError, InputError
-from tinytailor.targets.files import only_writer, write_json, write_text
+from tinytailor.targets.files import only_writer, read_json, write_json, write_text
 
 if TYPE_CHECKING:
     from tinytailor.nas.run import SearchResult, SearchSettings
@@ -157,7 +158,9 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
         "profile": profile(project, runner, inputs.batches[0][:1]),
         "architecture": result.architecture,
         "trials": result.trials,
+        "history": result.history,
         "preprocessing": result.preprocessing,
+        "settings": read_json(folder / SETTINGS),
         "seconds": result.seconds,
         "files": {
             "C project": str(project),
@@ -165,6 +168,7 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
             "test inputs": str(test),
             "latency table": settings.table,
             "report": str(folder / MARKDOWN),
+            "report as a page": str(folder / PAGE),
         },
     }
     write_report(folder, report)
@@ -172,9 +176,12 @@ def finish(settings: SearchSettings, result: SearchResult, name: str) -> dict[st
 
 
 def write_report(folder: Path, report: dict[str, Any]) -> None:
+    from tinytailor.cli.report_page import page
+
     title = f"{report['data']} on {report['target']}"
     text = markdown(title, sections(report))
     write_text(folder / MARKDOWN, text)
+    write_text(folder / PAGE, page(report))
     write_json(folder / REPORT, report)
 
 

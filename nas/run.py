@@ -35,6 +35,7 @@ from tinytailor.nas.network.topology import Topology
 from tinytailor.nas.quantization import QUANTIZERS
 from tinytailor.nas.search import ALGORITHMS, Problem
 from tinytailor.nas.search.feasible import feasible_network
+from tinytailor.nas.search.history import run_history, trial_records
 from tinytailor.nas.search.study import FinishedTrial, best_trial, run_study
 from tinytailor.nas.spaces import SPACES, Architecture, Space, build_space
 from tinytailor.nas.training.qat import QatNetwork, calibrate
@@ -103,6 +104,7 @@ class SearchResult:
     budget: dict[str, float | int | None]
     preprocessing: dict[str, Any]
     trials: list[dict[str, Any]]
+    history: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -142,7 +144,8 @@ def search_alone(settings: SearchSettings, *, on_progress: OnProgress) -> Search
         topology = space.topology(best.architecture)
         trained = train_final(settings, dataset, topology, folder, on_progress)
         clock.lap("train")
-        result = _finish(settings, dataset, costs, best, trials, trained, folder, clock)
+        tried = trial_records(trials, space, (costs,))
+        result = _finish(settings, dataset, costs, best, tried, trained, folder, clock)
         write_json(finished, result.to_json())
         return result
 
@@ -301,7 +304,7 @@ def _finish(
     dataset: Dataset,
     costs: TableCosts,
     best: FinishedTrial,
-    trials: tuple[FinishedTrial, ...],
+    trials: list[dict[str, Any]],
     trained: Trained,
     folder: Path,
     clock: Clock,
@@ -331,7 +334,8 @@ def _finish(
         cost=cost.to_json(),
         budget=asdict(settings.budget),
         preprocessing=preprocessing,
-        trials=[trial.to_json() for trial in trials],
+        trials=trials,
+        history=run_history(folder, best.index),
         seconds=clock.laps,
     )
 
