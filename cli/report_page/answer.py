@@ -187,7 +187,9 @@ def _note(device: Device, key: str) -> str:
 def trust(device: Device) -> str:
     """How far a modelled time can be trusted."""
     provenance = device.profile["provenance"]
-    return str(provenance if isinstance(provenance, str) else provenance["board_trust"])
+    if isinstance(provenance, str):
+        return f"{provenance}: {device.profile['provenance_source']}"
+    return str(provenance["board_trust"])
 
 
 def _samples(report: Mapping[str, Any]) -> int:

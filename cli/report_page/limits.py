@@ -30,7 +30,7 @@ def draw_limits(data: tuple[str, ...]) -> Markup:
 def _of_device(device: Device) -> Iterator[str]:
     profile = device.profile
     if isinstance(profile["provenance"], str):
-        yield f"Nothing was run on a {device.target}: times are {profile['provenance']}."
+        yield f"Nothing was measured on a {device.target}. Times are {trust(device)}."
         return
     yield from _of_time(device)
     yield (
