@@ -45,12 +45,12 @@ def run(
 ) -> Result:
     """Print the report of a search or of a compiled project again, from its files."""
     report = read_report(folder)
+    if html is not None:
+        write_page(folder, report, html)
+        return Result(report, lambda console: console.print(f"{html}: {html.stat().st_size} B"))
     with complete(folder):
         parts = sections(report)
-    if html is None:
-        return Result(report, lambda console: draw(console, parts))
-    write_page(folder, report, html)
-    return Result(report, lambda console: console.print(f"{html}: {html.stat().st_size} B"))
+    return Result(report, lambda console: draw(console, parts))
 
 
 def write_page(folder: Path, report: dict[str, Any], html: Path) -> None:

@@ -60,7 +60,7 @@ def draw_chart(chart: Chart) -> Markup:
         paths=[_path(curve, chart.epochs, height) for curve in chart.curves],
         levels=[(level / height, _short(level, chart.form)) for level in levels],
         epochs=[(epoch / chart.epochs, f"{epoch:g}") for epoch in ticks(chart.epochs, 4)],
-        limit=None if chart.limit is None else chart.limit / height,
+        limit=None if chart.limit is None else round(100 - 100 * chart.limit / height, 2),
         summary=_summary(chart),
         table=_table(chart),
     )

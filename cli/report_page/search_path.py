@@ -34,7 +34,7 @@ def search_path(report: Mapping[str, Any]) -> SearchPath | None:
     history, targets = report.get("history", {}), devices(report)
     shares = tuple(
         Curve(
-            f"{name}, {device.target}" if len(targets) > 1 else name,
+            f"{name} on {device.target}" if len(targets) > 1 else name,
             tuple(100 * value / device.budget[key] for value in expected[key]),
         )
         for device, expected in zip(targets, history.get("expected", ()), strict=False)
@@ -64,5 +64,5 @@ def _sentence(data: SearchPath) -> str:
     before = "The trial that was chosen, before its network was drawn and trained alone"
     if data.expected is None:
         return f"{before}."
-    ends = [f"{c.values[-1]:.0f} % of the {c.name} budget" for c in data.expected.curves]
-    return f"{before}: at its end it expected to take {listed(ends)}."
+    ends = [f"{curve.values[-1]:.0f} % in {curve.name}" for curve in data.expected.curves]
+    return f"{before}: of its budget it expected to use {listed(ends)} at its end."

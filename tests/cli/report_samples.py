@@ -71,6 +71,8 @@ def manifest() -> dict[str, Any]:
         "macs": 8800,
         "latency_ms": 2.125,
         "cycles": 382_500,
+        "energy_uj": None,
+        "energy": {"text": "unknown: no power of this board is published", "source": ""},
         "instructions": 255_000,
         "glue": {"cycles": 22_500, "instructions": 15_000},
         "layers": layers,
