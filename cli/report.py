@@ -2,13 +2,15 @@
 """tinytailor report: what a search or a compiled project came to, from its files.
 
 A report is plain data (report.json, or a project's manifest.json). The back end of the target turns
-it into tables of text, which are drawn on a terminal or written as Markdown.
+it into tables of text, which are drawn on a terminal or written as Markdown; ``report_page`` makes
+a page for a browser of it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,29 +30,57 @@ from tinytailor.cli.scores import (
 from tinytailor.cli.tables import draw_table
 from tinytailor.targets import board_on
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.files import write_text
 
 if TYPE_CHECKING:
     from tinytailor.compiler.sections import Quantity, Section
 
 REPORT = "report.json"
 MARKDOWN = "report.md"
+PAGE = "report.html"
+SETTINGS = "settings.json"
 SEARCH = "search"
 
 
 @command
 def run(
     folder: Annotated[Path, typer.Argument(help="RUN folder of a search, or a compiled project.")],
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Write it to this file instead, as one page for a browser."),
+    ] = None,
     as_json: Json = False,
 ) -> Result:
     """Print the report of a search or of a compiled project again, from its files."""
     report = read_report(folder)
-    try:
+    if html is not None:
+        write_page(folder, report, html)
+        return Result(report, lambda console: console.print(f"{html}: {html.stat().st_size} B"))
+    with complete(folder):
         parts = sections(report)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    return Result(report, lambda console: draw(console, parts))
+
+
+def write_page(folder: Path, report: dict[str, Any], html: Path) -> None:
+    """The report in ``folder`` as an HTML page."""
+    from tinytailor.cli.report_page import page
+
+    if html.is_dir() or not html.parent.is_dir():
+        raise InputError(f"--html {html}: expected a file in a folder that exists")
+    with complete(folder):
+        text = page(report)
+    write_text(html, text)
+
+
+@contextmanager
+def complete(folder: Path) -> Iterator[None]:
+    """InputError where the report in ``folder`` lacks something, or holds what it cannot mean."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise InputError(
             f"the report in {folder} is not complete ({error!r}); run what wrote it again"
         ) from None
-    return Result(report, lambda console: draw(console, parts))
 
 
 def read_report(folder: Path) -> dict[str, Any]:
@@ -59,7 +89,7 @@ def read_report(folder: Path) -> dict[str, Any]:
 
     path = folder / REPORT
     if not path.exists():
-        if (folder / "settings.json").exists():
+        if (folder / SETTINGS).exists():
             raise InputError(f"{folder} holds a search that is not finished; run it again to go on")
         return read_manifest(folder)
     try:

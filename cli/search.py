@@ -3,7 +3,7 @@
 
 rows the tables lack are measured -> search, train, quantize (nas.run) -> RUN/model.onnx
 -> for each target: compile into a project, verify and profile on the test part
--> RUN/report.json, report.md
+-> RUN/report.json, report.md, report.html
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tinytailor.cli.measure import default_table, load_board, measure_keys, spac
 from tinytailor.cli.options import DataName, Json, Seed, SpaceName, Workers
 from tinytailor.cli.output import Result, command, doubts_told, note, rounded
 from tinytailor.cli.progress import stages
-from tinytailor.cli.report import MARKDOWN, REPORT, SEARCH, draw, markdown, sections
+from tinytailor.cli.report import MARKDOWN, PAGE, REPORT, SEARCH, SETTINGS, draw, markdown, sections
 from tinytailor.cli.verify import verify_project
 from tinytailor.targets import Usage, default_runner
 from tinytailor.targets.errors import BudgetError, CheckError, InputError, Interrupted
@@ -285,12 +285,15 @@ def finish(
         "balance": result.balance,
         "architecture": result.architecture,
         "trials": result.trials,
+        "history": result.history,
         "preprocessing": result.preprocessing,
+        "settings": read_json(folder / SETTINGS),
         "seconds": result.seconds,
         "files": {
             "model": result.model,
             "test inputs": str(folder / TEST),
             "report": str(folder / MARKDOWN),
+            "report as a page": str(folder / PAGE),
         },
     }
     write_report(folder, report)
@@ -331,10 +334,13 @@ def predicted(cost: dict[str, Any], board: Board, supply: str | None) -> dict[st
 
 
 def write_report(folder: Path, report: dict[str, Any]) -> None:
+    from tinytailor.cli.report_page import page
+
     title = f"{report['data']} on {', '.join(one['name'] for one in report['targets'])}"
-    text = markdown(title, sections(report))
-    write_text(folder / MARKDOWN, text)
-    write_json(folder / REPORT, rounded(report))
+    report = rounded(report)
+    write_text(folder / MARKDOWN, markdown(title, sections(report)))
+    write_text(folder / PAGE, page(report))
+    write_json(folder / REPORT, report)
 
 
 def exit_code(report: dict[str, Any]) -> int:

@@ -36,6 +36,7 @@ from tinytailor.nas.network.quantized_network import QuantizedNetwork
 from tinytailor.nas.prepare import OnProgress, Prepared, Progress, keep, prepare
 from tinytailor.nas.scores import accuracy
 from tinytailor.nas.search import ALGORITHMS, Problem
+from tinytailor.nas.search.history import run_history, trial_records
 from tinytailor.nas.search.study import FinishedTrial, best_trial, run_study
 from tinytailor.nas.settings import SearchSettings, check_run, check_settings, open_run
 from tinytailor.nas.training.class_weights import class_weights
@@ -63,6 +64,7 @@ class SearchResult:
     targets: list[dict[str, Any]]
     preprocessing: dict[str, Any]
     trials: list[dict[str, Any]]
+    history: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -103,7 +105,8 @@ def search_alone(settings: SearchSettings, *, on_progress: OnProgress) -> Search
         trained = train_final(settings, dataset, topology, folder, on_epoch)
         clock.lap("train")
         assert exact_excess(ready.constraints, topology) == 0
-        result = _finish(settings, ready, best, trials, trained, folder, clock)
+        tried = trial_records(trials, space, ready.costs)
+        result = _finish(settings, ready, best, tried, trained, folder, clock)
         write_json(finished, result.to_json())
         return result
 
@@ -157,7 +160,7 @@ def _finish(
     settings: SearchSettings,
     ready: Prepared,
     best: FinishedTrial,
-    trials: tuple[FinishedTrial, ...],
+    trials: list[dict[str, Any]],
     trained: Trained,
     folder: Path,
     clock: Clock,
@@ -202,7 +205,8 @@ def _finish(
             "class_names": list(record.classes),
             "saturated": record.saturated,
         },
-        trials=[trial.to_json() for trial in trials],
+        trials=trials,
+        history=run_history(folder, best.index),
         seconds=clock.laps,
     )
 

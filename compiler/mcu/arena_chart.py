@@ -22,13 +22,17 @@ WIDEST = 72  # columns of the drawing; longer networks have several layers in on
 
 @dataclass(frozen=True, slots=True)
 class ArenaRow:
-    """A buffer of ``bytes`` at ``offset``, alive from layer ``first`` to layer ``last``."""
+    """A buffer of ``bytes`` at ``offset``, alive from layer ``first`` to layer ``last``.
+
+    ``scratch``: a kernel works in it, and no tensor lies there.
+    """
 
     offset: int
     bytes: int
     first: int
     last: int
     contents: tuple[str, ...]
+    scratch: bool = False
 
 
 def arena_rows(manifest: Mapping[str, Any]) -> list[ArenaRow]:
@@ -40,6 +44,7 @@ def arena_rows(manifest: Mapping[str, Any]) -> list[ArenaRow]:
             record["first"],
             record["last"],
             tuple(record["tensors"] or [record["name"]]),
+            not record["tensors"],
         )
         for record in manifest["arena"]
     ]

@@ -126,10 +126,10 @@ def _cost(
 ) -> dict[str, Any]:
     """Total and per-layer cost of one counted run; without a cycle model there are no times."""
     layers, total = [], 0.0
-    for node in network.graph.nodes:
+    for index, node in enumerate(network.graph.nodes):
         if node.name in network.functions and node.name in result.counts:
             layer, cycles = _layer(network, node, board, result.counts[node.name], sizes)
-            layers.append(layer)
+            layers.append({"index": index, **layer})
             total += cycles or 0.0
     glue = result.counts.get("", Counts(0, 0, 0, 0))
     timed = glue.core_cycles is not None and board.latency_model is not None

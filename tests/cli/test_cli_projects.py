@@ -273,6 +273,26 @@ def test_report_of_a_project_draws_the_arena(cli, project):
         assert all(tensor in text for tensor in buffer["tensors"])
 
 
+def test_a_project_has_a_page_too(cli, project, tmp_path):
+    manifest = json.loads((project / "manifest.json").read_text())
+    file = tmp_path / "page.html"
+    assert cli("report", project, "--html", file).exit_code == 0
+    text = file.read_text()
+    assert f"{manifest['latency_ms']:.3f} ms" in text
+    assert all(layer["name"] in text for layer in manifest["layers"])
+    assert manifest["model_sha256"] in text
+    assert '<section id="arena">' in text
+
+
+def test_layers_are_counted_as_in_the_arena(project):
+    """A layer's output lies in a buffer from that layer on, a layer's scratch only there."""
+    manifest = json.loads((project / "manifest.json").read_text())
+    first = {buffer["name"]: buffer["first"] for buffer in manifest["arena"]}
+    shared = [layer for layer in manifest["layers"] if layer["name"] in first]
+    assert shared
+    assert all(layer["index"] == first[layer["name"]] for layer in shared)
+
+
 @pytest.fixture(scope="module")
 def two_outputs(cli, data_folder, tmp_path_factory):
     """A project with two maps as outputs, inputs, and what onnxruntime made of them, in steps."""

@@ -115,6 +115,17 @@ def test_the_report_can_be_printed_again_from_its_files(cli, found):
         assert "accuracy on the validation part" in text
 
 
+def test_the_page_of_a_search_can_be_made_again_from_its_files(cli, found, tmp_path):
+    written = (found.folder / "run" / "report.html").read_text()
+    assert f"{found.report['profile']['latency_ms']:.3f} ms" in written
+    for part in ("cost", "layers", "arena", "trials", "path", "training", "preprocessing"):
+        assert f'<section id="{part}">' in written
+    assert "Nothing was measured on a real nucleo-f446re" in written
+    result = cli("report", found.folder / "run", "--html", tmp_path / "page.html")
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "page.html").read_text() == written
+
+
 def test_a_report_on_guessed_constants_says_so(found):
     profile = found.target["profile"]
     provenance = {**profile["provenance"], "board_calibrated": False}

@@ -27,6 +27,7 @@ from tinytailor.nas.data import load
 from tinytailor.nas.data.dataset import Raw, prepare
 from tinytailor.nas.prepare import Progress, doubt_balance, fingerprint, prepared_before
 from tinytailor.nas.run import SearchResult, kept, search
+from tinytailor.nas.search.history import run_history
 from tinytailor.nas.settings import SearchSettings, open_run
 from tinytailor.nas.spaces import Architecture, build_space
 from tinytailor.targets import Battery, Board, Usage, load_target
@@ -125,6 +126,32 @@ def test_the_found_network_is_within_the_budget_and_better_than_chance(
     assert whole.quantized_accuracy >= 0.75
     network = Architecture.from_json(whole.architecture)
     build_space("timeseries", 20, 2, 2).topology(network)
+
+
+def test_the_result_tells_how_the_search_went(base: SearchSettings, whole: SearchResult) -> None:
+    history = whole.history
+    chosen = whole.trials[history["chosen"]]
+    assert chosen["architecture"] == whole.architecture
+    assert chosen["costs"][0]["latency_ms"] == pytest.approx(
+        whole.targets[0]["predicted"]["latency_ms"]
+    )
+    assert len(history["float_loss"]) == base.epochs
+    assert len(history["quantized_loss"]) == base.quantized_epochs
+    assert len(history["valid_accuracy"]) == base.search_epochs
+    (expected,) = history["expected"]
+    assert {name: len(values) for name, values in expected.items()} == dict.fromkeys(
+        ("latency_ms", "ram_bytes", "flash_bytes"), base.search_epochs
+    )
+
+
+def test_an_algorithm_without_epochs_has_only_the_history_of_the_training(tmp_path: Path) -> None:
+    (tmp_path / "trials").mkdir()
+    trial = {"history": [{"samples": 3, "least_excess": 0.0}]}
+    (tmp_path / "trials" / "002.json").write_text(json.dumps(trial))
+    losses = {"float_loss": [1 / 3], "quantized_loss": [0.25]}
+    (tmp_path / "history.json").write_text(json.dumps(losses))
+    expected = {"chosen": 2, "float_loss": [0.333333], "quantized_loss": [0.25]}
+    assert run_history(tmp_path, 2) == expected
 
 
 def test_the_compiler_reads_the_model_and_computes_the_recorded_outputs(
