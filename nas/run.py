@@ -26,6 +26,7 @@ import torch
 
 from tinytailor.latency_tables import Budget, LatencyTable
 from tinytailor.latency_tables.estimate import EstimatedTable
+from tinytailor.latency_tables.table.origin import require_valid_for
 from tinytailor.nas.constraint import Constraint, exact_excess
 from tinytailor.nas.cost import TableCosts, fit_parts, require_keys
 from tinytailor.nas.data import Dataset, load
@@ -194,7 +195,8 @@ def table_costs(settings: SearchSettings, space: Space) -> tuple[TableCosts, ...
         board = require_board(load_target(target), "a search with a latency table")
         measured = LatencyTable.load(path)
         table = EstimatedTable(measured) if settings.allow_estimates else measured
-        require_keys(space, table, str(board.core.isa))
+        require_valid_for(table.header, table.path, board)
+        require_keys(space, table, str(board.core.isa), target)
         found.append(TableCosts(table, board))
     return tuple(found)
 
