@@ -27,9 +27,7 @@ TYPICAL_CONSTANT = 2000.0  # cycles per operator seen on measured boards: 0 to 2
 TYPICAL_LOAD = 3.0
 CACHE_BYTES = ((1_000, 4_000), (4_000, 16_000), (16_000, 64_000))  # where a cache may end
 KIND_WEIGHT = 0.3  # the board's constants matter more than how many kinds are covered
-FIRMWARE_BYTES = (
-    8 * 1024
-)  # of flash and of RAM, for what runs operators on a board: 5.4 and 4.5 KiB
+FIRMWARE_BYTES = 8 * 1024  # what runs operators on a board takes 5.4 KiB of flash, 4.5 of RAM
 
 
 def fits(row: Measurement, board: Board) -> bool:
