@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the latency tables that come with the tool: every default space on every of its boards.
+"""Makes the latency tables that come with the tool: every default space on each of some cores.
 
-usage: python benchmarks/shipped_tables.py [--workers N] [--board B]... [--space S]...
+usage: python benchmarks/shipped_tables.py [--workers N] [--core C]... [--space S]...
                                            [--check | --again]
 
 A table that this version of the tool would measure with the same compiler and the same code
@@ -23,14 +23,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from tinytailor.cli.measure import load_board, space_keys
+from tinytailor.cli.measure import space_keys
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables import LatencyTable
 from tinytailor.latency_tables.measuring import shipped
+from tinytailor.latency_tables.measuring.counting import bench
 from tinytailor.latency_tables.measuring.measure import measure
 from tinytailor.latency_tables.table.latency_table import describe
 from tinytailor.latency_tables.table.origin import require_same_origin
-from tinytailor.targets import Board, Toolchain, cross_toolchain, default_runner
+from tinytailor.targets import CORES, Board, Toolchain, cross_toolchain, default_runner
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.files import only_writer
 
@@ -85,15 +86,15 @@ def differing(path: Path, board: Board, toolchain: Toolchain, workers: int) -> l
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--board", action="append", choices=shipped.BOARDS)
+    parser.add_argument("--core", action="append", choices=shipped.CORES)
     parser.add_argument("--space", action="append")
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--check", action="store_true")
     choice.add_argument("--again", action="store_true")
     arguments = parser.parse_args()
     toolchain, stale = cross_toolchain(), 0
-    for name in arguments.board or shipped.BOARDS:
-        board = load_board(name)
+    for name in arguments.core or shipped.CORES:
+        board = bench(CORES[name])
         for space in arguments.space or shipped.SPACES:
             path, keys = shipped.shipped_path(name, space), space_keys(space, None, board)
             if arguments.again:

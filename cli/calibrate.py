@@ -100,14 +100,14 @@ def _points(measured: Path, board: Board, table: Path | None, workers: int) -> t
 def counted(keys: tuple[OpKey, ...], board: Board, path: Path | None, workers: int) -> LatencyTable:
     """A table with the counts of ``keys``: that at ``path``, completed, or a passing one."""
     from tinytailor.latency_tables import LatencyTable
-    from tinytailor.latency_tables.calibration.points import require_counts_of
+    from tinytailor.latency_tables.table.origin import require_valid_for
 
     if path is not None and path.exists():
         table = LatencyTable.load(path)
-        require_counts_of(board, table)
+        require_valid_for(table.header, path, board)
         if all(key in table and table[key].counts is not None for key in keys):
             return table  # needs no cross compiler
-        if any(row.measured for row in table.rows.values()):
+        if table.header.target is not None:
             path = None  # what was measured on a board is not mixed with what is emulated now
     if path is not None:
         return measure_keys(keys, board, path, workers=workers).table
@@ -251,7 +251,7 @@ def _plan(
     workers: int,
 ) -> Result:
     from tinytailor.latency_tables.calibration.measured import write_plan
-    from tinytailor.latency_tables.calibration.plan import propose
+    from tinytailor.latency_tables.calibration.plan import fits, propose
     from tinytailor.latency_tables.table.latency_table import describe
 
     keys = space_keys(space, data, board)
@@ -259,7 +259,8 @@ def _plan(
     rows = counted(keys, board, path, workers)
     if count < FEW:
         note(f"{count} operators are few for a board with flash waits or a cache; 10 are advised")
-    chosen = [row.key for row in propose([rows[key] for key in sorted(keys)], count)]
+    able = [row for row in (rows[key] for key in sorted(keys)) if fits(row, board)]
+    chosen = [row.key for row in propose(able, count)]
     if out is not None:
         write_plan(chosen, out)
     values = {

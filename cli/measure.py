@@ -39,7 +39,12 @@ KeysFile = Annotated[
 ]
 TableFile = Annotated[
     Path | None,
-    typer.Option("--out", "-o", help="Table file, by default tables/TARGET-SPACE.jsonl."),
+    typer.Option(
+        "--out",
+        "-o",
+        help="Table file, by default tables/CORE-SPACE.jsonl; of a board at a port "
+        "tables/TARGET-SPACE.jsonl.",
+    ),
 ]
 Resume = Annotated[
     bool, typer.Option(help="Keep the rows of an existing table, measure only what it lacks.")
@@ -74,7 +79,10 @@ def run(
     backend: WorkersBackend = "loky",
     as_json: Json = False,
 ) -> Result:
-    """Measure every operator of a space on the emulated target into a latency table.
+    """Measure every operator of a space into a latency table.
+
+    Counts of the emulated core hold for every board that has it; cycles that are measured on a
+    board, with --on serial:PORT, for that board alone.
 
     The operators depend on the shape of the data: give --data, or the shape with the space, as in
     --space timeseries:100x6x4 (steps x channels x classes) or image:32x32x3x10 (height x width x
@@ -90,16 +98,15 @@ def run(
         keys, space = space_keys(space, data, board), space.partition(":")[0]
     else:
         keys, space = read_keys(keys_file, board), keys_file.stem
-    path = out or default_table(board, space)
+    path = out or default_table(board, space, on)
     done = measure_keys(
         keys, board, path, resume=resume, workers=workers, backend=backend, runner=on, strict=False
     )
     values = {"table": str(path), "target": board.name, "space": space, "needed": len(keys)}
 
     def show(console: Console) -> None:
-        draw_table(console, SUMMARY, _summary(done, keys), right=range(1, len(SUMMARY)))
-        at = board_on(board.name, done.table.header.runner)
-        console.print(f"{len(keys)} operators of {space} on the {at}: {path}")
+        draw_table(console, SUMMARY, _summary(done, keys, board), right=range(1, len(SUMMARY)))
+        console.print(f"{len(keys)} operators of {space} on the {_place(board, on)}: {path}")
         for one in done.failures:
             console.print(f"failed: {describe(one.key)}: {one.message}")
 
@@ -129,15 +136,21 @@ class Measured:
 SUMMARY = ("operator", "rows", "new", "failed", "cycles from", "to")
 
 
-def _summary(done: Measured, keys: tuple[OpKey, ...]) -> list[tuple[str, ...]]:
-    """Rows, new ones, failures, and the range of cycles, of operators of each kind."""
+def _place(board: Board, runner: str | None) -> str:
+    """Where operators are measured, in words: a core that is emulated, or a board."""
+    runner = runner or default_runner(board)
+    return board_on(board.core.name if serial_port(runner) is None else board.name, runner)
+
+
+def _summary(done: Measured, keys: tuple[OpKey, ...], board: Board) -> list[tuple[str, ...]]:
+    """Rows, new ones, failures, and the range of cycles on ``board``, of operators of each kind."""
     summary: list[tuple[str, ...]] = []
     new = set(done.plan.new)
     for kind in sorted({key.kind for key in keys}):
         of_kind = [key for key in keys if key.kind == kind]
         rows = [done.table[key] for key in of_kind if key in done.table]
         fresh = sum(row.key in new for row in rows)
-        cycles = [row.cycles for row in rows]
+        cycles = [row.cycles_under(board.latency) for row in rows]
         ends = (f"{min(cycles):.0f}", f"{max(cycles):.0f}") if cycles else ("", "")
         counts = (len(rows), fresh, len(of_kind) - len(rows))
         summary.append((kind, *map(str, counts), *ends))
@@ -167,8 +180,10 @@ def space_keys(space: str, data: str | None, board: Board) -> tuple[OpKey, ...]:
     return build_space(space, *dataset.shape, dataset.classes).keys(isa)
 
 
-def default_table(board: Board, space: str) -> Path:
-    return Path("tables") / f"{board.name}-{space}.jsonl"
+def default_table(board: Board, space: str, runner: str | None = None) -> Path:
+    """Of a core, as all of its boards share counts; of a board that measures, its own."""
+    name = board.core.name if serial_port(runner) is None else board.name
+    return Path("tables") / f"{name}-{space}.jsonl"
 
 
 def measure_keys(
@@ -202,7 +217,7 @@ def measure_keys(
         plans.append(plan)
         note(
             f"{path}: {len(plan.known)} of {len(keys)} operators are there, {len(plan.new)} are "
-            f"measured now on the {board_on(board.name, runner)} with {toolchain.version}"
+            f"measured now on the {_place(board, runner)} with {toolchain.version}"
         )
 
     with stages() as at:

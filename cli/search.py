@@ -53,7 +53,7 @@ TableFiles = Annotated[
     str | None,
     typer.Option(
         "--table",
-        help="Latency table, by default tables/TARGET-SPACE.jsonl; what it lacks is measured. Of "
+        help="Latency table, by default tables/CORE-SPACE.jsonl; what it lacks is measured. Of "
         "several targets one for all, or one for each, with commas.",
     ),
 ]

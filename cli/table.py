@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,12 +18,13 @@ from tinytailor.cli.options import Json, OptionalDataName
 from tinytailor.cli.output import Result, command
 from tinytailor.cli.parsing import Command, Commands
 from tinytailor.cli.tables import draw_table
+from tinytailor.targets import called
 from tinytailor.targets.errors import InputError, TinytailorError
 from tinytailor.targets.names import no_such
 
 if TYPE_CHECKING:
     from tinytailor.compiler.opkey import OpKey
-    from tinytailor.latency_tables import LatencyTable, Measurement
+    from tinytailor.latency_tables import Header, LatencyTable, Measurement
     from tinytailor.latency_tables.table.checks import Finding
     from tinytailor.latency_tables.table.diff import Changed, Difference
     from tinytailor.targets import Board
@@ -35,7 +37,7 @@ TableFile = Annotated[Path, typer.Argument(help="A table that tinytailor measure
 Limit = Annotated[int, typer.Option("--limit", help="Lines of a list, at most; 0 is all.", min=0)]
 ORDERS: dict[str, Callable[[Measurement], Any]] = {
     "key": lambda row: row.key,
-    "cycles": lambda row: -row.cycles,
+    "cycles": lambda row: -row.counted_cycles,
     "macs": lambda row: -row.key.operator().macs(*row.key.input_shapes),
     "code": lambda row: -row.code_bytes,
     "scratch": lambda row: -row.scratch_bytes,
@@ -58,24 +60,32 @@ def show(
             autocompletion=completion.one_of(*ORDERS),
         ),
     ] = "key",
+    target: Annotated[
+        str | None,
+        typer.Option("--target", "-t", help="Show what counts take on this board."),
+    ] = None,
     limit: Limit = 40,
     as_json: Json = False,
 ) -> Result:
-    """What a table holds: where it was measured, its rows by operator, or the rows of one."""
+    """What a table holds: how it was made, its rows by operator, or the rows of one."""
     from tinytailor.latency_tables import LatencyTable
+    from tinytailor.latency_tables.table.origin import require_valid_for
 
-    table = LatencyTable.load(file)
+    table, board = LatencyTable.load(file), None if target is None else load_board(target)
+    if board is not None:
+        require_valid_for(table.header, file, board)
+    shown = Shown(board)
     kinds = sorted({key.kind for key in table})
     if kind is not None and kind not in kinds:
         raise no_such(f"{file} has no row of kind {kind!r}", kind, kinds, label="it has")
     if sort not in ORDERS:
         raise no_such(f"no order of rows is called {sort!r} (--sort)", sort, tuple(ORDERS))
     rows = [row for key, row in table.rows.items() if kind in (None, key.kind)]
-    rows.sort(key=ORDERS[sort])
+    rows.sort(key=(lambda row: -shown.cycles(row)) if sort == "cycles" else ORDERS[sort])
     values = {
         "table": str(file),
         "header": table.header.to_json(),
-        "rows": [row.to_json() for row in rows],
+        "rows": [{**row.to_json(), **shown.to_json(row)} for row in rows],
         "failures": [
             {"key": failure.key.to_json(), "message": failure.message}
             for failure in table.failures.values()
@@ -85,13 +95,31 @@ def show(
     def draw(console: Console) -> None:
         draw_header(console, table, [row.date for row in rows])
         if kind is None:
-            draw_kinds(console, rows)
+            draw_kinds(console, rows, shown)
         else:
-            draw_rows(console, rows, limit)
+            draw_rows(console, rows, limit, shown)
         for failure in table.failures.values():
             console.print(f"could not be measured: {short(failure.key)}: {failure.message}")
 
     return Result(values, draw)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Whose cycles are shown: those of a board, or, without one, those that were counted."""
+
+    board: Board | None
+
+    def cycles(self, row: Measurement) -> float:
+        return row.cycles_under(self.board.latency) if self.board else row.counted_cycles
+
+    def provenance(self, row: Measurement) -> str:
+        if row.measured:
+            return "measured"
+        return "of the core alone" if self.board is None else f"modelled for {self.board.name}"
+
+    def to_json(self, row: Measurement) -> dict[str, float]:
+        return {} if self.board is None else {"cycles_on_target": self.cycles(row)}
 
 
 def draw_header(console: Console, table: LatencyTable, dates: list[str]) -> None:
@@ -99,8 +127,7 @@ def draw_header(console: Console, table: LatencyTable, dates: list[str]) -> None
     days = sorted({*dates} - {""})
     span = f", rows of {days[0]}" + (f" to {days[-1]}" if days[1:] else "") if days else ""
     console.print(
-        f"{header.target}: {header.core}, {header.isa}, {header.clock_hz / 1e6:g} MHz, on the "
-        f"{header.runner}\n"
+        f"{origin_text(header)}\n"
         f"{header.toolchain_version}: {' '.join(header.toolchain_flags)}\n"
         f"tinytailor {header.tool_version}, code generator {header.compiler}, begun "
         f"{header.created}{span}\n"
@@ -108,11 +135,18 @@ def draw_header(console: Console, table: LatencyTable, dates: list[str]) -> None
     )
 
 
-def draw_kinds(console: Console, rows: list[Measurement]) -> None:
+def origin_text(header: Header) -> str:
+    core = f"{header.core}, {header.isa}"
+    if header.clock_hz is None:
+        return f"{core}: counted by {called(header.runner)}, for every board with this core"
+    return f"{header.target}: {core}, {header.clock_hz / 1e6:g} MHz, measured at a serial port"
+
+
+def draw_kinds(console: Console, rows: list[Measurement], shown: Shown) -> None:
     drawn = []
     for kind in sorted({row.key.kind for row in rows}):
         part = [row for row in rows if row.key.kind == kind]
-        cycles = [row.cycles for row in part]
+        cycles = [shown.cycles(row) for row in part]
         counts = (min(cycles), median(cycles), max(cycles))
         drawn.append(
             (
@@ -120,18 +154,14 @@ def draw_kinds(console: Console, rows: list[Measurement]) -> None:
                 str(len(part)),
                 *(f"{value:.0f}" for value in counts),
                 str(max(row.spread_cycles for row in part)),
-                " and ".join(sorted({provenance(row) for row in part})),
+                " and ".join(sorted({shown.provenance(row) for row in part})),
             )
         )
     columns = ("operator", "rows", "cycles from", "median", "to", "spread", "cycles are")
     draw_table(console, columns, drawn, right=range(1, 6))
 
 
-def provenance(row: Measurement) -> str:
-    return "measured" if row.measured else "modelled"
-
-
-def draw_rows(console: Console, rows: list[Measurement], limit: int) -> None:
+def draw_rows(console: Console, rows: list[Measurement], limit: int, shown: Shown) -> None:
     names = ("cycles", "instructions", "flash bytes read", "scratch", "code", "repeats", "spread")
     drawn = []
     for row in rows[: limit or None]:
@@ -139,7 +169,7 @@ def draw_rows(console: Console, rows: list[Measurement], limit: int) -> None:
         drawn.append(
             (
                 short(row.key),
-                f"{row.cycles:.0f}" + (" measured" if row.measured else ""),
+                f"{shown.cycles(row):.0f}" + (" measured" if row.measured else ""),
                 str(counted.instructions) if counted else "not counted",
                 str(counted.flash_bytes) if counted else "not counted",
                 str(row.scratch_bytes),
@@ -182,7 +212,7 @@ def check(
         typer.Option(
             "--target",
             "-t",
-            help="Board file, if the table's board is one of yours.",
+            help="The board that it is to be used for.",
             autocompletion=completion.targets,
         ),
     ] = None,
@@ -225,15 +255,24 @@ def check(
 
 
 def board_of(table: LatencyTable, target: str | None) -> Board:
-    """The board that ``table`` was measured for; a user's own is known by its file only."""
-    from tinytailor.targets import target_names
+    """The board to use ``table`` for; without one, counts are those of a core, measured cycles
+    those of their board, which is known by its file only if it is a user's own."""
+    from tinytailor.latency_tables.measuring.counting import bench
+    from tinytailor.targets import CORES, target_names
 
-    if target is None and table.header.target not in target_names():
+    header = table.header
+    if target is not None:
+        return load_board(target)
+    if header.target is None:
+        if header.core not in CORES:
+            raise InputError(f"{table.path} is of a core {header.core!r} that this tool lacks")
+        return bench(CORES[header.core])
+    if header.target not in target_names():
         raise InputError(
-            f"{table.path} was measured for {table.header.target}, which does not ship with the "
-            "tool; give its board file with --target"
+            f"{table.path} was measured on {header.target}, which does not ship with the tool; "
+            "give its board file with --target"
         )
-    return load_board(target or table.header.target)
+    return load_board(header.target)
 
 
 def foreign(table: LatencyTable, target: str | None) -> list[Finding]:
@@ -284,7 +323,7 @@ def diff(first: TableFile, second: TableFile, limit: Limit = 40, as_json: Json =
 
 
 def draw_changes(console: Console, found: Difference, limit: int) -> None:
-    """The largest changes of cycles first."""
+    """The largest changes of counted cycles first."""
     changes = sorted(found.changed, key=lambda change: -far(change))
     for change in changes[: limit or None]:
         pairs = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in change.values.items())

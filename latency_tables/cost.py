@@ -26,9 +26,9 @@ from tinytailor.compiler.passes import optimize
 from tinytailor.latency_tables.estimate import EstimatedTable, Estimates
 from tinytailor.latency_tables.measuring.glue import aligned, in_words
 from tinytailor.latency_tables.table.latency_table import LatencyTable
+from tinytailor.latency_tables.table.origin import require_valid_for
 from tinytailor.latency_tables.table.records import Glue, Measurement
 from tinytailor.targets import Board, Toolchain
-from tinytailor.targets.errors import InputError
 
 ARENA = "exact: the plan of the emitted C"
 FAR_BYTES = 4  # what a call takes more than in the glue's chains, if its tensors lie far apart
@@ -100,7 +100,7 @@ def network_cost(
     channels that could go, is left as it is. InputError names the command if the table lacks a row;
     an EstimatedTable estimates it, and the cost says so.
     """
-    require_board(table, board)
+    require_valid_for(table.header, table.path, board)
     isa = str(board.core.isa)
     graph, _ = optimize(graph, weights=weights)
     running = computing(graph)
@@ -130,17 +130,6 @@ def network_cost(
         provenance=_latency_provenance(table, board, estimates) | memory.provenance,
         estimates=estimates,
     )
-
-
-def require_board(table: LatencyTable | EstimatedTable, board: Board) -> None:
-    """InputError if ``table`` is of another board, core or clock."""
-    header = table.header
-    found = (header.target, header.core, header.clock_hz)
-    if found != (board.name, board.core.name, board.clock_hz):
-        raise InputError(
-            f"{table.path} was measured for {header.target} ({header.core}, {header.clock_hz} Hz), "
-            f"not for {board.name} ({board.core.name}, {board.clock_hz} Hz)"
-        )
 
 
 def _linked_memory(graph: Graph, board: Board, toolchain: Toolchain, weights: bool) -> _Memory:
@@ -202,12 +191,8 @@ def _latency_provenance(
     table: LatencyTable | EstimatedTable, board: Board, estimates: Estimates | None
 ) -> dict[str, str]:
     guessed = "" if estimates is None else f"{estimates.text}; "
-    on_board = table.header.runner == "serial"
-    where = (
-        f"a {table.header.target}, glue modelled"
-        if on_board
-        else f"the emulated {table.header.core}"
-    )
+    target, core = table.header.target, table.header.core
+    where = f"the emulated {core}" if target is None else f"a {target}, glue modelled"
     return {
         "latency": f"sum of operators measured alone on {where} "
         f"({len(table)} rows, {table.header.toolchain_version}); {guessed}"

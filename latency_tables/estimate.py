@@ -191,7 +191,7 @@ class EstimatedTable:
         if isinstance(found, str):
             raise InputError(
                 f"{self.path} has no row for {describe(key)}, and none can be estimated: {found}; "
-                f"measure it with tinytailor measure --target {self.header.target}"
+                f"measure it with: {self.header.command(self.path)}"
             )
         return found
 
@@ -277,8 +277,7 @@ def _estimate(key: OpKey, found: Fit) -> Measurement:
     return dataclasses.replace(
         found.bounds,
         key=key,
-        cycles=float(counts["core_cycles"]),
-        measured=False,
+        cycles=None,
         counts=Work(**counts),
         scratch_bytes=scratch,
         constant_bytes=constants,

@@ -101,7 +101,7 @@ class TableCosts:
         return NetworkCost(cost.latency_ms, cost.ram_bytes, cost.flash_bytes)
 
 
-def require_keys(space: Space, table: LatencyTable | EstimatedTable, isa: str) -> None:
+def require_keys(space: Space, table: LatencyTable | EstimatedTable, isa: str, target: str) -> None:
     """InputError naming the command if the table lacks operators of the space."""
     keys = space.keys(isa)
     missing = [key for key in keys if key not in table]
@@ -109,9 +109,8 @@ def require_keys(space: Space, table: LatencyTable | EstimatedTable, isa: str) -
         raise InputError(
             f"{table.path} lacks {len(missing)} of the {len(keys)} operators of space "
             f"{space.spec}, first: {missing[0].kind} {missing[0].input_shapes} "
-            f"{missing[0].attributes}; "
-            "measure them with: tinytailor measure "
-            f"--target {table.header.target} --space {space.spec} --out {table.path}"
+            f"{missing[0].attributes}; measure them with: "
+            f"{table.header.command(table.path, target, space.spec)}"
         )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from tinytailor.latency_tables import LatencyTable
 from tinytailor.latency_tables.estimate import EstimatedTable
-from tinytailor.latency_tables.table.origin import compiler_digest
+from tinytailor.latency_tables.table.origin import compiler_digest, require_valid_for
 from tinytailor.nas.constraint import Constraint
 from tinytailor.nas.cost import Parts, TableCosts, fit_parts, require_keys
 from tinytailor.nas.data import Dataset, load
@@ -151,7 +151,8 @@ def table_costs(
         board = require_board(load_target(target), "a search with a latency table")
         measured = LatencyTable.load(path)
         table = EstimatedTable(measured) if settings.allow_estimates else measured
-        require_keys(space, table, str(board.core.isa))
+        require_valid_for(table.header, table.path, board)
+        require_keys(space, table, str(board.core.isa), target)
         found.append(TableCosts(table, board))
     on_progress(Progress("tables", len(found), len(found)))
     return tuple(found)

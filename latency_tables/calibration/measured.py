@@ -26,6 +26,7 @@ from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables.calibration.board_file import require_folder
 from tinytailor.latency_tables.table.latency_table import LatencyTable, describe
 from tinytailor.latency_tables.table.lines import FORMAT
+from tinytailor.latency_tables.table.origin import require_valid_for
 from tinytailor.targets import Board
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.files import write_text
@@ -105,23 +106,25 @@ def write_plan(keys: Sequence[OpKey], path: Path) -> None:
 
 def _of_table(table: LatencyTable, board: Board) -> tuple[Measured, ...]:
     header = table.header
-    if (header.target, header.isa) != (board.name, str(board.core.isa)):
+    if header.target is None:
         raise InputError(
-            f"{table.path} was measured on {header.target} ({header.core}), not on {board.name} "
-            f"({board.core.name})"
+            f"{table.path} was made by the {header.runner}, so it holds counts and no measured "
+            "cycles; give it as --table, and what was measured on the board as --measured"
         )
-    if header.clock_hz != board.clock_hz:
+    if header.target == board.name and header.clock_hz != board.clock_hz:
         raise InputError(
             f"{table.path} was measured at {header.clock_hz} Hz, the board file of {board.name} "
             f"says {board.clock_hz} Hz; flash waits differ, so constants hold for one clock only"
         )
-    keys = [key for key in sorted(table) if table[key].measured]
-    if not keys:
-        raise InputError(
-            f"{table.path} was made by the {header.runner}, so its cycles are modelled, not "
-            "measured; give it as --table, and what was measured on the board as --measured"
-        )
-    return tuple(Measured(str(table.path), key, table[key].cycles, "cycles") for key in keys)
+    require_valid_for(header, table.path, board)
+    rows = [table[key] for key in sorted(table)]
+    if not rows:
+        raise InputError(f"{table.path} holds no measurement: measure some operators into it first")
+    return tuple(
+        Measured(str(table.path), row.key, row.cycles, "cycles")
+        for row in rows
+        if row.cycles is not None
+    )
 
 
 def read_keys(path: Path, board: Board) -> tuple[OpKey, ...]:

@@ -13,11 +13,13 @@ most (D-optimal design): the ellipsoid of what the measurements leave open shrin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
 from tinytailor.latency_tables.fit import Array
 from tinytailor.latency_tables.table.records import Measurement
+from tinytailor.targets import Board
 from tinytailor.targets.errors import InputError
 
 RIDGE = 1e-3
@@ -25,6 +27,19 @@ TYPICAL_CONSTANT = 2000.0  # cycles per operator seen on measured boards: 0 to 2
 TYPICAL_LOAD = 3.0
 CACHE_BYTES = ((1_000, 4_000), (4_000, 16_000), (16_000, 64_000))  # where a cache may end
 KIND_WEIGHT = 0.3  # the board's constants matter more than how many kinds are covered
+FIRMWARE_BYTES = 8 * 1024  # what runs operators on a board takes 5.4 KiB of flash, 4.5 of RAM
+
+
+def fits(row: Measurement, board: Board) -> bool:
+    """Whether the operator can run alone on ``board``, whose memories its row knows nothing of."""
+    shapes = (*row.key.input_shapes, row.key.operator().output_shape(*row.key.input_shapes))
+    kinds = zip(shapes, row.key.dtypes, strict=True)
+    tensors = sum(prod(shape) * np.dtype(dtype).itemsize for shape, dtype in kinds)
+    flash = row.constant_bytes + row.code_bytes + row.entry_bytes + sum(row.library.values())
+    return (
+        tensors + row.scratch_bytes + row.stack_bytes + FIRMWARE_BYTES <= board.ram.bytes
+        and flash + FIRMWARE_BYTES <= board.flash.bytes
+    )
 
 
 def propose(rows: Sequence[Measurement], count: int) -> tuple[Measurement, ...]:

@@ -19,6 +19,7 @@ from tinytailor.latency_tables.calibration.calibrate import Part, Point
 from tinytailor.latency_tables.calibration.measured import Measured
 from tinytailor.latency_tables.fit import Array, least_squares
 from tinytailor.latency_tables.table.latency_table import LatencyTable
+from tinytailor.latency_tables.table.origin import require_valid_for
 from tinytailor.latency_tables.table.records import Measurement
 from tinytailor.targets import Board
 from tinytailor.targets.errors import InputError
@@ -50,7 +51,7 @@ def make_points(
     keys: dict[Measured, tuple[OpKey, ...]], table: LatencyTable, board: Board
 ) -> tuple[Point, ...]:
     """A point for each measurement, with the counts of ``table``; InputError if it lacks a row."""
-    require_counts_of(board, table)
+    require_valid_for(table.header, table.path, board)
     glue = table.header.glue
     points = []
     for entry, operators in keys.items():
@@ -65,16 +66,6 @@ def make_points(
 
 def part_of(row: Measurement) -> Part:
     return Part(row.key.kind, row.work, row.constant_bytes)
-
-
-def require_counts_of(board: Board, table: LatencyTable) -> None:
-    """InputError if the counts of ``table`` are not those of this board's core."""
-    header = table.header
-    if (header.target, header.core) != (board.name, board.core.name):
-        raise InputError(
-            f"{table.path} counts operators of {header.target} ({header.core}), not of "
-            f"{board.name} ({board.core.name})"
-        )
 
 
 def check_units(points: Sequence[Point], measured: Sequence[Measured], board: Board) -> None:

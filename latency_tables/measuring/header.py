@@ -4,10 +4,11 @@ measured."""
 
 from __future__ import annotations
 
+from tinytailor.latency_tables.measuring.counting import bench, counting
 from tinytailor.latency_tables.measuring.glue import measure_glue
 from tinytailor.latency_tables.table.origin import header_for, now
 from tinytailor.latency_tables.table.records import Header
-from tinytailor.targets import Board, Toolchain, default_runner, serial_port
+from tinytailor.targets import Board, Toolchain
 
 
 def make_header(board: Board, toolchain: Toolchain, runner: str) -> Header:
@@ -16,11 +17,6 @@ def make_header(board: Board, toolchain: Toolchain, runner: str) -> Header:
         board,
         toolchain,
         runner,
-        measure_glue(board, toolchain, counting(runner, board)),
+        measure_glue(bench(board.core), toolchain, counting(runner, board)),
         now(),
     )
-
-
-def counting(runner: str, board: Board) -> str:
-    """What counts instructions where ``runner`` is a board, which does not."""
-    return runner if serial_port(runner) is None else default_runner(board)

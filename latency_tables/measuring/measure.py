@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measuring: operator configurations, many in one image, run one by one on the emulated board.
+"""Measuring: operator configurations, many in one image, run one by one on the emulated core.
 
     keys -> batches -> one image each (compiler.mcu.kernel_image) -> targets.run_on -> rows
 
@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tinytailor.compiler.opkey import OpKey, example_graph
 from tinytailor.latency_tables.measuring.batches import batches
+from tinytailor.latency_tables.measuring.counting import bench
 from tinytailor.latency_tables.measuring.header import make_header
 from tinytailor.latency_tables.measuring.inputs import KERNEL, REPEATS, inputs_of
 from tinytailor.latency_tables.measuring.library import library_functions
@@ -38,6 +39,7 @@ from tinytailor.targets import (
     Toolchain,
     cross_toolchain,
     default_runner,
+    linked_for,
     serial,
     serial_port,
 )
@@ -65,7 +67,7 @@ class IncompleteError(ToolError):
         shown = [f"  {describe(one.key)}: {one.message}" for one in failures[:SHOWN]]
         more = [f"  and {len(failures) - SHOWN} more"] if len(failures) > SHOWN else []
         head = (
-            f"{len(failures)} operators could not be measured on {table.header.target}; "
+            f"{len(failures)} operators could not be measured on {table.header.device}; "
             f"the others are in {table.path}:"
         )
         super().__init__("\n".join([head, *shown, *more]))
@@ -148,8 +150,9 @@ def _measured(
     if not pool.here:
         digest = compiler_digest()
         work = partial(_elsewhere, board=board, toolchain=toolchain, runner=runner, digest=digest)
-    most = None if serial_port(runner) is None else FIRMWARE_KERNELS
-    return results(work, batches(keys, board, pool.workers, most), pool)
+    if serial_port(runner) is not None:
+        return results(work, batches(keys, board, pool.workers, FIRMWARE_KERNELS), pool)
+    return results(work, batches(keys, linked_for(runner, bench(board.core)), pool.workers), pool)
 
 
 def _elsewhere(
@@ -172,15 +175,23 @@ def _elsewhere(
 def measure_batch(
     keys: Sequence[OpKey], board: Board, toolchain: Toolchain, runner: str
 ) -> list[Entry]:
-    """A Measurement or a Failure for each key; a batch that fails is tried again in halves."""
+    """A Measurement or a Failure for each key."""
     port = serial_port(runner)
-    if port is not None:
-        entries = measure_batch(keys, board, toolchain, default_runner(board))
-        rows = [entry for entry in entries if isinstance(entry, Measurement)]
-        failures = [entry for entry in entries if isinstance(entry, Failure)]
-        return [*failures, *(measured(rows, board, toolchain, port) if rows else ())]
+    if port is None:
+        return count_batch(keys, bench(board.core), toolchain, runner)
+    entries = count_batch(keys, bench(board.core), toolchain, default_runner(board))
+    rows = [entry for entry in entries if isinstance(entry, Measurement)]
+    failures = [entry for entry in entries if isinstance(entry, Failure)]
+    return [*failures, *(measured(rows, board, toolchain, port) if rows else ())]
+
+
+def count_batch(
+    keys: Sequence[OpKey], board: Board, toolchain: Toolchain, runner: str
+) -> list[Entry]:
+    """The same with counts alone, linked for the memories of ``board``; a batch that fails is tried
+    again in halves."""
     try:
-        return list(_measure_together(keys, board, toolchain, runner))
+        return list(_count_together(keys, board, toolchain, runner))
     except Exception as error:  # of a compiler, too: it is of this key, and others can go on
         if len(keys) == 1:
             return [Failure(keys[0], str(error) or type(error).__name__)]
@@ -188,15 +199,15 @@ def measure_batch(
     return [
         entry
         for part in (keys[:half], keys[half:])
-        for entry in measure_batch(part, board, toolchain, runner)
+        for entry in count_batch(part, board, toolchain, runner)
     ]
 
 
-def _measure_together(
+def _count_together(
     keys: Sequence[OpKey], board: Board, toolchain: Toolchain, runner: str
 ) -> Iterator[Measurement]:
     from tinytailor.compiler.mcu import kernel_image  # loads TVM
-    from tinytailor.targets import image_sizes, linked_for, run_on
+    from tinytailor.targets import image_sizes, run_on
     from tinytailor.targets.stack import StackUse
 
     linked = linked_for(runner, board)
@@ -216,13 +227,11 @@ def _measure_together(
     for i, (key, kernel) in enumerate(zip(keys, image.kernels, strict=True)):
         runs = done[i * REPEATS : (i + 1) * REPEATS]
         counts = [Work.total(result.counts.values()) for result in runs]
-        mean = Work.mean(counts)
         cycles = [work.core_cycles for work in counts]
         yield Measurement(
             key=key,
-            cycles=mean.operator_cycles(board.latency, kernel.constant_bytes),
-            measured=False,
-            counts=mean,
+            cycles=None,
+            counts=Work.mean(counts),
             scratch_bytes=kernel.scratch_bytes,
             constant_bytes=kernel.constant_bytes,
             code_bytes=kernel.code_bytes,

@@ -83,7 +83,6 @@ def _one(
     return replace(
         row,
         cycles=float(median(cycles)),  # the first run has cold caches
-        measured=True,
         repeats=len(cycles),
         spread_cycles=max(cycles) - min(cycles),
     )

@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables that come with the tool: their rows are taken, and only the rest is measured.
 
-    tables/<board>/<space>-<shape>.jsonl
+    tables/<core>/<space>-<shape>.jsonl
 
-What a row counts is decided by the board's core and clock, the C compiler with its flags, and the
-code generator. The first two must be the same. If the code generator is another, a seeded sample of
-the rows is measured anew, and all of them are taken if every count of the sample is the same.
+What a row counts is decided by the core, the C compiler with its flags, and the code generator. The
+first two must be the same. If the code generator is another, a seeded sample of the rows is
+measured anew, and all of them are taken if every count of the sample is the same.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import tinytailor.latency_tables
@@ -31,21 +30,20 @@ from tinytailor.targets import Board, Toolchain
 from tinytailor.targets.files import only_writer, write_atomically
 
 FOLDER = Path(tinytailor.latency_tables.__file__).parent / "tables"
-BOARDS = ("mps3-an547", "nucleo-f446re", "nucleo-g0b1re", "nucleo-h743zi", "nucleo-l552ze-q")
+CORES = ("cortex-m0plus", "cortex-m33", "cortex-m4", "cortex-m55", "cortex-m7")
 SPACES = ("image:32x32x3x10", "timeseries:100x6x4")
 SAMPLE = 6
-# What may differ if a sample agrees; the date, the glue and the board model are made anew.
+# What may differ if a sample agrees; the date and the glue are made anew.
 _CHECKED = frozenset({"compiler", "tool_version"})
-_UNCOUNTED = ("cycles", "date")  # fields of a row that say nothing of the code
 
 
-def shipped_path(board: str, space: str) -> Path:
+def shipped_path(core: str, space: str) -> Path:
     """The file of a space with its shape, such as ``timeseries:100x6x4``."""
-    return FOLDER / board / f"{space.replace(':', '-')}.jsonl"
+    return FOLDER / core / f"{space.replace(':', '-')}.jsonl"
 
 
-def shipped_tables(board: str | None = None) -> list[Path]:
-    return sorted(FOLDER.glob(f"{board or '*'}/*.jsonl"))
+def shipped_tables(core: str | None = None) -> list[Path]:
+    return sorted(FOLDER.glob(f"{core or '*'}/*.jsonl"))
 
 
 def begin(
@@ -63,7 +61,7 @@ def begin(
     wanted = {key for key in keys if table is None or key not in table}
     rows: dict[OpKey, Measurement] = {}
     headers, said = [], []
-    for one in shipped_tables(board.name) if wanted else ():
+    for one in shipped_tables(board.core.name) if wanted else ():
         ready = LatencyTable.load(one)
         found = [ready[key] for key in sorted(wanted - rows.keys()) if key in ready]
         if not found:
@@ -74,8 +72,7 @@ def begin(
             rows.update((row.key, row) for row in found)
             headers.append(ready.header)
     if rows:
-        cycles = {key: row.cycles_under(board.latency) for key, row in rows.items()}
-        entries = [replace(rows[key], cycles=cycles[key]) for key in sorted(rows)]
+        entries = [rows[key] for key in sorted(rows)]
         with only_writer(path):
             if path.exists():
                 LatencyTable.load(path).append(entries)
@@ -111,7 +108,7 @@ def _why_not(
     other = in_words(strict)
     if differing and not strict:
         other = disagreement(sample(rows, SAMPLE), board, toolchain, runner)
-    return other and f"the shipped table for {board.name} is not used: {other}"
+    return other and f"the shipped table for {board.core.name} is not used: {other}"
 
 
 def sample(rows: Sequence[Measurement], count: int, seed: int = 0) -> list[Measurement]:
@@ -130,7 +127,7 @@ def disagreement(
             return f"{describe(old.key)} cannot be measured now: {new.message}"
         there, here = old.to_json(), new.to_json()
         for name in there:
-            if name not in _UNCOUNTED and there[name] != here[name]:
+            if name != "date" and there[name] != here[name]:
                 return (
                     f"{describe(old.key)} has {name} {there[name]} there and {here[name]} "
                     "with this version of the tool"

@@ -13,7 +13,9 @@
     failure        a key could not be measured
     foreign        measured with another compiler, tool chain or board description than this tool's
 
-The limits were set on tables of the emulator: its rows pass, a row that is off by 10x does not.
+Cycles are those that were counted: by the core's instruction timings, without the constants of any
+board, or by a board. The limits were set on tables of the emulator: its rows pass, a row that is
+off by 10x does not.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ def check_table(
     table: LatencyTable, wanted: Iterable[OpKey] = (), foreign: Iterable[Finding] = ()
 ) -> Checked:
     """``wanted``: keys that should have a row. ``foreign``: findings of origin.foreign."""
-    groups = families(points(table.rows.cycles()))
+    groups = families(points(table.rows.counted_cycles()))
     findings = [*foreign, *_failures(table), *_missing(table, wanted)]
     judged = walked = 0
     for family in groups.values():

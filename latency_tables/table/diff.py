@@ -12,6 +12,7 @@ from typing import Any
 
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables.table.latency_table import LatencyTable
+from tinytailor.latency_tables.table.rows import counted_cycles
 
 NOT_COMPARED = ("date",)
 
@@ -19,7 +20,8 @@ NOT_COMPARED = ("date",)
 @dataclass(frozen=True, slots=True)
 class Changed:
     """A row that both tables have: name of each value that differs -> (in the first, in the
-    second), such as ``counts.instructions``; ``ratio`` of the cycles, second to first."""
+    second), such as ``counts.instructions``; ``ratio`` of the cycles that were counted, second to
+    first."""
 
     key: OpKey
     values: dict[str, tuple[Any, Any]]
@@ -65,8 +67,8 @@ def diff_tables(first: LatencyTable, second: LatencyTable) -> Difference:
     for text in ours & theirs:
         if first.rows.texts[text] == second.rows.texts[text] is not None:
             continue  # equal bytes
-        old, new = (_compared(table.rows.plain(text)) for table in (first, second))
-        if old != new:
+        old, new = (table.rows.plain(text) for table in (first, second))
+        if _compared(old) != _compared(new):
             changed.append(_changed(first.rows.key(text), old, new))
     return Difference(
         header=differing(flat(first.header.to_json()), flat(second.header.to_json())),
@@ -80,11 +82,12 @@ def diff_tables(first: LatencyTable, second: LatencyTable) -> Difference:
 
 
 def _changed(key: OpKey, old: Mapping[str, Any], new: Mapping[str, Any]) -> Changed:
-    ratio = new["cycles"] / old["cycles"] if old["cycles"] else None
-    return Changed(key, differing(old, new), ratio)
+    cycles = counted_cycles(old), counted_cycles(new)
+    ratio = cycles[1] / cycles[0] if cycles[0] and cycles[1] is not None else None
+    return Changed(key, differing(_compared(old), _compared(new)), ratio)
 
 
-def _compared(row: dict[str, Any]) -> dict[str, Any]:
+def _compared(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in flat(row).items() if name not in NOT_COMPARED}
 
 

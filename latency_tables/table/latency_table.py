@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The latency table: what operator configurations cost on one target, in one file.
+"""The latency table: what operator configurations cost on one core, or on one board, in one file.
 
 The file is JSON lines in UTF-8, the fields of a line apart by a comma and a tab, the names in them
 sorted. The first line is the header, each further line one operator configuration:
 
-    {"check":"5b0c…",\\t"format":"tinytailor-latency-table",\\t"header":{…},\\t"version":3}
-    {"check":"91fe…",\\t"key":{…},\\t"row":{"cycles":81234.5,"counts":{…},…}}
+    {"check":"5b0c…",\\t"format":"tinytailor-latency-table",\\t"header":{…},\\t"version":4}
+    {"check":"91fe…",\\t"key":{…},\\t"row":{"counts":{"core_cycles":81234,…},"cycles":null,…}}
     {"check":"0c77…",\\t"key":{…},\\t"error":"…"}
 
-`header` is a records.Header (target, core, clock, tool chain with version and flags, tool version,
-runner, constants of the latency model, glue of an invoke, date), `row` a records.Measurement. An
-`error` says why a configuration could not be measured; a later row of the same key replaces it.
+`header` is a records.Header (core, tool chain with version and flags, tool version, runner, glue of
+an invoke, date; and, only where cycles were measured on it, a board and its clock), `row` a
+records.Measurement. Counts hold for every board of the core: what time they take is the board's
+latency model applied to them. An `error` says why a configuration could not be measured; a later
+row of the same key replaces it.
 
 `check` is the first 16 hex digits of SHA-256 over the bytes that follow it in the line, a row's
 over the header's check and these bytes: an edited row, or one pasted from another table, is
@@ -73,12 +75,12 @@ class LatencyTable:
             return row
         if key in self.failures:
             raise InputError(
-                f"{self.path}: {describe(key)} could not be measured on {self.header.target}: "
+                f"{self.path}: {describe(key)} could not be measured on {self.header.device}: "
                 f"{self.failures[key].message}"
             )
         raise InputError(
-            f"{self.path} has no row for {describe(key)}; measure it with: tinytailor measure "
-            f"--target {self.header.target} --space SPACE --out {self.path}"
+            f"{self.path} has no row for {describe(key)}; measure it with: "
+            f"{self.header.command(self.path)}"
         )
 
     @classmethod

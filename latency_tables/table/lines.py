@@ -20,7 +20,7 @@ from tinytailor.latency_tables.table.records import Header
 from tinytailor.targets.errors import InputError
 
 FORMAT = "tinytailor-latency-table"
-VERSION = 3
+VERSION = 4
 CHECKED = len('{"check":"0123456789abcdef",\t')
 NAMES = {b'"row":': "row", b'"error":': "error"}
 
@@ -112,7 +112,8 @@ def _header(path: Path, line: bytes) -> Header:
     if values.get("version") != VERSION:
         raise InputError(
             f"{path} has format version {values.get('version')}, this tool reads {VERSION}; "
-            "measure it again into a new file"
+            "measure it again into another file, or into this one with `tinytailor measure "
+            "--no-resume`"
         )
     rest = line[CHECKED:]
     check = hashlib.sha256(rest).hexdigest()[:16]

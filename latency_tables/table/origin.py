@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a table comes from: everything that decides its counts, written into its header."""
+"""Where a table comes from: everything that decides its rows, written into its header.
+
+Counts are decided by the core, the compiler with its flags and the code generator, so they hold for
+every board of the core. Cycles that a board measured hold for that board at that clock.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from datetime import UTC, datetime
 from functools import cache
@@ -41,6 +44,26 @@ def require_same_origin(
         )
 
 
+def require_valid_for(header: Header, path: Path, board: Board) -> None:
+    """InputError unless the rows of the table at ``path`` hold for ``board``."""
+    if header.core != board.core.name:
+        raise InputError(
+            f"{path} holds operators of {header.device}, and {board.name} has a {board.core.name}"
+        )
+    mine = (None, None), (board.name, board.clock_hz)
+    if (header.target, header.clock_hz) not in mine:
+        raise InputError(
+            f"{path} was measured on {header.device}, not on {board.name} at {board.clock_hz} Hz; "
+            "only counts hold for other boards"
+        )
+    flags = tuple(cross_flags(board, Toolchain(header.toolchain, (), header.toolchain_version)))
+    if header.toolchain_flags != flags:
+        raise InputError(
+            f"{path} was compiled with {' '.join(header.toolchain_flags)}, and code for "
+            f"{board.name} is with {' '.join(flags)}; measure it again into another file"
+        )
+
+
 def differences(
     table: LatencyTable, board: Board, toolchain: Toolchain, runner: str | None = None
 ) -> dict[str, tuple[Any, Any]]:
@@ -65,29 +88,21 @@ def header_for(
     board: Board, toolchain: Toolchain, runner: str, glue: Glue, created: str = ""
 ) -> Header:
     """The header of a table that is measured now, with a glue that is known."""
+    measured = runner.partition(":")[0] == "serial"
     return Header(
-        target=board.name,
+        target=board.name if measured else None,
+        clock_hz=board.clock_hz if measured else None,
         core=board.core.name,
         isa=str(board.core.isa),
-        clock_hz=board.clock_hz,
         toolchain=toolchain.name,
         toolchain_version=toolchain.version,
         toolchain_flags=tuple(cross_flags(board, toolchain)),
         tool_version=version("tinytailor"),
         runner=runner.partition(":")[0],  # whatever port the board is at today
         compiler=compiler_digest(),
-        latency_model=latency_model(board),
         created=created,
         glue=glue,
     )
-
-
-def latency_model(board: Board) -> dict[str, Any]:
-    """The constants of a board's latency model as JSON values."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in dataclasses.asdict(board.latency).items()
-    }
 
 
 def files_of(folder: Path) -> list[Path]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a latency table holds: where it was measured, the glue of an invoke, one operator's cost.
+"""What a latency table holds: how it was made, the glue of an invoke, one operator's cost.
 
 All are frozen records of JSON values with the same names in the file. ``from_json`` is strict: a
 missing, unknown or wrongly typed field is an InputError that names it.
@@ -13,7 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, Self, cast, get_type_hints
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Self, cast, get_args, get_type_hints
 
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.targets.errors import InputError
@@ -67,8 +69,8 @@ def _typed(name: str, hint: Any, value: Any) -> Any:
         if not math.isfinite(value) or value < 0:
             raise InputError(f"field {name} must be finite and at least 0, got {value}")
         return float(value)
-    if hint == Work | None:
-        return None if value is None else _typed(name, Work, value)
+    if isinstance(hint, UnionType):  # a type or None
+        return None if value is None else _typed(name, get_args(hint)[0], value)
     if hint is bool and isinstance(value, bool):
         return value
     if hint is int and isinstance(value, int) and not isinstance(value, bool) and value >= 0:
@@ -156,39 +158,55 @@ class Glue(_Record):
 
 @dataclass(frozen=True, slots=True)
 class Header(_Record):
-    """Where and with what a table was measured; rows of equal `origin` belong together."""
+    """With what a table was made; rows of equal `origin` belong together.
 
-    target: str
+    Counts are those of a core, whatever board has it. Only cycles that were measured belong to a
+    board and its clock: ``target`` and ``clock_hz`` are None in a table that was counted.
+    """
+
+    target: str | None
+    clock_hz: int | None
     core: str
     isa: str
-    clock_hz: int
     toolchain: str
     toolchain_version: str
     toolchain_flags: tuple[str, ...]
     tool_version: str
     runner: str
     compiler: str  # digest of the sources that generate kernels and count their cycles
-    latency_model: dict[str, Any]
     created: str
     glue: Glue
 
     def origin(self) -> dict[str, Any]:
-        """The fields that decide the counts; not the date, the board model or the glue itself."""
+        """The fields that decide the rows; not the date, or the glue itself."""
         values = self.to_json()
-        for name in ("latency_model", "created", "glue"):
+        for name in ("created", "glue"):
             del values[name]
         return values
+
+    @property
+    def device(self) -> str:
+        """What the rows hold for: a core, or the board that they were measured on."""
+        if self.target is None:
+            return self.core
+        return f"{self.target} ({self.core}, {self.clock_hz} Hz)"
+
+    def command(self, out: Path, target: str | None = None, space: str = "SPACE") -> str:
+        """What measures rows into the table at ``out``; counts can be made for any board."""
+        board = target or self.target
+        whose = "" if board else f", BOARD being any with a {self.core}"
+        return f"tinytailor measure --target {board or 'BOARD'} --space {space} --out {out}{whose}"
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement(_Record):
     """One operator configuration, alone in an image, run ``repeats`` times on random inputs.
 
-    ``measured`` says what ``cycles`` is: the mean of what the cycle counter of a real core counted,
-    or else the board's latency model (the header's) applied to ``counts``. ``counts`` is what the
-    emulator counted, the mean over the repeats, rounded; a row that is measured on a board may lack
-    it (None), a modelled one never. ``spread_cycles`` is the largest minus the smallest of the
-    repeats' measured cycles, or else of their ``core_cycles``: 0 where no branch depends on data.
+    ``cycles`` is what the cycle counter of a real core counted, the median of its runs; None where
+    nothing was measured. ``counts`` is what the emulator counted, the mean over the repeats,
+    rounded; a row that is measured on a board may lack it (None), another never. ``spread_cycles``
+    is the largest minus the smallest of the repeats' measured cycles, or else of their
+    ``core_cycles``: 0 where no branch depends on data.
 
     ``code_bytes`` is the operator's own code, which a network holds once for all layers of this
     key, ``entry_bytes`` what each such layer adds, and ``library`` the shared functions it calls,
@@ -197,8 +215,7 @@ class Measurement(_Record):
     """
 
     key: OpKey
-    cycles: float
-    measured: bool
+    cycles: float | None
     counts: Work | None
     scratch_bytes: int
     constant_bytes: int
@@ -212,7 +229,17 @@ class Measurement(_Record):
 
     def __post_init__(self) -> None:
         if self.counts is None and not self.measured:
-            raise InputError("a row without counts must be measured: there is nothing to model")
+            raise InputError("a row must have counts or measured cycles, and has neither")
+
+    @property
+    def measured(self) -> bool:
+        """Whether a real core ran it, so that its cycles are not modelled."""
+        return self.cycles is not None
+
+    @property
+    def counted_cycles(self) -> float:
+        """Of a board's cycle counter, or of the core alone, without any constants of a board."""
+        return self.core_cycles if self.cycles is None else self.cycles
 
     @property
     def work(self) -> Work:
@@ -242,8 +269,8 @@ class Measurement(_Record):
         return self.work.flash_bytes
 
     def cycles_under(self, model: LatencyModel) -> float:
-        """Measured cycles as they are; modelled ones anew, with these constants of the board."""
-        if self.measured:
+        """Measured cycles as they are; else those of a board with these constants."""
+        if self.cycles is not None:
             return self.cycles
         return self.work.operator_cycles(model, self.constant_bytes)
 

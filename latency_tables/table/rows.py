@@ -40,9 +40,15 @@ class Rows(Mapping[OpKey, Measurement]):
         """How many rows are more than text."""
         return len(self._parsed)
 
-    def cycles(self) -> dict[OpKey, float]:
-        """The cycles of every row, which takes less than parsing them."""
-        return {self.key(key): float(self.plain(key)["cycles"]) for key in self.texts}
+    def counted_cycles(self) -> dict[OpKey, float]:
+        """Of every row (see Measurement), which takes less than parsing them."""
+        return {self.key(key): self._counted(key) for key in self.texts}
+
+    def _counted(self, key: bytes) -> float:
+        found = counted_cycles(self.plain(key))
+        if found is None:
+            raise InputError(f"{self._place}, row of {key.decode()}: no cycles in it")
+        return found
 
     def plain(self, key: bytes) -> dict[str, Any]:
         """The JSON values of the row of a key's text, without the key."""
@@ -52,8 +58,8 @@ class Rows(Mapping[OpKey, Measurement]):
                 values = json.loads(text)
             except ValueError:
                 values = None
-            if not isinstance(values, dict) or not isinstance(values.get("cycles"), int | float):
-                raise InputError(f"{self._place}, row of {key.decode()}: no cycles in it")
+            if not isinstance(values, dict):
+                raise InputError(f"{self._place}, row of {key.decode()}: not an object")
             return values
         row = self._parsed[self.key(key)]
         return {name: value for name, value in row.to_json().items() if name != "key"}
@@ -90,3 +96,11 @@ class Rows(Mapping[OpKey, Measurement]):
             return Measurement.from_json({"key": key, **json.loads(text)})
         except (InputError, TypeError, ValueError) as error:
             raise InputError(f"{self._place}, row of {key.text}: {error}") from None
+
+
+def counted_cycles(row: Mapping[str, Any]) -> float | None:
+    """Measurement.counted_cycles of the JSON values of a row, None where there are none."""
+    counts = row.get("counts")
+    modelled = counts.get("core_cycles") if isinstance(counts, Mapping) else None
+    found = modelled if row.get("cycles") is None else row["cycles"]
+    return float(found) if isinstance(found, int | float) else None

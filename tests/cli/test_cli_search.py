@@ -203,7 +203,7 @@ def test_a_search_for_a_board_that_only_qemu_has_runs_to_the_end(cli, tmp_path):
     if shutil.which("qemu-system-arm") is None:
         pytest.skip("qemu-system-arm is not on PATH")
     data = ("--space", "image", "--data", f"npz:{bars(tmp_path / 'bars.npz')}")
-    table = ("--table", TABLES / "mps3-an547" / "image-32x32x3x10.jsonl", "--allow-estimates")
+    table = ("--table", TABLES / "cortex-m55" / "image-32x32x3x10.jsonl", "--allow-estimates")
     effort = ("--trials", 1, "--search-epochs", 4, "--trial-epochs", 1, "--epochs", 12)
     words = ("--target", "mps3-an547", *data, *table, *effort, "--quantized-epochs", 2, "--seed", 3)
     result = cli("search", *words, "-o", tmp_path / "run", "--json")

@@ -32,8 +32,7 @@ def row(key: OpKey) -> Measurement:
     cycles = 900 + 2 * key.operator().macs(*key.input_shapes)
     return Measurement(
         key=key,
-        cycles=cycles,
-        measured=False,
+        cycles=None,
         counts=Work(cycles, cycles, 20, 64),
         scratch_bytes=8,
         constant_bytes=96,
@@ -66,13 +65,29 @@ def copy(table: LatencyTable, name: str, rows, **header) -> LatencyTable:
 
 def test_show_sums_rows_up_by_operator_and_lists_those_of_one(cli, table):
     text = cli("table", "show", table.path).stdout
-    assert "nucleo-f446re: cortex-m4, dsp, 180 MHz, on the emulator" in text
+    assert "cortex-m4, dsp: counted by the emulator, for every board with this core" in text
     assert "rows of 2026-01-02" in text
     assert text.splitlines()[5].split()[:3] == ["conv2d", "6", "10116"]
     listed = cli("table", "show", table.path, "--kind", "conv2d", "--sort", "cycles", "--limit", 2)
     assert "conv2d 1x6x6x32" in listed.stdout
     assert "… and 4 more (--limit 0 for all)" in listed.stdout
     assert "dense" not in listed.stdout
+
+
+def test_show_says_what_counts_take_on_a_board_of_the_core(cli, table):
+    model = load_target("nicla-sense-me").latency
+    cycles = row(DENSE).cycles_under(model)
+    words = ("table", "show", table.path, "--target")
+    shown = cli(*words, "nicla-sense-me").stdout
+    (line,) = [line for line in shown.splitlines() if "dense" in line]
+    assert f" {cycles:.0f} " in line
+    assert line.endswith("modelled for nicla-sense-me ")
+    values = only_json(cli(*words, "nicla-sense-me", "--json").stdout)
+    (found,) = [one for one in values["rows"] if one["key"] == DENSE.to_json()]
+    assert found["cycles_on_target"] == cycles
+    other = cli(*words, "nucleo-g0b1re")
+    assert other.exit_code == 2
+    assert "holds operators of cortex-m4, and nucleo-g0b1re has a cortex-m0plus" in other.stderr
 
 
 def test_show_gives_every_value_as_json(cli, table):
@@ -89,7 +104,7 @@ def test_a_sound_table_passes_and_is_of_this_tool(cli, table):
 
 
 def test_check_finds_what_is_wrong_and_ends_with_1(cli, table):
-    cheap = dataclasses.replace(row(KEYS[2]), cycles=500.0)
+    cheap = dataclasses.replace(row(KEYS[2]), counts=Work(500, 500, 20, 64))
     rows = [*map(row, KEYS[:2]), cheap, *map(row, KEYS[3:]), row(DENSE)]
     wrong = copy(table, "wrong.jsonl", rows, compiler="0123456789abcdef", tool_version="0.0.1")
     wrong.append([Failure(make_key(Dense(7), ((1, 24),), "dsp"), "no room")])
@@ -114,31 +129,39 @@ def test_check_counts_what_a_space_needs(cli, table):
     assert all("has no row" in one["message"] for one in missing)
 
 
-def test_a_table_of_a_users_board_is_checked_with_its_file(cli, table, tmp_path):
+def test_a_table_that_a_users_board_measured_is_checked_with_its_file(cli, table, tmp_path):
     text = load_target("nucleo-f446re").definition
     mine = tmp_path / "mine.toml"
     mine.write_text(text.replace('"nucleo-f446re"', '"mine"', 1))
-    own = copy(table, "own.jsonl", table.rows.values(), target="mine")
+    rows = [dataclasses.replace(one, cycles=700.0) for one in table.rows.values()]
+    where = {"runner": "serial", "target": "mine", "clock_hz": 180_000_000}
+    own = copy(table, "own.jsonl", rows, **where)
     words = ("table", "check", own.path, "--space", "timeseries:16x2x2")
     result = cli(*words)
     assert result.exit_code == 2
     assert "mine, which does not ship" in " ".join(result.stderr.split())
     checked = cli(*words, "--target", mine)
     assert "operators of timeseries:16x2x2 looked up" in " ".join(checked.stdout.split())
+    assert "foreign" not in checked.stdout
+    shown = cli("table", "show", own.path).stdout
+    assert "mine: cortex-m4, dsp, 180 MHz, measured at a serial port" in shown
+    other = cli("table", "check", own.path, "--target", "nicla-sense-me")
+    assert "target was mine, is nicla-sense-me; clock_hz was 180000000, is" in other.stdout
 
 
 def test_diff_says_what_changed_and_by_how_much(cli, table):
-    slower = dataclasses.replace(row(KEYS[0]), cycles=2 * row(KEYS[0]).cycles, date="2026-05-05")
+    twice = Work(10116, 20232, 20, 64)
+    slower = dataclasses.replace(row(KEYS[0]), counts=twice, date="2026-05-05")
     rows = [slower, *map(row, KEYS[1:])]
-    other = copy(table, "other.jsonl", rows, clock_hz=16_000_000)
+    other = copy(table, "other.jsonl", rows, tool_version="0.0.1")
     result = cli("table", "diff", table.path, other.path)
     assert result.exit_code == 1
-    assert "header: clock_hz: 180000000 -> 16000000" in result.stdout
+    assert "header: tool_version: 0.1.0 -> 0.0.1" in result.stdout
     assert f"only in {table.path}: dense 1x24" in result.stdout
     assert "changed (2.000x): conv2d 1x6x6x8" in result.stdout
     assert "5 rows are the same, 1 changed, cycles 2.000x to 2.000x, 1 and 0" in result.stdout
     values = only_json(cli("table", "diff", table.path, other.path, "--json").stdout)
-    assert values["changed"][0]["values"] == {"cycles": [10116.0, 20232.0]}
+    assert values["changed"][0]["values"] == {"counts.core_cycles": [10116, 20232]}
     again = copy(table, "again.jsonl", reversed([*map(row, KEYS), row(DENSE)]))
     assert cli("table", "diff", table.path, again.path).exit_code == 0
 

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 import tinytailor.targets
+from tinytailor.cli import calibrate
 from tinytailor.cli.main import app
 from tinytailor.compiler import Graph, Node, Tensor, key_of
 from tinytailor.compiler.ir import check
@@ -27,6 +28,7 @@ from tinytailor.compiler.serialize import save_graph
 from tinytailor.latency_tables import LatencyTable
 from tinytailor.latency_tables.calibration.board_file import write_board
 from tinytailor.latency_tables.calibration.measured import read_keys, read_measured, write_plan
+from tinytailor.latency_tables.calibration.plan import fits
 from tinytailor.nas.spaces import parse_space
 from tinytailor.targets import LatencyModel, load_target
 from tinytailor.targets.board import load_board
@@ -105,8 +107,9 @@ def test_milliseconds_csv_and_json_lines_give_the_same_board(command, tmp_path):
 
 
 def test_a_table_that_was_measured_on_the_board_is_taken_as_it_is(command, tmp_path):
-    rows = [dataclasses.replace(made.row(key), cycles=cycles(key), measured=True) for key in KEYS]
-    made.write_table(tmp_path / "serial.jsonl", rows)
+    rows = [dataclasses.replace(made.row(key), cycles=cycles(key)) for key in KEYS]
+    where = {"runner": "serial", "target": made.BOARD, "clock_hz": made.board().clock_hz}
+    made.write_table(tmp_path / "serial.jsonl", rows, **where)
     text = (tmp_path / "serial.jsonl").read_text()
     result = command(text, "--json", name="serial.jsonl")
     assert result.exit_code == 0, result.stderr
@@ -225,7 +228,7 @@ def test_an_emulated_table_is_not_a_measurement(command, tmp_path):
     text = (tmp_path / "table.jsonl").read_text()
     result = command(text, name="emulated.jsonl")
     assert result.exit_code == 2
-    assert "its cycles are modelled, not measured" in result.stderr
+    assert "it holds counts and no measured cycles" in result.stderr
 
 
 def test_counts_of_another_core_are_refused(command, tmp_path):
@@ -233,7 +236,7 @@ def test_counts_of_another_core_are_refused(command, tmp_path):
     made.write_table(tmp_path / "m4.jsonl", [made.row(key) for key in KEYS], other)
     result = command(lines(), "--table", tmp_path / "m4.jsonl")
     assert result.exit_code == 2
-    assert "counts operators of nucleo-f446re (cortex-m4)" in result.stderr
+    assert f"holds operators of cortex-m4, and {made.BOARD} has a cortex-m33" in result.stderr
 
 
 def test_files_that_ship_with_the_tool_are_never_written():
@@ -283,6 +286,27 @@ def test_the_plan_command_proposes_operators_of_the_space_and_writes_them(tmp_pa
     assert set(planned) <= set(keys)
     assert {key.kind for key in planned} == {key.kind for key in keys}
     assert json.loads(result.stdout)["keys"] == [key.to_json() for key in planned]
+
+
+def test_a_plan_leaves_out_what_does_not_fit_the_board(tmp_path, monkeypatch):
+    """The table knows larger operators: a core has no memories of its own."""
+    keys = made.convolutions()
+    monkeypatch.setattr(calibrate, "space_keys", lambda *_: keys)
+    table = made.write_table(tmp_path / "table.jsonl", [made.row(key) for key in keys])
+    small = tmp_path / "small.toml"
+    small.write_text(made.board().definition.replace("bytes = 196_608", "bytes = 12_288"))
+    able = {key for key in keys if fits(made.row(key), load_target(str(small)))}
+    assert 10 < len(able) < len(keys)
+
+    def plan(count: int) -> Any:
+        words = ("calibrate", "--target", small, "--plan", count, "--table", table.path, "--json")
+        return CliRunner().invoke(app, [str(word) for word in words])
+
+    planned = json.loads(plan(len(able)).stdout)["keys"]
+    assert {OpKey.from_json(key) for key in planned} == able
+    refused = plan(len(keys))
+    assert refused.exit_code == 2
+    assert f"{len(keys)} operators cannot be chosen out of {len(able)}" in refused.stderr
 
 
 def test_the_commands_after_a_plan_name_the_board_as_it_was_given(tmp_path):

@@ -15,7 +15,7 @@ from tinytailor.compiler.ops.window import Window
 from tinytailor.latency_tables import Budget, LatencyTable
 from tinytailor.latency_tables.cost import network_cost
 from tinytailor.latency_tables.measuring.measure import measure
-from tinytailor.targets import Board, cross_toolchain, load_target
+from tinytailor.targets import CORES, Board, cross_toolchain, load_target
 from tinytailor.targets.errors import InputError
 
 # one process, so that each table is measured once
@@ -115,11 +115,36 @@ def test_a_missing_operator_is_an_error_never_zero(priced, tmp_path):
         network_cost(graph, empty, board)
 
 
-def test_a_table_of_another_clock_is_refused(priced):
+def test_counts_hold_for_every_board_of_their_core_and_for_no_other(priced):
     board, graph, table, _ = priced
-    slower = dataclasses.replace(board, clock_hz=1_000_000)
-    with pytest.raises(InputError, match="was measured for"):
-        network_cost(graph, table, slower)
+    model = dataclasses.replace(board.latency, core=2 * board.latency.core, flash_load=0.5)
+    mine = dataclasses.replace(board, name="mine", clock_hz=1_000_000, latency_model=model)
+    cost, other = (network_cost(graph, table, one) for one in (board, mine))
+    assert cost.instructions == other.instructions
+    loads = sum(node.row.flash_loads for node in other.per_node)
+    assert other.cycles == pytest.approx(2 * cost.cycles + 0.5 * loads)
+    assert other.latency_ms == pytest.approx(other.cycles / 1e3)
+    with pytest.raises(InputError, match=rf"holds operators of {board.core.name}, and .* has a"):
+        network_cost(graph, table, dataclasses.replace(board, core=CORES["cortex-m3"]))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("target", "another", r"was measured on another \(cortex-m.*, 0 Hz\), not on nucleo-"),
+        ("toolchain_flags", ("-O0",), r"was compiled with -O0, and code for nucleo-.* is with -m"),
+    ],
+)
+def test_measured_cycles_of_another_board_and_counts_of_other_code_are_refused(
+    priced, tmp_path, field, value, said
+):
+    board, graph, table, _ = priced
+    clock = {"clock_hz": 0} if field == "target" else {}
+    other = LatencyTable.create(
+        tmp_path / "other.jsonl", dataclasses.replace(table.header, **{field: value, **clock})
+    )
+    with pytest.raises(InputError, match=said):
+        network_cost(graph, other, board)
 
 
 def test_a_budget_says_what_breaks_it(priced):

@@ -41,7 +41,7 @@ def test_every_kind_of_operator_has_a_row_of_real_counts(whole):
         row = whole[key]
         assert row.instructions > 0
         assert row.core_cycles >= row.instructions // 2
-        assert row.cycles > 0
+        assert row.cycles is None, "nothing was measured"
         assert row.code_bytes > 0
         assert row.stack_bytes >= 0
         assert row.repeats == 2
@@ -135,7 +135,7 @@ def rows(path: Path) -> int:
 def test_what_cannot_be_measured_is_an_error_and_the_rest_is_kept(tmp_path):
     path = tmp_path / "table.jsonl"
     good, bad = measuring.one_of_each()[4], measuring.too_large()
-    with pytest.raises(ToolError, match=r"1 operators could not be measured(.|\n)*1x400x400x1"):
+    with pytest.raises(ToolError, match=r"1 operators could not be measured(.|\n)*1x1600x1600x1"):
         measure((good, bad), measuring.board(), cross_toolchain(), path)
     table = LatencyTable.load(path)
     assert good in table
@@ -144,11 +144,11 @@ def test_what_cannot_be_measured_is_an_error_and_the_rest_is_kept(tmp_path):
         table[bad]
 
 
-def test_a_table_is_not_continued_with_another_compiler_or_board(whole, tmp_path):
+def test_a_table_is_not_continued_with_another_compiler_or_core(whole, tmp_path):
     copy = tmp_path / "table.jsonl"
     copy.write_bytes(whole.path.read_bytes())
-    other = load_target("nucleo-l4r5zi")
-    with pytest.raises(InputError, match="target was nucleo-f446re, is nucleo-l4r5zi"):
+    other = load_target("nucleo-l552ze-q")
+    with pytest.raises(InputError, match="core was cortex-m4, is cortex-m33"):
         measure(measuring.many(), other, cross_toolchain(), copy)
     with pytest.raises(InputError, match=r"toolchain was .*--no-resume"):
         measure(measuring.many(), measuring.board(), cross_toolchain("zig"), copy)

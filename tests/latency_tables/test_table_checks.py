@@ -37,7 +37,7 @@ def test_a_table_that_follows_its_formula_has_no_findings(tmp_path):
 
 @pytest.mark.parametrize("factor", [0.1, 10])
 def test_a_pointwise_layer_off_by_ten_is_an_outlier(tmp_path, factor):
-    wrong = factor * row(ODD).cycles
+    wrong = factor * row(ODD).core_cycles
     findings = checked(tmp_path, with_row(ODD, wrong)).findings
     (outlier,) = [finding for finding in findings if finding.what == "outlier"]
     assert outlier.key == ODD
@@ -48,20 +48,22 @@ def test_a_pointwise_layer_off_by_ten_is_an_outlier(tmp_path, factor):
 def test_outliers_are_found_in_families_of_thousands(tmp_path):
     keys = [pointwise(6, c, o) for c in range(8, 56) for o in range(8, 56)]
     wrong = {keys[0], keys[1171], keys[-1]}
-    result = checked(tmp_path, [row(k, row(k).cycles / 10 if k in wrong else None) for k in keys])
+    result = checked(
+        tmp_path, [row(k, row(k).core_cycles / 10 if k in wrong else None) for k in keys]
+    )
     assert {one.key for one in result.findings if one.what == "outlier"} == wrong
     assert result.judged == len(keys)
 
 
 def test_outliers_are_found_in_the_company_of_outliers(tmp_path):
     wrong = {pointwise(6, 24, out) for out in (8, 16, 24)}
-    rows = [row(key, row(key).cycles / 20 if key in wrong else None) for key in grid()]
+    rows = [row(key, row(key).core_cycles / 20 if key in wrong else None) for key in grid()]
     found = {finding.key for finding in checked(tmp_path, rows).findings}
     assert wrong <= found
 
 
 def test_a_larger_operator_that_is_cheaper_is_not_monotone(tmp_path):
-    cheap = 0.85 * row(pointwise(6, 16, 24)).cycles
+    cheap = 0.85 * row(pointwise(6, 16, 24)).core_cycles
     findings = checked(tmp_path, with_row(ODD, cheap)).findings
     assert {finding.what for finding in findings} == {"not monotone"}
     assert {finding.key for finding in findings} == {ODD}
@@ -121,19 +123,18 @@ def test_tables_that_differ_in_dates_only_are_the_same(tmp_path):
 def test_a_difference_names_rows_values_and_headers(tmp_path):
     keys = grid()
     first = table_of(tmp_path / "a.jsonl", map(row, keys[1:]))
-    header = dataclasses.replace(
-        HEADER, compiler="ff", latency_model={"core": 1.5, "cache_bytes": None}
-    )
+    glue = dataclasses.replace(HEADER.glue, node_bytes=41)
+    header = dataclasses.replace(HEADER, compiler="ff", glue=glue)
     second = LatencyTable.create(tmp_path / "b.jsonl", header)
-    second.append([row(key, 2 * row(key).cycles if key == ODD else None) for key in keys[:-1]])
+    second.append([row(key, 2 * row(key).core_cycles if key == ODD else None) for key in keys[:-1]])
     second.append([Failure(keys[-1], "no room")])
     found = diff_tables(LatencyTable.load(first.path), LatencyTable.load(second.path))
     assert (found.only_first, found.only_second) == ((keys[-1],), (keys[0],))
     assert (found.failures_first, found.failures_second) == ((), (keys[-1],))
-    assert found.header == {"compiler": ("00112233", "ff"), "latency_model.core": (1.31, 1.5)}
+    assert found.header == {"compiler": ("00112233", "ff"), "glue.node_bytes": (40, 41)}
     (change,) = found.changed
     assert (change.key, change.ratio) == (ODD, 2)
-    once = round(row(ODD).cycles)
+    once = row(ODD).core_cycles
     assert change.values["counts.instructions"] == (once, 2 * once)
-    assert change.values.keys() == {"cycles", "counts.instructions", "counts.core_cycles"}
+    assert change.values.keys() == {"counts.instructions", "counts.core_cycles"}
     assert found.same == 97

@@ -12,7 +12,7 @@ from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables import Glue, Header, LatencyTable, Measurement, Work
 from tinytailor.nas.spaces import Space
 from tinytailor.nas.testing.costs import FormulaCosts
-from tinytailor.targets import Board
+from tinytailor.targets import Board, Toolchain, cross_flags
 
 NEUTRAL: dict[Any, Any] = {str: "synthetic", int: 0, float: 0.0, dict: {}, tuple: ()}
 
@@ -43,10 +43,9 @@ def write_rows(path: Path, keys: Iterable[OpKey], board: Board) -> None:
     )
     header = filled(
         Header,
-        target=board.name,
         core=board.core.name,
         isa=str(board.core.isa),
-        clock_hz=board.clock_hz,
+        toolchain_flags=cross_flags(board, Toolchain("synthetic", (), "synthetic")),
         glue=glue,
     )
     LatencyTable.create(path, header).append([row(key) for key in keys])
@@ -58,8 +57,7 @@ def row(key: OpKey) -> Measurement:
     return filled(
         Measurement,
         key=key,
-        cycles=float(cycles),
-        measured=False,
+        cycles=None,
         counts=Work(cycles, cycles, 0, 0),
         scratch_bytes=price.scratch_bytes,
         constant_bytes=price.flash_bytes - 400,
