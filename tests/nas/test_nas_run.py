@@ -247,7 +247,7 @@ def test_a_table_without_the_rows_names_the_command_that_measures_them(
     ("change", "sentence"),
     [
         ({"algorithm": "magic"}, "no algorithm is called 'magic'; known: dnas, random"),
-        ({"quantizer": "int3"}, "no quantizer is called 'int3'; known: int8"),
+        ({"quantizer": "int3"}, "no quantizer is called 'int3'; did you mean int8"),
         ({"trials": 0}, "trials must be 1 or more, got 0"),
         ({"search_epochs": 3}, "search_epochs must be 4 or more"),
         ({"seed": -1}, "seed must be 0 or more"),
