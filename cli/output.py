@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import struct
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ from tinytailor.targets.errors import Doubt, TinytailorError
 P = ParamSpec("P")
 
 INTERRUPTED = 130
-DIGITS = 12  # of numbers in JSON; float32 has 9, and double 16 with the noise of sums
+DIGITS = 12  # of numbers in JSON; a double has 16, the last ones being the noise of sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,17 @@ def rounded(values: Any) -> Any:
         return {key: rounded(value) for key, value in values.items()}
     if isinstance(values, list | tuple):
         return [rounded(value) for value in values]
-    return float(f"{values:.{DIGITS}g}") if isinstance(values, float) else values
+    if not isinstance(values, float) or _is_float32(values):
+        return values
+    return float(f"{values:.{DIGITS}g}")
+
+
+def _is_float32(value: float) -> bool:
+    """What was stored so, as scales are, is no sum and has no noise."""
+    try:
+        return bool(struct.unpack("f", struct.pack("f", value))[0] == value)
+    except OverflowError:
+        return False
 
 
 def note(text: str) -> None:

@@ -159,6 +159,9 @@ def test_numbers_in_json_have_no_noise_of_sums():
     values = {"ms": 0.1 + 0.2, "rows": [(1e3 / 3, 7, True, None, "0.30000000000000004")]}
     expected = {"ms": 0.3, "rows": [[333.333333333, 7, True, None, "0.30000000000000004"]]}
     assert rounded(values) == expected
+    scale = 0.019999999552965164
+    for exact in (scale, 1e300, 0.1, 7):
+        assert rounded(exact) == exact, "a float32, as scales are, or short"
     assert [parse_latency(text) for text in ("700us", "1.1ms", "0.0011s")] == [0.7, 1.1, 1.1]
 
 

@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 from tiers import nightly_but
 
+from tinytailor.cli import completion
 from tinytailor.compiler.ir import check
+from tinytailor.compiler.quantize import SCHEMES
 from tinytailor.nas.cost import alive_bytes, fit_parts
+from tinytailor.nas.data import SOURCES
 from tinytailor.nas.network.graphs import compiled_keys, placeholder_graph
-from tinytailor.nas.spaces import Architecture, architecture, build_space, parse_space
+from tinytailor.nas.search import ALGORITHMS
+from tinytailor.nas.spaces import SPACES, Architecture, architecture, build_space, parse_space
 from tinytailor.nas.testing.costs import FormulaCosts
 from tinytailor.targets.errors import InputError
 
@@ -125,3 +129,11 @@ def test_alive_bytes_count_what_waits_for_a_later_layer() -> None:
     assert (
         alive["fusion0.branch5"] == size["fusion0.bottleneck"] + waiting + size["fusion0.branch5"]
     )
+
+
+def test_a_shell_completes_what_the_registries_hold() -> None:
+    """They are read from their source there, and imported here."""
+    assert completion.spaces("") == list(SPACES)
+    assert completion.algorithms("") == list(ALGORITHMS)
+    assert completion.schemes("") == list(SCHEMES)
+    assert [name.rstrip(":") for name in completion.data_sets("")] == list(SOURCES)
