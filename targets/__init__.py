@@ -14,7 +14,6 @@ from pathlib import Path
 from tinytailor.targets.board import (
     Board,
     Device,
-    LatencyModel,
     MemoryRegion,
     load_board,
     port_source,
@@ -25,6 +24,7 @@ from tinytailor.targets.emulator import Buffer, Call, CallResult, Counts, run
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.fpga import Fpga, load_fpga
 from tinytailor.targets.image import ImageSizes, image_sizes
+from tinytailor.targets.latency_model import FETCH_CACHES, LatencyModel
 from tinytailor.targets.runners import (
     ANY_PORT,
     RUNNERS,
@@ -49,6 +49,7 @@ from tinytailor.targets.toolchain import (
 __all__ = [
     "ANY_PORT",
     "CORES",
+    "FETCH_CACHES",
     "RUNNERS",
     "Board",
     "Buffer",

@@ -71,7 +71,14 @@ def summary(manifest: Mapping[str, Any]) -> tuple[str, ...]:
 def _time(manifest: Mapping[str, Any]) -> str:
     if manifest["latency_ms"] is None:
         return f"{manifest['instructions']} instructions (no cycle model)"
-    return f"{manifest['latency_ms']:.3f} ms (modelled; {manifest['provenance']['board_trust']})"
+    trust = manifest["provenance"]["board_trust"]
+    return f"{manifest['latency_ms']:.3f} ms (modelled{_between(manifest)}; {trust})"
+
+
+def _between(manifest: Mapping[str, Any]) -> str:
+    """The range of the time where two sets of constants are possible."""
+    between = manifest.get("latency_range_ms")
+    return "" if between is None else f", {between[0]:.3f} to {between[1]:.3f}"
 
 
 def quantities(manifest: Mapping[str, Any]) -> tuple[Quantity, ...]:
@@ -91,7 +98,7 @@ def sections(manifest: Mapping[str, Any]) -> list[Section]:
 def _sizes(manifest: Mapping[str, Any]) -> Section:
     latency, *memory = quantities(manifest)
     rows = [
-        (latency.title, _or_none(manifest["latency_ms"], latency.form)),
+        (latency.title, _or_none(manifest["latency_ms"], latency.form) + _between(manifest)),
         ("cycles", _or_none(manifest["cycles"], "{:.0f}")),
         ("instructions", str(manifest["instructions"])),
         *((part.title, part.form.format(manifest[part.key])) for part in memory),
