@@ -156,7 +156,7 @@ def _fit(
         f"fitted on {result.points} latencies measured on this board ({measured.name}, {today}), "
         f"cross-validated error: {result.error}"
     )
-    model = result.latency_model(source)
+    model = result.latency_model(source, board.latency)
     write_board(board, model, path)
     values = {
         "target": board.name,
@@ -210,6 +210,9 @@ def _show(
     if model.cache_bytes or board.latency.cache_bytes:
         sizes = (board.latency.cache_bytes, model.cache_bytes)
         changed.add_row("cache_bytes", *("none" if s is None else f"{s[0]}, {s[1]}" for s in sizes))
+    if model.fetch_byte:
+        kept = f"{model.fetch_byte:g}"
+        changed.add_row("fetch_byte", kept, kept, "kept from the board's file, not fitted")
     console.print(changed)
     console.print(f"\n{result.points} measured latencies; error on points left out: {result.error}")
     models = Table("model", "mean error", "90th percentile", box=None)

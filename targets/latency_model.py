@@ -114,9 +114,10 @@ class LatencyModel:
         """(what, value, where that is from)."""
         rows = [("latency", self.trust, self.source), *self._constants()]
         if self.fetch_cache_bytes is not None:
-            size, source = f"{self.fetch_cache_bytes / 1024:g} KiB", self.fetch_source or ""
-            cost = f"{self.fetch_byte:g} cycles a byte beyond" if self.fetch_byte else "not modelled"
-            rows.append(("  code fetch", f"cache of {size}: {cost}", source))
+            cost = f"{self.fetch_byte:g} cycles a byte beyond"
+            said = cost if self.fetch_byte else "not modelled"
+            size = f"cache of {self.fetch_cache_bytes / 1024:g} KiB"
+            rows.append(("  code fetch", f"{size}: {said}", self.fetch_source or ""))
         if self.alternative is not None:
             rows.append(("  or", "as well possible", self.alternative.source))
             rows += self.alternative._constants()
@@ -130,10 +131,11 @@ def read_latency(table: TomlTable) -> LatencyModel:
     """The model of a [latency] table; InputError names the key that is wrong."""
     optional = ("error_percent", "fetch_cache_bytes", "fetch_source", "caveat", "alternative")
     given = [name for name in optional if name in table.values]
+    error = table.number("error_percent", minimum=0) if "error_percent" in given else None
     model = replace(
         _constants(table),
         calibrated=table.flag("calibrated", default=False),
-        error_percent=table.number("error_percent", minimum=0) if "error_percent" in given else None,
+        error_percent=error,
         fetch_byte=table.number("fetch_byte", minimum=0, default=0.0),
         fetch_cache_bytes=_fetch_cache(table) if "fetch_cache_bytes" in given else None,
         fetch_source=table.text("fetch_source") if "fetch_source" in given else None,

@@ -78,7 +78,7 @@ def _time(manifest: Mapping[str, Any]) -> str:
 def _between(manifest: Mapping[str, Any]) -> str:
     """The range of the time where two sets of constants are possible."""
     between = manifest.get("latency_range_ms")
-    return "" if between is None else f", {between[0]:.3f} to {between[1]:.3f}"
+    return "" if between is None else f", from {between[0]:.3f} to {between[1]:.3f} ms"
 
 
 def quantities(manifest: Mapping[str, Any]) -> tuple[Quantity, ...]:
@@ -98,7 +98,7 @@ def sections(manifest: Mapping[str, Any]) -> list[Section]:
 def _sizes(manifest: Mapping[str, Any]) -> Section:
     latency, *memory = quantities(manifest)
     rows = [
-        (latency.title, _or_none(manifest["latency_ms"], latency.form) + _between(manifest)),
+        (latency.title, _or_none(manifest["latency_ms"], latency.form)),
         ("cycles", _or_none(manifest["cycles"], "{:.0f}")),
         ("instructions", str(manifest["instructions"])),
         *((part.title, part.form.format(manifest[part.key])) for part in memory),
@@ -151,12 +151,14 @@ def details(manifest: Mapping[str, Any]) -> list[Section]:
 
 
 def _latency_title(manifest: Mapping[str, Any]) -> str:
-    """The name of the row of the time; what it can be trusted for stands under the layers."""
+    """The name of the row of the time; what it can be trusted for stands under the layers.
+
+    The range is of times where two sets of constants are possible.
+    """
     provenance = manifest["provenance"]
     how = "in QEMU" if provenance["runner"] == "qemu" else "emulated"
-    if manifest["latency_ms"] is None or provenance["board_calibrated"]:
-        return f"latency ({how}, modelled)"
-    return f"latency ({how}, modelled, uncalibrated)"
+    known = manifest["latency_ms"] is None or provenance["board_calibrated"]
+    return f"latency ({how}, modelled{'' if known else ', uncalibrated'}{_between(manifest)})"
 
 
 def _or_none(value: float | None, text: str) -> str:
