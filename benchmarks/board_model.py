@@ -6,7 +6,8 @@ usage: python benchmarks/board_model.py [--write] [--data FOLDER] [--cores A,B]
 
 Compiles each model for one board a core and counts its layers. With --write the counts are kept in
 benchmarks/board_counts.json, those of cores not asked for stay, and docs/board-model.md is written
-from the counts and the constants in the board files (``board_page``).
+from the counts and the constants in the board files (``board_page``), beside what others measured
+(``measured_latency``).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE)]
 
 from board_page import COUNTS, PAGE, page  # noqa: E402  (beside this file)
+from measured_latency import compared  # noqa: E402
 
 from tinytailor.compiler import compile_model, load_model  # noqa: E402
 from tinytailor.compiler.execute import random_inputs  # noqa: E402
@@ -54,7 +56,8 @@ COUNTED_ON = {
 def counted(model: Path, name: str, board: Board) -> dict[str, Any]:
     """Sizes, and counts of one inference.
 
-    A layer is core cycles, flash loads, bytes read from flash, bytes of constants.
+    A layer is core cycles, flash loads, bytes read from flash, bytes of constants, bytes of code
+    that caches fetch again.
     """
     runner = default_runner(board)
     with tempfile.TemporaryDirectory() as scratch:
@@ -66,7 +69,8 @@ def counted(model: Path, name: str, board: Board) -> dict[str, Any]:
     layers = []
     for node, function in network.functions.items():
         counts, constants = result.counts[node], constants_of(function.symbol, image.sizes)
-        layers.append([counts.core_cycles, counts.flash_loads, counts.flash_bytes, constants])
+        read = counts.flash_loads, counts.flash_bytes
+        layers.append([counts.core_cycles, *read, constants, list(counts.fetched)])
     return {
         "board": board.name,
         **{key: manifest[key] for key in ("arena_bytes", "ram_bytes", "flash_bytes")},
@@ -85,6 +89,7 @@ def main() -> None:
     options = parser.parse_args()
     kept: dict[str, Any] = json.loads(COUNTS.read_text()) if COUNTS.exists() else {"counts": {}}
     kept["toolchain"] = cross_toolchain().version
+    kept["measured"] = compared(options.data)
     for core in options.cores.split(",") if options.cores != "none" else ():
         board = require_board(load_target(COUNTED_ON[core]), "counting layers")
         for name, file in MODELS.items():

@@ -63,7 +63,9 @@ def points(rows: Sequence[Measurement], truth: Board, rng: np.random.Generator) 
     for row in rows:
         cycles = row.work.operator_cycles(truth.latency, row.constant_bytes)
         part = Part(row.key.kind, row.work, row.constant_bytes)
-        found.append(Point(row.key.text, cycles * float(np.exp(rng.normal(0, NOISE))), (part,)))
+        known = truth.latency.fetch_cycles(row.work.fetched)
+        noisy = cycles * float(np.exp(rng.normal(0, NOISE)))
+        found.append(Point(row.key.text, noisy, (part,), known_cycles=known))
     return found
 
 

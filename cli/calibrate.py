@@ -160,7 +160,7 @@ def _fit(
         f"fitted on {result.points} latencies measured on this board ({measured.name}, {today}), "
         f"cross-validated error: {result.error}"
     )
-    model = result.latency_model(source)
+    model = result.latency_model(source, board.latency)
     write_board(board, model, path)
     values = {
         "target": board.name,
@@ -215,6 +215,9 @@ def _show(
         sizes = (board.latency.cache_bytes, model.cache_bytes)
         texts = ("none" if size is None else f"{size[0]}, {size[1]}" for size in sizes)
         changed.append(("cache_bytes", *texts, ""))
+    if model.fetch_byte:
+        kept = f"{model.fetch_byte:g}"
+        changed.append(("fetch_byte", kept, kept, "kept from the board's file, not fitted"))
     draw_table(console, ("constant", "before", "now", "95 % of bootstrap samples"), changed)
     console.print(f"\n{result.points} measured latencies; error on points left out: {result.error}")
     models: list[tuple[str, ...]] = []

@@ -27,8 +27,8 @@ from tinytailor.latency_tables.estimate import EstimatedTable, Estimates
 from tinytailor.latency_tables.measuring.glue import aligned, in_words
 from tinytailor.latency_tables.table.latency_table import LatencyTable
 from tinytailor.latency_tables.table.origin import require_valid_for
-from tinytailor.latency_tables.table.records import Glue, Measurement
-from tinytailor.targets import Board, Toolchain
+from tinytailor.latency_tables.table.records import Glue, Measurement, Work
+from tinytailor.targets import Board, LatencyModel, Toolchain
 
 ARENA = "exact: the plan of the emitted C"
 FAR_BYTES = 4  # what a call takes more than in the glue's chains, if its tensors lie far apart
@@ -46,7 +46,10 @@ class NodeCost:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Predicted cost of a network; ``provenance`` says where each number comes from."""
+    """Predicted cost of a network; ``provenance`` says where each number comes from.
+
+    ``latency_range_ms`` is known for boards whose measurements agree with two sets of constants.
+    """
 
     latency_ms: float
     cycles: float
@@ -58,6 +61,7 @@ class Cost:
     per_node: tuple[NodeCost, ...]
     provenance: dict[str, str]
     estimates: Estimates | None = None  # None: every operator was measured
+    latency_range_ms: tuple[float, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         numbers = (
@@ -75,6 +79,8 @@ class Cost:
         ]
         estimated = None if self.estimates is None else self.estimates.to_json()
         values = {name: getattr(self, name) for name in numbers}
+        if self.latency_range_ms is not None:
+            values["latency_range_ms"] = list(self.latency_range_ms)
         return {**values, "estimated": estimated, "layers": layers}
 
 
@@ -114,6 +120,7 @@ def network_cost(
         _node_cost(node.name, row, board) for node, row in zip(running, rows, strict=True)
     )
     cycles = glue_cycles + sum(node.cycles for node in nodes)
+    between = board.latency.range_of(lambda model: _cycles(glue_work, rows, model))
     if toolchain is None:
         memory = _summed_memory(graph, rows, glue, board, estimates)
     else:
@@ -129,7 +136,17 @@ def network_cost(
         per_node=nodes,
         provenance=_latency_provenance(table, board, estimates) | memory.provenance,
         estimates=estimates,
+        latency_range_ms=None if between is None else _milliseconds(between, board),
     )
+
+
+def _cycles(glue: Work, rows: Sequence[Measurement], model: LatencyModel) -> float:
+    return glue.glue_cycles(model) + sum(row.cycles_under(model) for row in rows)
+
+
+def _milliseconds(cycles: tuple[float, float], board: Board) -> tuple[float, float]:
+    low, high = (value / board.clock_hz * 1e3 for value in cycles)
+    return low, high
 
 
 def _linked_memory(graph: Graph, board: Board, toolchain: Toolchain, weights: bool) -> _Memory:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Non-negative least squares of relative error, and its cross-validation.
 
-    minimize  sum_i (sum_j x_j A_ij / y_i - 1)^2     over x >= 0
+    minimize  sum_i ((f_i + sum_j x_j A_ij) / y_i - 1)^2     over x >= 0
 
 Costs of operators span three decades and a user thinks of them in percent, so every row counts the
-same in percent. Costs add up, so no coefficient is negative.
+same in percent. Costs add up, so no coefficient is negative. f is a known part of each cost.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Errors:
         return f"mean {100 * self.mean:.1f} %, 90th percentile {100 * self.p90:.1f} %"
 
 
-def fit(columns: Array, values: Array) -> Array:
-    """Coefficients (p,) for columns (n, p) and positive values (n,)."""
-    return least_squares(columns / values[:, None], np.ones(len(values)))
+def fit(columns: Array, values: Array, known: Array | float = 0.0) -> Array:
+    """Coefficients (p,) for columns (n, p) and positive values (n,) with a ``known`` part."""
+    return least_squares(columns / values[:, None], (values - known) / values)
 
 
 def least_squares(columns: Array, values: Array) -> Array:
@@ -51,9 +51,11 @@ def least_squares(columns: Array, values: Array) -> Array:
     return np.asarray(coefficients / length)
 
 
-def relative_errors(columns: Array, coefficients: Array, values: Array) -> Array:
+def relative_errors(
+    columns: Array, coefficients: Array, values: Array, known: Array | float = 0.0
+) -> Array:
     """Predicted / true - 1 of each row."""
-    return np.asarray(columns @ coefficients / values - 1)
+    return np.asarray((columns @ coefficients + known) / values - 1)
 
 
 def splits(count: int, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:

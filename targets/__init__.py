@@ -14,7 +14,6 @@ from pathlib import Path
 from tinytailor.targets.board import (
     Board,
     Device,
-    LatencyModel,
     MemoryRegion,
     load_board,
     port_source,
@@ -33,6 +32,7 @@ from tinytailor.targets.energy import (
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.fpga import Fpga, load_fpga
 from tinytailor.targets.image import ImageSizes, image_sizes
+from tinytailor.targets.latency_model import FETCH_CACHES, LatencyModel
 from tinytailor.targets.names import no_such
 from tinytailor.targets.runners import (
     ANY_PORT,
@@ -58,6 +58,7 @@ from tinytailor.targets.toolchain import (
 __all__ = [
     "ANY_PORT",
     "CORES",
+    "FETCH_CACHES",
     "RUNNERS",
     "Battery",
     "Board",

@@ -1,15 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Microcontroller boards: a core, a clock, two memories and a latency model, read from TOML.
 
-The latency of one operator on a board, in cycles of its clock:
-
-    cycles = core * core_cycles + flash_load * loads + flash_byte * bytes
-           + flash_byte_beyond_cache * bytes * g(weight_bytes) + per_operator
-    g(W)   = clamp((W - lo) / (hi - lo), 0, 1)          with (lo, hi) = cache_bytes
-
-where core_cycles come from the instruction timings of ``targets.cycles`` and loads and bytes are
-the data reads from flash. The constants are fitted on measurements of the real board. A core
-without a cycle model has no latency model either: instructions are counted, time is unknown.
+The time of an operator is modelled (``latency_model``). A core without a cycle model has no latency
+model either: instructions are counted, time is unknown.
 
 A board file may also say where each number is from ([sources]), what power the board draws in which
 supply configuration ([energy], ``targets.energy``), and how the real board is reached ([device]):
@@ -27,6 +20,7 @@ from tinytailor.targets.boot import STAGE_BYTES, STAGES
 from tinytailor.targets.core import CORES, Core
 from tinytailor.targets.energy import EnergyModel, read_energy
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.latency_model import LatencyModel, read_latency
 from tinytailor.targets.names import no_such
 from tinytailor.targets.target import Target
 from tinytailor.targets.toml_table import TomlTable, read_toml
@@ -35,7 +29,6 @@ PAGE_BYTES = 4096  # the emulator maps memory in pages
 PORTS = Path(__file__).parent / "runtime" / "board" / "ports"
 IMAGE = "{image}"  # stands for the path of the image in a flash command
 UNKNOWN_SOURCE = "unknown source"
-CONSTANTS = ("core", "flash_load", "flash_byte", "flash_byte_beyond_cache", "per_operator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,48 +49,6 @@ class MemoryRegion:
     def size(self) -> str:
         """In words."""
         return f"{self.bytes / 1024:g} KiB"
-
-
-@dataclass(frozen=True, slots=True)
-class LatencyModel:
-    """Fitted constants; ``source`` says on what, ``calibrated`` whether on this board.
-
-    ``error_percent`` is the mean error to expect of one operator's time, None if nobody knows: of
-    the fit, on measurements it had not seen, or of constants carried over from another board.
-    """
-
-    core: float
-    flash_load: float
-    flash_byte: float
-    flash_byte_beyond_cache: float
-    cache_bytes: tuple[int, int] | None
-    per_operator: float
-    source: str
-    calibrated: bool
-    error_percent: float | None = None
-
-    @property
-    def trust(self) -> str:
-        """What every report says beside a modelled time."""
-        error = self.error_percent
-        if self.calibrated:
-            return "fitted on measurements" + (f", mean error {error:g} % on them" if error else "")
-        return "uncalibrated, error " + (f"about {error:g} %" if error else "unknown")
-
-    def cycles(
-        self, core_cycles: int, flash_loads: int, flash_bytes: int, weight_bytes: int
-    ) -> float:
-        """Modelled cycles of one operator whose weights take ``weight_bytes`` of flash."""
-        beyond = 0.0
-        if self.cache_bytes is not None:
-            low, high = self.cache_bytes
-            beyond = min(1.0, max(0.0, (weight_bytes - low) / (high - low)))
-        return (
-            self.core * core_cycles
-            + self.flash_load * flash_loads
-            + (self.flash_byte + self.flash_byte_beyond_cache * beyond) * flash_bytes
-            + self.per_operator
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +148,8 @@ class Board:
             ("flash", flash, self.sources.flash),
             ("RAM", ram, self.sources.ram),
             *self._boot_facts(),
-            ("latency", self.trust, "" if model is None else model.source),
+            *((("latency", self.trust, ""),) if model is None else model.facts()),
         ]
-        for name in CONSTANTS if model is not None else ():
-            if getattr(model, name):
-                rows.append((f"  {name}", f"{getattr(model, name):g}", ""))
         for power in self.energy:
             rows += power.facts()
         if self.device is not None:
@@ -261,7 +209,7 @@ def load_board(path: Path) -> Board:
     table.read.append("boot")
     latency = None
     if core.cycle_model is not None:
-        latency = _latency(table.table("latency"))
+        latency = read_latency(table.table("latency"))
     elif "latency" in table.values:
         raise InputError(
             f'{path}: key "latency" is given, but there is no cycle model of {core.name} that its '
@@ -326,27 +274,3 @@ def _device(table: TomlTable) -> Device:
             "the image belongs."
         )
     return device
-
-
-def _latency(table: TomlTable) -> LatencyModel:
-    model = LatencyModel(
-        core=table.number("core", minimum=0.01),
-        flash_load=table.number("flash_load", minimum=0, default=0.0),
-        flash_byte=table.number("flash_byte", minimum=0, default=0.0),
-        flash_byte_beyond_cache=table.number("flash_byte_beyond_cache", minimum=0, default=0.0),
-        cache_bytes=table.rising_pair("cache_bytes"),
-        per_operator=table.number("per_operator", minimum=0, default=0.0),
-        source=table.text("source"),
-        calibrated=table.flag("calibrated", default=False),
-        error_percent=(
-            table.number("error_percent", minimum=0) if "error_percent" in table.values else None
-        ),
-    )
-    table.read.append("error_percent")
-    table.finish()
-    if model.flash_byte_beyond_cache > 0 and model.cache_bytes is None:
-        raise InputError(
-            f'{table.path}: key "{table.prefix}cache_bytes" is missing; expected two rising whole '
-            f'numbers [from, to], as "{table.prefix}flash_byte_beyond_cache" is set.'
-        )
-    return model

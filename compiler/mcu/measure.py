@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an emitted network costs: its sizes, and the counts of one run, in all and layer by layer.
 
-cycles of a layer = board model(core cycles, flash reads, bytes of constants)
+cycles of a layer = board model(core cycles, flash reads, bytes of constants, code fetched again)
 cycles            = sum over the layers + core * cycles of the function that calls them
+
+A board whose measurements agree with two sets of constants has a range of times as well.
 """
 
 from __future__ import annotations
@@ -21,7 +23,15 @@ from tinytailor.compiler.mcu.build import Image, build
 from tinytailor.compiler.mcu.energy import energy_record
 from tinytailor.compiler.mcu.interface import Interface
 from tinytailor.compiler.mcu.run import invoke
-from tinytailor.targets import Board, CallResult, Counts, ImageSizes, Toolchain, cross_flags
+from tinytailor.targets import (
+    Board,
+    CallResult,
+    Counts,
+    ImageSizes,
+    LatencyModel,
+    Toolchain,
+    cross_flags,
+)
 from tinytailor.targets.errors import CheckError, InputError
 from tinytailor.targets.stack import worst_stack
 
@@ -125,36 +135,57 @@ def _cost(
     network: Interface, board: Board, result: CallResult, sizes: ImageSizes
 ) -> dict[str, Any]:
     """Total and per-layer cost of one counted run; without a cycle model there are no times."""
-    layers, total = [], 0.0
-    for index, node in enumerate(network.graph.nodes):
-        if node.name in network.functions and node.name in result.counts:
-            layer, cycles = _layer(network, node, board, result.counts[node.name], sizes)
-            layers.append({"index": index, **layer})
-            total += cycles or 0.0
+    counted = [
+        (index, node, result.counts[node.name])
+        for index, node in enumerate(network.graph.nodes)
+        if node.name in network.functions and node.name in result.counts
+    ]
+    constants = {
+        node.name: constants_of(network.functions[node.name].symbol, sizes)
+        for _, node, _ in counted
+    }
     glue = result.counts.get("", Counts(0, 0, 0, 0))
     timed = glue.core_cycles is not None and board.latency_model is not None
-    glue_cycles = board.latency.core * (glue.core_cycles or 0) if timed else 0.0
-    total += glue_cycles
+
+    def total(model: LatencyModel) -> float:
+        layers = (_cycles(model, counts, constants[node.name]) for _, node, counts in counted)
+        return sum(one or 0.0 for one in layers) + model.core * (glue.core_cycles or 0)
+
+    cycles = total(board.latency) if timed else None
+    glue_cycles = board.latency.core * (glue.core_cycles or 0) if timed else None
+    between = board.latency.range_of(total) if timed else None
     return {
-        "latency_ms": _milliseconds(total, board) if timed else None,
-        "cycles": round(total) if timed else None,
+        "latency_ms": None if cycles is None else _milliseconds(cycles, board),
+        **({} if between is None else {"latency_range_ms": _range_ms(between, board)}),
+        "cycles": None if cycles is None else round(cycles),
         "instructions": sum(counts.instructions for counts in result.counts.values()),
         "glue": {
-            "cycles": round(glue_cycles) if timed else None,
+            "cycles": None if glue_cycles is None else round(glue_cycles),
             "instructions": glue.instructions,
         },
-        "layers": layers,
+        "layers": [
+            {"index": index, **_layer(network, node, board, counts, constants[node.name], sizes)}
+            for index, node, counts in counted
+        ],
     }
 
 
+def _range_ms(cycles: tuple[float, float], board: Board) -> list[float]:
+    return [_milliseconds(value, board) for value in cycles]
+
+
 def _layer(
-    network: Interface, node: Node, board: Board, counts: Counts, sizes: ImageSizes
-) -> tuple[dict[str, Any], float | None]:
-    """What a manifest says of a layer, and its modelled cycles before they are rounded."""
+    network: Interface,
+    node: Node,
+    board: Board,
+    counts: Counts,
+    constants: int,
+    sizes: ImageSizes,
+) -> dict[str, Any]:
+    """What a manifest says of a layer with ``constants`` bytes of constants."""
     function = network.functions[node.name]
-    constants = constants_of(function.symbol, sizes)
-    cycles = _cycles(board, counts, constants)
-    record = {
+    cycles = None if board.latency_model is None else _cycles(board.latency, counts, constants)
+    return {
         "name": node.name,
         "op": node.op.kind,
         "variant": function.variant,
@@ -168,7 +199,6 @@ def _layer(
         "constant_bytes": constants,
         "out_shape": list(network.graph.tensors[node.output].shape),
     }
-    return record, cycles
 
 
 def _milliseconds(cycles: float, board: Board) -> float:
@@ -181,10 +211,9 @@ def constants_of(symbol: str, sizes: ImageSizes) -> int:
     return sum(size for name, (_, size) in sizes.symbols.items() if name.startswith(f"{symbol}_"))
 
 
-def _cycles(board: Board, counts: Counts, constants: int) -> float | None:
+def _cycles(model: LatencyModel, counts: Counts, constants: int) -> float | None:
     """Modelled cycles of a layer, None where the core has no cycle model."""
-    if counts.core_cycles is None or board.latency_model is None:
+    if counts.core_cycles is None:
         return None
-    return board.latency.cycles(
-        counts.core_cycles, counts.flash_loads, counts.flash_bytes, constants
-    )
+    data = counts.flash_loads, counts.flash_bytes
+    return model.cycles(counts.core_cycles, *data, constants, counts.fetched)

@@ -72,7 +72,14 @@ def summary(manifest: Mapping[str, Any]) -> tuple[str, ...]:
 def _time(manifest: Mapping[str, Any]) -> str:
     if manifest["latency_ms"] is None:
         return f"{manifest['instructions']} instructions (no cycle model)"
-    return f"{manifest['latency_ms']:.3f} ms (modelled; {manifest['provenance']['board_trust']})"
+    trust = manifest["provenance"]["board_trust"]
+    return f"{manifest['latency_ms']:.3f} ms (modelled{_between(manifest)}; {trust})"
+
+
+def _between(manifest: Mapping[str, Any]) -> str:
+    """The range of the time where two sets of constants are possible."""
+    between = manifest.get("latency_range_ms")
+    return "" if between is None else f", from {between[0]:.3f} to {between[1]:.3f} ms"
 
 
 def quantities(manifest: Mapping[str, Any]) -> tuple[Quantity, ...]:
@@ -151,12 +158,14 @@ def details(manifest: Mapping[str, Any]) -> list[Section]:
 
 
 def _latency_title(manifest: Mapping[str, Any]) -> str:
-    """The name of the row of the time; what it can be trusted for stands under the layers."""
+    """The name of the row of the time; what it can be trusted for stands under the layers.
+
+    The range is of times where two sets of constants are possible.
+    """
     provenance = manifest["provenance"]
     how = "in QEMU" if provenance["runner"] == "qemu" else "emulated"
-    if manifest["latency_ms"] is None or provenance["board_calibrated"]:
-        return f"latency ({how}, modelled)"
-    return f"latency ({how}, modelled, uncalibrated)"
+    known = manifest["latency_ms"] is None or provenance["board_calibrated"]
+    return f"latency ({how}, modelled{'' if known else ', uncalibrated'}{_between(manifest)})"
 
 
 def _energy_title(manifest: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from tinytailor.targets import Board, LatencyModel
 from tinytailor.targets.board import load_board
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.files import write_atomically
+from tinytailor.targets.latency_model import CONSTANTS
 
 _LATENCY = re.compile(r"\s*\[\s*latency\s*[\].]")
 _SECTION = re.compile(r"\s*\[[^\[\],]+\]\s*(#.*)?$")
@@ -20,18 +21,36 @@ _SECTION = re.compile(r"\s*\[[^\[\],]+\]\s*(#.*)?$")
 
 def latency_section(model: LatencyModel) -> str:
     """The [latency] section; constants that are 0 are left out, as in the shipped files."""
-    lines = ["[latency]"]
-    for name in ("core", "flash_load", "flash_byte", "flash_byte_beyond_cache", "per_operator"):
-        value = getattr(model, name)
-        if value or name == "core":
-            lines.append(f"{name} = {value!r}")
-    if model.cache_bytes is not None:
-        lines.append(f"cache_bytes = {list(model.cache_bytes)}")
+    lines = ["[latency]", *_constants(model)]
+    if model.fetch_cache_bytes is not None:
+        lines.append(f"fetch_cache_bytes = {model.fetch_cache_bytes}")
+    if model.fetch_byte:
+        lines.append(f"fetch_byte = {model.fetch_byte!r}")
     if model.error_percent is not None:
         lines.append(f"error_percent = {model.error_percent!r}")
     lines.append(f"calibrated = {'true' if model.calibrated else 'false'}")
-    lines.append(f"source = {json.dumps(model.source, ensure_ascii=False)}")
+    lines += _texts(model, "caveat", "fetch_source", "source")
+    other = model.alternative
+    if other is not None:
+        lines += ["", "[latency.alternative]", *_constants(other), *_texts(other, "source")]
     return "\n".join(lines) + "\n"
+
+
+def _constants(model: LatencyModel) -> list[str]:
+    values = {name: getattr(model, name) for name in CONSTANTS}
+    lines = [f"{name} = {v!r}" for name, v in values.items() if v or name == "core"]
+    if model.cache_bytes is not None:
+        lines.append(f"cache_bytes = {list(model.cache_bytes)}")
+    return lines
+
+
+def _texts(model: LatencyModel, *names: str) -> list[str]:
+    texts = {name: getattr(model, name) for name in names}
+    return [
+        f"{name} = {json.dumps(text, ensure_ascii=False)}"
+        for name, text in texts.items()
+        if text is not None
+    ]
 
 
 def write_board(board: Board, model: LatencyModel, path: Path) -> None:

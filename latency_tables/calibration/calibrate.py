@@ -5,8 +5,11 @@ A measured point is a sum of parts, and linear in the constants of ``targets.boa
 
     cycles = core * core_cycles + flash_load * loads + flash_byte * bytes
            + flash_byte_beyond_cache * sum_i bytes_i * g(weights_i) + per_operator * operators
+           + known
 
-``core`` is always there; each of the other four constants may be, which gives 16 models, and the
+``known`` is what code costs that the cache for instructions fetches again, with the constants that
+the board's file has: loops beyond that cache are too rare among operators to fit it. ``core`` is
+always there; each of the other four constants may be, which gives 16 models, and the
 two sizes of g are chosen among a few where weights of both sides were measured. Each model is
 fitted by non-negative least squares of relative error and cross-validated. The one with the least
 error wins, unless a smaller one is as good within one standard error of the difference. The error
@@ -60,12 +63,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Measured cycles of an operator, or of a network: operators and the code between them."""
+    """Measured cycles of an operator, or of a network: operators and the code between them.
+
+    ``known_cycles`` of them are not fitted.
+    """
 
     name: str
     cycles: float
     parts: tuple[Part, ...]
     glue_core_cycles: int = 0
+    known_cycles: float = 0.0
 
     @property
     def core_cycles(self) -> int:
@@ -113,6 +120,10 @@ class Data:
     @cached_property
     def cycles(self) -> Array:
         return np.array([point.cycles for point in self.points])
+
+    @cached_property
+    def known(self) -> Array:
+        return np.array([point.known_cycles for point in self.points])
 
     @cached_property
     def _columns(self) -> dict[str, Array]:
@@ -177,7 +188,7 @@ class Fitted:
 
     def errors(self, data: Data, rows: Array) -> Array:
         columns = data.columns(self.model, self.sizes)[rows]
-        return relative_errors(columns, np.array(self.values), data.cycles[rows])
+        return relative_errors(columns, np.array(self.values), data.cycles[rows], data.known[rows])
 
 
 def fit_model(model: Model, data: Data, rows: Array) -> Fitted:
@@ -185,8 +196,8 @@ def fit_model(model: Model, data: Data, rows: Array) -> Fitted:
     best: tuple[float, Fitted] | None = None
     for sizes in data.sizes if BEYOND in model.constants else (None,):
         columns, cycles = data.columns(model, sizes)[rows], data.cycles[rows]
-        values = fit(columns, cycles)
-        loss = float(np.sum(relative_errors(columns, values, cycles) ** 2))
+        values = fit(columns, cycles, data.known[rows])
+        loss = float(np.sum(relative_errors(columns, values, cycles, data.known[rows]) ** 2))
         if best is None or loss < best[0] * (1 - 1e-9):
             best = loss, Fitted(model, sizes, tuple(map(float, values)))
     assert best is not None
@@ -248,8 +259,9 @@ class Calibration:
     residuals: tuple[tuple[Point, float], ...]  # predicted / measured - 1
     untold: tuple[str, ...] = field(default=())  # sentences on what these points cannot tell
 
-    def latency_model(self, source: str) -> LatencyModel:
-        value = self.fitted.constant
+    def latency_model(self, source: str, before: LatencyModel) -> LatencyModel:
+        """The constants; those of fetching code are kept from ``before``, and it says so."""
+        value, kept = self.fitted.constant, before.fetch_byte > 0
         return LatencyModel(
             core=value(CORE),
             flash_load=value("flash_load"),
@@ -260,6 +272,10 @@ class Calibration:
             source=source,
             calibrated=True,
             error_percent=round(100 * self.error.mean, 2),
+            fetch_byte=before.fetch_byte,
+            fetch_cache_bytes=before.fetch_cache_bytes,
+            fetch_source=before.fetch_source,
+            caveat="code fetch kept, not fitted" if kept else None,
         )
 
 
@@ -324,7 +340,7 @@ def _bootstrap(
     samples = np.empty((BOOTSTRAPS, columns.shape[1]))
     for i in range(BOOTSTRAPS):
         rows = rng.integers(0, len(data.points), len(data.points))
-        samples[i] = fit(columns[rows], data.cycles[rows])
+        samples[i] = fit(columns[rows], data.cycles[rows], data.known[rows])
     low, high = np.quantile(samples, [0.025, 0.975], axis=0)
     return {name: (float(low[j]), float(high[j])) for j, name in enumerate(fitted.model.constants)}
 

@@ -59,7 +59,8 @@ def make_points(
         between = 0
         if not isinstance(entry.what, OpKey):
             between = (glue.base + glue.per_node.times(len(parts))).core_cycles
-        points.append(Point(entry.name, entry.cycles, parts, between))
+        known = sum(board.latency.fetch_cycles(part.work.fetched) for part in parts)
+        points.append(Point(entry.name, entry.cycles, parts, between, known))
     check_units(points, measured=tuple(keys), board=board)
     return tuple(points)
 
@@ -99,7 +100,7 @@ def find_outliers(points: Sequence[Point]) -> tuple[tuple[Point, float], ...]:
     if len(points) < FEWEST_FOR_OUTLIERS:
         return ()
     counted = np.array([point.core_cycles for point in points], float)
-    values = np.array([point.cycles for point in points]) / counted
+    values = np.array([point.cycles - point.known_cycles for point in points]) / counted
     columns = _columns(points) / counted[:, None]
     weights = np.ones(len(points))
     for _ in range(ROBUST_ROUNDS):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a latency table holds: how it was made, the glue of an invoke, one operator's cost.
 
-All are frozen records of JSON values with the same names in the file. ``from_json`` is strict: a
-missing, unknown or wrongly typed field is an InputError that names it.
+All are frozen records of JSON values with the same names in the file; a field with a default is
+left out where it has that. ``from_json`` is strict: a missing, unknown or wrongly typed field is an
+InputError that names it.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Self, cast, get_args, get_type_hints
 
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.targets.errors import InputError
+from tinytailor.targets.latency_model import without_zeros
 
 if TYPE_CHECKING:
     from tinytailor.targets import LatencyModel
@@ -32,23 +35,24 @@ class _Record:
         return {
             field.name: _plain(getattr(self, field.name))
             for field in dataclasses.fields(cast(Any, self))
+            if getattr(self, field.name) != field.default
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        hints = _hints(cast(Any, cls))
-        missing, unknown = (
-            sorted(hints.keys() - values.keys()),
-            sorted(values.keys() - hints.keys()),
-        )
+        hints, needed = _hints(cast(Any, cls))
+        missing, unknown = sorted(needed - values.keys()), sorted(values.keys() - hints.keys())
         if missing or unknown:
             raise InputError(f"fields missing: {missing}, unknown: {unknown}")
-        return cls(**{name: _typed(name, hints[name], values[name]) for name in hints})
+        return cls(**{name: _typed(name, hints[name], value) for name, value in values.items()})
 
 
 @cache
-def _hints(record: type) -> dict[str, Any]:
-    return get_type_hints(record)
+def _hints(record: type) -> tuple[dict[str, Any], frozenset[str]]:
+    """The types of the fields, and the fields without a default."""
+    fields = dataclasses.fields(record)
+    needed = (field.name for field in fields if field.default is dataclasses.MISSING)
+    return get_type_hints(record), frozenset(needed)
 
 
 def _plain(value: Any) -> Any:
@@ -83,6 +87,8 @@ def _typed(name: str, hint: Any, value: Any) -> Any:
         return {key: _typed(f"{name}.{key}", int, size) for key, size in value.items()}
     if hint == tuple[str, ...] and isinstance(value, list) and _all_text(value):
         return tuple(value)
+    if hint == tuple[int, ...] and isinstance(value, list):
+        return tuple(_typed(name, int, number) for number in value)
     raise InputError(f"field {name} has the wrong type or sign: {value!r}")
 
 
@@ -92,12 +98,17 @@ def _all_text(values: list[Any]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Work(_Record):
-    """What the emulator counted in a stretch of code: the input of a board's latency model."""
+    """What the emulator counted in a stretch of code: the input of a board's latency model.
+
+    ``fetched`` are the bytes of code that a cache of each size of FETCH_CACHES fetches again, up to
+    the last that is not 0.
+    """
 
     instructions: int
     core_cycles: int
     flash_loads: int
     flash_bytes: int
+    fetched: tuple[int, ...] = ()
 
     @classmethod
     def total(cls, regions: Iterable[Counts]) -> Work:
@@ -107,20 +118,21 @@ class Work(_Record):
     def of(cls, counts: Counts) -> Work:
         if counts.core_cycles is None:
             raise InputError("there is no cycle model of this core, so a table cannot be measured")
-        return cls(counts.instructions, counts.core_cycles, counts.flash_loads, counts.flash_bytes)
+        data = counts.flash_loads, counts.flash_bytes
+        return cls(counts.instructions, counts.core_cycles, *data, counts.fetched)
 
     def __sub__(self, other: Work) -> Work:
         """The difference; work is never negative."""
-        return Work(*(max(0, a - b) for a, b in zip(_tuple(self), _tuple(other), strict=True)))
+        return _work(max(0, a - b) for a, b in _pairs(self, other))
 
     def __add__(self, other: Work) -> Work:
-        return Work(*(a + b for a, b in zip(_tuple(self), _tuple(other), strict=True)))
+        return _work(a + b for a, b in _pairs(self, other))
 
     def over(self, count: int) -> Work:
-        return Work(*(round(value / count) for value in _tuple(self)))
+        return _work(round(value / count) for value in _numbers(self))
 
     def times(self, factor: int) -> Work:
-        return Work(*(factor * value for value in _tuple(self)))
+        return _work(factor * value for value in _numbers(self))
 
     @classmethod
     def mean(cls, works: Sequence[Work]) -> Work:
@@ -128,15 +140,26 @@ class Work(_Record):
 
     def operator_cycles(self, model: LatencyModel, weight_bytes: int) -> float:
         """Modelled cycles of one operator that did this work."""
-        return model.cycles(self.core_cycles, self.flash_loads, self.flash_bytes, weight_bytes)
+        data = self.flash_loads, self.flash_bytes
+        return model.cycles(self.core_cycles, *data, weight_bytes, self.fetched)
 
     def glue_cycles(self, model: LatencyModel) -> float:
         """Modelled cycles of code between operators, as `tinytailor profile` counts it."""
         return model.core * self.core_cycles
 
 
-def _tuple(work: Work) -> tuple[int, int, int, int]:
-    return work.instructions, work.core_cycles, work.flash_loads, work.flash_bytes
+def _numbers(work: Work) -> tuple[int, ...]:
+    data = work.flash_loads, work.flash_bytes
+    return (work.instructions, work.core_cycles, *data, *work.fetched)
+
+
+def _pairs(one: Work, other: Work) -> Iterable[tuple[int, int]]:
+    return zip_longest(_numbers(one), _numbers(other), fillvalue=0)
+
+
+def _work(numbers: Iterable[int]) -> Work:
+    instructions, core_cycles, loads, read, *fetched = numbers
+    return Work(instructions, core_cycles, loads, read, without_zeros(fetched))
 
 
 @dataclass(frozen=True, slots=True)

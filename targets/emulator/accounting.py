@@ -21,7 +21,9 @@ from tinytailor.targets.cycles import CycleModel
 from tinytailor.targets.emulator.records import Counts
 from tinytailor.targets.errors import CheckError
 from tinytailor.targets.instructions import Instruction, decode, instruction_sizes
+from tinytailor.targets.latency_model import FETCH_CACHES, without_zeros
 
+REGION_ROW = 2 + len(FETCH_CACHES)  # of edges.h: flash reads, bytes, bytes fetched again
 STAYED = -2  # an outcome of a branch; the others are the addresses where it went
 
 
@@ -106,8 +108,8 @@ class Ledger:
         self._model = model
         self._straight: dict[tuple[int, int], int] = {}
 
-    def counts(self, edges: Iterable[int], reads: Sequence[int]) -> dict[str, Counts]:
-        """Counts by region of one call, from flat (from, to, count) and (reads, bytes) rows."""
+    def counts(self, edges: Iterable[int], regions: Sequence[int]) -> dict[str, Counts]:
+        """Counts by region of one call, from flat (from, to, count) rows and those of regions."""
         flat = iter(edges)
         rows = list(zip(flat, flat, flat, strict=True))
         instructions = [0] * len(self._names)
@@ -115,15 +117,12 @@ class Ledger:
             run = self._runs[target]
             instructions[run.region] += n * run.length
         cycles = None if self._model is None else self._cycles(rows, self._model)
-        return {
-            name: Counts(
-                instructions[i],
-                None if cycles is None else cycles[i],
-                reads[2 * i],
-                reads[2 * i + 1],
-            )
-            for i, name in enumerate(self._names)
-        }
+        counts = {}
+        for i, name in enumerate(self._names):
+            core = None if cycles is None else cycles[i]
+            loads, read, *again = regions[REGION_ROW * i : REGION_ROW * (i + 1)]
+            counts[name] = Counts(instructions[i], core, loads, read, without_zeros(again))
+        return counts
 
     def _cycles(self, rows: Sequence[tuple[int, int, int]], model: CycleModel) -> list[int]:
         cycles = [0] * len(self._names)

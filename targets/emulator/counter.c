@@ -129,7 +129,8 @@ struct counter *counter_new(const struct setup *setup, int32_t n_entries, const 
                             const int32_t *entry_regions, int32_t n_regions)
 {
     struct counter *c = calloc(1, sizeof *c);
-    if (!c || !graph_init(&c->graph, n_entries, n_regions)) {
+    uint32_t flash_bytes = setup->flash_end - setup->flash_begin;
+    if (!c || !graph_init(&c->graph, n_entries, n_regions, setup->flash_begin, flash_bytes)) {
         return NULL;
     }
     c->setup = *setup;
@@ -171,7 +172,13 @@ int32_t counter_copy_edges(const struct counter *c, int64_t *rows)
     return copy_edges(&c->graph, rows);
 }
 
-void counter_copy_reads(const struct counter *c, int64_t *rows)
+/* Integers of each row that counter_copy_rows writes, one row per region. */
+int32_t counter_row(void)
 {
-    copy_reads(&c->graph, rows);
+    return ROW;
+}
+
+void counter_copy_rows(const struct counter *c, int64_t *rows)
+{
+    copy_rows(&c->graph, rows);
 }

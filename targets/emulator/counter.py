@@ -12,9 +12,9 @@ from pathlib import Path
 from tinytailor.targets.host_library import host_library
 
 SOURCE = Path(__file__).with_name("counter.c")
-EDGES = Path(__file__).with_name("edges.h")
+HEADERS = tuple(Path(__file__).with_name(name) for name in ("edges.h", "fetches.h"))
 
 
 def counter_library() -> Path:
     """The shared library; it is built if the cache does not hold it for this source and machine."""
-    return host_library(SOURCE, [EDGES], "the emulator's counter")
+    return host_library(SOURCE, HEADERS, "the emulator's counter")

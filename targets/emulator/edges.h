@@ -4,6 +4,7 @@
  *
  *     edges    (run, next run) -> how often                 region of a run = part of its identity
  *     reads    region -> flash reads, bytes
+ *     fetches  region -> bytes of code fetched again, by size of the cache (fetches.h)
  *
  * Instructions, branches and cycles follow from these afterwards. A run is what was executed from
  * one taken branch to the next: the translated blocks that followed each other in memory, however
@@ -15,6 +16,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "fetches.h"
 
 enum { NONE = -1, START = 0 };
 
@@ -36,6 +39,7 @@ struct graph {
     int32_t *entry_regions;
     int32_t n_regions;
     uint64_t *reads; /* per region: reads, bytes */
+    struct fetches fetches;
 
     int32_t region, previous;
     uint32_t begin, end; /* of the run that is going on, if begin < end */
@@ -151,6 +155,15 @@ static void follow_edge(struct graph *g, uint32_t address, uint32_t size, int32_
     new_edge(g, address, size, region);
 }
 
+/* The run that is going on, if there is one, is over. */
+static void end_run(struct graph *g)
+{
+    if (g->begin < g->end) {
+        fetch(&g->fetches, g->begin, g->end, g->running);
+        follow_edge(g, g->begin, g->end - g->begin, g->running);
+    }
+}
+
 /* A block runs: it goes on where the run stands, or begins another one. */
 static void step(struct graph *g, uint32_t address, uint32_t size)
 {
@@ -158,9 +171,7 @@ static void step(struct graph *g, uint32_t address, uint32_t size)
         g->end += size;
         return;
     }
-    if (g->begin < g->end) {
-        follow_edge(g, g->begin, g->end - g->begin, g->running);
-    }
+    end_run(g);
     g->begin = address;
     g->end = address + size;
     g->running = g->region;
@@ -195,8 +206,9 @@ static int needs_alignment(const uint8_t code[2])
            (half & 0xF000u) == 0xC000u || (half & 0xF600u) == 0xB400u;
 }
 
-/* Room for n_entries and n_regions, and block START; 0 without memory. */
-static int graph_init(struct graph *g, int32_t n_entries, int32_t n_regions)
+/* Room for n_entries, n_regions and the flash, and block START; 0 without memory. */
+static int graph_init(struct graph *g, int32_t n_entries, int32_t n_regions, uint32_t flash_begin,
+                      uint32_t flash_bytes)
 {
     g->n_entries = n_entries;
     g->n_regions = n_regions;
@@ -207,7 +219,8 @@ static int graph_init(struct graph *g, int32_t n_entries, int32_t n_regions)
     g->blocks = calloc((size_t)g->block_space, sizeof *g->blocks);
     g->edges = calloc((size_t)g->edge_space, sizeof *g->edges);
     if (!g->entries || !g->entry_regions || !g->reads || !g->blocks || !g->edges ||
-        !rehash(g, 2 * g->block_space)) {
+        !rehash(g, 2 * g->block_space) ||
+        !fetches_init(&g->fetches, flash_begin, flash_bytes, n_regions)) {
         return 0; /* the process ends here, so nothing is freed */
     }
     find_block(g, UINT32_MAX, 0, 0); /* block START */
@@ -221,6 +234,7 @@ static void graph_begin(struct graph *g)
         g->edges[i].count = 0;
     }
     memset(g->reads, 0, (size_t)g->n_regions * 2 * sizeof *g->reads);
+    fetches_begin(&g->fetches, g->n_regions);
     g->region = 0;
     g->previous = START;
     g->begin = g->end = 0;
@@ -229,9 +243,7 @@ static void graph_begin(struct graph *g)
 /* The last run, and the edge out of it. */
 static void graph_end(struct graph *g)
 {
-    if (g->begin < g->end) {
-        follow_edge(g, g->begin, g->end - g->begin, g->running);
-    }
+    end_run(g);
     g->region = 0;
     follow_edge(g, UINT32_MAX, 0, 0);
 }
@@ -261,11 +273,15 @@ static int32_t copy_edges(const struct graph *g, int64_t *rows)
     return n;
 }
 
-/* Rows of (reads, bytes), one per region. */
-static void copy_reads(const struct graph *g, int64_t *rows)
+/* Rows of (reads, bytes, bytes fetched again by each cache), one per region. */
+enum { ROW = 2 + CACHES };
+
+static void copy_rows(const struct graph *g, int64_t *rows)
 {
-    for (int32_t i = 0; i < 2 * g->n_regions; ++i) {
-        rows[i] = (int64_t)g->reads[i];
+    for (int32_t region = 0; region < g->n_regions; ++region, rows += ROW) {
+        rows[0] = (int64_t)g->reads[2 * region];
+        rows[1] = (int64_t)g->reads[2 * region + 1];
+        copy_fetches(&g->fetches, region, rows + 2);
     }
 }
 

@@ -88,9 +88,9 @@ def run_job(
         counts: list[dict[str, Counts]] = [{} for _ in calls]
         if count:
             edges = [call["edges"] for call in result["calls"]]
-            reads = [call["reads"] for call in result["calls"]]
+            regions_of = [call["regions"] for call in result["calls"]]
             code = (folder / "code.bin").read_bytes()
-            counts = counts_of_calls(folder, code, edges, reads, names, board)
+            counts = counts_of_calls(folder, code, edges, regions_of, names, board)
         outputs = _outputs(folder, calls)
     done = zip(outputs, counts, result["calls"], strict=True)
     return [CallResult(output, count, call["stack_bytes"]) for output, count, call in done]
@@ -164,11 +164,14 @@ def counts_of_calls(
     folder: Path,
     code: bytes,
     edges: Sequence[int],
-    reads: Sequence[Sequence[int]],
+    regions: Sequence[Sequence[int]],
     names: Sequence[str],
     board: Board,
 ) -> list[dict[str, Counts]]:
-    """Counts by region of each call from blocks.bin, edges.bin and the code of all blocks."""
+    """Counts by region of each call from blocks.bin, edges.bin and the code of all blocks.
+
+    ``edges`` are how many edges each call has, ``regions`` its rows of ``edges.h``, in one piece.
+    """
     from tinytailor.targets.cycles import cycle_model  # loads capstone
 
     name = board.core.cycle_model
@@ -176,9 +179,9 @@ def counts_of_calls(
     ledger = Ledger(make_runs(_integers(folder / "blocks.bin"), code, model), names, model)
     rows, at = _integers(folder / "edges.bin"), 0
     counts = []
-    for taken, read in zip(edges, reads, strict=True):
+    for taken, region_rows in zip(edges, regions, strict=True):
         end = at + 3 * taken
-        counts.append(ledger.counts(rows[at:end], read))
+        counts.append(ledger.counts(rows[at:end], region_rows))
         at = end
     return counts
 

@@ -55,10 +55,13 @@ class Counts:
     """Work of one region during one call.
 
     Flash loads are data reads, each access counted, those of several registers or of a vector as
-    words. ``core_cycles`` is None for cores without a cycle model.
+    words. ``core_cycles`` is None for cores without a cycle model. ``fetched`` are the bytes of
+    code that caches of instructions have to fetch again, one number for each size of
+    ``FETCH_CACHES`` up to the last that is not 0.
     """
 
     instructions: int
     core_cycles: int | None
     flash_loads: int
     flash_bytes: int
+    fetched: tuple[int, ...] = ()

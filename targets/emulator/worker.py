@@ -150,15 +150,15 @@ class Counter:
             raise FaultError(self.FAILURES[failed], pc.value)
 
     def end(self) -> tuple[bytes, list[int]]:
-        """Rows of edges (from, to, count), and reads and bytes of each region."""
+        """Rows of edges (from, to, count), and the row of each region: ``edges.h``."""
         self.library.counter_end(self.handle)
         self.check()
         rows = self.library.counter_copy_edges(self.handle, None)
         edges = (ctypes.c_int64 * (3 * rows))()
         self.library.counter_copy_edges(self.handle, edges)
-        reads = (ctypes.c_int64 * (2 * self.regions))()
-        self.library.counter_copy_reads(self.handle, reads)
-        return bytes(edges), list(reads)
+        regions = (ctypes.c_int64 * (self.library.counter_row() * self.regions))()
+        self.library.counter_copy_rows(self.handle, regions)
+        return bytes(edges), list(regions)
 
     def blocks(self) -> list[int]:
         """Address, size and region of each block, one after the other."""
@@ -303,7 +303,7 @@ def run_calls(job: dict[str, Any], data: bytes, folder: Path, results: list[Any]
             try:
                 result: dict[str, Any] = {"stack_bytes": machine.call(one)}
                 if counter:
-                    rows, result["reads"] = counter.end()
+                    rows, result["regions"] = counter.end()
                     result["edges"] = len(rows) // 24
                     edges.write(rows)
             except FaultError as fault:

@@ -18,7 +18,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from tinytailor.targets.board import Board
-from tinytailor.targets.emulator.counter import EDGES
+from tinytailor.targets.emulator.accounting import REGION_ROW
+from tinytailor.targets.emulator.counter import HEADERS
 from tinytailor.targets.emulator.job import counts_of_calls
 from tinytailor.targets.emulator.records import Call, CallResult, Counts
 from tinytailor.targets.errors import CheckError, ToolError
@@ -224,7 +225,7 @@ def _started(folder: Path, image: Path, machine: Machine, count: bool) -> Iterat
     command += ["-gdb", f"unix:{door},server=on,wait=off"]
     if count:
         define = f"PLUGIN_API={plugin_api(qemu)}"
-        library = host_library(PLUGIN, [EDGES], "the plugin of QEMU", [define])
+        library = host_library(PLUGIN, HEADERS, "the plugin of QEMU", [define])
         command += ["-plugin", f"{library},folder={folder}"]
     with (folder / "errors.txt").open("w") as errors:
         process = subprocess.Popen(
@@ -294,7 +295,7 @@ def _counts(
     names: Sequence[str],
 ) -> list[dict[str, Counts]]:
     """Counts by region of each call; the start-up code comes first and is left out."""
-    width = 3 + 2 * len(names)
+    width = 3 + REGION_ROW * len(names)
     rows = array.array("q", (folder / "calls.bin").read_bytes())
     records = [rows[i : i + width] for i in range(0, len(rows), width)]
     if len(records) != len(calls) + 1:
@@ -310,5 +311,5 @@ def _counts(
         for address, size in zip(blocks[3::3], blocks[4::3], strict=True)
     )
     edges = [record[0] for record in records]
-    reads = [record[3:] for record in records]
-    return counts_of_calls(folder, code, edges, reads, names, board)[1:]
+    regions = [record[3:] for record in records]
+    return counts_of_calls(folder, code, edges, regions, names, board)[1:]

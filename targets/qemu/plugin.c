@@ -8,7 +8,7 @@
  *
  *     blocks.bin  grows by new blocks (address, size, region)
  *     edges.bin   grows by the edges of the call (from, to, count)
- *     calls.bin   grows by (number of edges, failure, where, then reads and bytes of each region)
+ *     calls.bin   grows by (number of edges, failure, where, then a row of each region: edges.h)
  *
  * QEMU carries a contiguous vector load out byte by byte or as its elements are; it counts as the
  * words that it touches, as a transfer of several registers does.
@@ -98,7 +98,7 @@ static void end_call(void)
 {
     graph_end(&graph);
     int32_t n_edges = copy_edges(&graph, NULL), n_new = graph.n_blocks - written_blocks;
-    int32_t room = 3 * (n_edges > n_new ? n_edges : n_new) + 2 * graph.n_regions + 3;
+    int32_t room = 3 * (n_edges > n_new ? n_edges : n_new) + ROW * graph.n_regions + 3;
     int64_t *rows = malloc((size_t)room * sizeof *rows);
     if (!rows) {
         abort();
@@ -111,8 +111,8 @@ static void end_call(void)
     rows[0] = n_edges;
     rows[1] = graph.failed;
     rows[2] = graph.failed_at;
-    copy_reads(&graph, rows + 3);
-    write_rows(calls_file, rows, 3 + 2 * graph.n_regions);
+    copy_rows(&graph, rows + 3);
+    write_rows(calls_file, rows, 3 + ROW * graph.n_regions);
     free(rows);
     running = false;
 }
@@ -217,7 +217,8 @@ static bool read_job(const char *folder)
     int64_t words[JOB_WORDS], word;
     FILE *job = open_in(folder, "plugin.bin", "rb");
     if (!job || fread(words, sizeof *words, JOB_WORDS, job) != JOB_WORDS ||
-        !graph_init(&graph, (int32_t)words[5], (int32_t)words[4])) {
+        !graph_init(&graph, (int32_t)words[5], (int32_t)words[4], (uint32_t)words[1],
+                    (uint32_t)words[2])) {
         return false;
     }
     stop = (uint32_t)words[0];

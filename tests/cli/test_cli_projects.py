@@ -223,13 +223,18 @@ def test_a_board_of_the_users_own_works_like_a_shipped_one(cli, model, tmp_path)
     mine.write_text(text.replace("calibrated = true", "calibrated = false", 1))
     result = cli("compile", model, "--target", mine, "-o", project)
     assert result.exit_code == 0, result.stderr
-    assert "(modelled; uncalibrated, error about 2.1 %)" in " ".join(result.stdout.split())
+    said = " ".join(result.stdout.split())
+    assert "uncalibrated, error about 2.1 %; flash term 0.5 to 1 cycle a byte)" in said
+    manifest = json.loads((project / "manifest.json").read_text())
+    low, high = manifest["latency_range_ms"]  # of the two sets of constants in its file
+    assert low < high
+    assert f"ms (modelled, from {low:.3f} to {high:.3f} ms; " in said
     assert json.loads((project / "manifest.json").read_text())["target"] == "my-board"
     assert cli("verify", project).exit_code == 0
     for command in ("profile", "report"):
-        shown = cli(command, project).stdout
-        assert "latency (emulated, modelled, uncalibrated)" in shown
-        assert "uncalibrated, error about 2.1 %; fitted on four" in " ".join(shown.split())
+        shown = " ".join(cli(command, project).stdout.split())
+        assert f"latency (emulated, modelled, uncalibrated, from {low:.3f} to" in shown
+        assert "uncalibrated, error about 2.1 %; flash term 0.5 to 1 cycle a byte; fitted" in shown
 
 
 def test_fitted_constants_come_with_their_error(cli, project):

@@ -247,7 +247,7 @@ def test_files_that_ship_with_the_tool_are_never_written():
     assert shipped.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["nucleo-f446re", "nucleo-l552ze-q", "nrf5340dk", "rpi-pico"])
+@pytest.mark.parametrize("name", ["nucleo-f446re", "nucleo-l552ze-q", "nucleo-l4r5zi", "rpi-pico"])
 def test_every_written_board_loads_with_its_new_constants(name, tmp_path):
     board = load_target(name)
     model = LatencyModel(1.2, 0.1, 0.25, 0.3, (400, 9000), 12.5, 'a "test" µ', True, 2.5)
@@ -256,6 +256,35 @@ def test_every_written_board_loads_with_its_new_constants(name, tmp_path):
     assert again == dataclasses.replace(board, latency_model=model)
     write_board(again, board.latency, tmp_path / "new.toml")
     assert load_board(tmp_path / "new.toml") == board
+
+
+def test_what_fetching_code_costs_is_kept_as_the_file_has_it_and_the_written_board_says_so(
+    tmp_path,
+):
+    board = load_target("nucleo-f446re")
+    assert board.latency.fetch_byte > 0
+    truth = dataclasses.replace(board.latency, core=1.2, per_operator=900.0)
+    fetching = {}
+    for i, key in enumerate(KEYS):
+        row = made.row(key)
+        fetched = (row.instructions, row.instructions, 20_000 * (i % 3))  # of no other count
+        fetching[key] = dataclasses.replace(
+            row, counts=dataclasses.replace(row.counts, fetched=fetched)
+        )
+    table = made.write_table(tmp_path / "table.jsonl", list(fetching.values()), board)
+    measured, out = tmp_path / "measured.jsonl", tmp_path / "mine.toml"
+    times = [{"key": k.to_json(), "cycles": r.cycles_under(truth)} for k, r in fetching.items()]
+    measured.write_text("".join(json.dumps(line) + "\n" for line in times))
+    words = ("--target", board.name, "--measured", measured, "--table", table.path, "--out", out)
+    result = CliRunner().invoke(app, ["calibrate", *map(str, words)])
+    assert result.exit_code == 0, result.stderr
+    assert "kept from the board's file, not fitted" in " ".join(result.stdout.split())
+    model = load_board(out).latency
+    assert (model.core, model.per_operator) == pytest.approx((1.2, 900), rel=1e-3)
+    assert model.error_percent == pytest.approx(0, abs=0.01)
+    kept = ("fetch_byte", "fetch_cache_bytes", "fetch_source")
+    assert all(getattr(model, name) == getattr(board.latency, name) for name in kept)
+    assert model.trust.endswith("; code fetch kept, not fitted")
 
 
 def test_a_plan_lists_operators_to_measure_and_is_refused_until_filled_in(command, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 
 from tinytailor.compiler import Graph, Node, Tensor, compile_model, key_of
 from tinytailor.compiler.ir import check
+from tinytailor.compiler.mcu.report import quantities, summary
 from tinytailor.compiler.opkey import example_constants, make_key
 from tinytailor.compiler.ops import AveragePool2d, Conv2d, Dense, DepthwiseConv2d, Reshape
 from tinytailor.compiler.ops.window import Window
@@ -106,6 +107,26 @@ def test_a_cost_says_where_its_numbers_come_from(priced):
     provenance = network_cost(graph, table, board).to_json()["provenance"]
     assert "emulated" in provenance["latency"]
     assert board.latency.trust in provenance["latency"]
+
+
+def test_two_sets_of_constants_give_a_range_of_times(priced, tmp_path):
+    board, graph, table, _ = priced
+    assert network_cost(graph, table, board).latency_range_ms is None
+    other = dataclasses.replace(board.latency, core=2 * board.latency.core)
+    both = dataclasses.replace(board.latency, alternative=other)
+    doubtful = dataclasses.replace(board, latency_model=both)
+    cost = network_cost(graph, table, doubtful)
+    low, high = cost.latency_range_ms
+    assert low == pytest.approx(cost.latency_ms)
+    assert high == pytest.approx(
+        network_cost(graph, table, dataclasses.replace(board, latency_model=other)).latency_ms
+    )
+    assert cost.to_json()["latency_range_ms"] == [low, high]
+    manifest = compile_model(graph, doubtful, tmp_path / "p", "small", model_sha256="")
+    assert manifest["latency_range_ms"] == pytest.approx([low, high], rel=0.01)
+    said = f"from {manifest['latency_range_ms'][0]:.3f} to {manifest['latency_range_ms'][1]:.3f} ms"
+    assert said in quantities(manifest)[0].title
+    assert said in summary(manifest)[0]
 
 
 def test_a_missing_operator_is_an_error_never_zero(priced, tmp_path):

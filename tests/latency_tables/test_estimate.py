@@ -84,6 +84,21 @@ def test_an_estimate_is_near_the_truth_and_knows_its_constants_exactly(table):
         assert row.code_bytes == max(made.row(k).code_bytes for k in made.convolutions())
 
 
+def test_an_estimate_fetches_as_much_code_again_as_its_kind_does_per_instruction(tmp_path):
+    rows = [made.row(key) for key in made.convolutions()]
+    rows = [
+        dataclasses.replace(
+            row, counts=dataclasses.replace(row.work, fetched=(3 * row.instructions,))
+        )
+        for row in rows
+    ]
+    rows[0] = dataclasses.replace(rows[0], counts=dataclasses.replace(rows[0].work, fetched=()))
+    table = made.write_table(tmp_path / "table.jsonl", rows)
+    share = 3 * (1 - rows[0].instructions / sum(row.instructions for row in rows))
+    estimate = EstimatedTable(table)[conv(12)]
+    assert estimate.work.fetched == (round(share * estimate.instructions),)
+
+
 def test_the_error_is_that_of_folds_that_were_left_out(table):
     """The same folds, fitted here with scipy on columns that are not scaled."""
     rows = [table[key] for key in made.convolutions()]

@@ -16,7 +16,7 @@ from tinytailor.compiler.opkey import OpKey, make_key
 from tinytailor.compiler.ops import Dense
 from tinytailor.latency_tables.table.latency_table import Failure, LatencyTable
 from tinytailor.latency_tables.table.lines import CHECKED, check_of, row_line
-from tinytailor.latency_tables.table.records import Measurement
+from tinytailor.latency_tables.table.records import Measurement, Work
 from tinytailor.targets import load_target
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.files import only_writer
@@ -201,6 +201,22 @@ def test_measured_cycles_stand_for_themselves_and_counts_take_what_they_take_on_
         dataclasses.replace(measured, cycles=None)
 
 
+def test_code_that_is_fetched_again_is_kept_up_to_the_last_size_that_has_some():
+    loop, straight = Work(9, 9, 0, 0, (64, 64, 32)), Work(5, 5, 0, 0)
+    assert "fetched" not in straight.to_json()
+    assert loop.to_json()["fetched"] == [64, 64, 32]
+    for work in (loop, straight):
+        assert Work.from_json(work.to_json()) == work
+    assert (loop + straight).fetched == loop.fetched
+    assert loop - Work(9, 9, 0, 0, (0, 70, 32)) == Work(0, 0, 0, 0, (64,))
+    assert loop.times(2).over(2) == loop
+    assert Work.mean([loop, straight]).fetched == (32, 32, 16)
+    one = dataclasses.replace(row(1), counts=dataclasses.replace(row(1).work, fetched=(7, 7, 100)))
+    model = load_target(HEADER.target).latency
+    more = one.cycles_under(model) - row(1).cycles_under(model)
+    assert more == pytest.approx(100 * model.fetch_byte)
+
+
 def test_a_row_of_another_table_is_refused(table, tmp_path):
     other = dataclasses.replace(HEADER, toolchain_version="13.1")
     strange = LatencyTable.create(tmp_path / "other.jsonl", other)
@@ -243,10 +259,12 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
         ("cycles", float("inf")),
         ("counts", 7),
         ("counts", {"instructions": 1}),
+        ("counts", {**Work(1, 1, 1, 1).to_json(), "fetched": [1.5]}),
+        ("counts", {**Work(1, 1, 1, 1).to_json(), "fetched": 3}),
     ],
 )
 def test_a_record_refuses_numbers_that_are_no_counts(name, value):
-    with pytest.raises(InputError, match=rf"{name}|fields missing: \['core_cycles'"):
+    with pytest.raises(InputError, match=rf"{name}|fetched|fields missing: \['core_cycles'"):
         Measurement.from_json({**row(1).to_json(), name: value})
 
 

@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 from target_programs import COUNTED_LOOP, PROGRAMS
 
-from tinytailor.targets import Board, Buffer, Call, Counts, run
+from tinytailor.targets import FETCH_CACHES, Board, Buffer, Call, Counts, run
 from tinytailor.targets.cycles import MODELS
 from tinytailor.targets.cycles.pipeline import Pipeline, PipelineModel
 from tinytailor.targets.cycles.table import TableModel, cost, taken
 from tinytailor.targets.emulator.accounting import STAYED
 from tinytailor.targets.image import load_image
 from tinytailor.targets.instructions import Instruction, decode
+from tinytailor.targets.latency_model import without_zeros
 
 pytestmark = [pytest.mark.emulator]
 
@@ -62,7 +63,22 @@ def counts_of_trace(trace: dict[str, Any], board: Board) -> tuple[Counts, int]:
     assert before is not None
     cycles += taken(model, before)
     reads = trace["flash_reads"]
-    return Counts(len(trace["steps"]), cycles, len(reads), sum(reads)), jumps
+    again = fetched_again(trace["steps"])
+    return Counts(len(trace["steps"]), cycles, len(reads), sum(reads), again), jumps
+
+
+def fetched_again(steps: list[tuple[int, str]]) -> tuple[int, ...]:
+    """For each size of a cache: 16 bytes each time that a line is not among the last ones."""
+    recent: list[int] = []  # the one fetched last is the first
+    far: Counter[int] = Counter()
+    for pc, code in steps:
+        for line in sorted({pc // 16, (pc + len(code) // 2 - 1) // 16}):
+            if line in recent:
+                far[16 * (recent.index(line) + 1)] += 16
+                recent.remove(line)
+            recent.insert(0, line)
+    sizes = [sum(n for away, n in far.items() if away > size) for size in FETCH_CACHES]
+    return without_zeros(sizes)
 
 
 @pytest.mark.parametrize("core", CORES)

@@ -33,7 +33,7 @@ SEQUENCES = [
     ("ldrb r0, [r1]; ldrh r2, [r3]; ldrsh r4, [r5]", 4, 3, 4),
     ("ldrd r0, r1, [r2]", 3, 2, 3),
     ("ldrd r0, r1, [r2]; ldr r3, [r4]", 5, 3, 5),  # a double load starts no pair
-    ("strd r0, r1, [r2]", 3, 3, 3),
+    ("strd r0, r1, [r2]", 3, 2, 3),
     ("ldmia r0!, {r1, r2, r3}", 4, 4, 4),
     ("ldm r0, {r1, r2}", 3, 3, 3),
     ("stmdb r0!, {r1, r2, r3, r4}", 5, 5, 5),
