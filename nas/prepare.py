@@ -142,7 +142,7 @@ def doubt_balance(settings: SearchSettings, dataset: Dataset) -> None:
 
 
 def table_costs(
-    settings: SearchSettings, space: Space, on_progress: OnProgress
+    settings: SearchSettings, space: Space, on_progress: OnProgress = lambda progress: None
 ) -> tuple[TableCosts, ...]:
     """The prices of each target; InputError if one is no microcontroller or a table lacks rows."""
     found: list[TableCosts] = []

@@ -14,6 +14,8 @@ from keras_layers import NAMES, obstacle, parts, stored
 from tflite_models import litert as answers
 
 from tinytailor.compiler import execute, load_model
+from tinytailor.compiler.mcu.interface import entry_of
+from tinytailor.compiler.real_values import quantized
 from tinytailor.compiler.references import litert
 from tinytailor.targets.errors import InputError
 
@@ -58,9 +60,9 @@ def test_a_real_layer_is_quantized_near_litert(name: str, tmp_path: Path) -> Non
     x = np.random.default_rng(2).normal(size=(SAMPLES, *shape_of_input(path))).astype(np.float32)
     graph = load_model(path, calibration=x)
     source, target = (graph.tensors[names[0]] for names in (graph.inputs, graph.outputs))
-    steps = np.rint(x / source.scale) + source.zero_point
-    integers = np.clip(steps, -128, 127).astype(np.int8)
-    (actual,) = execute(graph, integers.reshape(SAMPLES, *source.shape[1:]))
+    rows = x.reshape(SAMPLES, *source.shape[1:])
+    integers = quantized(rows, entry_of(graph, source.name), source.zero_point)
+    (actual,) = execute(graph, integers)
     (expected,) = answers(path, [x])
     assert target.shape[1:] == expected.shape[1:]
     real = (actual.astype(np.float32) - target.zero_point) * target.scale

@@ -11,7 +11,8 @@ from synthetic_table import row, write_table
 
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables import LatencyTable
-from tinytailor.nas.run import SearchSettings, table_costs
+from tinytailor.nas.prepare import table_costs
+from tinytailor.nas.settings import SearchSettings
 from tinytailor.nas.spaces import Space, parse_space
 from tinytailor.targets import Board, load_target
 from tinytailor.targets.errors import InputError

@@ -20,7 +20,8 @@ from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables import LatencyTable
 from tinytailor.latency_tables.measuring import shipped
 from tinytailor.latency_tables.table.origin import header_for
-from tinytailor.nas.run import SearchSettings, table_costs
+from tinytailor.nas.prepare import table_costs
+from tinytailor.nas.settings import SearchSettings
 from tinytailor.nas.spaces import parse_space
 from tinytailor.targets import Board, cross_toolchain, load_target
 
@@ -83,7 +84,8 @@ def test_a_search_prices_it_with_its_own_constants(board_file, known):
     assert isinstance(board, Board)
     space = parse_space(SPEC)
     targets = (str(board_file), other.name)
-    mine, theirs = table_costs(SearchSettings("none", targets, (str(known),) * 2, "run"), space)
+    settings = SearchSettings("none", targets, (str(known),) * 2, "run")
+    mine, theirs = table_costs(settings, space)
     topology = space.topology(space.smallest())
     cost = mine.whole(topology)
     core_cycles = sum(node.row.core_cycles for node in cost.per_node)

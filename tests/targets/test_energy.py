@@ -94,7 +94,7 @@ def test_a_board_without_a_power_and_an_unknown_supply_are_named(mine: Path) -> 
     ("old", "new", "message"),
     [
         ('default = "coin"', "", 'key "energy.default" is missing; expected one of usb, coin'),
-        ('default = "coin"', 'default = "sun"', "is 'sun'; expected one of usb, coin"),
+        ('default = "coin"', 'default = "sun"', "is 'sun'; known: usb, coin"),
         ('default = "coin"', "active_mw = 3", 'key "energy.active_mw" stands alone; expected one'),
         ("active_mw = 40", "", 'key "energy.usb.active_mw" is missing; expected a number'),
         ("active_mw = 40", "active_mw = 0", 'key "energy.usb.active_mw" is 0; expected a number'),
@@ -104,7 +104,11 @@ def test_a_board_without_a_power_and_an_unknown_supply_are_named(mine: Path) -> 
         ("volts = 3.3", "volts = -1", 'key "energy.usb.volts" is -1; expected'),
         ('idle_source = "the same multimeter"', "", 'key "energy.coin.idle_source" is missing'),
         ("calibrated = true", "calibrated = 1", 'key "energy.coin.calibrated" is 1; expected true'),
-        ("error_percent = 5", "error = 5", 'unknown key "energy.coin.error"; known here are'),
+        (
+            "error_percent = 5",
+            "error = 5",
+            'unknown key "energy.coin.error"; did you mean error_percent',
+        ),
         ('source = "a multimeter"\n', "", 'key "energy.usb.source" is missing; expected a text'),
     ],
 )
