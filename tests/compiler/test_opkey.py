@@ -138,7 +138,7 @@ def test_a_key_with_one_value_changed_is_another_key(record, data):
     ],
 )
 def test_what_is_no_key_is_refused(change):
-    with pytest.raises(InputError, match="operator key|no operator is called 'teleport'"):
+    with pytest.raises(InputError, match=r"operator key|no operator is called 'teleport'"):
         OpKey.from_json({**KEY.to_json(), **change})
 
 
