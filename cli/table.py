@@ -35,6 +35,23 @@ app = typer.Typer(
 
 TableFile = Annotated[Path, typer.Argument(help="A table that tinytailor measure wrote.")]
 Limit = Annotated[int, typer.Option("--limit", help="Lines of a list, at most; 0 is all.", min=0)]
+CheckedSpace = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        help="Search space whose operators should have rows.",
+        autocompletion=completion.spaces,
+    ),
+]
+OwnBoard = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        "-t",
+        help="The board that it is to be used for.",
+        autocompletion=completion.targets,
+    ),
+]
 ORDERS: dict[str, Callable[[Measurement], Any]] = {
     "key": lambda row: row.key,
     "cycles": lambda row: -row.counted_cycles,
@@ -198,24 +215,9 @@ def short(key: OpKey) -> str:
 @command
 def check(
     file: TableFile,
-    space: Annotated[
-        str | None,
-        typer.Option(
-            "--space",
-            help="Search space whose operators should have rows.",
-            autocompletion=completion.spaces,
-        ),
-    ] = None,
+    space: CheckedSpace = None,
     data: OptionalDataName = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--target",
-            "-t",
-            help="The board that it is to be used for.",
-            autocompletion=completion.targets,
-        ),
-    ] = None,
+    target: OwnBoard = None,
     limit: Limit = 40,
     as_json: Json = False,
 ) -> Result:

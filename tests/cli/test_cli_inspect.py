@@ -182,3 +182,9 @@ def test_samples_that_do_not_fit_are_a_mistake(cli, float_model, model, tmp_path
     result = cli("inspect", model, "--calibration", tmp_path / "x.npz")
     assert result.exit_code == USAGE
     assert "inspect it without --calibration" in " ".join(result.stderr.split())
+
+
+def test_endings_in_capitals_are_read_as_in_small_letters(cli, model, tmp_path):
+    (tmp_path / "TINY.ONNX").write_bytes(model.read_bytes())
+    plain, capital = (cli("inspect", path, "--json") for path in (model, tmp_path / "TINY.ONNX"))
+    assert only_json(capital.stdout)["layers"] == only_json(plain.stdout)["layers"]
