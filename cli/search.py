@@ -109,9 +109,7 @@ def run(
     check_settings(settings)
     # Measuring comes first: a search needs every price, and both can be interrupted freely.
     if not allow_estimates:
-        pairs = zip(paths, boards.values(), strict=True)
-        for (path, _), board in {(path, one.core.name): one for path, one in pairs}.items():
-            measure_keys(space_keys(space, data, board), board, path, workers=workers)
+        measure_tables(paths, tuple(boards.values()), space, data, workers)
     with only_writer(out):
         report = finish(settings, search_with_bars(settings), name)
     return Result(report, lambda console: draw(console, sections(report)), exit_code(report))
@@ -141,6 +139,15 @@ def table_files(given: str | None, boards: dict[str, Board], space: str) -> list
             "one for each in the order of --target"
         )
     return paths
+
+
+def measure_tables(
+    paths: Sequence[Path], boards: Sequence[Board], space: str, data: str, workers: int
+) -> None:
+    """Complete each board's table; boards of one core that share one need it once."""
+    pairs = zip(paths, boards, strict=True)
+    for (path, _), board in {(path, one.core.name): one for path, one in pairs}.items():
+        measure_keys(space_keys(space, data, board), board, path, workers=workers)
 
 
 def budget_limits(
