@@ -36,7 +36,8 @@ TargetNames = Annotated[
     typer.Option(
         "--target",
         "-t",
-        help="A name that `tinytailor targets` lists, or a .toml file; or several, with commas.",
+        help="A name that `tinytailor targets` lists, or a .toml file; or several, with commas: "
+        "one network that keeps the budget on each.",
     ),
 ]
 Latency = Annotated[str | None, typer.Option(help="Most time of an inference, as 10ms.")]
@@ -81,8 +82,6 @@ def run(
     as_json: Json = False,
 ) -> Result:
     """Find, train, quantize and compile the most accurate network within a budget.
-
-    With several targets it is one network that keeps the budget on each of them.
 
     Interrupt it at any time: the same command goes on where it stopped.
     """
