@@ -42,7 +42,8 @@ TargetNames = Annotated[
     typer.Option(
         "--target",
         "-t",
-        help="A name that `tinytailor targets` lists, or a .toml file; or several, with commas.",
+        help="A name that `tinytailor targets` lists, or a .toml file; or several, with commas: "
+        "one network that keeps the budget on each.",
     ),
 ]
 Latency = Annotated[str | None, typer.Option(help="Most time of an inference, as 10ms.")]
@@ -111,8 +112,6 @@ def run(
 ) -> Result:
     """Find, train, quantize and compile the most accurate network within a budget.
 
-    With several targets it is one network that keeps the budget on each of them.
-
     Interrupt it at any time: the same command goes on where it stopped.
     """
     from tinytailor.compiler.project import check_name
@@ -152,7 +151,7 @@ def run(
 
 
 def measure_tables(settings: SearchSettings, boards: Sequence[Board], workers: int) -> None:
-    """What the tables of the search lack."""
+    """Complete each board's table; boards of one core that share one need it once."""
     pairs = zip(settings.tables, boards, strict=True)
     for (path, _), board in {(path, one.core.name): one for path, one in pairs}.items():
         keys = space_keys(settings.space, settings.data, board)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tinytailor.latency_tables import LatencyTable
+from tinytailor.latency_tables.measuring.shipped import shipped_path
 from tinytailor.targets import load_target
 
 pytestmark = [pytest.mark.emulator, pytest.mark.tvm]
@@ -77,3 +79,16 @@ def test_the_model_takes_what_the_benchmark_says(page, board_file, repository):
     assert [float(number) for number in numbers] == pytest.approx(expected, rel=0.02)
     assert trust == f"modelled; {board.latency.trust}"
     assert f"{numbers[-1]} ms" in " ".join(shown_after(page, "tinytailor profile"))
+
+
+def test_operators_of_a_known_core_take_what_the_page_says(page, board_file):
+    """The counts that ship for the core, with the constants of the page's board."""
+    table = LatencyTable.load(shipped_path("cortex-m4", "timeseries:100x6x4"))
+    model = load_target(str(board_file)).latency
+    lines = shown_after(page, "tinytailor measure")
+    assert f"{len(table)} rows come from the shipped table timeseries-100x6x4" in lines
+    assert f"{len(table)} of {len(table)} operators are there, 0 are measured now" in lines[1]
+    for kind, rows, new, failed, low, high in (line.split() for line in lines[3:-1]):
+        cycles = [r.cycles_under(model) for key, r in table.rows.items() if key.kind == kind]
+        assert (int(rows), int(new), int(failed)) == (len(cycles), 0, 0)
+        assert [int(low), int(high)] == pytest.approx([min(cycles), max(cycles)], rel=0.02)
