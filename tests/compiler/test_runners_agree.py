@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Emulator and QEMU count the same: 20 programs, the same image on both, on each core of both.
 
-Instructions, modelled core cycles, flash reads and their bytes, and the bytes of code that caches of
-all sizes fetch again, are equal to the last one.
+Instructions, modelled core cycles, flash reads and their bytes, and the bytes of code that caches
+of all sizes fetch again, are equal to the last one.
 """
 
 from __future__ import annotations
