@@ -39,11 +39,15 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class LoadedImage:
-    """An image as the emulator needs it; ``ram_end`` is past the last static byte, 0 if none."""
+    """An image as the emulator needs it; ``ram_end`` is past the last static byte, 0 if none.
+
+    ``functions`` are the addresses where one begins, in order.
+    """
 
     sizes: ImageSizes
     ram_end: int
     segments: tuple[Segment, ...]
+    functions: tuple[int, ...]
 
 
 def image_sizes(elf: Path) -> ImageSizes:
@@ -64,7 +68,7 @@ def load_image(elf: Path) -> LoadedImage:
             start, end = _static_range(image)
             flash_bytes = sum(len(segment.data) for segment in segments)
             sizes = ImageSizes(flash_bytes, end - start, _symbols(image))
-            return LoadedImage(sizes, end, segments)
+            return LoadedImage(sizes, end, segments, _functions(image))
     except OSError as error:
         raise InputError(f"{elf}: cannot be read: {error.strerror}.") from error
     except ELFError as error:
@@ -102,6 +106,17 @@ def _static_range(image: ELFFile) -> tuple[int, int]:
     if not ranges:
         return 0, 0
     return min(start for start, _ in ranges), max(end for _, end in ranges)
+
+
+def _functions(image: ELFFile) -> tuple[int, ...]:
+    """Of local functions, too, which may share a name."""
+    table = image.get_section_by_name(".symtab")
+    if not isinstance(table, SymbolTableSection):
+        return ()
+    symbols = (symbol.entry for symbol in table.iter_symbols())
+    return tuple(
+        sorted({s["st_value"] & ~1 for s in symbols if s["st_info"]["type"] == "STT_FUNC"})
+    )
 
 
 def _symbols(image: ELFFile) -> dict[str, tuple[int, int]]:

@@ -135,57 +135,58 @@ def _cost(
     network: Interface, board: Board, result: CallResult, sizes: ImageSizes
 ) -> dict[str, Any]:
     """Total and per-layer cost of one counted run; without a cycle model there are no times."""
-    counted = [
-        (index, node, result.counts[node.name])
-        for index, node in enumerate(network.graph.nodes)
-        if node.name in network.functions and node.name in result.counts
-    ]
-    constants = {
-        node.name: constants_of(network.functions[node.name].symbol, sizes)
-        for _, node, _ in counted
-    }
+    layers, total = [], 0.0
+    for index, node in enumerate(network.graph.nodes):
+        if node.name in network.functions and node.name in result.counts:
+            layer, cycles = _layer(network, node, board, result.counts[node.name], sizes)
+            layers.append({"index": index, **layer})
+            total += cycles or 0.0
     glue = result.counts.get("", Counts(0, 0, 0, 0))
     timed = glue.core_cycles is not None and board.latency_model is not None
-
-    def total(model: LatencyModel) -> float:
-        layers = (_cycles(model, counts, constants[node.name]) for _, node, counts in counted)
-        return sum(one or 0.0 for one in layers) + model.core * (glue.core_cycles or 0)
-
-    cycles = total(board.latency) if timed else None
-    glue_cycles = board.latency.core * (glue.core_cycles or 0) if timed else None
-    between = board.latency.range_of(total) if timed else None
+    glue_cycles = board.latency.core * (glue.core_cycles or 0) if timed else 0.0
+    total += glue_cycles
     return {
-        "latency_ms": None if cycles is None else _milliseconds(cycles, board),
-        **({} if between is None else {"latency_range_ms": _range_ms(between, board)}),
-        "cycles": None if cycles is None else round(cycles),
+        "latency_ms": _milliseconds(total, board) if timed else None,
+        **(_latency_range(network, board, result, sizes) if timed else {}),
+        "cycles": round(total) if timed else None,
         "instructions": sum(counts.instructions for counts in result.counts.values()),
         "glue": {
-            "cycles": None if glue_cycles is None else round(glue_cycles),
+            "cycles": round(glue_cycles) if timed else None,
             "instructions": glue.instructions,
         },
-        "layers": [
-            {"index": index, **_layer(network, node, board, counts, constants[node.name], sizes)}
-            for index, node, counts in counted
-        ],
+        "layers": layers,
     }
 
 
-def _range_ms(cycles: tuple[float, float], board: Board) -> list[float]:
-    return [_milliseconds(value, board) for value in cycles]
+def _latency_range(
+    network: Interface, board: Board, result: CallResult, sizes: ImageSizes
+) -> dict[str, list[float]]:
+    """The lower and the higher time of two sets of constants; nothing where there is one."""
+
+    def total(model: LatencyModel) -> float:
+        cycles = 0.0
+        for name, counts in result.counts.items():
+            if name in network.functions:
+                constants = constants_of(network.functions[name].symbol, sizes)
+                cycles += _cycles(model, counts, constants) or 0.0
+            else:
+                cycles += model.core * (counts.core_cycles or 0)
+        return cycles
+
+    between = board.latency.range_of(total)
+    if between is None:
+        return {}
+    return {"latency_range_ms": [_milliseconds(cycles, board) for cycles in between]}
 
 
 def _layer(
-    network: Interface,
-    node: Node,
-    board: Board,
-    counts: Counts,
-    constants: int,
-    sizes: ImageSizes,
-) -> dict[str, Any]:
-    """What a manifest says of a layer with ``constants`` bytes of constants."""
+    network: Interface, node: Node, board: Board, counts: Counts, sizes: ImageSizes
+) -> tuple[dict[str, Any], float | None]:
+    """What a manifest says of a layer, and its modelled cycles before they are rounded."""
     function = network.functions[node.name]
+    constants = constants_of(function.symbol, sizes)
     cycles = None if board.latency_model is None else _cycles(board.latency, counts, constants)
-    return {
+    record = {
         "name": node.name,
         "op": node.op.kind,
         "variant": function.variant,
@@ -199,6 +200,7 @@ def _layer(
         "constant_bytes": constants,
         "out_shape": list(network.graph.tensors[node.output].shape),
     }
+    return record, cycles
 
 
 def _milliseconds(cycles: float, board: Board) -> float:

@@ -125,12 +125,12 @@ void on_access(void *engine, int kind, uint64_t address, int size, int64_t value
 }
 
 /* Region 0 is the code outside of all entries. */
-struct counter *counter_new(const struct setup *setup, int32_t n_entries, const uint32_t *entries,
+struct counter *counter_new(const struct setup *setup, const struct code *code,
+                            int32_t n_entries, const uint32_t *entries,
                             const int32_t *entry_regions, int32_t n_regions)
 {
     struct counter *c = calloc(1, sizeof *c);
-    uint32_t flash_bytes = setup->flash_end - setup->flash_begin;
-    if (!c || !graph_init(&c->graph, n_entries, n_regions, setup->flash_begin, flash_bytes)) {
+    if (!c || !graph_init(&c->graph, n_entries, n_regions, code)) {
         return NULL;
     }
     c->setup = *setup;

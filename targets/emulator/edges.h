@@ -206,9 +206,9 @@ static int needs_alignment(const uint8_t code[2])
            (half & 0xF000u) == 0xC000u || (half & 0xF600u) == 0xB400u;
 }
 
-/* Room for n_entries, n_regions and the flash, and block START; 0 without memory. */
-static int graph_init(struct graph *g, int32_t n_entries, int32_t n_regions, uint32_t flash_begin,
-                      uint32_t flash_bytes)
+/* Room for n_entries, n_regions and the code, and block START; 0 without memory. */
+static int graph_init(struct graph *g, int32_t n_entries, int32_t n_regions,
+                      const struct code *code)
 {
     g->n_entries = n_entries;
     g->n_regions = n_regions;
@@ -220,7 +220,7 @@ static int graph_init(struct graph *g, int32_t n_entries, int32_t n_regions, uin
     g->edges = calloc((size_t)g->edge_space, sizeof *g->edges);
     if (!g->entries || !g->entry_regions || !g->reads || !g->blocks || !g->edges ||
         !rehash(g, 2 * g->block_space) ||
-        !fetches_init(&g->fetches, flash_begin, flash_bytes, n_regions)) {
+        !fetches_init(&g->fetches, code, n_regions)) {
         return 0; /* the process ends here, so nothing is freed */
     }
     find_block(g, UINT32_MAX, 0, 0); /* block START */

@@ -2,7 +2,7 @@
  *
  * How many bytes of code a cache of instructions has to fetch again.
  *
- *     newest  [ line line ... | ... | ... | ... ]  oldest      lines of 16 bytes, each once
+ *     newest  [ line line ... | ... | ... | ... ]  oldest      lines of up to 16 bytes, each once
  *             256 bytes       512   1 KiB   ...  64 KiB        where the bands end
  *
  * Code that runs moves its lines to the front. A cache that replaces what was used longest ago
@@ -10,6 +10,9 @@
  * sizes are counted at once: by the band that the line came from. The first fetch of a line in a
  * call counts nowhere, so code that runs once costs nothing, and a loop inside of a larger one only
  * where the larger one comes back to it.
+ *
+ * Lines begin where functions do, so that what is counted of a function does not depend on where
+ * the linker has put it.
  */
 #ifndef TINYTAILOR_FETCHES_H
 #define TINYTAILOR_FETCHES_H
@@ -31,8 +34,16 @@ struct line {
     int32_t newer, older, band;
 };
 
+/* Where code lies in flash, and the functions in it, in order; code elsewhere is not looked at. */
+struct code {
+    uint32_t begin, bytes;
+    int32_t n_functions;
+    const uint32_t *functions;
+};
+
 struct fetches {
-    uint32_t begin, bytes; /* of the flash; code elsewhere is not fetched through the cache */
+    uint32_t begin, bytes;
+    int32_t *line_of; /* per halfword of code */
     struct line *lines;
     int32_t newest, oldest, n_lines;
     int32_t last[CACHES]; /* the last line that a cache of this size holds, if it is full */
@@ -46,14 +57,29 @@ static int32_t capacity(int32_t cache)
     return SMALLEST_CACHE / LINE_BYTES << cache;
 }
 
-static int fetches_init(struct fetches *f, uint32_t begin, uint32_t bytes, int32_t n_regions)
+static int fetches_init(struct fetches *f, const struct code *code, int32_t n_regions)
 {
-    f->begin = begin;
-    f->bytes = bytes;
-    f->lines = calloc((size_t)bytes / LINE_BYTES + 1, sizeof *f->lines);
+    uint32_t halves = code->bytes / 2, begun = 0;
+    int32_t id = NO_LINE, next = 0;
+    f->begin = code->begin;
+    f->bytes = 2 * halves;
+    f->line_of = malloc(((size_t)halves + 1) * sizeof *f->line_of);
+    f->lines = calloc((size_t)halves * 2 / LINE_BYTES + (size_t)code->n_functions + 1,
+                      sizeof *f->lines);
     f->counts = calloc((size_t)n_regions, BANDS * sizeof *f->counts);
     f->newest = NO_LINE;
-    return f->lines && f->counts;
+    if (!f->line_of || !f->lines || !f->counts) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < halves; ++i) {
+        while (next < code->n_functions && code->functions[next] <= code->begin + 2 * i) {
+            begun = i;
+            ++next;
+        }
+        id += (i - begun) % (LINE_BYTES / 2) == 0;
+        f->line_of[i] = id;
+    }
+    return 1;
 }
 
 /* An empty cache. */
@@ -146,12 +172,12 @@ static void fetch_again(uint64_t *counts, int32_t n_lines)
 /* A run of ``region`` was executed. */
 static void fetch(struct fetches *f, uint32_t begin, uint32_t end, int32_t region)
 {
-    if (begin - f->begin >= f->bytes) {
+    if (begin - f->begin >= f->bytes || end - f->begin > f->bytes) {
         return;
     }
     uint64_t *counts = &f->counts[region * BANDS];
-    int32_t id = (int32_t)((begin - f->begin) / LINE_BYTES);
-    int32_t stop = (int32_t)((end - 1 - f->begin) / LINE_BYTES) + 1;
+    int32_t id = f->line_of[(begin - f->begin) / 2];
+    int32_t stop = f->line_of[(end - f->begin) / 2 - 1] + 1;
     if (begin == f->run_begin && end == f->run_end) {
         fetch_again(counts, stop - id);
         return;

@@ -116,6 +116,7 @@ def _job(
         "segments": [[s.address, data.add(s.data), len(s.data)] for s in loaded.segments],
         "static_gaps": static_gaps(loaded, board),
         "main": function_address(image, loaded.sizes, "main"),
+        "functions": loaded.functions,
         "poison": POISON,
         "paint": PAINT,
         "guard": GUARD_BYTES,

@@ -81,6 +81,17 @@ class Setup(ctypes.Structure):
     )
 
 
+class Code(ctypes.Structure):
+    """``struct code`` of fetches.h."""
+
+    _fields_ = (
+        ("begin", ctypes.c_uint32),
+        ("bytes", ctypes.c_uint32),
+        ("n_functions", ctypes.c_int32),
+        ("functions", ctypes.POINTER(ctypes.c_uint32)),
+    )
+
+
 class Counter:
     """counter.c, hooked into an emulator: block counts if wanted, and the checks of accesses."""
 
@@ -111,9 +122,13 @@ class Counter:
             flash + size,
             job["aligned_only"],
         )
+        end = max(address + size for address, _, size in job["segments"])
+        functions = (ctypes.c_uint32 * len(job["functions"]))(*job["functions"])
+        code = Code(flash, end - flash, len(functions), functions)
         self.handle = ctypes.c_void_p(
             self.library.counter_new(
                 ctypes.byref(setup),
+                ctypes.byref(code),
                 count,
                 (ctypes.c_uint32 * count)(*(address for address, _ in entries)),
                 (ctypes.c_int32 * count)(*(region for _, region in entries)),

@@ -272,7 +272,8 @@ def _write_plugin_job(
     flash = _flash(board, loaded)
     head = [machine.runner_page, board.flash.base, len(flash), int(board.core.aligned_only)]
     addresses, regions = [a for a, _ in entries], [r for _, r in entries]
-    words = array.array("q", [*head, n_regions, len(entries), *addresses, *regions])
+    sizes = [n_regions, len(entries), len(loaded.functions)]
+    words = array.array("q", [*head, *sizes, *loaded.functions, *addresses, *regions])
     (folder / "plugin.bin").write_bytes(words.tobytes() + flash)
 
 

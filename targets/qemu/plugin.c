@@ -3,8 +3,9 @@
  * Counts what a QEMU machine executes, for the runner beside it: a TCG plugin.
  *
  * FOLDER/plugin.bin holds int64 words (stop, first flash address, flash bytes, aligned only, n
- * regions, n entries, entry addresses, their regions) and then the bytes in flash. A call ends when
- * the instruction at ``stop`` is reached, the next block begins another one. At each end
+ * regions, n entries, n functions, addresses of the functions, entry addresses, their regions) and
+ * then the bytes in flash. A call ends when the instruction at ``stop`` is reached, the next block
+ * begins another one. At each end
  *
  *     blocks.bin  grows by new blocks (address, size, region)
  *     edges.bin   grows by the edges of the call (from, to, count)
@@ -45,7 +46,7 @@ void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn,
 extern __attribute__((visibility("default"))) int qemu_plugin_version;
 int qemu_plugin_version = PLUGIN_API;
 
-enum { JOB_WORDS = 6, MAX_DEPTH = 1024 };
+enum { JOB_WORDS = 7, MAX_DEPTH = 1024 };
 
 struct straight {
     uint32_t address, size;
@@ -216,11 +217,19 @@ static bool read_job(const char *folder)
 {
     int64_t words[JOB_WORDS], word;
     FILE *job = open_in(folder, "plugin.bin", "rb");
-    if (!job || fread(words, sizeof *words, JOB_WORDS, job) != JOB_WORDS ||
-        !graph_init(&graph, (int32_t)words[5], (int32_t)words[4], (uint32_t)words[1],
-                    (uint32_t)words[2])) {
+    if (!job || fread(words, sizeof *words, JOB_WORDS, job) != JOB_WORDS) {
         return false;
     }
+    int32_t n = (int32_t)words[6];
+    uint32_t *functions = calloc((size_t)n + 1, sizeof *functions);
+    struct code code = {(uint32_t)words[1], (uint32_t)words[2], n, functions};
+    for (int32_t i = 0; functions && i < n && fread(&word, sizeof word, 1, job) == 1; ++i) {
+        functions[i] = (uint32_t)word;
+    }
+    if (!functions || !graph_init(&graph, (int32_t)words[5], (int32_t)words[4], &code)) {
+        return false;
+    }
+    free(functions);
     stop = (uint32_t)words[0];
     flash_begin = (uint32_t)words[1];
     flash_bytes = (uint32_t)words[2];

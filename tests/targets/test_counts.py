@@ -7,6 +7,7 @@ import json
 import struct
 import subprocess
 import sys
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +48,7 @@ def job_of(elf: Path, board: Board) -> dict[str, Any]:
     }
 
 
-def counts_of_trace(trace: dict[str, Any], board: Board) -> tuple[Counts, int]:
+def counts_of_trace(trace: dict[str, Any], board: Board, elf: Path) -> tuple[Counts, int]:
     """Counts of a trace of instructions, and how many of them were branched to."""
     model = MODELS[str(board.core.cycle_model)]
     assert isinstance(model, TableModel)
@@ -63,16 +64,21 @@ def counts_of_trace(trace: dict[str, Any], board: Board) -> tuple[Counts, int]:
     assert before is not None
     cycles += taken(model, before)
     reads = trace["flash_reads"]
-    again = fetched_again(trace["steps"])
+    again = fetched_again(trace["steps"], load_image(elf).functions)
     return Counts(len(trace["steps"]), cycles, len(reads), sum(reads), again), jumps
 
 
-def fetched_again(steps: list[tuple[int, str]]) -> tuple[int, ...]:
-    """For each size of a cache: 16 bytes each time that a line is not among the last ones."""
+def fetched_again(steps: list[tuple[int, str]], functions: tuple[int, ...]) -> tuple[int, ...]:
+    """For each size of a cache: 16 bytes each time that a line is not among the last ones.
+
+    Lines of 16 bytes begin where functions do.
+    """
     recent: list[int] = []  # the one fetched last is the first
     far: Counter[int] = Counter()
     for pc, code in steps:
-        for line in sorted({pc // 16, (pc + len(code) // 2 - 1) // 16}):
+        start = functions[bisect_right(functions, pc) - 1]
+        places = (pc - start, pc - start + len(code) // 2 - 1)
+        for line in sorted({start + place // 16 * 16 for place in places}):
             if line in recent:
                 far[16 * (recent.index(line) + 1)] += 16
                 recent.remove(line)
@@ -93,7 +99,7 @@ def test_counts_equal_those_of_single_steps(
     jumps = 0
     for name, elf, trace in zip(PROGRAMS, images, json.loads(done.stdout), strict=True):
         (result,) = run(elf, board, [Call("run", (Buffer(16, INPUT),))])
-        expected, more = counts_of_trace(trace, board)
+        expected, more = counts_of_trace(trace, board, elf)
         jumps += more
         assert result.counts[""] == expected, name
     assert jumps > 1000

@@ -20,6 +20,7 @@ from tinytailor.targets import (
     linked_for,
     qemu,
 )
+from tinytailor.targets.image import load_image
 
 pytestmark = [pytest.mark.emulator, pytest.mark.qemu]
 
@@ -44,6 +45,7 @@ CODE(called, WIDE(383) "bx lr\\n nop")                         /* 4 + 1534 + 4 b
 CODE(calls, "push {r0, lr}\\n" LOOP("ldr r0, [sp]\\n mov r3, r1\\n bl called\\n mov r1, r3\\n"
                                     WIDE(61) "nop\\n") "pop {r0, pc}")  /* 262 bytes */
 """
+ALL = [line[5 : line.index(",")] for line in PROGRAM.splitlines() if line[:5] == "CODE("]
 
 
 def bytes_again(board: Board, elf: Path, runners: list[str], name: str) -> dict[str, Counts]:
@@ -64,8 +66,7 @@ def counted(
 ) -> Callable[[str], dict[str, Counts]]:
     board = linked_for("qemu", board_of(request.param))
     assert isinstance(board, Board)
-    names = [line[5 : line.index(",")] for line in PROGRAM.splitlines() if line[:5] == "CODE("]
-    elf = build(PROGRAM, board, *names)
+    elf = build(PROGRAM, board, *ALL)
     runners = ["emulator", *(["qemu"] if shutil.which("qemu-system-arm") else [])]
     return lambda name: bytes_again(board, elf, runners, name)
 
@@ -105,3 +106,20 @@ def test_what_a_loop_calls_belongs_to_it_and_counts_for_its_own_region(
     # next round begins only 17 lines later
     returned, others, first = 16 * ROUNDS, 16 * 16 * (ROUNDS - 1), 16 * (ROUNDS - 1)
     assert own == (returned + others + first, returned + others, returned + others)
+
+
+def test_where_the_linker_puts_a_function_does_not_change_what_is_fetched_again(
+    board_of: Callable[[str], Board], build: Callable[..., Path]
+) -> None:
+    board = board_of("cortex-m4")
+    places, again = set(), set()
+    for words in range(4):
+        text = PROGRAM.replace(", aligned(16)", "").replace(".p2align 4", "")
+        before, found, after = text.partition("CODE(straight")
+        pad = f'CODE(pad, WIDE({words}) "bx lr")\n'
+        elf = build(before + pad + found + after, board, "pad", *ALL)
+        places.add(load_image(elf).sizes.symbols["nested"][0] % 16)
+        call = Call("nested", (Buffer(4, struct.pack("<i", ROUNDS)),))
+        again.add(emulator.run(elf, board, [call])[0].counts[""].fetched)
+    assert len(places) == 4
+    assert len(again) == 1
