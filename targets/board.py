@@ -113,9 +113,7 @@ class Board:
             )
         found = {model.name: model for model in self.energy}
         if supply is not None and supply not in found:
-            raise InputError(
-                f"{self.name}: there is no supply {supply!r}; known are {', '.join(found)}."
-            )
+            raise no_such(f"{self.name}: there is no supply {supply!r}", supply, tuple(found))
         return self.energy[0] if supply is None else found[supply]
 
     @property

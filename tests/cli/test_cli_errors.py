@@ -198,7 +198,7 @@ SEARCH = ("search", "--data", "ucr:BasicMotions", "--target", "nucleo-f446re")
         (("--class-weights", "equal"), "no kind of class weights is called 'equal'"),
         (("--space", "hyper"), "no search space is called 'hyper'"),
         (("--target", "ultra96-v2"), "is a target of kind fpga"),
-        (("--target", "rpi-pico,nucleo-f999"), "unknown target 'nucleo-f999'"),
+        (("--target", "rpi-pico,nucleo-f999"), "no target is called 'nucleo-f999'"),
         (("--target", "rpi-pico,rpi-pico"), "--target rpi-pico,rpi-pico: rpi-pico is there twice"),
         (
             ("--target", "nucleo-l4r5zi,nucleo-g0b1re", "--ram", "256KiB"),

@@ -99,6 +99,7 @@ def test_verify_finds_a_changed_constant(cli, project, tmp_path):
 
 
 def test_verify_reports_accuracy_and_differences_from_expected_outputs(cli, project, tmp_path):
+    from tinytailor.cli.output import rounded
     from tinytailor.compiler import verify
     from tinytailor.nas.scores import score_answers
 
@@ -114,7 +115,7 @@ def test_verify_reports_accuracy_and_differences_from_expected_outputs(cli, proj
     found = only_json(cli("verify", project, *words).stdout)
     assert found["bit_exact"] is True
     assert found["accuracy"] == found["scores"]["accuracy"] == 0.75
-    assert found["scores"] == score_answers(labels, y.argmax(axis=1), "0123").to_json()
+    assert found["scores"] == rounded(score_answers(labels, y.argmax(axis=1), "0123").to_json())
     shown = cli("verify", project, *words[:-1]).stdout
     balanced = f"{100 * found['scores']['balanced_accuracy']:.2f} %"
     assert f"accuracy 75.00 % of 20, balanced accuracy {balanced}, macro-F1" in shown

@@ -81,7 +81,7 @@ def test_show_says_what_counts_take_on_a_board_of_the_core(cli, table):
     shown = cli(*words, "nicla-sense-me").stdout
     (line,) = [line for line in shown.splitlines() if "dense" in line]
     assert f" {cycles:.0f} " in line
-    assert line.endswith("modelled for nicla-sense-me ")
+    assert line.endswith("modelled for nicla-sense-me")
     values = only_json(cli(*words, "nicla-sense-me", "--json").stdout)
     (found,) = [one for one in values["rows"] if one["key"] == DENSE.to_json()]
     assert found["cycles_on_target"] == cycles

@@ -152,8 +152,8 @@ def test_counts_hold_for_every_board_of_their_core_and_for_no_other(priced):
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("target", "another", r"was measured on another \(cortex-m.*, 0 Hz\), not on nucleo-"),
-        ("toolchain_flags", ("-O0",), r"was compiled with -O0, and code for nucleo-.* is with -m"),
+        ("target", "another", r"was measured on another \(cortex-m.*, 0 Hz\), not on "),
+        ("toolchain_flags", ("-O0",), r"was compiled with -O0, and code for .* is with -m"),
     ],
 )
 def test_measured_cycles_of_another_board_and_counts_of_other_code_are_refused(

@@ -212,7 +212,7 @@ def test_code_that_is_fetched_again_is_kept_up_to_the_last_size_that_has_some():
     assert loop.times(2).over(2) == loop
     assert Work.mean([loop, straight]).fetched == (32, 32, 16)
     one = dataclasses.replace(row(1), counts=dataclasses.replace(row(1).work, fetched=(7, 7, 100)))
-    model = load_target(HEADER.target).latency
+    model = load_target("nucleo-f446re").latency
     more = one.cycles_under(model) - row(1).cycles_under(model)
     assert more == pytest.approx(100 * model.fetch_byte)
 

@@ -378,7 +378,10 @@ def test_a_table_without_the_rows_names_the_command_that_measures_them(
         ({"algorithm": "magic"}, "no algorithm is called 'magic'; known: dnas, random"),
         ({"quantizer": "int3"}, "no quantizer is called 'int3'; did you mean int8"),
         ({"tables": ()}, "1 targets and 0 tables: expected one table for each target"),
-        ({"metric": "f1"}, "no metric is called 'f1'; did you mean macro-f1"),
+        (
+            {"metric": "f1"},
+            "no metric is called 'f1'; known: accuracy, balanced-accuracy, macro-f1",
+        ),
         (
             {"class_weights": "equal"},
             "no kind of class weights is called 'equal'; known: none, balanced, effective",
@@ -386,8 +389,8 @@ def test_a_table_without_the_rows_names_the_command_that_measures_them(
         ({"trials": 0}, "trials must be 1 or more, got 0"),
         ({"search_epochs": 3}, "search_epochs must be 4 or more"),
         ({"seed": -1}, "seed must be 0 or more"),
-        ({"target": "nucleo-f446re"}, "nucleo-f446re: no power of this board is published"),
-        ({"supply": "sun"}, "nucleo-f446re: there is no supply 'sun'; known are usb"),
+        ({"targets": ("nucleo-f446re",)}, "nucleo-f446re: no power of this board is published"),
+        ({"supply": "sun"}, "nucleo-f446re: there is no supply 'sun'"),
     ],
     ids=str,
 )
@@ -420,8 +423,8 @@ def test_the_random_baseline_finds_one_network_for_two_cores_and_a_project_for_e
         targets=tuple(board.name for board in boards),
         tables=(*base.tables, str(table)),
         run=str(folder),
-        **{"algorithm": "random", "trials": 1, "epochs": 6, "quantized_epochs": 2},
-        **{"latency_ms": None, "ram_bytes": None},
+        **{"trials": 1, "epochs": 6, "quantized_epochs": 2},
+        **{"latency_ms": None, "ram_bytes": None, "energy_uj": None},
     )
     result = search(settings)
     report = finish(settings, result, "waves")
