@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What weights of the classes do to accuracy, balanced accuracy and macro-F1, on real data.
 
-usage: python benchmarks/class_weights.py [--seeds 5] [--data FOLDER] [--again]
+usage: python benchmarks/class_weights.py [--seeds 3] [--data FOLDER] [--again]
 
 Two unbalanced sets of series, people in the test part who are in no other: heartbeats of MIT-BIH
 (de Chazal's split of the patients) and windows of an accelerometer that HAPT labels with six
 activities and six transitions between postures. One network of the search space is trained and
 quantized as at the end of a search, with each kind of weights. A seed draws samples, people (HAPT)
 and initial weights, so that kinds are compared within it. Results are kept in class_weights.json
-after every training; what is there is not trained again. Prints the table of docs/own-data.md.
+after every training; what is there is not trained again. A seed takes about a minute of one core.
+Prints the table of docs/own-data.md, over all seeds in the file.
 """
 
 from __future__ import annotations
@@ -86,10 +87,11 @@ SETS: dict[str, tuple[str, tuple[str, ...], Callable[[Path, np.random.Generator]
 
 
 def train(data: str, folder: Path, kind: str, seed: int) -> dict[str, Any]:
-    """Scores of the integers on the test part, and the samples of each class in training."""
+    """Metrics of the integers on the test part, and the samples of each class in training."""
     from tinytailor.nas.data.dataset import Raw, prepare
     from tinytailor.nas.final import train_final
     from tinytailor.nas.run import SearchSettings, threads
+    from tinytailor.nas.scores import metric_values
     from tinytailor.nas.spaces import build_space
 
     _, names, read = SETS[data]
@@ -101,7 +103,7 @@ def train(data: str, folder: Path, kind: str, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name, threads(1):
         trained = train_final(settings, dataset, network, Path(name), lambda *epoch: None)
     counts = np.bincount(dataset.all_train()[1])
-    return {**trained.scores.to_json(), "trained": counts.tolist()}
+    return {**metric_values(trained.scores), "trained": counts.tolist()}
 
 
 def table(results: dict[str, Any]) -> str:
@@ -141,7 +143,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = os.environ.get("TINYTAILOR_DATA", HERE.parent.parent / "shared" / "data")
     parser.add_argument("--data", type=Path, default=Path(default))
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--again", action="store_true", help="forget what was trained before")
     arguments = parser.parse_args()
     effort = {**EFFORT, "series": MOST}
