@@ -54,7 +54,7 @@ def test_a_period_and_a_battery_become_a_mean_power_and_a_life(cli, powered):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--supply", "sun"), "nucleo-l4r5zi: there is no supply 'sun'; known are ldo, smps"),
+        (("--supply", "sun"), "nucleo-l4r5zi: there is no supply 'sun'; known: ldo, smps"),
         (("--period", "1s"), "nucleo-l4r5zi: its power while it waits is unknown for supply ldo"),
         (("--period", "1us", "--idle", "1uW"), "period 0.001 ms is shorter than an inference on"),
         (("--period", "1"), "period '1' has no unit; write it like 1s, 500ms, 10min or 1h"),

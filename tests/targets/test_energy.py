@@ -86,7 +86,7 @@ def test_one_configuration_needs_no_default(mine: Path) -> None:
 def test_a_board_without_a_power_and_an_unknown_supply_are_named(mine: Path) -> None:
     with pytest.raises(InputError, match="mine: no power of this board is published"):
         board(mine, BOARD).power()
-    with pytest.raises(InputError, match="mine: there is no supply 'sun'; known are coin, usb"):
+    with pytest.raises(InputError, match="mine: there is no supply 'sun'; known: coin, usb"):
         board(mine, BOARD + ENERGY).power("sun")
 
 
