@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from tinytailor.cli.report_page.devices import devices
 from tinytailor.cli.report_page.drawing import draw, percent
+from tinytailor.nas.scores import metric_key
 
 if TYPE_CHECKING:
     from markupsafe import Markup
+
+
+ACCURACY = "accuracy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +27,11 @@ class TrialCost:
 
 @dataclass(frozen=True, slots=True)
 class TrialRow:
-    """A proposed network, and what it costs on each target."""
+    """A proposed network, and what it costs on each target; ``decisive``: the metric that decided,
+    None where it is the accuracy."""
 
     number: int
+    decisive: float | None
     accuracy: float
     loss: float
     costs: tuple[TrialCost, ...]
@@ -46,18 +52,21 @@ def trials(report: Mapping[str, Any]) -> Trials | None:
     if not report.get("trials"):
         return None
     chosen = report.get("history", {}).get("chosen")
-    rows = tuple(_row(trial, chosen) for trial in report["trials"])
+    metric = report.get("metric", ACCURACY)
+    rows = tuple(_row(trial, chosen, metric) for trial in report["trials"])
     targets = tuple(device.target for device in devices(report)) if rows[0].costs else ()
-    return Trials(report["algorithm"], report.get("metric", "accuracy"), targets, rows)
+    return Trials(report["algorithm"], metric, targets, rows)
 
 
 def draw_trials(data: Trials) -> Markup:
     return draw("trials.html", trials=data, sentence=_sentence(data))
 
 
-def _row(trial: Mapping[str, Any], chosen: int | None) -> TrialRow:
+def _row(trial: Mapping[str, Any], chosen: int | None, metric: str) -> TrialRow:
+    scores = trial.get("valid_scores", {})
     return TrialRow(
         trial["index"] + 1,
+        None if metric == ACCURACY else scores.get(metric_key(metric)),
         trial["valid_accuracy"],
         trial["valid_loss"],
         tuple(

@@ -210,10 +210,13 @@ def test_trials_are_numbered_from_one_and_the_chosen_one_is_marked():
     found = trials(search_report())
     assert (found.algorithm, found.metric, found.targets) == ("dnas", "accuracy", (BOARD,))
     assert found.rows == (
-        TrialRow(1, 0.75, 0.25, (TrialCost(1.5, 1536, 3000),), chosen=False),
-        TrialRow(2, 0.875, 0.125, (TrialCost(2.124, 1536, 3000),), chosen=True),
+        TrialRow(1, None, 0.75, 0.25, (TrialCost(1.5, 1536, 3000),), chosen=False),
+        TrialRow(2, None, 0.875, 0.125, (TrialCost(2.124, 1536, 3000),), chosen=True),
     )
     assert trials(manifest()) is None
+    scored = {**search_report(), "metric": "macro-f1"}
+    scored["trials"][0]["valid_scores"] = {"accuracy": 0.75, "macro_f1": 0.5}
+    assert [row.decisive for row in trials(scored).rows] == [0.5, None]
 
 
 def test_ranges_of_real_values_follow_from_scale_mean_and_deviation():
