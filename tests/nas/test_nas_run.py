@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from synthetic_table import write_rows, write_table
 from tiers import nightly_but
@@ -22,6 +23,7 @@ from tiers import nightly_but
 from tinytailor.cli.report import sections
 from tinytailor.cli.search import exit_code, finish
 from tinytailor.compiler import execute, load_model
+from tinytailor.compiler.references import onnx_session
 from tinytailor.latency_tables import LatencyTable
 from tinytailor.nas.data import load
 from tinytailor.nas.data.dataset import Raw, prepare
@@ -162,6 +164,21 @@ def test_the_compiler_reads_the_model_and_computes_the_recorded_outputs(
     np.testing.assert_array_equal(logits, test["output"])
     accuracy = float((logits.argmax(1) == test["class"]).mean())
     assert accuracy == pytest.approx(whole.quantized_accuracy)
+
+
+def test_onnxruntime_reads_the_numbers_of_the_data_and_quantizes_them_alike(
+    base: SearchSettings, whole: SearchResult
+) -> None:
+    """The model file standardises: to the last bit as training and the device do."""
+    model = onnx.load(whole.model)
+    entering = onnx.helper.make_tensor_value_info("input_q", onnx.TensorProto.INT8, None)
+    model.graph.output.append(entering)
+    session, recorded = onnx_session(model), np.load(Path(whole.run) / "test.npz")
+    raw = load(base.data, base.seed).x_test.astype(np.float32)
+    found = [session.run(["input_q"], {"input": x[None, None]})[0] for x in raw]
+    q = np.concatenate(found).transpose(0, 2, 3, 1)
+    np.testing.assert_array_equal(q, recorded["input"])
+    assert len(np.unique(q)) > 50
 
 
 def test_the_result_becomes_a_project_that_computes_the_same_on_host_and_emulated_board(
