@@ -147,7 +147,7 @@ def test_a_new_back_end_compiles_verifies_profiles_and_reports(sheet, tmp_path):
     assert (found["on"], found["bit_exact"]) == ("head", True)
     assert profile(folder)["latency_ms"] == 2.0
     assert sections(read_report(folder))[0].rows == [("time", "1.0 ms")]
-    with pytest.raises(InputError, match="for sheet runs on one of head, not on qemu"):
+    with pytest.raises(InputError, match="for sheet does not run on qemu; it runs on: head"):
         verify(folder, "qemu")
     (folder / "sheet.txt").write_text("")
     with pytest.raises(CheckError, match="was changed"):

@@ -138,7 +138,8 @@ def test_a_missing_operator_is_an_error_never_zero(priced, tmp_path):
 
 def test_counts_hold_for_every_board_of_their_core_and_for_no_other(priced):
     board, graph, table, _ = priced
-    model = dataclasses.replace(board.latency, core=2 * board.latency.core, flash_load=0.5)
+    twice = {name: 2 * getattr(board.latency, name) for name in ("core", "fetch_byte")}
+    model = dataclasses.replace(board.latency, **twice, flash_load=0.5)
     mine = dataclasses.replace(board, name="mine", clock_hz=1_000_000, latency_model=model)
     cost, other = (network_cost(graph, table, one) for one in (board, mine))
     assert cost.instructions == other.instructions

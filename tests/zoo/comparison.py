@@ -14,7 +14,9 @@ import onnx
 from tinytailor.compiler import references
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.ir import Graph, Tensor
+from tinytailor.compiler.mcu.interface import entry_of
 from tinytailor.compiler.ops import Concat, Lookup, MaxPool2d, Pad, Reshape, Slice, Take, Transpose
+from tinytailor.compiler.real_values import quantized
 
 Reals = Mapping[str, np.ndarray]
 MOVES = (Concat, Lookup, MaxPool2d, Pad, Reshape, Slice, Take, Transpose)
@@ -72,9 +74,8 @@ def quantized_inputs(graph: Graph, real: Reals) -> list[np.ndarray]:
     inputs = []
     for name, array in zip(graph.inputs, real.values(), strict=True):
         tensor = graph.tensors[name]
-        steps = np.rint(array / np.float32(tensor.scale)) + tensor.zero_point
-        integers = np.clip(steps, -128, 127).astype(np.int8)
-        inputs.append(on_device(integers, tensor.shape))
+        rows = on_device(np.asarray(array, np.float32), tensor.shape)
+        inputs.append(quantized(rows, entry_of(graph, name), tensor.zero_point))
     return inputs
 
 

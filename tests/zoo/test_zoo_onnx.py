@@ -40,9 +40,6 @@ RUNS = 6
 
 # What no integer form can be given to, with the words the user reads.
 REFUSED = {
-    ("normalized_pixels", "qdq"): "do this step outside of the model",
-    ("normalized_pixels", "qoperator"): "do this step outside of the model",
-    ("open_batch_norm", "qoperator"): "do this step outside of the model",
     ("transposed_decoder", "qoperator"): "its weights are not quantized",
     ("shared_weights", "unprepared"): "its weights have a zero point",
 }
