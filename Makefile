@@ -14,7 +14,7 @@ TT     = $(VENV)/bin/tinytailor
 DEMO   = demo
 TARGET = nucleo-f446re
 DATA   = ucr:BasicMotions
-PACKAGES = cli compiler latency_tables nas targets
+PACKAGES = api cli compiler latency_tables nas targets
 
 .PHONY: demo tables test quick nightly lint types clean
 
@@ -47,7 +47,7 @@ lint: $(VENV)/.installed-dev
 
 types: $(VENV)/.installed-dev
 	mkdir -p .typing/tinytailor
-	for package in $(PACKAGES); do ln -sfn ../../$$package .typing/tinytailor/$$package; done
+	for part in __init__.py $(PACKAGES); do ln -sfn ../../$$part .typing/tinytailor/$$part; done
 	$(VENV)/bin/mypy -p tinytailor
 
 clean:

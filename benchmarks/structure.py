@@ -31,7 +31,7 @@ import networkx as nx
 HERE = Path(__file__).resolve().parent
 FIGURES = HERE / "structure.json"
 PAGE = HERE.parent / "docs" / "structure.md"
-LAYERS = ("targets", "compiler", "latency_tables", "nas", "cli")
+LAYERS = ("targets", "compiler", "latency_tables", "nas", "cli", "api")
 LONG_FUNCTION = 50
 MODEL = "mlperf_tiny/models/kws_int8.tflite"
 # What kernels are built from, while it lay beside the back end.

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,13 +12,18 @@ import typer
 from rich.console import Console
 
 from tinytailor.cli.options import AllowFloat, CalibrationFile, Json, TargetName
-from tinytailor.cli.output import Result, command, doubts_told
-from tinytailor.cli.progress import steps
+from tinytailor.cli.output import Result, command
 from tinytailor.cli.report import draw
+from tinytailor.cli.watch import SILENT, TERMINAL, Watch
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tinytailor.compiler.sections import Section
+    from tinytailor.targets import Target
+
+    Samples = Mapping[str, np.ndarray] | np.ndarray
 
 SUFFIXES = (".onnx", ".tflite")
 FIRST_STEPS = 2  # reading and optimizing, before those of the back end
@@ -39,8 +46,9 @@ def run(
     as_json: Json = False,
 ) -> Result:
     """Compile a model into a project of plain C (or HLS C++) for a target."""
+    watch = replace(TERMINAL, steps=SILENT.steps) if as_json else TERMINAL
     manifest = compile_file(
-        model, target, out, name, calibration, dump, allow_float=allow_float, quiet=as_json
+        model, target, out, name, calibration, dump, allow_float=allow_float, watch=watch
     )
 
     def draw_all(console: Console) -> None:
@@ -53,16 +61,19 @@ def run(
 
 def compile_file(
     model: Path,
-    target_name: str,
+    target: str | Target,
     out: Path,
     name: str,
-    calibration: Path | None = None,
+    calibration: Path | Samples | None = None,
     dump: Path | None = None,
     *,
     allow_float: bool = False,
-    quiet: bool = False,
+    watch: Watch = TERMINAL,
 ) -> dict[str, Any]:
-    """The manifest of the new project; what needs no compiler is checked first."""
+    """The manifest of the new project; what needs no compiler is checked first.
+
+    ``calibration``: an .npz file, or the arrays themselves as ``load_model`` takes them.
+    """
     from tinytailor.cli.inputs import load_arrays
     from tinytailor.compiler import compile_model, load_model
     from tinytailor.compiler.backend import backend_for
@@ -70,16 +81,16 @@ def compile_file(
     from tinytailor.compiler.project import check_name, check_output, sha256_of
     from tinytailor.targets import load_target
 
-    target = load_target(target_name)
+    target = load_target(target) if isinstance(target, str) else target
     check_name(name)
     check_output(out)
     check_model(model)
     if dump is not None:
         check_dump(dump)
-    samples = None if calibration is None else load_arrays(calibration)
-    with steps(FIRST_STEPS + backend_for(target.kind).steps, quiet) as begin:
+    samples = load_arrays(calibration) if isinstance(calibration, Path) else calibration
+    with watch.steps(FIRST_STEPS + backend_for(target.kind).steps) as begin:
         begin(f"reading {model}" if samples is None else f"reading and quantizing {model}")
-        with doubts_told():
+        with watch.doubts():
             graph = load_model(model, samples, allow_float=allow_float)
         return compile_model(
             graph, target, out, name, model_sha256=sha256_of(model), dump=dump, on_step=begin

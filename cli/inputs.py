@@ -2,7 +2,8 @@
 """Which arrays of an .npz a model reads: inputs, labels, expected outputs.
 
     layout     that of the source model, (N, *shape) without its leading 1, axes of length 1 or not;
-               arrays that fit the order of the device alone are taken so
+               arrays that fit the order of the device alone are taken so. The data of a search lie
+               as the device has them, and so do the arrays of its projects
     numbers    float arrays are real numbers, standardised and quantized as ``real_values`` says;
                int8 (and uint8, where the model has it) are the integers themselves. In the file a
                search was trained on, all are numbers of the data, of whatever type.
@@ -15,7 +16,7 @@ A model with several inputs reads the arrays of their names.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -23,8 +24,19 @@ from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.real_values import Standardization, quantized
-from tinytailor.compiler.training_record import TrainingRecord, digest_of, unlike_training
+from tinytailor.cli.batches import (
+    Border,
+    Source,
+    answers_of,
+    as_device,
+    batch,
+    fits,
+    model_dtype,
+    own_name,
+    rows_text,
+    type_text,
+)
+from tinytailor.compiler.training_record import TrainingRecord, digest_of
 from tinytailor.nas.data.sources import split_of, text_of
 from tinytailor.nas.scores import Scores, check_classes, numbered, score_answers
 from tinytailor.targets.errors import InputError
@@ -34,7 +46,6 @@ LABEL_NAMES = ("y", "labels", "label")
 CLASS_NAME = "class"  # array of indices, as a search writes it
 ALL = "all"
 PARTS = ("train", "test", ALL)
-Border = Mapping[str, Any]  # an input or output, as the manifest has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +79,10 @@ class Inputs:
         Outputs wider than int8 are classes already. Without ``names`` the classes are numbered.
         """
         assert self.labels is not None
-        rows = outputs.reshape(len(outputs), -1)
+        answers = answers_of(outputs)
         if outputs.dtype == np.int8:
-            answers, classes = rows.argmax(axis=1), rows.shape[1]
+            classes = prod(outputs.shape[1:])
         else:
-            answers = rows[:, 0]
             classes = 1 + max(int(answers.max()), int(self.labels.max()))
         return score_answers(self.labels, answers, names or numbered(classes))
 
@@ -107,10 +117,22 @@ def load_inputs(
     expect: str | None = None,
     part: str | None = None,
 ) -> Inputs:
+    """As ``read_inputs``, from an .npz file."""
+    return read_inputs(path, load_arrays(path), manifest, name=name, expect=expect, part=part)
+
+
+def read_inputs(
+    path: Source,
+    arrays: dict[str, np.ndarray],
+    manifest: Mapping[str, Any],
+    *,
+    name: str | None = None,
+    expect: str | None = None,
+    part: str | None = None,
+) -> Inputs:
     """``part``: train or test, of the data of the search, or all; errors name arrays and shapes."""
     borders: Sequence[Border] = manifest["inputs"]
     training = training_of(manifest)
-    arrays = load_arrays(path)
     own = training is not None and is_training_file(arrays, training, name)
     arrays, chosen_part = of_part(path, arrays, training if own else None, part)
     names: tuple[str, ...]
@@ -119,7 +141,7 @@ def load_inputs(
     else:
         names = _named(path, arrays, borders, name)
     read = [
-        _batch(path, arrays[chosen], chosen, border, own)
+        batch(path, arrays[chosen], chosen, border, own=own, searched=training is not None)
         for chosen, border in zip(names, borders, strict=True)
     ]
     count = len(read[0].rows)
@@ -155,7 +177,7 @@ def is_training_file(
 
 
 def of_part(
-    path: Path, arrays: dict[str, np.ndarray], training: TrainingRecord | None, part: str | None
+    path: Source, arrays: dict[str, np.ndarray], training: TrainingRecord | None, part: str | None
 ) -> tuple[dict[str, np.ndarray], str]:
     """The rows of a part, as the search split them, and its name; without ``part`` and where the
     search split these data, the test part."""
@@ -180,7 +202,7 @@ def of_part(
 
 
 def _labels(
-    path: Path,
+    path: Source,
     arrays: Mapping[str, np.ndarray],
     training: TrainingRecord | None,
     count: int,
@@ -196,76 +218,12 @@ def _labels(
     if labels.shape != (count,) or labels.dtype.kind not in kinds:
         what = "label of the training data" if named else "whole number"
         raise InputError(
-            f"{path}: labels ({name}) are {_text(labels)}, expected one {what} for each of the "
+            f"{path}: labels ({name}) are {type_text(labels)}, expected one {what} for each of the "
             f"{count} rows of {rows_of}"
         )
     if training is not None and named:
         return training.indices(labels, f"{path}: array {name}")
     return labels
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Batch:
-    """Rows for one input: int8 in the order of the device, and the real numbers they were."""
-
-    rows: np.ndarray
-    real: np.ndarray | None
-    name: str
-    border: Border
-    told: tuple[str, ...]
-
-    def doubts(self, training: TrainingRecord | None) -> tuple[str, ...]:
-        if self.real is None:
-            return self.told
-        how = Standardization.from_json(self.border)
-        zero_point = self.border["zero_point"]
-        found = unlike_training(self.name, self.real, how, zero_point, training)
-        return (*self.told, *found)
-
-
-def _batch(path: Path, x: np.ndarray, chosen: str, border: Border, own: bool) -> _Batch:
-    """The rows of one array; ``own``: they are the data of the training, so all are numbers."""
-    if not _fits(x, border, own):
-        model = tuple(border.get("model", border)["shape"][1:])
-        types = "int8, uint8 or float" if _model_dtype(border) == "uint8" else "int8 or float"
-        device = tuple(border["shape"][1:])
-        also = f", or in the order of the device {_rows(device)}" if device != model else ""
-        raise InputError(
-            f"{path}: array {chosen} is {_text(x)}, the model reads {types} {_rows(model)}{also}"
-        )
-    if not len(x):
-        raise InputError(f"{path}: array {chosen} has no rows")
-    rows, ours = as_device(x, border)
-    told: tuple[str, ...] = ()
-    if ours:
-        told = (
-            f"array {chosen} {_text(x)} is not in the layout of the model, so it is taken as the "
-            "device has it",
-        )
-    if x.dtype.kind == "f" or own:
-        return _Batch(quantize(rows, border, f"{path}: array {chosen}"), rows, chosen, border, told)
-    if x.dtype == np.uint8:
-        rows = (rows.astype(np.int16) - 128).astype(np.int8)
-    return _Batch(rows, None, chosen, border, told)
-
-
-def as_device(x: np.ndarray, border: Border) -> tuple[np.ndarray, bool]:
-    """Rows in the order of the device, and whether they were in it already, not in the model's."""
-    device = border["shape"][1:]
-    model = border.get("model")
-    if model is None or _squeezed(x.shape[1:]) != _squeezed(model["shape"]):
-        return x.reshape(-1, *device), model is not None and model["axes"] != sorted(model["axes"])
-    rows = x.reshape(len(x), *model["shape"])
-    turned = rows.transpose(0, *(axis + 1 for axis in model["axes"]))
-    return np.ascontiguousarray(turned).reshape(-1, *device), False
-
-
-def _model_dtype(border: Border) -> str:
-    return str(border.get("model", border)["dtype"])
-
-
-def _squeezed(shape: Sequence[int]) -> list[int]:
-    return [size for size in shape if size != 1]
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -282,22 +240,14 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path} is not an .npz file of plain arrays: {error}") from None
 
 
-def quantize(x: np.ndarray, model_input: Mapping[str, Any], where: str) -> np.ndarray:
-    """Float to int8 by the input's scale and zero point."""
-    if not np.isfinite(x).all():
-        row = int(np.argwhere(~np.isfinite(x))[0][0])
-        raise InputError(f"{where} holds NaN or infinity, first in row {row}")
-    return quantized(x, Standardization.from_json(model_input), model_input["zero_point"])
-
-
 def _named(
-    path: Path,
+    path: Source,
     arrays: Mapping[str, np.ndarray],
     model_inputs: Sequence[Border],
     name: str | None,
 ) -> tuple[str, ...]:
     """The arrays of a model with several inputs, which have the names of the inputs."""
-    names = tuple(_own_name(model_input, arrays) for model_input in model_inputs)
+    names = tuple(own_name(model_input, arrays) for model_input in model_inputs)
     missing = [wanted for wanted in names if wanted not in arrays]
     if name is not None or missing:
         raise InputError(
@@ -307,40 +257,27 @@ def _named(
     return names
 
 
-def _own_name(border: Mapping[str, Any], known: Container[str]) -> str:
-    """How ``known`` names an input or output: as the project does, or as the model file did."""
-    name, in_model = str(border["name"]), border.get("model", {}).get("name")
-    return str(in_model) if name not in known and in_model in known else name
-
-
-def _choose(path: Path, arrays: Mapping[str, np.ndarray], border: Border, name: str | None) -> str:
+def _choose(
+    path: Source, arrays: Mapping[str, np.ndarray], border: Border, name: str | None
+) -> str:
     if name is not None:
         if name not in arrays:
             raise no_such(f"{path} has no array {name}", name, _texts(arrays), label="it has")
         return name
     if "x" in arrays:
         return "x"
-    fitting = {key: array for key, array in arrays.items() if _fits(array, border)}
+    fitting = {key: array for key, array in arrays.items() if fits(array, border)}
     if len(fitting) == 1:
         return next(iter(fitting))
     problem = "no array" if not fitting else "more than one array"
     raise InputError(
-        f"{path}: {problem} fits the model's input {_rows(border['shape'][1:])}; it has "
+        f"{path}: {problem} fits the model's input {rows_text(border['shape'][1:])}; it has "
         f"{_list(fitting or arrays)}; choose one with --input-name"
     )
 
 
-def _fits(array: np.ndarray, border: Border, any_number: bool = False) -> bool:
-    """Rows in the layout of the model or of the device, give or take axes of length 1, of a type
-    that can be read."""
-    kinds = array.dtype.kind == "f" or array.dtype == np.int8
-    kinds |= array.dtype == np.uint8 and _model_dtype(border) == "uint8"
-    shapes = [_squeezed(border["shape"]), _squeezed(border.get("model", border)["shape"])]
-    return (kinds or any_number) and array.ndim >= 1 and _squeezed(array.shape[1:]) in shapes
-
-
 def _expected(
-    path: Path,
+    path: Source,
     arrays: Mapping[str, np.ndarray],
     expect: str | None,
     model_outputs: Sequence[Border],
@@ -353,7 +290,7 @@ def _expected(
     words = [word.partition("=") for word in expect.split(",")]
     if all(sign for _, sign, _ in words):
         given = {output: name for output, _, name in words}
-        ours = {_own_name(output, given): str(output["name"]) for output in model_outputs}
+        ours = {own_name(output, given): str(output["name"]) for output in model_outputs}
         pairs = {ours.get(output, output): name for output, name in given.items()}
     elif len(words) == len(shapes) and not any(sign for _, sign, _ in words):
         pairs = dict(zip(shapes, (word for word, _, _ in words), strict=True))
@@ -370,7 +307,7 @@ def _expected(
 
 
 def _rows_of(
-    path: Path, arrays: Mapping[str, np.ndarray], name: str, border: Border, rows: int
+    path: Source, arrays: Mapping[str, np.ndarray], name: str, border: Border, rows: int
 ) -> np.ndarray:
     """An array of expected outputs as (rows, elements) in the order of the device: in the layout of
     the model or of the device, or flat."""
@@ -379,16 +316,16 @@ def _rows_of(
         raise no_such(problem, name, _texts(arrays), label="it has")
     array, shape = arrays[name], tuple(border["shape"][1:])
     flat = array.ndim == 2 and array.shape[1] == prod(shape)
-    as_model = array.dtype == np.uint8 and _model_dtype(border) == "uint8"
+    as_model = array.dtype == np.uint8 and model_dtype(border) == "uint8"
     if not (array.dtype == np.int8 or as_model) or array.ndim < 2 or len(array) != rows:
         raise InputError(
-            f"{path}: array {name} is {_text(array)}, expected int8 outputs for {rows} rows"
+            f"{path}: array {name} is {type_text(array)}, expected int8 outputs for {rows} rows"
         )
-    if not flat and not _fits(array, border):
+    if not flat and not fits(array, border):
         last = "; maps have their channels last" if len(shape) == 3 else ""
         raise InputError(
-            f"{path}: array {name} is {_text(array)}, but output {border['name']} is "
-            f"{_rows(shape)}{last}"
+            f"{path}: array {name} is {type_text(array)}, but output {border['name']} is "
+            f"{rows_text(shape)}{last}"
         )
     if not flat:
         array, _ = as_device(array, border)
@@ -397,17 +334,9 @@ def _rows_of(
     return array.reshape(rows, -1)
 
 
-def _text(array: np.ndarray) -> str:
-    return f"{array.dtype} {array.shape}"
-
-
-def _rows(shape: Sequence[int]) -> str:
-    return f"(rows, {', '.join(map(str, shape))})"
-
-
 def _list(arrays: Mapping[str, np.ndarray]) -> str:
     return ", ".join(_texts(arrays).values()) or "none"
 
 
 def _texts(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
-    return {name: f"{name} {_text(array)}" for name, array in arrays.items()}
+    return {name: f"{name} {type_text(array)}" for name, array in arrays.items()}

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from tinytailor.cli import completion
 from tinytailor.cli.options import Json, OptionalDataName, SpaceName, TargetName, Workers
-from tinytailor.cli.output import Result, command, note
-from tinytailor.cli.progress import stages
+from tinytailor.cli.output import Result, command
 from tinytailor.cli.tables import draw_table
+from tinytailor.cli.watch import TERMINAL, Watch
 from tinytailor.targets import (
     board_on,
     cross_toolchain,
@@ -196,8 +196,9 @@ def measure_keys(
     backend: str = "loky",
     runner: str | None = None,
     strict: bool = True,
+    watch: Watch = TERMINAL,
 ) -> Measured:
-    """The table with all of ``keys``, and a bar on stderr while it measures.
+    """The table with all of ``keys``; ``watch`` is told how far it is.
 
     A new table begins with the rows of shipped ones. Unless ``strict``, operators that could not be
     measured are part of the result, and not an error.
@@ -210,17 +211,17 @@ def measure_keys(
     counted = serial_port(runner) is None  # nothing is shipped that was measured on a board
     said = shipped.begin(path, keys, board, toolchain, runner) if resume and counted else ""
     if said:
-        note(said)
+        watch.note(said)
     plans: list[Plan] = []
 
     def start(plan: Plan) -> None:
         plans.append(plan)
-        note(
+        watch.note(
             f"{path}: {len(plan.known)} of {len(keys)} operators are there, {len(plan.new)} are "
             f"measured now on the {_place(board, runner)} with {toolchain.version}"
         )
 
-    with stages() as at:
+    with watch.stages() as at:
         how: dict[str, Any] = {
             "resume": resume,
             "workers": workers,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,12 @@ from tinytailor.cli.energy import BatteryText, Idle, Period, Supply, parse_usage
 from tinytailor.cli.options import InputName, InputsFile, Json, ProjectFolder
 from tinytailor.cli.output import Result, command
 from tinytailor.cli.report import draw, sections
+from tinytailor.targets import Usage, require_board
+
+if TYPE_CHECKING:
+    from tinytailor.cli.inputs import Inputs
+    from tinytailor.compiler.project import Project
+    from tinytailor.targets import Target
 
 
 @command
@@ -38,16 +44,23 @@ def run(
     On serial:PORT the whole network is measured on the real board as well.
     """
     from tinytailor.cli.inputs import load_inputs
-    from tinytailor.compiler import profile
     from tinytailor.compiler.project import load_project
-    from tinytailor.targets import Usage, require_board
 
     loaded = load_project(project)
-    manifest, usage = loaded.manifest, parse_usage(loaded.target, supply, period, battery, idle)
-    batches = None
+    usage, given = parse_usage(loaded.target, supply, period, battery, idle), None
     if inputs is not None:
-        batches = load_inputs(inputs, manifest, name=input_name).batches
-    values = profile(project, on, batches)
-    if usage != Usage():
-        values = used(values, require_board(loaded.target, "an energy"), usage)
+        given = load_inputs(inputs, loaded.manifest, name=input_name)
+    values = profile_project(loaded, on, given, usage)
     return Result(values, lambda console: draw(console, sections(values)))
+
+
+def profile_project(
+    project: Project[Target], on: str | None, given: Inputs | None, usage: Usage
+) -> dict[str, Any]:
+    """What compiler.profile found, with the energy of that usage."""
+    from tinytailor.compiler import profile
+
+    values = profile(project.folder, on, None if given is None else given.batches)
+    if usage == Usage():
+        return values
+    return used(values, require_board(project.target, "an energy"), usage)

@@ -18,15 +18,16 @@ import typer
 
 from tinytailor.cli import completion
 from tinytailor.cli.compile import compile_file
-from tinytailor.cli.energy import BatteryText, Idle, Period, Supply, parse_usage, used
-from tinytailor.cli.measure import default_table, load_board, measure_keys, space_keys
+from tinytailor.cli.energy import BatteryText, Idle, Period, Supply, used
+from tinytailor.cli.measure import load_board, measure_keys, space_keys
 from tinytailor.cli.options import DataName, Json, Seed, SpaceName, Workers
-from tinytailor.cli.output import Result, command, doubts_told, note, rounded
-from tinytailor.cli.progress import stages
+from tinytailor.cli.output import Result, command, note, rounded
 from tinytailor.cli.report import MARKDOWN, PAGE, REPORT, SEARCH, SETTINGS, draw, markdown, sections
+from tinytailor.cli.search_order import SearchOrder, understood
 from tinytailor.cli.verify import verify_project
+from tinytailor.cli.watch import TERMINAL, Watch
 from tinytailor.targets import Usage, default_runner
-from tinytailor.targets.errors import BudgetError, CheckError, InputError, Interrupted
+from tinytailor.targets.errors import BudgetError, CheckError, Interrupted, TinytailorError
 from tinytailor.targets.files import only_writer, read_json, write_json, write_text
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from tinytailor.targets import Board
 
 PROJECT, TEST = "project", "test.npz"
-EFFORT = ("trials", "search_epochs", "trial_epochs", "epochs", "quantized_epochs")
 
 TargetNames = Annotated[
     str,
@@ -94,68 +94,83 @@ def run(
     period: Period = None,
     battery: BatteryText = None,
     idle: Idle = None,
-    space: SpaceName = "timeseries",
-    algorithm: Algorithm = "dnas",
-    metric: Metric = "accuracy",
-    class_weights: ClassWeights = "none",
+    space: SpaceName = SearchOrder.space,
+    algorithm: Algorithm = SearchOrder.algorithm,
+    metric: Metric = SearchOrder.metric,
+    class_weights: ClassWeights = SearchOrder.class_weights,
     table: TableFiles = None,
     allow_estimates: AllowEstimates = False,
-    name: Annotated[str, typer.Option(help="Prefix of the C functions.")] = "model",
+    name: Annotated[str, typer.Option(help="Prefix of the C functions.")] = SearchOrder.name,
     trials: Annotated[int | None, typer.Option(help="Networks to propose and compare.")] = None,
     search_epochs: Annotated[int | None, typer.Option(help="Epochs of each search.")] = None,
     trial_epochs: Annotated[int | None, typer.Option(help="Epochs to judge a proposal.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of the final training.")] = None,
     quantized_epochs: Annotated[int | None, typer.Option(help="Epochs in int8 after it.")] = None,
-    workers: Workers = 1,
-    seed: Seed = 0,
+    workers: Workers = SearchOrder.workers,
+    seed: Seed = SearchOrder.seed,
     as_json: Json = False,
 ) -> Result:
     """Find, train, quantize and compile the most accurate network within a budget.
 
     Interrupt it at any time: the same command goes on where it stopped.
     """
-    from tinytailor.compiler.project import check_name
-    from tinytailor.nas.settings import SearchSettings, check_run, check_settings
-
-    check_name(name)
-    boards = load_boards(target)
-    usages = [parse_usage(one, supply, period, battery, idle) for one in boards.values()]
-    paths = table_files(table, boards, space)
-    efforts = (trials, search_epochs, trial_epochs, epochs, quantized_epochs)
-    given: dict[str, Any] = {o: n for o, n in zip(EFFORT, efforts, strict=True) if n is not None}
-    settings = SearchSettings(
+    order = SearchOrder(
         data=data,
-        targets=tuple(boards),
-        tables=tuple(map(str, paths)),
-        run=str(out),
+        target=target,
+        out=out,
+        latency=latency,
+        ram=ram,
+        flash=flash,
+        energy=energy,
+        supply=supply,
+        period=period,
+        battery=battery,
+        idle=idle,
         space=space,
         algorithm=algorithm,
         metric=metric,
         class_weights=class_weights,
-        seed=seed,
+        table=table,
         allow_estimates=allow_estimates,
-        supply=supply,
-        **budget_limits(tuple(boards.values()), latency, ram, flash, energy, usages[0].period_ms),
-        **given,
+        name=name,
+        trials=trials,
+        search_epochs=search_epochs,
+        trial_epochs=trial_epochs,
+        epochs=epochs,
+        quantized_epochs=quantized_epochs,
+        workers=workers,
+        seed=seed,
     )
-    check_settings(settings)
-    made = made_by(name, usages)
-    if not check_run(out, settings) or (report := finished(out, made)) is None:
-        # Measuring comes first: a search needs every price, and both can be interrupted freely.
-        if not allow_estimates:
-            measure_tables(settings, list(boards.values()), workers)
-        with only_writer(out), kept_told(settings):
-            found = search_with_bars(settings)
-            report = finish(settings, found, name, usages)
+    report = search_report(order)
     return Result(report, lambda console: draw(console, sections(report)), exit_code(report))
 
 
-def measure_tables(settings: SearchSettings, boards: Sequence[Board], workers: int) -> None:
+def search_report(order: SearchOrder, watch: Watch = TERMINAL) -> dict[str, Any]:
+    """The report of a search that is run, continued, or done already; also written into its
+    folder, beside its projects."""
+    from tinytailor.nas.settings import check_run
+
+    what = understood(order)
+    settings, made = what.settings, made_by(order.name, what.usages)
+    if check_run(order.out, settings) and (report := finished(order.out, made)) is not None:
+        watch.note(f"{order.out} holds this search, done; its report again:")
+        return report
+    # Measuring comes first: a search needs every price, and both can be interrupted freely.
+    if not order.allow_estimates:
+        measure_tables(settings, what.boards, order.workers, watch)
+    with only_writer(order.out), kept_told(settings):
+        found = search_watched(settings, watch)
+        return finish(settings, found, order.name, what.usages, watch)
+
+
+def measure_tables(
+    settings: SearchSettings, boards: Sequence[Board], workers: int, watch: Watch
+) -> None:
     """Complete each board's table; boards of one core that share one need it once."""
     pairs = zip(settings.tables, boards, strict=True)
     for (path, _), board in {(path, one.core.name): one for path, one in pairs}.items():
         keys = space_keys(settings.space, settings.data, board)
-        measure_keys(keys, board, Path(path), workers=workers)
+        measure_keys(keys, board, Path(path), workers=workers, watch=watch)
 
 
 def made_by(name: str, usages: Sequence[Usage]) -> dict[str, Any]:
@@ -179,7 +194,6 @@ def finished(folder: Path, made: dict[str, Any]) -> dict[str, Any] | None:
     projects = [Path(one["project"]) / MANIFEST for one in report.get("targets", ())]
     if report.get("made_by") != made or not all(file.exists() for file in projects):
         return None
-    note(f"{folder} holds this search, done; its report again:")
     return dict(report)
 
 
@@ -196,77 +210,28 @@ def kept_told(settings: SearchSettings) -> Iterator[None]:
         ) from None
 
 
-def load_boards(targets: str) -> dict[str, Board]:
-    """The boards of --target by what they were given as; each has a name of its own."""
-    boards: dict[str, Board] = {}
-    for target in targets.split(","):
-        board = load_board(target.strip())
-        if board.name in (other.name for other in boards.values()):
-            raise InputError(f"--target {targets}: {board.name} is there twice")
-        boards[target.strip()] = board
-    return boards
-
-
-def table_files(given: str | None, boards: dict[str, Board], space: str) -> list[Path]:
-    """The table of each board, in the order of the boards."""
-    if given is None:
-        return [default_table(board, space) for board in boards.values()]
-    paths = [Path(path.strip()) for path in given.split(",")]
-    if len(paths) == 1:
-        return paths * len(boards)
-    if len(paths) != len(boards):
-        raise InputError(
-            f"--table {given}: {len(paths)} files for {len(boards)} targets; give one for all, or "
-            "one for each in the order of --target"
-        )
-    return paths
-
-
-def budget_limits(
-    boards: Sequence[Board],
-    latency: str | None,
-    ram: str | None,
-    flash: str | None,
-    energy: str | None = None,
-    period_ms: float | None = None,
-) -> dict[str, Any]:
-    """The budget in numbers, None where there is no limit but what a board has; time is limited by
-    how often an inference is wanted."""
-    from tinytailor.latency_tables import parse_bytes, parse_energy, parse_latency
-
-    limits: dict[str, Any] = {
-        "latency_ms": period_ms if latency is None else parse_latency(latency),
-        "energy_uj": None if energy is None else parse_energy(energy),
-    }
-    if period_ms is not None and limits["latency_ms"] > period_ms:
-        raise InputError(f"--latency {latency} is longer than --period, {period_ms:g} ms")
-    for name, text in (("ram", ram), ("flash", flash)):
-        most = limits[f"{name}_bytes"] = None if text is None else parse_bytes(text)
-        for board in boards:
-            size = getattr(board, name).bytes
-            if most is not None and most > size:
-                raise InputError(f"--{name} {text} is more than {board.name} has: {size} bytes")
-    return limits
-
-
-def search_with_bars(settings: SearchSettings) -> SearchResult:
-    """The search with a bar on stderr for each of its stages; the caller holds the RUN folder."""
+def search_watched(settings: SearchSettings, watch: Watch) -> SearchResult:
+    """The search; the caller holds the RUN folder."""
     from tinytailor.nas.run import search_alone
 
-    with doubts_told(), stages() as at:
+    with watch.doubts(), watch.stages() as at:
         return search_alone(
             settings, on_progress=lambda step: at(step.stage, step.done, step.total, step.text)
         )
 
 
 def finish(
-    settings: SearchSettings, result: SearchResult, name: str, usages: Sequence[Usage] = ()
+    settings: SearchSettings,
+    result: SearchResult,
+    name: str,
+    usages: Sequence[Usage] = (),
+    watch: Watch = TERMINAL,
 ) -> dict[str, Any]:
     """Compile, verify and profile what was found; the report, also written into the RUN folder."""
     folder = Path(settings.run)
     usages = usages or [Usage(settings.supply) for _ in settings.targets]
     places = zip(settings.targets, result.targets, usages, strict=True)
-    targets = [emitted(folder, result, name, *place) for place in places]
+    targets = [emitted(folder, result, name, *place, watch) for place in places]
     report = {
         "kind": SEARCH,
         "schema": 2,
@@ -306,6 +271,7 @@ def emitted(
     target: str,
     found: dict[str, Any],
     usage: Usage,
+    watch: Watch,
 ) -> dict[str, Any]:
     """What was ``found`` for one target, and its project with what running that gave."""
     from tinytailor.cli.inputs import load_inputs
@@ -313,14 +279,14 @@ def emitted(
 
     board = load_board(target)
     project = folder / (PROJECT if len(result.targets) == 1 else f"{PROJECT}-{board.name}")
-    manifest = compile_file(Path(result.model), target, project, name)
+    manifest = compile_file(Path(result.model), target, project, name, watch=watch)
     inputs = load_inputs(folder / TEST, manifest, name="input", expect="output")
     runner = default_runner(board)
     return {
         **found,
         "project": str(project),
         "predicted": predicted(found["predicted"], board, usage.supply),
-        "verification": [verify_project(project, on, inputs) for on in ("host", runner)],
+        "verification": [verify_project(project, on, inputs, watch) for on in ("host", runner)],
         "profile": used(profile(project, runner, inputs.batches[0][:1]), board, usage),
     }
 
@@ -342,16 +308,24 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
     write_json(folder / REPORT, report)
 
 
-def exit_code(report: dict[str, Any]) -> int:
-    """1 if a check failed, 3 if an emitted project is over the budget, else 0."""
-    targets = report["targets"]
-    if not all(check["bit_exact"] for one in targets for check in one["verification"]):
-        return CheckError.exit_code
-    code = 0
-    for one in targets:
+def complaints(report: dict[str, Any]) -> list[TinytailorError]:
+    """What is wrong with emitted projects: one computes something else, or is over its budget."""
+    found: list[TinytailorError] = []
+    for one in report["targets"]:
+        if not all(check["bit_exact"] for check in one["verification"]):
+            found.append(CheckError(f"the project for {one['name']} is not bit-exact"))
+    for one in report["targets"]:
         limits, profile = one["budget"], one["profile"]
         over = [key for key, most in limits.items() if most is not None and profile[key] > most]
         if over:
-            note(f"error: the project for {one['name']} is over the budget in {', '.join(over)}")
-            code = BudgetError.exit_code
-    return code
+            text = f"the project for {one['name']} is over the budget in {', '.join(over)}"
+            found.append(BudgetError(text))
+    return found
+
+
+def exit_code(report: dict[str, Any]) -> int:
+    """1 if a check failed, 3 if an emitted project is over the budget, else 0."""
+    found = complaints(report)
+    for error in found:
+        note(f"error: {error}")
+    return found[0].exit_code if found else 0

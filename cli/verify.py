@@ -11,9 +11,10 @@ from rich.console import Console
 
 from tinytailor.cli import completion
 from tinytailor.cli.options import InputName, InputsFile, Json, ProjectFolder
-from tinytailor.cli.output import Result, command, note
+from tinytailor.cli.output import Result, command
 from tinytailor.cli.report import draw
 from tinytailor.cli.scores import checked_sections, metric_cells, metric_titles
+from tinytailor.cli.watch import TERMINAL, Watch
 from tinytailor.targets.errors import CheckError, InputError
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ def exit_code(values: dict[str, Any]) -> int:
     return 0 if values["bit_exact"] else CheckError.exit_code
 
 
-def verify_project(project: Path, on: str | None, given: Inputs | None) -> dict[str, Any]:
+def verify_project(
+    project: Path, on: str | None, given: Inputs | None, watch: Watch = TERMINAL
+) -> dict[str, Any]:
     """What compiler.verify found, with scores and differences from expected outputs."""
     from tinytailor.compiler import verify
     from tinytailor.compiler.project import read_manifest
@@ -83,8 +86,8 @@ def verify_project(project: Path, on: str | None, given: Inputs | None) -> dict[
         rows += ", quantized from real numbers" if given.quantized else ""
         given.check_labels(manifest["outputs"][0])
         for sentence in given.doubts:
-            note(f"warning: {sentence}")
-    note(f"running {rows} on {on}" if on else f"running {rows}")
+            watch.note(f"warning: {sentence}")
+    watch.note(f"running {rows} on {on}" if on else f"running {rows}")
     found = (
         verify(project, on) if given is None else verify(project, on, given.batches, given.reals)
     )

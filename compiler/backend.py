@@ -61,6 +61,13 @@ class Backend(Protocol[T]):
     def run(self, project: Project[T], on: str, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Outputs of the project as it lies in its folder, on one of ``runners``."""
 
+    def compute(
+        self, project: Project[T], inputs: Sequence[np.ndarray], built: Path, *, real: bool
+    ) -> list[np.ndarray]:
+        """Outputs of the project's code on this machine for rows of int8, or of real numbers
+        (float32), in the order of the device; with ``real`` as real numbers where they have a
+        scale. What is built for that is kept in the folder ``built``."""
+
     def quantize(
         self, project: Project[T], on: str, inputs: Sequence[np.ndarray | None]
     ) -> list[np.ndarray | None]:

@@ -19,6 +19,7 @@ from tinytailor.compiler.quantize import check_scheme, quantize_onnx
 from tinytailor.targets.errors import InputError
 
 OPSET = 17
+Module = torch.nn.Module
 
 
 def from_torch(

@@ -24,6 +24,7 @@ from tinytailor.nas.constraint import Constraint
 from tinytailor.nas.cost import Parts, TableCosts, fit_parts, require_keys
 from tinytailor.nas.data import Dataset, load
 from tinytailor.nas.data.balance import balance
+from tinytailor.nas.progress import OnProgress, Progress
 from tinytailor.nas.search.feasible import feasible_network
 from tinytailor.nas.settings import SearchSettings, stored
 from tinytailor.nas.spaces import Architecture, Space, build_space
@@ -33,19 +34,6 @@ from tinytailor.targets.files import read_json, write_json
 
 PREPARED = "prepared.json"
 EFFORT = ("trials", "search_epochs", "trial_epochs", "epochs", "quantized_epochs", "batch")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """``done`` of ``total`` steps of ``stage``; ``text`` says more, such as the present loss."""
-
-    stage: str
-    done: int
-    total: int
-    text: str = ""
-
-
-OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

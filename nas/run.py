@@ -33,7 +33,8 @@ from tinytailor.nas.final import TestPart, Trained, base_training, train_final
 from tinytailor.nas.network.float_network import as_input
 from tinytailor.nas.network.onnx_file import export_onnx
 from tinytailor.nas.network.quantized_network import QuantizedNetwork
-from tinytailor.nas.prepare import OnProgress, Prepared, Progress, keep, prepare
+from tinytailor.nas.prepare import Prepared, keep, prepare
+from tinytailor.nas.progress import OnProgress, Progress
 from tinytailor.nas.scores import accuracy
 from tinytailor.nas.search import ALGORITHMS, Problem
 from tinytailor.nas.search.history import run_history, trial_records

@@ -24,6 +24,7 @@ from tinytailor.targets.files import read_json, write_json
 from tinytailor.targets.names import no_such
 
 SETTINGS = "settings.json"
+DATA = "data.npz"  # what a caller gave as arrays; it may be there before a run begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,6 @@ def check_run(folder: Path, settings: SearchSettings) -> bool:
                 "-o, or repeat the old settings to continue it"
             )
         return True
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or {p.name for p in folder.iterdir()} - {DATA}):
         raise InputError(f"{folder} exists and is not a RUN folder; choose another with -o")
     return False

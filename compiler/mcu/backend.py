@@ -18,7 +18,7 @@ from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.kernels.registry import has_kernel
 from tinytailor.compiler.mcu import report
 from tinytailor.compiler.mcu.build import build
-from tinytailor.compiler.mcu.host import run_on_host
+from tinytailor.compiler.mcu.host import host_program, run_on_host, run_program
 from tinytailor.compiler.mcu.interface import Function, Interface, symbol
 from tinytailor.compiler.mcu.manifest import manifest_of
 from tinytailor.compiler.mcu.measure import measure
@@ -107,6 +107,13 @@ class Microcontrollers:
         with tempfile.TemporaryDirectory(prefix="tinytailor-build-") as scratch:
             image = build(folder, name, project.target, toolchain, Path(scratch), on)
             return invoke(image, interface_of(project), project.target, inputs, count=False)[1]
+
+    def compute(
+        self, project: Project[Board], inputs: Sequence[np.ndarray], built: Path, *, real: bool
+    ) -> list[np.ndarray]:
+        name, graph = project.name, project.graph
+        program = host_program(project.folder, graph, name, host_toolchain(), built)
+        return run_program(program, graph, inputs, real=real)
 
     def quantize(
         self, project: Project[Board], on: str, inputs: Sequence[np.ndarray | None]

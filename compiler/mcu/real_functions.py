@@ -63,6 +63,11 @@ def quantizer(name: str, role: str) -> str:
     return f"{name}_quantize_{role}"
 
 
+def dequantizer(name: str, role: str) -> str:
+    """The function that makes real numbers of an output of the network ``name``."""
+    return f"{name}_dequantize_{role}"
+
+
 def real_functions(graph: Graph, name: str) -> list[RealFunction]:
     """One for each input, then one for each output that has a scale."""
     roles = border_names(graph)
@@ -76,7 +81,7 @@ def real_functions(graph: Graph, name: str) -> list[RealFunction]:
         found.append(_function(symbol, declaration, comment, body))
     for tensor in (graph.tensors[one] for one in graph.outputs):
         if tensor.dtype == "int8":
-            symbol = f"{name}_dequantize_{roles[tensor.name]}"
+            symbol = dequantizer(name, roles[tensor.name])
             declaration = f"void {symbol}(const int8_t *q, float *y)"
             scaled = f"y = {tensor.scale:.9g} * ({_difference('q', tensor.zero_point)})"
             comment = (f"The {roles[tensor.name]} as {tensor.elements} real numbers: {scaled}.",)

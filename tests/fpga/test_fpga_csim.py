@@ -15,6 +15,7 @@ import pytest
 from chain import build_chain, build_graph
 from fpga_projects import write_project
 
+import tinytailor as tt
 from tinytailor.compiler import compile_model, verify
 from tinytailor.compiler.execute import execute
 from tinytailor.compiler.fpga import interpret, run_csim, verify_csim
@@ -176,6 +177,24 @@ def test_the_compiler_interface_verifies_on_csim_and_sees_a_flipped_weight(
     result = verify(folder, "csim")
     assert not result["bit_exact"]
     assert result["differing_elements"] > 0
+
+
+def test_real_numbers_are_quantized_run_and_made_real_again(
+    emitted: Path, acceptance_graph: Graph
+) -> None:
+    images = build_chain().images(2, seed=4)
+    entering, leaving = (
+        acceptance_graph.tensors[names[0]]
+        for names in (acceptance_graph.inputs, acceptance_graph.outputs)
+    )
+    project = tt.load(emitted)
+    expected = execute(acceptance_graph, images)[0]
+    real = (images.astype(np.float32) - entering.zero_point) * np.float32(entering.scale)
+    found = project.run(real)
+    steps = found / np.float32(leaving.scale) + leaving.zero_point
+    np.testing.assert_array_equal(np.rint(steps).astype(np.int8), expected)
+    with pytest.raises(InputError, match="chain is for ultra96-v2, which knows no arena_bytes"):
+        project.arena_bytes  # noqa: B018
 
 
 def test_wrong_expectations_are_counted_and_the_first_is_located(

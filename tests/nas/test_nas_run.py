@@ -27,7 +27,8 @@ from tinytailor.compiler.references import onnx_session
 from tinytailor.latency_tables import LatencyTable
 from tinytailor.nas.data import load
 from tinytailor.nas.data.dataset import Raw, prepare
-from tinytailor.nas.prepare import Progress, doubt_balance, fingerprint, prepared_before
+from tinytailor.nas.prepare import doubt_balance, fingerprint, prepared_before
+from tinytailor.nas.progress import Progress
 from tinytailor.nas.run import SearchResult, kept, search
 from tinytailor.nas.search.history import run_history
 from tinytailor.nas.settings import SearchSettings, open_run
