@@ -52,10 +52,13 @@ def batch(
     own: bool = False,
     searched: bool = False,
 ) -> Batch:
-    """The rows of the array that ``source`` calls ``chosen``; ``own``: they are the data of the
-    training, so all are numbers. ``searched``: a search made the model for data that lie as the
-    device has them."""
-    if not fits(x, border, own):
+    """The rows of the array that ``source`` calls ``chosen``.
+
+    ``own``: they are the data of the training, so all are real numbers. ``searched``: a search made
+    the model, for data of any type that lie as the device has them, so all but int8 are.
+    """
+    real = own or x.dtype.kind == "f" or (searched and x.dtype != np.int8 and x.dtype.kind in "iu")
+    if not fits(x, border, real):
         model = tuple(border.get("model", border)["shape"][1:])
         types = "int8, uint8 or float" if model_dtype(border) == "uint8" else "int8 or float"
         device = tuple(border["shape"][1:])
@@ -73,7 +76,7 @@ def batch(
             f"array {chosen} {type_text(x)} is not in the layout of the model, so it is taken as "
             "the device has it",
         )
-    if x.dtype.kind == "f" or own:
+    if real:
         q = quantize(rows, border, f"{source}: array {chosen}")
         return Batch(q, rows, chosen, border, told)
     if x.dtype == np.uint8:

@@ -6,7 +6,8 @@
                as the device has them, and so do the arrays of its projects
     numbers    float arrays are real numbers, standardised and quantized as ``real_values`` says;
                int8 (and uint8, where the model has it) are the integers themselves. In the file a
-               search was trained on, all are numbers of the data, of whatever type.
+               search was trained on, all are numbers of the data, of whatever type, and for what a
+               search found all but int8
     labels     array y, labels or label: what the data of the search call the classes, or without a
                search their indices; array class: always indices
 

@@ -100,6 +100,8 @@ def test_the_search_of_arrays_is_that_of_the_file_it_keeps(ran: Ran) -> None:
     assert target.project.verify(on="host", inputs="run/data.npz").accuracy == found.accuracy
     assert target.profile.to_json()["arena_bytes"] == target.project.arena_bytes
     assert found.report.read_text().startswith("<!")
+    pixels = ran.names["x"].clip(0, 255).astype(np.uint8)
+    assert list(found.project.classify(pixels)) == list(found.project.classify(pixels / 1.0))
 
 
 def wishes(ran: Ran, **other: Any) -> dict[str, Any]:
