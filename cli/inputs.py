@@ -37,8 +37,8 @@ from tinytailor.cli.batches import (
     rows_text,
     type_text,
 )
-from tinytailor.compiler.training_record import TrainingRecord, digest_of
-from tinytailor.nas.data.sources import split_of, text_of
+from tinytailor.compiler.training_record import TrainingRecord
+from tinytailor.nas.data.sources import digest_of_file, split_of, text_of
 from tinytailor.nas.scores import Scores, check_classes, numbered, score_answers
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.names import no_such
@@ -174,7 +174,7 @@ def is_training_file(
     """Whether these are the samples and labels that the search was given."""
     if not training.digest or name not in (None, "x") or not {"x", "y"} <= arrays.keys():
         return False
-    return digest_of([arrays["x"], text_of(arrays["y"])]) == training.digest
+    return digest_of_file(arrays) == training.digest
 
 
 def of_part(

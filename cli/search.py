@@ -8,6 +8,7 @@ rows the tables lack are measured -> search, train, quantize (nas.run) -> RUN/mo
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -26,7 +27,7 @@ from tinytailor.cli.report import MARKDOWN, PAGE, REPORT, SEARCH, SETTINGS, draw
 from tinytailor.cli.search_order import SearchOrder, understood
 from tinytailor.cli.verify import verify_project
 from tinytailor.cli.watch import TERMINAL, Watch
-from tinytailor.targets import Usage, default_runner
+from tinytailor.targets import Usage, default_runner, load_target
 from tinytailor.targets.errors import BudgetError, CheckError, Interrupted, TinytailorError
 from tinytailor.targets.files import only_writer, read_json, write_json, write_text
 
@@ -148,11 +149,13 @@ def run(
 def search_report(order: SearchOrder, watch: Watch = TERMINAL) -> dict[str, Any]:
     """The report of a search that is run, continued, or done already; also written into its
     folder, beside its projects."""
+    from tinytailor.nas.prepare import require_same_data
     from tinytailor.nas.settings import check_run
 
     what = understood(order)
-    settings, made = what.settings, made_by(order.name, what.usages)
+    settings, made = what.settings, made_by(order.name, what.settings, what.usages)
     if check_run(order.out, settings) and (report := finished(order.out, made)) is not None:
+        require_same_data(settings, order.out)
         watch.note(f"{order.out} holds this search, done; its report again:")
         return report
     # Measuring comes first: a search needs every price, and both can be interrupted freely.
@@ -173,13 +176,16 @@ def measure_tables(
         measure_keys(keys, board, Path(path), workers=workers, watch=watch)
 
 
-def made_by(name: str, usages: Sequence[Usage]) -> dict[str, Any]:
-    """What decides the report of a search that is done: this tool, and how it was called."""
+def made_by(name: str, settings: SearchSettings, usages: Sequence[Usage]) -> dict[str, Any]:
+    """What decides the report of a search that is done: this tool, how it was called, and the
+    files of its targets."""
     from tinytailor.compiler.project import tool_version
     from tinytailor.latency_tables.table.origin import compiler_digest
 
     how = {"name": name, "usages": [asdict(one) for one in usages]}
-    return {"version": tool_version(), "compiler": compiler_digest(), **how}
+    texts = (load_target(target).definition for target in settings.targets)
+    targets = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]
+    return {"version": tool_version(), "compiler": compiler_digest(), "targets": targets, **how}
 
 
 def finished(folder: Path, made: dict[str, Any]) -> dict[str, Any] | None:
@@ -241,7 +247,7 @@ def finish(
         "metric": settings.metric,
         "class_weights": settings.class_weights,
         "seed": settings.seed,
-        "made_by": made_by(name, usages),
+        "made_by": made_by(name, settings, usages),
         "accuracy": {"float": result.float_accuracy, "integer": result.quantized_accuracy},
         "targets": targets,
         "scores": result.scores,

@@ -24,6 +24,7 @@ from tinytailor.nas.constraint import Constraint
 from tinytailor.nas.cost import Parts, TableCosts, fit_parts, require_keys
 from tinytailor.nas.data import Dataset, load
 from tinytailor.nas.data.balance import balance
+from tinytailor.nas.data.sources import digest_of_file, read_npz
 from tinytailor.nas.progress import OnProgress, Progress
 from tinytailor.nas.search.feasible import feasible_network
 from tinytailor.nas.settings import SearchSettings, stored
@@ -105,12 +106,26 @@ def prepared_before(folder: Path, dataset: Dataset) -> dict[str, Any] | None:
     if not path.exists():
         return None
     values = read_json(path)
-    if values.get("data") != dataset.digest:
-        raise InputError(
-            f"{folder} holds a run on other contents of the same data set: {dataset.name} has "
-            "changed since; choose another folder with -o"
-        )
+    require_same(folder, values.get("data"), dataset.digest, dataset.name)
     return values
+
+
+def require_same_data(settings: SearchSettings, folder: Path) -> None:
+    """InputError if the file of the data has other contents than when the run began."""
+    path, (kind, _, name) = folder / PREPARED, settings.data.partition(":")
+    if kind == "npz" and path.exists() and Path(name).exists():
+        arrays = read_npz(Path(name))
+        known = {"x", "y"} <= arrays.keys()
+        digest = digest_of_file(arrays) if known else ""
+        require_same(folder, read_json(path).get("data"), digest, Path(name).stem)
+
+
+def require_same(folder: Path, before: str | None, now: str, name: str) -> None:
+    if before != now:
+        raise InputError(
+            f"{folder} holds a run on other contents of the same data set: {name} has changed "
+            "since; choose another folder with -o"
+        )
 
 
 def fingerprint(settings: SearchSettings, dataset: Dataset, space: Space) -> str:

@@ -33,7 +33,7 @@ from tinytailor.nas.final import TestPart, Trained, base_training, train_final
 from tinytailor.nas.network.float_network import as_input
 from tinytailor.nas.network.onnx_file import export_onnx
 from tinytailor.nas.network.quantized_network import QuantizedNetwork
-from tinytailor.nas.prepare import Prepared, keep, prepare
+from tinytailor.nas.prepare import Prepared, keep, prepare, require_same_data
 from tinytailor.nas.progress import OnProgress, Progress
 from tinytailor.nas.scores import accuracy
 from tinytailor.nas.search import ALGORITHMS, Problem
@@ -86,6 +86,7 @@ def search_alone(settings: SearchSettings, *, on_progress: OnProgress) -> Search
     folder = Path(settings.run)
     finished = folder / "result.json"
     if check_run(folder, settings) and (result := recorded(finished)) is not None:
+        require_same_data(settings, folder)
         return result
     clock = Clock()
     with threads(settings.threads):

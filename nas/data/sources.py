@@ -86,8 +86,14 @@ def from_npz(name: str, seed: int) -> Raw:
         x[valid] if own_valid else None,
         y[valid] if own_valid else None,
         subjects[train] if subjects is not None else None,
-        digest=digest_of([x, y]),
+        digest=digest_of_file(arrays),
     )
+
+
+def digest_of_file(arrays: Mapping[str, np.ndarray]) -> str:
+    """Of all that a search takes from an .npz file, however it is stored."""
+    taken = {**arrays, "y": text_of(arrays["y"])}
+    return digest_of([taken[key] for key in ("x", "y", "split", "subject") if key in taken])
 
 
 def split_of(name: str, arrays: Mapping[str, np.ndarray], seed: int) -> np.ndarray:

@@ -182,6 +182,19 @@ def test_the_same_command_again_returns_the_same_result(cli, found):
     assert (found.folder / "run" / "model.onnx").read_bytes() == before
 
 
+def test_a_run_on_data_that_changed_is_no_longer_the_same_search(cli, found):
+    path = found.folder / "bars.npz"
+    before = path.read_bytes()
+    arrays = dict(np.load(path))
+    np.savez(path, **{**arrays, "subject": arrays["subject"][::-1]})
+    try:
+        result = cli(*found.words)
+    finally:
+        path.write_bytes(before)
+    assert result.exit_code == 2
+    assert "bars has changed since; choose another folder" in " ".join(result.stderr.split())
+
+
 def test_other_settings_do_not_overwrite_a_run(cli, found):
     words = [4 if word == 3 else word for word in found.words]
     result = cli(*words)
