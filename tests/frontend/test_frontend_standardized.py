@@ -139,10 +139,15 @@ def test_numbers_that_are_turned_around_or_computed_are_no_standardisation(tmp_p
         table = model.rng.normal(size=SHAPE[1:]).astype(np.float32)
         return model.node("Sub", [x, model.constant("table", table)])
 
+    def grown(model: Model, x: str) -> str:
+        one = model.constant("one", np.ones((1, 1, 1, 1, 1), np.float32))
+        x = model.node("Sub", [x, one])
+        return model.node("Squeeze", [x, model.constant("first", np.array([0], np.int64))])
+
     def twice(model: Model, x: str) -> str:
         return model.node("Sub", [x, model.node("Relu", [x])])
 
-    for front in (negative, elementwise, twice):
+    for front in (negative, elementwise, grown, twice):
         model = quantized_model(front, plain)
         path = model.save(tmp_path / "m.onnx", model.result)
         with pytest.raises(InputError, match="input x is not quantized"):

@@ -98,6 +98,8 @@ class Front:
         zero, one = np.zeros(1), np.ones(1)
         if node.op_type == "BatchNormalization" and len(node.output) == 1 and len(shape) > 1:
             gain, bias, mean, variance = (self.channels(name) for name in node.input[1:5])
+            if gain.size != shape[1]:
+                raise Declined("its parameters are not those of channels")
             epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
             if np.any(gain == 0):
                 raise Declined("a channel is constant")
@@ -143,7 +145,7 @@ class Front:
         if name not in self.constants or self.constants[name].dtype.kind != "f":
             raise Declined("its operand is computed")
         array = self.constants[name].astype(np.float64)
-        if array.size == 1:
+        if array.size == 1 and array.ndim <= len(shape):
             return array.reshape(1), None
         sizes = [1] * (len(shape) - array.ndim) + list(array.shape)
         axes = [axis for axis, size in enumerate(sizes) if size != 1]
