@@ -133,6 +133,11 @@ def read_inputs(
 ) -> Inputs:
     """``part``: train or test, of the data of the search, or all; errors name arrays and shapes."""
     borders: Sequence[Border] = manifest["inputs"]
+    if any("step" not in border for border in borders):
+        raise InputError(
+            f"the project {manifest['name']} was compiled by an earlier tinytailor, which did not "
+            "write what real numbers mean; compile its model again"
+        )
     training = training_of(manifest)
     own = training is not None and is_training_file(arrays, training, name)
     arrays, chosen_part = of_part(path, arrays, training if own else None, part)

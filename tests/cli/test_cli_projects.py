@@ -144,6 +144,20 @@ def test_float_inputs_are_quantized_as_the_model_does(cli, project, tmp_path):
     assert cli("verify", project, "--inputs", tmp_path / "f.npz").exit_code == 0
 
 
+def test_a_project_of_an_earlier_tool_is_named_as_such(cli, project, tmp_path):
+    folder = tmp_path / "old"
+    shutil.copytree(project, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for border in manifest["inputs"]:
+        del border["step"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    np.savez(tmp_path / "x.npz", x=tiny_model.int8_inputs(2))
+    result = cli("verify", folder, "--inputs", tmp_path / "x.npz")
+    assert result.exit_code == 2
+    assert "compiled by an earlier tinytailor" in result.stderr
+    assert cli("verify", folder, "--on", "host").exit_code == 0
+
+
 @pytest.fixture(scope="module")
 def sum_of_two(tmp_path_factory):
     """A project that adds its inputs ``left`` and ``right``."""
