@@ -20,9 +20,9 @@ from tinytailor.api.projects import Project, load
 from tinytailor.api.records import Profile
 from tinytailor.api.scratch import Scratch
 from tinytailor.cli.compile import compile_file
-from tinytailor.cli.inputs import load_arrays
 from tinytailor.cli.watch import SILENT
 from tinytailor.compiler.project import check_name, check_output, load_project
+from tinytailor.nas.data.npz import read_npz
 from tinytailor.targets import Target, load_target
 from tinytailor.targets.errors import InputError
 
@@ -128,7 +128,7 @@ def _samples(calibration: Given) -> dict[str, np.ndarray] | np.ndarray | None:
     if calibration is None:
         return None
     if isinstance(calibration, str | Path):
-        return load_arrays(Path(calibration))
+        return read_npz(Path(calibration))
     if isinstance(calibration, Mapping):
         return {str(n): as_array(x, f"calibration: array {n}") for n, x in calibration.items()}
     return as_array(calibration, "calibration")

@@ -17,21 +17,19 @@ import numpy as np
 from tinytailor.api.arrays import Given, as_array
 from tinytailor.api.projects import Project, load
 from tinytailor.api.records import Profile, Values
-from tinytailor.cli.inputs import load_arrays
 from tinytailor.cli.output import rounded
 from tinytailor.cli.report import PAGE
 from tinytailor.cli.search import complaints, search_report
 from tinytailor.cli.search_order import SearchOrder, understood
 from tinytailor.cli.watch import SILENT, TERMINAL, told
-from tinytailor.compiler.training_record import digest_of
+from tinytailor.nas.data.npz import read_npz, write_npz
+from tinytailor.nas.data.sources import COLUMNS, digest_of_file
 from tinytailor.nas.progress import OnProgress
 from tinytailor.nas.settings import DATA, check_run
 from tinytailor.targets.errors import InputError
-from tinytailor.targets.files import write_atomically
 from tinytailor.targets.names import no_such
 
 Data = str | Path | tuple[Given, Given] | Mapping[str, Given]
-COLUMNS = ("x", "y", "split", "subject")
 MEASURES = {
     "latency": "10ms",
     "ram": "64KiB",
@@ -122,35 +120,14 @@ def search(
     InputError for what cannot be searched, before anything slow; BudgetError where no network
     fits, or an emitted project is over the budget; CheckError where one is not bit-exact.
     """
+    given = locals() | {
+        "data": _specification(data, Path(out)),
+        "target": _joined(target),
+        "out": Path(out),
+        "table": None if table is None else _joined(table),
+    }
     arrays = None if isinstance(data, str | Path) else _arrays(data)
-    order = SearchOrder(
-        data=_specification(data, Path(out)),
-        target=_joined(target),
-        out=Path(out),
-        latency=latency,
-        ram=ram,
-        flash=flash,
-        energy=energy,
-        supply=supply,
-        period=period,
-        battery=battery,
-        idle=idle,
-        space=space,
-        algorithm=algorithm,
-        metric=metric,
-        class_weights=class_weights,
-        table=None if table is None else _joined(table),
-        allow_estimates=allow_estimates,
-        name=name,
-        trials=trials,
-        search_epochs=search_epochs,
-        trial_epochs=trial_epochs,
-        epochs=epochs,
-        quantized_epochs=quantized_epochs,
-        workers=workers,
-        seed=seed,
-    )
-    return _found(order, arrays, progress)
+    return _found(SearchOrder.of(given), arrays, progress)
 
 
 def _found(
@@ -215,16 +192,12 @@ def _keep(arrays: dict[str, np.ndarray], out: Path) -> None:
     """Write OUT/data.npz; InputError if it holds others."""
     path = out / DATA
     if path.exists():
-        if _digest(load_arrays(path)) != _digest(arrays):
+        kept = read_npz(path)
+        if kept.keys() != arrays.keys() or digest_of_file(kept) != digest_of_file(arrays):
             raise InputError(f"{path} holds other arrays; choose another out")
         return
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
-
-
-def _digest(arrays: dict[str, np.ndarray]) -> tuple[list[str], str]:
-    names = sorted(arrays)
-    return names, digest_of([arrays[name] for name in names])
+    write_npz(path, arrays)
 
 
 def _joined(values: str | Path | Sequence[str | Path]) -> str:

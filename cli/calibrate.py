@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from tinytailor.cli import completion
 from tinytailor.cli.measure import default_table, load_board, measure_keys, space_keys
-from tinytailor.cli.options import Json, OptionalDataName, Seed, TargetName, Workers
+from tinytailor.cli.options import Json, OptionalDataName, Seed, TargetName, Workers, space_option
 from tinytailor.cli.output import Result, command, note
 from tinytailor.cli.tables import draw_table
 from tinytailor.targets.errors import InputError
@@ -49,10 +48,7 @@ def run(
     plan: Annotated[
         int | None, typer.Option(help="Propose so many operators of --space to measure.", min=1)
     ] = None,
-    space: Annotated[
-        str,
-        typer.Option("--space", help="Search space, for --plan.", autocompletion=completion.spaces),
-    ] = "timeseries",
+    space: Annotated[str, space_option("Search space, for --plan.")] = "timeseries",
     data: OptionalDataName = None,
     table: Annotated[
         Path | None,

@@ -74,11 +74,11 @@ def compile_file(
 
     ``calibration``: an .npz file, or the arrays themselves as ``load_model`` takes them.
     """
-    from tinytailor.cli.inputs import load_arrays
     from tinytailor.compiler import compile_model, load_model
     from tinytailor.compiler.backend import backend_for
     from tinytailor.compiler.passes import check_dump
     from tinytailor.compiler.project import check_name, check_output, sha256_of
+    from tinytailor.nas.data.npz import read_npz
     from tinytailor.targets import load_target
 
     target = load_target(target) if isinstance(target, str) else target
@@ -87,7 +87,7 @@ def compile_file(
     check_model(model)
     if dump is not None:
         check_dump(dump)
-    samples = load_arrays(calibration) if isinstance(calibration, Path) else calibration
+    samples = read_npz(calibration) if isinstance(calibration, Path) else calibration
     with watch.steps(FIRST_STEPS + backend_for(target.kind).steps) as begin:
         begin(f"reading {model}" if samples is None else f"reading and quantizing {model}")
         with watch.doubts():

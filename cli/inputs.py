@@ -16,7 +16,6 @@ A model with several inputs reads the arrays of their names.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -38,6 +37,7 @@ from tinytailor.cli.batches import (
     type_text,
 )
 from tinytailor.compiler.training_record import TrainingRecord
+from tinytailor.nas.data.npz import read_npz
 from tinytailor.nas.data.sources import digest_of_file, split_of, text_of
 from tinytailor.nas.scores import Scores, check_classes, numbered, score_answers
 from tinytailor.targets.errors import InputError
@@ -119,7 +119,7 @@ def load_inputs(
     part: str | None = None,
 ) -> Inputs:
     """As ``read_inputs``, from an .npz file."""
-    return read_inputs(path, load_arrays(path), manifest, name=name, expect=expect, part=part)
+    return read_inputs(path, read_npz(path), manifest, name=name, expect=expect, part=part)
 
 
 def read_inputs(
@@ -230,20 +230,6 @@ def _labels(
     if training is not None and named:
         return training.indices(labels, f"{path}: array {name}")
     return labels
-
-
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Every array of an .npz file, no pickles."""
-    try:
-        archive = np.load(path, allow_pickle=False)
-        if isinstance(archive, np.ndarray):
-            raise InputError(f"{path} is one .npy array; save it as .npz: np.savez(file, x=array)")
-        with archive:
-            return {name: archive[name] for name in archive.files}
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"{path} is not an .npz file of plain arrays: {error}") from None
 
 
 def _named(

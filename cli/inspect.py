@@ -47,11 +47,11 @@ def run(
 
     A float model is quantized to see that: with random samples, or those of --calibration.
     """
-    from tinytailor.cli.inputs import load_arrays
     from tinytailor.compiler import inspect_model
+    from tinytailor.nas.data.npz import read_npz
 
     check_model(model)
-    samples = None if calibration is None else load_arrays(calibration)
+    samples = None if calibration is None else read_npz(calibration)
     with doubts_told():
         values = inspect_model(model, samples).to_json()
     return Result(values, lambda console: show(console, values, layers))

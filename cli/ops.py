@@ -7,11 +7,9 @@ import dataclasses
 import inspect
 from typing import Annotated, Any, cast
 
-import typer
 from rich.console import Console
 
-from tinytailor.cli import completion
-from tinytailor.cli.options import Json
+from tinytailor.cli.options import Json, target_option
 from tinytailor.cli.output import Result, command
 from tinytailor.cli.tables import draw_table
 
@@ -19,13 +17,7 @@ from tinytailor.cli.tables import draw_table
 @command
 def run(
     target: Annotated[
-        str | None,
-        typer.Option(
-            "--target",
-            "-t",
-            help="Only those that run on this target, with its limits.",
-            autocompletion=completion.targets,
-        ),
+        str | None, target_option("Only those that run on this target, with its limits.")
     ] = None,
     as_json: Json = False,
 ) -> Result:

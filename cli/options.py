@@ -4,24 +4,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from tinytailor.cli import completion
+
+
+def target_option(help: str) -> Any:
+    return typer.Option("--target", "-t", help=help, autocompletion=completion.targets)
+
+
+def space_option(help: str) -> Any:
+    return typer.Option("--space", help=help, autocompletion=completion.spaces)
+
+
+def data_option(help: str) -> Any:
+    return typer.Option("--data", help=help, autocompletion=completion.data_sets)
+
 
 Json = Annotated[
     bool, typer.Option("--json", help="One JSON object on stdout, all else on stderr.")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.", min=0)]
 TargetName = Annotated[
-    str,
-    typer.Option(
-        "--target",
-        "-t",
-        help="A name that `tinytailor targets` lists, or a .toml file.",
-        autocompletion=completion.targets,
-    ),
+    str, target_option("A name that `tinytailor targets` lists, or a .toml file.")
 ]
 ProjectFolder = Annotated[Path, typer.Argument(help="Folder that tinytailor compile wrote.")]
 InputsFile = Annotated[
@@ -37,26 +44,11 @@ AllowFloat = Annotated[
     typer.Option("--allow-float", help="Compute operators that have no integer form in float."),
 ]
 InputName = Annotated[str | None, typer.Option(help="Array of the .npz that holds the inputs.")]
-SpaceName = Annotated[
-    str,
-    typer.Option(
-        "--space", help="Search space: timeseries or image.", autocompletion=completion.spaces
-    ),
-]
+SpaceName = Annotated[str, space_option("Search space: timeseries or image.")]
 DataName = Annotated[
-    str,
-    typer.Option(
-        "--data",
-        help="ucr:NAME, npz:FILE, uci-har, ts-small:NAME, cifar10: what to classify.",
-        autocompletion=completion.data_sets,
-    ),
+    str, data_option("ucr:NAME, npz:FILE, uci-har, ts-small:NAME, cifar10: what to classify.")
 ]
 OptionalDataName = Annotated[
-    str | None,
-    typer.Option(
-        "--data",
-        help="A data set of the shape that the space is for.",
-        autocompletion=completion.data_sets,
-    ),
+    str | None, data_option("A data set of the shape that the space is for.")
 ]
 Workers = Annotated[int, typer.Option("--workers", help="Processes that measure at a time.", min=1)]

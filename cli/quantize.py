@@ -37,10 +37,10 @@ def run(
 
 
 def quantize_file(model: Path, calibration: Path, out: Path, scheme: str) -> dict[str, Any]:
-    from tinytailor.cli.inputs import load_arrays
     from tinytailor.compiler import load_model
     from tinytailor.compiler.frontend.load import read_file
     from tinytailor.compiler.quantize import check_scheme, quantize_model
+    from tinytailor.nas.data.npz import read_npz
 
     check_scheme(scheme)
     check_model(model)
@@ -48,7 +48,7 @@ def quantize_file(model: Path, calibration: Path, out: Path, scheme: str) -> dic
         raise InputError(f"{out}: expected a file name ending in .onnx for the quantized model")
     if out.resolve() == model.resolve():
         raise InputError(f"{out} is the model itself; choose another name for the quantized one")
-    arrays = load_arrays(calibration)
+    arrays = read_npz(calibration)
     note(f"quantizing {model}")
     with doubts_told():
         data = quantize_model(read_file(model), arrays, scheme=scheme, path=model)

@@ -21,7 +21,7 @@ from tinytailor.cli import completion
 from tinytailor.cli.compile import compile_file
 from tinytailor.cli.energy import BatteryText, Idle, Period, Supply, used
 from tinytailor.cli.measure import load_board, measure_keys, space_keys
-from tinytailor.cli.options import DataName, Json, Seed, SpaceName, Workers
+from tinytailor.cli.options import DataName, Json, Seed, SpaceName, Workers, target_option
 from tinytailor.cli.output import Result, command, note, rounded
 from tinytailor.cli.report import MARKDOWN, PAGE, REPORT, SEARCH, SETTINGS, draw, markdown, sections
 from tinytailor.cli.search_order import SearchOrder, understood
@@ -40,11 +40,9 @@ PROJECT, TEST = "project", "test.npz"
 
 TargetNames = Annotated[
     str,
-    typer.Option(
-        "--target",
-        "-t",
-        help="A name that `tinytailor targets` lists, or a .toml file; or several, with commas: "
-        "one network that keeps the budget on each.",
+    target_option(
+        "A name that `tinytailor targets` lists, or a .toml file; or several, with commas: one "
+        "network that keeps the budget on each."
     ),
 ]
 Latency = Annotated[str | None, typer.Option(help="Most time of an inference, as 10ms.")]
@@ -115,33 +113,7 @@ def run(
 
     Interrupt it at any time: the same command goes on where it stopped.
     """
-    order = SearchOrder(
-        data=data,
-        target=target,
-        out=out,
-        latency=latency,
-        ram=ram,
-        flash=flash,
-        energy=energy,
-        supply=supply,
-        period=period,
-        battery=battery,
-        idle=idle,
-        space=space,
-        algorithm=algorithm,
-        metric=metric,
-        class_weights=class_weights,
-        table=table,
-        allow_estimates=allow_estimates,
-        name=name,
-        trials=trials,
-        search_epochs=search_epochs,
-        trial_epochs=trial_epochs,
-        epochs=epochs,
-        quantized_epochs=quantized_epochs,
-        workers=workers,
-        seed=seed,
-    )
+    order = SearchOrder.of(locals())
     report = search_report(order)
     return Result(report, lambda console: draw(console, sections(report)), exit_code(report))
 

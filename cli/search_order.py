@@ -6,8 +6,8 @@ SearchOrder --understood--> settings, boards, usages
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,11 @@ class SearchOrder:
     quantized_epochs: int | None = None
     workers: int = 1
     seed: int = 0
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> SearchOrder:
+        """Of the arguments of a function that has them all, among others."""
+        return cls(**{one.name: given[one.name] for one in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

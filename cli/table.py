@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tinytailor.cli import completion
 from tinytailor.cli.measure import load_board, space_keys
-from tinytailor.cli.options import Json, OptionalDataName
+from tinytailor.cli.options import Json, OptionalDataName, space_option, target_option
 from tinytailor.cli.output import Result, command
 from tinytailor.cli.parsing import Command, Commands
 from tinytailor.cli.tables import draw_table
@@ -35,23 +35,8 @@ app = typer.Typer(
 
 TableFile = Annotated[Path, typer.Argument(help="A table that tinytailor measure wrote.")]
 Limit = Annotated[int, typer.Option("--limit", help="Lines of a list, at most; 0 is all.", min=0)]
-CheckedSpace = Annotated[
-    str | None,
-    typer.Option(
-        "--space",
-        help="Search space whose operators should have rows.",
-        autocompletion=completion.spaces,
-    ),
-]
-OwnBoard = Annotated[
-    str | None,
-    typer.Option(
-        "--target",
-        "-t",
-        help="The board that it is to be used for.",
-        autocompletion=completion.targets,
-    ),
-]
+CheckedSpace = Annotated[str | None, space_option("Search space whose operators should have rows.")]
+OwnBoard = Annotated[str | None, target_option("The board that it is to be used for.")]
 ORDERS: dict[str, Callable[[Measurement], Any]] = {
     "key": lambda row: row.key,
     "cycles": lambda row: -row.counted_cycles,
@@ -77,10 +62,7 @@ def show(
             autocompletion=completion.one_of(*ORDERS),
         ),
     ] = "key",
-    target: Annotated[
-        str | None,
-        typer.Option("--target", "-t", help="Show what counts take on this board."),
-    ] = None,
+    target: Annotated[str | None, target_option("Show what counts take on this board.")] = None,
     limit: Limit = 40,
     as_json: Json = False,
 ) -> Result:

@@ -24,7 +24,8 @@ from tinytailor.nas.constraint import Constraint
 from tinytailor.nas.cost import Parts, TableCosts, fit_parts, require_keys
 from tinytailor.nas.data import Dataset, load
 from tinytailor.nas.data.balance import balance
-from tinytailor.nas.data.sources import digest_of_file, read_npz
+from tinytailor.nas.data.npz import read_npz
+from tinytailor.nas.data.sources import digest_of_file
 from tinytailor.nas.progress import OnProgress, Progress
 from tinytailor.nas.search.feasible import feasible_network
 from tinytailor.nas.settings import SearchSettings, stored

@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from tinytailor.compiler.real_values import saturated
@@ -29,6 +28,7 @@ from tinytailor.compiler.training_record import TRAINING, TrainingRecord
 from tinytailor.nas.constraint import exact_excess
 from tinytailor.nas.data import Dataset
 from tinytailor.nas.data.balance import balance
+from tinytailor.nas.data.npz import write_npz
 from tinytailor.nas.final import TestPart, Trained, base_training, train_final
 from tinytailor.nas.network.float_network import as_input
 from tinytailor.nas.network.onnx_file import export_onnx
@@ -41,7 +41,7 @@ from tinytailor.nas.search.history import run_history, trial_records
 from tinytailor.nas.search.study import FinishedTrial, best_trial, run_study
 from tinytailor.nas.settings import SearchSettings, check_run, check_settings, open_run
 from tinytailor.nas.training.class_weights import class_weights
-from tinytailor.targets.files import only_writer, read_json, write_atomically, write_json
+from tinytailor.targets.files import only_writer, read_json, write_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,7 @@ def write_test_part(test: TestPart, path: Path) -> None:
     """The test part as the device reads it: input int8 (N, H, W, C), output int8 logits, and class,
     the index of the right one."""
     arrays = {"input": test.inputs, "output": test.logits, "class": test.labels}
-    write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+    write_npz(path, arrays)
 
 
 def kept(settings: SearchSettings) -> str:

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from tinytailor.nas.data.dataset import Raw
-from tinytailor.nas.data.sources import data_file, read_npz
+from tinytailor.nas.data.npz import read_npz
+from tinytailor.nas.data.sources import data_file
 from tinytailor.targets.errors import InputError, ToolError
 from tinytailor.targets.names import no_such
 

@@ -7,7 +7,6 @@ Each function takes the part of the specification after the colon.
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,11 +20,13 @@ from tinytailor.nas.data.dataset import (
     stratified_split,
     subject_split,
 )
+from tinytailor.nas.data.npz import read_npz
 from tinytailor.targets.errors import InputError, ToolError
 from tinytailor.targets.names import no_such
 
 TEST_FRACTION = 0.3
 SPLITS = ("train", "valid", "test")
+COLUMNS = ("x", "y", "split", "subject")
 
 
 def from_aeon(name: str, seed: int) -> Raw:
@@ -93,7 +94,7 @@ def from_npz(name: str, seed: int) -> Raw:
 def digest_of_file(arrays: Mapping[str, np.ndarray]) -> str:
     """Of all that a search takes from an .npz file, however it is stored."""
     taken = {**arrays, "y": text_of(arrays["y"])}
-    return digest_of([taken[key] for key in ("x", "y", "split", "subject") if key in taken])
+    return digest_of([taken[key] for key in COLUMNS if key in taken])
 
 
 def split_of(name: str, arrays: Mapping[str, np.ndarray], seed: int) -> np.ndarray:
@@ -168,16 +169,6 @@ def data_file(spec: str, *names: str) -> Path:
         f"data set {spec} needs the file {' or '.join(names)}, which is in none of: "
         f"{', '.join(map(str, folders))}; put it there or point TINYTAILOR_DATA at its folder"
     )
-
-
-def read_npz(path: Path) -> Mapping[str, np.ndarray]:
-    """All arrays of an .npz file; InputError if it cannot be read or holds Python objects."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise InputError(f"cannot read {path} as .npz arrays: {reason}") from None
 
 
 def _column(name: str, key: str, arrays: Mapping[str, np.ndarray], count: int) -> np.ndarray | None:

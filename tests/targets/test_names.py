@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tinytailor.latency_tables.measuring.pool import Pool
-from tinytailor.targets import load_target, target_names
+from tinytailor.targets import load_target, require_board, target_names
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.names import SHOWN, likely, no_such
 from tinytailor.targets.runners import run_on
@@ -52,9 +54,10 @@ def test_a_name_may_be_shown_with_what_it_is():
 
 
 def test_targets_runners_compilers_and_back_ends_are_suggested():
+    board = require_board(load_target("nucleo-f446re"), "running")
     for wrong, meant in (
         (lambda: load_target("nucleo-l4r5"), "no target is called 'nucleo-l4r5'; did you mean "),
-        (lambda: run_on("emulater", None, None, ()), "'emulater'; did you mean emulator?"),  # type: ignore[arg-type]
+        (lambda: run_on("emulater", Path(), board, ()), "'emulater'; did you mean emulator?"),
         (lambda: cross_toolchain("gc"), "'gc' (TINYTAILOR_CC); did you mean gcc?"),
         (lambda: Pool(1, "lokky"), "'lokky'; did you mean loky?"),
     ):
