@@ -34,11 +34,11 @@ from tinytailor.latency_tables.estimate import TARGETS, columns, family, feature
 from tinytailor.latency_tables.fit import Errors, cross_validated, fit, relative_errors
 from tinytailor.latency_tables.measuring.measure import measure
 from tinytailor.nas.spaces import Space
-from tinytailor.nas.spaces.timeseries import timeseries_space
+from tinytailor.nas.spaces.micronas import micronas_space
 from tinytailor.targets import Board, cross_toolchain, load_target, require_board
 
-SPACE = timeseries_space(100, 6, 4, fusion_channels=(8, 16, 32, 48, 64))
-DEFAULT = timeseries_space(100, 6, 4)
+SPACE = micronas_space(100, 6, 4, fusion_channels=(8, 16, 32, 48, 64))
+DEFAULT = micronas_space(100, 6, 4)
 # board whose constants are taken as true, board whose operators are counted (same core)
 BOARDS = (
     ("nucleo-f446re", "nucleo-f446re"),

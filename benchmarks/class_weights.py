@@ -97,7 +97,7 @@ def train(data: str, folder: Path, kind: str, seed: int) -> dict[str, Any]:
     _, names, read = SETS[data]
     parts = read(folder, np.random.default_rng(seed))
     dataset = prepare(Raw(data, data, class_names=names, **parts), seed, 0.25)
-    space = build_space("timeseries", *dataset.shape, dataset.classes)
+    space = build_space("micronas", *dataset.shape, dataset.classes)
     network = space.topology(space.sample(np.random.default_rng(1)))
     settings = SearchSettings(data, "", "", "", class_weights=kind, seed=seed, **EFFORT)
     with tempfile.TemporaryDirectory() as name, threads(1):

@@ -34,7 +34,7 @@ anything is trained, with exit code 3:
 
     $ tinytailor search --data ucr:BasicMotions --target nucleo-l4r5zi --energy 5uJ -o run
     error: energy 5.0 uJ (0.120 ms at 41.6 mW) cannot be met: the smallest achievable with space
-    timeseries:100x6x4 is 68.1 uJ (1.637 ms at 41.6 mW); nothing was trained
+    micronas:100x6x4 is 68.1 uJ (1.637 ms at 41.6 mW); nothing was trained
 
 A board without a published power is refused with exit code 2. Reports, manifests and `profile` of
 other boards say `unknown: no power of this board is published`; in `--json` `energy_uj` is `null`

@@ -37,8 +37,8 @@ from tinytailor.targets import Board, cross_toolchain, default_runner
 
 SPACES = (
     "image:32x32x3x10",
-    *(f"timeseries:{shape}" for shape in ("100x6x4", "128x9x6", "40x2x2", "256x3x5", "64x12x8")),
-    *(f"timeseries:{shape}" for shape in ("150x1x3", "200x4x10", "96x24x2", "512x1x2", "32x8x16")),
+    *(f"micronas:{shape}" for shape in ("100x6x4", "128x9x6", "40x2x2", "256x3x5", "64x12x8")),
+    *(f"micronas:{shape}" for shape in ("150x1x3", "200x4x10", "96x24x2", "512x1x2", "32x8x16")),
 )
 IMPORTS = "import sys; sys.modules['torch'] = None; import tinytailor.compiler.mcu.kernel_image"
 PHASES = {

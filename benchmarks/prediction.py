@@ -44,7 +44,7 @@ from tinytailor.nas.testing.networks import quantized_network, random_input  # n
 from tinytailor.targets import Board, cross_toolchain, load_target, require_board  # noqa: E402
 
 RESULTS = HERE / "prediction.json"
-SPACES = {"timeseries:100x6x4": 50, "image:32x32x3x10": 20}
+SPACES = {"micronas:100x6x4": 50, "image:32x32x3x10": 20}
 TARGET = "nucleo-f446re"
 
 
@@ -165,7 +165,7 @@ def run(text: str, count: int, seed: int, table: Path | None, board: Board) -> d
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("spaces", nargs="*", default=list(SPACES), help="as timeseries:100x6x4")
+    parser.add_argument("spaces", nargs="*", default=list(SPACES), help="as micronas:100x6x4")
     parser.add_argument("--count", type=int, help="networks of each space")
     parser.add_argument("--table", type=Path, help="go on with this latency table")
     parser.add_argument("--target", default=TARGET)

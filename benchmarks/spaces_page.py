@@ -19,7 +19,7 @@ from tinytailor.targets.files import write_text
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "spaces.md"
 ISA = "dsp"
-LARGER = ("timeseries:128x9x6", "image:96x96x3x10")
+LARGER = ("micronas:128x9x6", "image:96x96x3x10")
 
 HEAD = """# Spaces
 

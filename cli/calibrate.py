@@ -48,7 +48,7 @@ def run(
     plan: Annotated[
         int | None, typer.Option(help="Propose so many operators of --space to measure.", min=1)
     ] = None,
-    space: Annotated[str, space_option("Search space, for --plan.")] = "timeseries",
+    space: Annotated[str, space_option("Search space, for --plan.")] = "micronas",
     data: OptionalDataName = None,
     table: Annotated[
         Path | None,

@@ -70,7 +70,7 @@ WorkersBackend = Annotated[
 def run(
     target: TargetName,
     data: OptionalDataName = None,
-    space: SpaceName = "timeseries",
+    space: SpaceName = "micronas",
     keys_file: KeysFile = None,
     out: TableFile = None,
     resume: Resume = True,
@@ -85,7 +85,7 @@ def run(
     board, with --on serial:PORT, for that board alone.
 
     The operators depend on the shape of the data: give --data, or the shape with the space, as in
-    --space timeseries:100x6x4 (steps x channels x classes) or image:32x32x3x10 (height x width x
+    --space micronas:100x6x4 (steps x channels x classes) or image:32x32x3x10 (height x width x
     channels x classes).
 
     Interrupt it at any time: the same command goes on where it stopped.

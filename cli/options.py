@@ -44,7 +44,7 @@ AllowFloat = Annotated[
     typer.Option("--allow-float", help="Compute operators that have no integer form in float."),
 ]
 InputName = Annotated[str | None, typer.Option(help="Array of the .npz that holds the inputs.")]
-SpaceName = Annotated[str, space_option("Search space: timeseries or image.")]
+SpaceName = Annotated[str, space_option("Search space: micronas or image.")]
 DataName = Annotated[
     str, data_option("ucr:NAME, npz:FILE, uci-har, ts-small:NAME, cifar10: what to classify.")
 ]

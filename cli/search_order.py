@@ -42,7 +42,7 @@ class SearchOrder:
     period: str | None = None
     battery: str | None = None
     idle: str | None = None
-    space: str = "timeseries"
+    space: str = "micronas"
     algorithm: str = "dnas"
     metric: str = "accuracy"
     class_weights: str = "none"

@@ -16,7 +16,7 @@ from tinytailor.latency_tables import Budget
 from tinytailor.nas.quantization import QUANTIZERS
 from tinytailor.nas.scores import METRICS
 from tinytailor.nas.search import ALGORITHMS
-from tinytailor.nas.spaces import SPACES
+from tinytailor.nas.spaces import space_kind
 from tinytailor.nas.training.class_weights import CLASS_WEIGHTS
 from tinytailor.targets import Board, load_target, require_board
 from tinytailor.targets.errors import InputError
@@ -39,7 +39,7 @@ class SearchSettings:
     targets: tuple[str, ...]
     tables: tuple[str, ...]
     run: str
-    space: str = "timeseries"
+    space: str = "micronas"
     latency_ms: float | None = None
     ram_bytes: int | None = None
     flash_bytes: int | None = None
@@ -76,7 +76,6 @@ class SearchSettings:
 def check_settings(settings: SearchSettings) -> None:
     """InputError for unknown names, counts below 1, and a limit of energy without a power."""
     names: tuple[tuple[str, str, Iterable[str]], ...] = (
-        ("search space", settings.space, SPACES),
         ("algorithm", settings.algorithm, ALGORITHMS),
         ("quantizer", settings.quantizer, QUANTIZERS),
         ("metric", settings.metric, METRICS),
@@ -85,6 +84,7 @@ def check_settings(settings: SearchSettings) -> None:
     for what, name, known in names:
         if name not in known:
             raise no_such(f"no {what} is called {name!r}", name, tuple(known))
+    space_kind(settings.space)
     if not 0 < len(settings.targets) == len(settings.tables):
         raise InputError(
             f"{len(settings.targets)} targets and {len(settings.tables)} tables: expected one "

@@ -6,14 +6,15 @@ from __future__ import annotations
 from tinytailor.nas.spaces.base import Space, SpaceKind, architecture, neighbours
 from tinytailor.nas.spaces.decisions import Architecture, Decision, Option
 from tinytailor.nas.spaces.image import IMAGE
-from tinytailor.nas.spaces.timeseries import TIMESERIES
+from tinytailor.nas.spaces.micronas import MICRONAS
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.names import no_such
 
 SPACES: dict[str, SpaceKind] = {
-    "timeseries": TIMESERIES,
+    "micronas": MICRONAS,
     "image": IMAGE,
 }
+RENAMED = {"timeseries": "micronas"}  # spaces by their former names
 
 __all__ = [
     "SPACES",
@@ -31,6 +32,8 @@ __all__ = [
 
 
 def space_kind(name: str) -> SpaceKind:
+    if name in RENAMED:
+        raise InputError(f"the search space {name} is called {RENAMED[name]} now; name it so")
     if name not in SPACES:
         raise no_such(f"no search space is called {name!r}", name, tuple(SPACES))
     return SPACES[name]
@@ -49,7 +52,7 @@ def build_space(name: str, *shape: int) -> Space:
 
 
 def parse_space(text: str) -> Space:
-    """The space written with its shape, such as ``timeseries:100x6x4`` or ``image:32x32x3x10``."""
+    """The space written with its shape, such as ``micronas:100x6x4`` or ``image:32x32x3x10``."""
     name, _, numbers = text.partition(":")
     kind = space_kind(name)
     parts = numbers.split("x")

@@ -81,7 +81,7 @@ class Middle:
 
 def problem(budget: Budget, epochs: int = 8, slow: Budget | None = None) -> Problem:
     """With a budget on a second device, which is three times as slow, if ``slow`` is one."""
-    space = build_space("timeseries", 48, 3, 2)
+    space = build_space("micronas", 48, 3, 2)
     constraints = [Constraint(fit_parts(space, FormulaCosts(), seed=0), budget)]
     if slow is not None:
         parts = fit_parts(space, FormulaCosts("slow", 70e3), seed=0)

@@ -48,7 +48,7 @@ def test_commands_targets_and_algorithms_are_completed(tmp_path, line, offered):
 def test_the_names_that_are_completed_are_those_that_are_known():
     """tests/nas/test_nas_spaces.py compares them with the registries, as these import torch."""
     assert completion.targets("") == list(target_names())
-    assert completion.spaces("t") == ["timeseries"]
+    assert completion.spaces("m") == ["micronas"]
     assert completion.schemes("") == ["int8"]
     assert completion.data_sets("") == ["ucr:", "npz:", "uci-har", "ts-small:", "cifar10"]
     assert completion.one_of(*BACKENDS)("d") == ["dask"]

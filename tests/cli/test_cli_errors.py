@@ -221,8 +221,8 @@ def test_search_refuses_bad_options_before_it_measures(cli, tmp_path, options, f
 @pytest.mark.parametrize(
     ("space", "fragment"),
     [
-        ("timeseries", "alone does not say which operators are needed"),
-        ("timeseries:0x3x2", "is not STEPSxCHANNELSxCLASSES"),
+        ("micronas", "alone does not say which operators are needed"),
+        ("micronas:0x3x2", "is not STEPSxCHANNELSxCLASSES"),
         ("nope:10x2x3", "no search space is called 'nope'"),
     ],
 )
@@ -246,7 +246,7 @@ def heed_ctrl_c() -> None:
 
 def test_ctrl_c_ends_with_one_line_and_130(tmp_path):
     out = tmp_path / "table.jsonl"
-    words = ("measure", "--space", "timeseries:50x3x2", "-t", "nucleo-f446re", "--out", str(out))
+    words = ("measure", "--space", "micronas:50x3x2", "-t", "nucleo-f446re", "--out", str(out))
     command = [sys.executable, "-m", "tinytailor.cli", *words, "--json"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c

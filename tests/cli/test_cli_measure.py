@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.emulator, pytest.mark.qemu, pytest.mark.tvm]
 
 GOOD = tuple(make_key(Dense(n), ((1, 8),), "dsp") for n in (2, 3))
 TOO_LARGE = make_key(AveragePool2d(Window((2, 2), (2, 2))), ((1, 1600, 1600, 1),), "dsp")
-WORDS = ("measure", "--target", "nucleo-f446re", "--space", "timeseries:9x9x9", "--out")
+WORDS = ("measure", "--target", "nucleo-f446re", "--space", "micronas:9x9x9", "--out")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_a_board_that_only_qemu_has_is_measured_there(cli, tmp_path, monkeypatch
     key = make_key(Dense(2), ((1, 8),), "mve")
     monkeypatch.setattr(measure, "space_keys", lambda *_: (key,))
     path = tmp_path / "table.jsonl"
-    words = ("measure", "--target", "mps3-an547", "--space", "timeseries:9x9x9", "--out", path)
+    words = ("measure", "--target", "mps3-an547", "--space", "micronas:9x9x9", "--out", path)
     result = cli(*words)
     assert result.exit_code == 0, result.stderr
     assert "1 are measured now on the cortex-m55 in QEMU" in result.stderr

@@ -121,7 +121,7 @@ def test_check_finds_what_is_wrong_and_ends_with_1(cli, table):
 
 
 def test_check_counts_what_a_space_needs(cli, table):
-    result = cli("table", "check", table.path, "--space", "timeseries:16x2x2", "--json")
+    result = cli("table", "check", table.path, "--space", "micronas:16x2x2", "--json")
     values = only_json(result.stdout)
     assert result.exit_code == 1
     missing = [one for one in values["findings"] if one["what"] == "missing"]
@@ -136,12 +136,12 @@ def test_a_table_that_a_users_board_measured_is_checked_with_its_file(cli, table
     rows = [dataclasses.replace(one, cycles=700.0) for one in table.rows.values()]
     where = {"runner": "serial", "target": "mine", "clock_hz": 180_000_000}
     own = copy(table, "own.jsonl", rows, **where)
-    words = ("table", "check", own.path, "--space", "timeseries:16x2x2")
+    words = ("table", "check", own.path, "--space", "micronas:16x2x2")
     result = cli(*words)
     assert result.exit_code == 2
     assert "mine, which does not ship" in " ".join(result.stderr.split())
     checked = cli(*words, "--target", mine)
-    assert "operators of timeseries:16x2x2 looked up" in " ".join(checked.stdout.split())
+    assert "operators of micronas:16x2x2 looked up" in " ".join(checked.stdout.split())
     assert "foreign" not in checked.stdout
     shown = cli("table", "show", own.path).stdout
     assert "mine: cortex-m4, dsp, 180 MHz, measured at a serial port" in shown
@@ -175,7 +175,7 @@ def test_diff_says_what_changed_and_by_how_much(cli, table):
         ),
         (("show", "{}", "--sort", "beauty"), "'beauty' (--sort); known: key, cycles"),
         (("show", "none.jsonl"), "cannot read latency table none.jsonl"),
-        (("check", "{}", "--space", "timeseries"), "does not say which operators are needed"),
+        (("check", "{}", "--space", "micronas"), "does not say which operators are needed"),
         (("check", "{}", "--data", "uci-har"), "--data says nothing without --space"),
         (("diff", "{}", "none.jsonl"), "cannot read latency table none.jsonl"),
     ],

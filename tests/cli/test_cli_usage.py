@@ -78,7 +78,7 @@ def test_words_in_the_place_of_others_are_noticed_before_what_is_missing(
 def test_a_word_that_may_be_right_is_left_to_the_command(cli, folder):
     assert kind_of("net.onnx") == "project", "a folder is what lies in it"
     assert kind_of("ucr:BasicMotions") == kind_of("npz:mine.npz") == "data"
-    for word in ("mine", "65536", "timeseries:100x6x4", ".", "build"):
+    for word in ("mine", "65536", "micronas:100x6x4", ".", "build"):
         assert kind_of(word) is None
     (folder / "rpi-pico").mkdir()
     assert kind_of("rpi-pico") is None, "here it is a folder"

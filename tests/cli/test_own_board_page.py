@@ -83,10 +83,10 @@ def test_the_model_takes_what_the_benchmark_says(page, board_file, repository):
 
 def test_operators_of_a_known_core_take_what_the_page_says(page, board_file):
     """The counts that ship for the core, with the constants of the page's board."""
-    table = LatencyTable.load(shipped_path("cortex-m4", "timeseries:100x6x4"))
+    table = LatencyTable.load(shipped_path("cortex-m4", "micronas:100x6x4"))
     model = load_target(str(board_file)).latency
     lines = shown_after(page, "tinytailor measure")
-    assert f"{len(table)} rows come from the shipped table timeseries-100x6x4" in lines
+    assert f"{len(table)} rows come from the shipped table micronas-100x6x4" in lines
     assert f"{len(table)} of {len(table)} operators are there, 0 are measured now" in lines[1]
     for kind, rows, new, failed, low, high in (line.split() for line in lines[3:-1]):
         cycles = [r.cycles_under(model) for key, r in table.rows.items() if key.kind == kind]

@@ -303,7 +303,7 @@ def test_a_plan_lists_operators_to_measure_and_is_refused_until_filled_in(comman
 
 
 def test_the_plan_command_proposes_operators_of_the_space_and_writes_them(tmp_path):
-    space = "timeseries:32x1x2"
+    space = "micronas:32x1x2"
     keys = parse_space(space).keys("dsp")
     table = made.write_table(tmp_path / "table.jsonl", [made.row(key) for key in keys])
     out = tmp_path / "plan.jsonl"
@@ -341,9 +341,9 @@ def test_a_plan_leaves_out_what_does_not_fit_the_board(tmp_path, monkeypatch):
 def test_the_commands_after_a_plan_name_the_board_as_it_was_given(tmp_path):
     mine = tmp_path / "mine.toml"
     mine.write_text(load_target(made.BOARD).definition)
-    keys = parse_space("timeseries:32x1x2").keys("dsp")
+    keys = parse_space("micronas:32x1x2").keys("dsp")
     table = made.write_table(tmp_path / "table.jsonl", [made.row(key) for key in keys])
-    words = ("--plan", 10, "--space", "timeseries:32x1x2", "--table", table.path, "--out")
+    words = ("--plan", 10, "--space", "micronas:32x1x2", "--table", table.path, "--out")
     result = CliRunner().invoke(
         app, ["calibrate", "--target", *map(str, (mine, *words, tmp_path / "plan.jsonl"))]
     )

@@ -37,7 +37,7 @@ class Listed:
 
 @pytest.fixture(scope="module")
 def space() -> Listed:
-    space = parse_space("timeseries:32x1x2")
+    space = parse_space("micronas:32x1x2")
     return Listed(space, space.keys("dsp"), space.spec)
 
 

@@ -23,13 +23,13 @@ from tinytailor.targets.errors import InputError
 pytestmark = [pytest.mark.torch, pytest.mark.tvm]
 
 CASES = [
-    ("timeseries", (30, 5, 3)),
-    ("timeseries", (40, 1, 2)),
-    ("timeseries", (2, 1, 2)),  # the least there is: maps of one pixel
+    ("micronas", (30, 5, 3)),
+    ("micronas", (40, 1, 2)),
+    ("micronas", (2, 1, 2)),  # the least there is: maps of one pixel
     ("image", (10, 18, 3, 4)),
     ("image", (12, 16, 3, 4)),  # the last map's mean can be an exact half
 ]
-MORE = [("timeseries", (100, 6, 4)), ("timeseries", (25, 12, 9))]
+MORE = [("micronas", (100, 6, 4)), ("micronas", (25, 12, 9))]
 
 
 def networks(space: Space) -> list[Architecture]:

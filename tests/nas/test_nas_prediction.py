@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.xdist_group("prediction"),
 ]
 
-SPACES = {"timeseries": (32, 3, 3), "image": (12, 12, 3, 4)}
+SPACES = {"micronas": (32, 3, 3), "image": (12, 12, 3, 4)}
 SEED, COUNT = 4, 2
 
 

@@ -80,7 +80,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> SearchSettings:
     board = load_target("nucleo-f446re")
     assert isinstance(board, Board)
     (folder / "board.toml").write_text(board.definition + ENERGY)
-    write_table(folder / "table.jsonl", build_space("timeseries", 20, 2, 2), board)
+    write_table(folder / "table.jsonl", build_space("micronas", 20, 2, 2), board)
     return SearchSettings(
         data=f"npz:{folder / 'waves.npz'}",
         targets=(str(folder / "board.toml"),),
@@ -128,7 +128,7 @@ def test_the_found_network_is_within_the_budget_and_better_than_chance(
     assert target["predicted"]["flash_bytes"] <= 24 * 1024
     assert whole.quantized_accuracy >= 0.75
     network = Architecture.from_json(whole.architecture)
-    build_space("timeseries", 20, 2, 2).topology(network)
+    build_space("micronas", 20, 2, 2).topology(network)
 
 
 def test_the_result_tells_how_the_search_went(base: SearchSettings, whole: SearchResult) -> None:
@@ -236,7 +236,7 @@ def test_what_was_prepared_is_used_again_for_the_same_tables_and_data_only(
 ) -> None:
     """Another table is another fingerprint; other data under the same name are refused."""
     dataset = load(base.data, base.seed)
-    space = build_space("timeseries", 20, 2, 2)
+    space = build_space("micronas", 20, 2, 2)
     mark = fingerprint(base, dataset, space)
     assert prepared_before(Path(base.run), dataset)["fingerprint"] == mark
     table = tmp_path / "table.jsonl"

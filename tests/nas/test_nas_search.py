@@ -62,7 +62,7 @@ def test_an_impossible_budget_names_the_smallest_achievable_value(
 
 
 def test_the_smallest_achievable_value_is_achieved() -> None:
-    space = build_space("timeseries", 48, 3, 2)
+    space = build_space("micronas", 48, 3, 2)
     with pytest.raises(BudgetError) as caught:
         feasible_network(space, limited(space, Budget(flash_bytes=100)), seed=0)
     least = int(str(caught.value).rsplit("(", 1)[1].split()[0])
@@ -82,7 +82,7 @@ def limited(space: Space, *budgets: Budget) -> tuple[Constraint, ...]:
 
 
 def test_a_budget_that_one_of_several_devices_cannot_meet_names_that_device() -> None:
-    space = build_space("timeseries", 48, 3, 2)
+    space = build_space("micronas", 48, 3, 2)
     sentence = (
         r"^latency 0\.010 ms cannot be met on device1: the smallest achievable .* ms; nothing"
     )
@@ -92,7 +92,7 @@ def test_a_budget_that_one_of_several_devices_cannot_meet_names_that_device() ->
 
 def test_a_network_for_several_devices_keeps_the_budget_of_each() -> None:
     """Little memory on the fast device, little time on the slow one: neither implies the other."""
-    space = build_space("timeseries", 48, 3, 2)
+    space = build_space("micronas", 48, 3, 2)
     both = limited(space, Budget(ram_bytes=3_000), Budget(latency_ms=1.0))
     rng = np.random.default_rng(0)
     starts = [space.sample(rng) for _ in range(5)]
@@ -104,7 +104,7 @@ def test_a_network_for_several_devices_keeps_the_budget_of_each() -> None:
 
 
 def test_an_energy_is_met_as_the_time_in_which_it_is_spent() -> None:
-    space = build_space("timeseries", 48, 3, 2)
+    space = build_space("micronas", 48, 3, 2)
     budget = Budget(latency_ms=2.0, energy_uj=12, active_mw=40)  # 0.3 ms
     constraints = limited(space, budget)
     network = feasible_network(space, constraints, seed=0)
@@ -115,7 +115,7 @@ def test_an_energy_is_met_as_the_time_in_which_it_is_spent() -> None:
 
 
 def test_repair_reaches_the_budget_by_exact_costs_or_says_that_it_cannot() -> None:
-    space = build_space("timeseries", 48, 3, 2)
+    space = build_space("micronas", 48, 3, 2)
     rng = np.random.default_rng(0)
     tight = limited(space, Budget(latency_ms=0.5, ram_bytes=4_000, flash_bytes=9_000))
     for _ in range(10):
@@ -126,7 +126,7 @@ def test_repair_reaches_the_budget_by_exact_costs_or_says_that_it_cannot() -> No
 
 
 def test_repair_gives_up_what_is_least_likely() -> None:
-    space = build_space("timeseries", 48, 3, 2)
+    space = build_space("micronas", 48, 3, 2)
     start = space.sample(np.random.default_rng(5))
     cost = FormulaCosts().network(space.topology(start))
     wanted = dict(start.choices)["fusion0.channels"]
@@ -173,7 +173,7 @@ def test_training_resumed_from_a_checkpoint_ends_with_the_same_weights(tmp_path:
 
 
 def test_the_metric_decides_between_trials_then_the_loss_then_the_order() -> None:
-    network = build_space("timeseries", 48, 3, 2).smallest()
+    network = build_space("micronas", 48, 3, 2).smallest()
 
     def trial(index: int, accuracy: float, balanced: float, loss: float) -> FinishedTrial:
         scores = {"accuracy": accuracy, "balanced_accuracy": balanced}

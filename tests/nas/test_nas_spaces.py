@@ -21,16 +21,16 @@ from tinytailor.targets.errors import InputError
 pytestmark = [pytest.mark.torch]
 
 SHAPES = [
-    ("timeseries", (2, 1, 2)),
-    ("timeseries", (17, 12, 3)),
+    ("micronas", (2, 1, 2)),
+    ("micronas", (17, 12, 3)),
     ("image", (4, 4, 1, 2)),
     ("image", (24, 50, 2, 5)),
 ]
 MORE = [
-    ("timeseries", (100, 6, 4)),
-    ("timeseries", (25, 12, 9)),
-    ("timeseries", (150, 1, 2)),
-    ("timeseries", (64, 30, 10)),
+    ("micronas", (100, 6, 4)),
+    ("micronas", (25, 12, 9)),
+    ("micronas", (150, 1, 2)),
+    ("micronas", (64, 30, 10)),
     ("image", (32, 32, 3, 10)),
     ("image", (28, 28, 1, 10)),
     ("image", (96, 96, 3, 2)),
@@ -66,14 +66,14 @@ def test_cifar_images_take_100_k_to_11_m_products_or_more_in_3_to_60_kib() -> No
 
 
 def test_wrong_choices_are_refused() -> None:
-    space = build_space("timeseries", 100, 6, 4)
+    space = build_space("micronas", 100, 6, 4)
     choice = dict(space.smallest().choices)
     with pytest.raises(InputError, match=r"time0.channels is 5, expected one of \[4, 8, 12, 16\]"):
         architecture(space, {**choice, "time0.channels": 5})
-    with pytest.raises(InputError, match="space timeseries has no decision depth"):
+    with pytest.raises(InputError, match="space micronas has no decision depth"):
         architecture(space, {**choice, "depth": 1})
     with pytest.raises(InputError, match="not an architecture"):
-        Architecture.from_json({"space": "timeseries"})
+        Architecture.from_json({"space": "micronas"})
 
 
 def test_an_architecture_is_refused_by_a_space_of_another_shape() -> None:
@@ -91,8 +91,9 @@ def test_an_architecture_is_refused_by_a_space_of_another_shape() -> None:
         ("image", "is not HEIGHTxWIDTHxCHANNELSxCLASSES"),
         ("image:3x32x3x10", "at least 4 x 4 pixels"),
         ("image:32x32x3x1", "2 classes"),
-        ("timeseries:1x6x4", "at least 2 samples"),
-        ("vision:32x32x3x10", "no search space is called 'vision'; known: timeseries, image"),
+        ("micronas:1x6x4", "at least 2 samples"),
+        ("vision:32x32x3x10", "no search space is called 'vision'; known: micronas, image"),
+        ("timeseries:100x6x4", "the search space timeseries is called micronas now; name it so"),
     ],
 )
 def test_a_wrong_shape_is_refused_in_one_sentence(text: str, sentence: str) -> None:
@@ -101,14 +102,14 @@ def test_a_wrong_shape_is_refused_in_one_sentence(text: str, sentence: str) -> N
 
 
 def test_a_space_refuses_data_of_another_rank_and_names_the_one_for_it() -> None:
-    with pytest.raises(InputError, match=r"samples of 100x6; a space for them is: timeseries"):
+    with pytest.raises(InputError, match=r"samples of 100x6; a space for them is: micronas"):
         build_space("image", 100, 6, 4)
     with pytest.raises(InputError, match=r"samples of 32x32x3; a space for them is: image"):
-        build_space("timeseries", 32, 32, 3, 10)
+        build_space("micronas", 32, 32, 3, 10)
 
 
 def test_the_fixed_shares_of_a_cost_are_recovered_from_whole_networks() -> None:
-    parts = fit_parts(build_space("timeseries", 100, 6, 4), FormulaCosts(), seed=0)
+    parts = fit_parts(build_space("micronas", 100, 6, 4), FormulaCosts(), seed=0)
     assert parts.latency_base == pytest.approx(0.01)
     assert parts.latency_node == pytest.approx(0.001)
     assert parts.ram_base == pytest.approx(900)
@@ -117,7 +118,7 @@ def test_the_fixed_shares_of_a_cost_are_recovered_from_whole_networks() -> None:
 
 
 def test_alive_bytes_count_what_waits_for_a_later_layer() -> None:
-    space = build_space("timeseries", 20, 3, 2)
+    space = build_space("micronas", 20, 3, 2)
     choice = dict(space.smallest().choices)
     choice.update({"fusion0.residual": 1, "fusion0.branches": (3, 5)})
     topology = space.topology(architecture(space, choice))

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.torch]
 
 
 def test_the_penalty_is_zero_within_the_budget_and_grows_beyond_it() -> None:
-    space = build_space("timeseries", 40, 6, 4)
+    space = build_space("micronas", 40, 6, 4)
     supernet = Supernet(space, seeded(0))
     cost = expected(supernet, Parts(FormulaCosts()))
     latency = float(cost.latency_ms.detach())
@@ -46,7 +46,7 @@ def test_every_large_operator_gets_a_share_of_the_memory_gradient() -> None:
 
 
 def test_softmax_runs_over_options_and_over_classes_not_over_the_batch() -> None:
-    supernet = random_supernet(SPACES["timeseries"].tiny())
+    supernet = random_supernet(SPACES["micronas"].tiny())
     for drawn in (supernet.probabilities(), supernet.draw(0.7, seeded(0))):
         for p in drawn.values():
             assert p.ndim == 1

@@ -169,7 +169,7 @@ def test_the_kit_sees_a_key_that_is_not_listed() -> None:
 
 def test_a_branch_that_surely_runs_beside_another_waits_for_it_and_no_other_does() -> None:
     """Of two parallel convolutions the second one runs while the first one's output is alive."""
-    space = SPACES["timeseries"].make(40, 6, 4)
+    space = SPACES["micronas"].make(40, 6, 4)
     supernet = Supernet(space, seeded(0))
     choice = dict(space.smallest().choices)
     bytes_of = {}

@@ -39,7 +39,7 @@ LEAST_TIME = 16
 LEAST_SENSORS = 5
 
 
-def timeseries_space(
+def micronas_space(
     time: int,
     sensors: int,
     classes: int,
@@ -53,7 +53,7 @@ def timeseries_space(
     """The space for series of ``time`` steps of ``sensors`` values in ``classes`` classes."""
     if time < 2 or sensors < 1 or classes < 2:
         raise InputError(
-            f"space timeseries needs at least 2 samples, 1 sensor and 2 classes, got "
+            f"space micronas needs at least 2 samples, 1 sensor and 2 classes, got "
             f"{time} x {sensors} and {classes} classes"
         )
 
@@ -69,8 +69,8 @@ def timeseries_space(
             width = -(-width // stride[1])
         yield head_cell(classes)
 
-    spec = f"timeseries:{time}x{sensors}x{classes}"
-    return Space("timeseries", (time, sensors, 1), classes, spec, tuple(cells()))
+    spec = f"micronas:{time}x{sensors}x{classes}"
+    return Space("micronas", (time, sensors, 1), classes, spec, tuple(cells()))
 
 
 def time_cell(name: str, kernels: Widths, widths: Widths) -> Cell:
@@ -123,7 +123,7 @@ def head_cell(classes: int) -> Cell:
 
 
 def tiny() -> Space:
-    return timeseries_space(
+    return micronas_space(
         20,
         3,
         2,
@@ -135,4 +135,4 @@ def tiny() -> Space:
     )
 
 
-TIMESERIES = SpaceKind(("STEPS", "CHANNELS", "CLASSES"), (100, 6, 4), timeseries_space, tiny)
+MICRONAS = SpaceKind(("STEPS", "CHANNELS", "CLASSES"), (100, 6, 4), micronas_space, tiny)
