@@ -8,6 +8,8 @@ from tinytailor.nas.layers.addition import Addition
 from tinytailor.nas.layers.base import Kind, Layer, PlacedStep, Step
 from tinytailor.nas.layers.convolution import Convolution
 from tinytailor.nas.layers.depthwise_convolution import DepthwiseConvolution
+from tinytailor.nas.layers.grouped_convolution import GroupedConvolution
+from tinytailor.nas.layers.maximum_pool import MaximumPool
 from tinytailor.nas.layers.mean_pool import MeanPool
 from tinytailor.nas.layers.squeeze_excite import SqueezeExcite
 
@@ -17,6 +19,8 @@ KINDS: dict[str, type[Kind]] = {
         Addition,
         Convolution,
         DepthwiseConvolution,
+        GroupedConvolution,
+        MaximumPool,
         MeanPool,
         SqueezeExcite,
     )

@@ -40,6 +40,7 @@ class Convolution(Filters):
         return (
             (cls((3, 3), (2, 2), channels=8), ((1, 9, 8, 3),)),
             (cls((5, 1), (2, 1), channels=4), ((1, 11, 3, 2),)),
+            (cls((3, 1), dilation=(2, 1), channels=5), ((1, 11, 1, 4),)),
             (cls((1, 1), relu=False, channels=6), ((1, 4, 5, 8),)),
             (cls((1, 1), relu=False, norm=False, channels=3), ((1, 1, 1, 8),)),
         )

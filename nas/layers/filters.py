@@ -39,13 +39,14 @@ Pair = tuple[int, int]
 class Filters(Single):
     """Filters of ``kernel`` at steps of ``stride``, then ReLU where ``relu``.
 
-    With ``norm`` they are trained with batch norm, else with a bias.
+    With ``norm`` they are trained with batch norm, else with a bias. Taps are ``dilation`` apart.
     """
 
     kernel: Pair
     stride: Pair = (1, 1)
     relu: bool = True
     norm: bool = True
+    dilation: Pair = (1, 1)
 
     def widths(self, channels: int) -> Pair:
         """Filters, and the channels that each one reads, of a map of ``channels``."""
@@ -56,13 +57,14 @@ class Filters(Single):
         raise NotImplementedError
 
     def window(self, shape: Shape) -> Window:
-        return Window(self.kernel, self.stride, same_padding(shape, self.kernel, self.stride))
+        padding = same_padding(shape, self.kernel, self.stride, self.dilation)
+        return Window(self.kernel, self.stride, padding, self.dilation)
 
     def trained(self, shapes: tuple[Shape, ...], generator: torch.Generator) -> Trained:
         return TrainedFilters(self, *self.widths(shapes[0][3]), generator)
 
     def compute(self, weights: Weights, *values: Tensor) -> Tensor:
-        y = same_conv(values[0], weights["weight"], weights["bias"], self.stride)
+        y = same_conv(values[0], weights["weight"], weights["bias"], self.stride, self.dilation)
         return functional.relu(y) if self.relu else y
 
     def fake(
@@ -118,7 +120,7 @@ class Filters(Single):
             kernel_shape=self.kernel,
             strides=self.stride,
             pads=self.window(step.shapes[0]).padding,
-            dilations=(1, 1),
+            dilations=self.dilation,
             group=channels // self.widths(channels)[1],
         )
         if self.relu:
@@ -132,15 +134,15 @@ class TrainedFilters(Trained):
         self, filters: Filters, count: int, depth: int, generator: torch.Generator
     ) -> None:
         super().__init__()
-        self.stride, self.relu = filters.stride, filters.relu
+        self.filters = filters
         self.weight = new_weight((count, depth, *filters.kernel), generator)
         self.bias = None if filters.norm else nn.Parameter(torch.zeros(count))
         self.norm = nn.BatchNorm2d(count) if filters.norm else None
 
     def forward(self, x: Tensor) -> Tensor:
-        y = same_conv(x, self.weight, self.bias, self.stride)
+        y = same_conv(x, self.weight, self.bias, self.filters.stride, self.filters.dilation)
         y = y if self.norm is None else self.norm(y)
-        return functional.relu(y) if self.relu else y
+        return functional.relu(y) if self.filters.relu else y
 
     def folded(self) -> Weights:
         weight = self.weight.detach()
@@ -161,25 +163,43 @@ def new_weight(shape: tuple[int, ...], generator: torch.Generator) -> nn.Paramet
     return nn.Parameter(weight * sqrt(2.0 / prod(shape[1:])))
 
 
-def same_conv(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair) -> Tensor:
-    """Convolution with SAME padding; groups follow from the channels of ``x`` and ``weight``."""
+def same_conv(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, dilation: Pair = (1, 1)
+) -> Tensor:
+    """Convolution with SAME padding; groups follow from the channels of ``x`` and ``weight``.
+
+    Maps one pixel wide are turned: along the last axis torch computes twice as fast.
+    """
+    if x.shape[3] == weight.shape[3] == 1:
+        turned = x.transpose(2, 3), weight.transpose(2, 3)
+        return _same_conv(*turned, bias, stride[::-1], dilation[::-1]).transpose(2, 3)
+    return _same_conv(x, weight, bias, stride, dilation)
+
+
+def _same_conv(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, dilation: Pair
+) -> Tensor:
     kernel = (int(weight.shape[2]), int(weight.shape[3]))
     shape = (1, int(x.shape[2]), int(x.shape[3]), int(x.shape[1]))
-    top, left, bottom, right = same_padding(shape, kernel, stride)
-    padded = functional.pad(x, (left, right, top, bottom))
+    top, left, bottom, right = same_padding(shape, kernel, stride, dilation)
     groups = int(x.shape[1]) // int(weight.shape[1])
-    return functional.conv2d(padded, weight, bias, stride, groups=groups)
+    if (top, left) == (bottom, right):
+        return functional.conv2d(x, weight, bias, stride, (top, left), dilation, groups)
+    padded = functional.pad(x, (left, right, top, bottom))
+    return functional.conv2d(padded, weight, bias, stride, 0, dilation, groups)
 
 
-def same_padding(shape: Shape, kernel: Pair, stride: Pair) -> tuple[int, int, int, int]:
+def same_padding(
+    shape: Shape, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)
+) -> tuple[int, int, int, int]:
     """(top, left, bottom, right) for an output of ceil(size / stride); the odd pixel is last."""
-    top, bottom = _same(shape[1], kernel[0], stride[0])
-    left, right = _same(shape[2], kernel[1], stride[1])
+    top, bottom = _same(shape[1], dilation[0] * (kernel[0] - 1) + 1, stride[0])
+    left, right = _same(shape[2], dilation[1] * (kernel[1] - 1) + 1, stride[1])
     return top, left, bottom, right
 
 
-def _same(size: int, kernel: int, stride: int) -> Pair:
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+def _same(size: int, span: int, stride: int) -> Pair:
+    total = max((-(-size // stride) - 1) * stride + span - size, 0)
     return total // 2, total - total // 2
 
 
