@@ -7,10 +7,12 @@ from tinytailor.nas.spaces.base import Space, SpaceKind, architecture, neighbour
 from tinytailor.nas.spaces.decisions import Architecture, Decision, Option
 from tinytailor.nas.spaces.image import IMAGE
 from tinytailor.nas.spaces.micronas import MICRONAS
+from tinytailor.nas.spaces.series import SERIES
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.names import no_such
 
 SPACES: dict[str, SpaceKind] = {
+    "series": SERIES,
     "micronas": MICRONAS,
     "image": IMAGE,
 }

@@ -92,7 +92,7 @@ def test_an_architecture_is_refused_by_a_space_of_another_shape() -> None:
         ("image:3x32x3x10", "at least 4 x 4 pixels"),
         ("image:32x32x3x1", "2 classes"),
         ("micronas:1x6x4", "at least 2 samples"),
-        ("vision:32x32x3x10", "no search space is called 'vision'; known: micronas, image"),
+        ("vision:32x32x3x10", "no search space is called 'vision'; known: series, micronas, image"),
         ("timeseries:100x6x4", "the search space timeseries is called micronas now; name it so"),
     ],
 )
