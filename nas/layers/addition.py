@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from torch import Tensor
+from torch.nn import functional
 
 from tinytailor.compiler import ir
 from tinytailor.compiler.ir import Shape
@@ -17,24 +18,31 @@ from tinytailor.nas.layers.onnx_step import OnnxStep
 
 @dataclass(frozen=True, slots=True)
 class Addition(Single):
-    """y = a + b."""
+    """y = a + b, then ReLU where ``relu``."""
 
     name: ClassVar[str] = "addition"
+
+    relu: bool = False
 
     def operator(self, *shapes: Shape) -> Operator:
         return Add()
 
     def compute(self, weights: Weights, *values: Tensor) -> Tensor:
         a, b = values
-        return a + b
+        return functional.relu(a + b) if self.relu else a + b
 
     def filled(self, op: Operator, integers: Integers, reads: Tensors, writes: ir.Tensor) -> Filled:
         a, b = reads
-        return Add.from_scales(a, b, writes), {}
+        added = Add.from_scales(a, b, writes)
+        return (replace(added, low=writes.zero_point) if self.relu else added), {}
 
     def onnx(self, step: OnnxStep) -> None:
-        step.node("Add", step.sources, step.target)
+        total = f"{step.name}_sum" if self.relu else step.target
+        step.node("Add", step.sources, total)
+        if self.relu:
+            step.node("Relu", [total], step.target)
 
     @classmethod
     def examples(cls) -> tuple[tuple[Kind, tuple[Shape, ...]], ...]:
-        return ((cls(), ((1, 6, 5, 4), (1, 6, 5, 4))),)
+        shapes = ((1, 6, 5, 4), (1, 6, 5, 4))
+        return (cls(), shapes), (cls(relu=True), shapes)

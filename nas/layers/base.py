@@ -16,7 +16,7 @@ Shapes are NHWC, torch tensors NCHW.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -43,6 +43,15 @@ class Trained(nn.Module):
 
     def folded(self) -> Weights:
         """As they are quantized: batch norm folded in, detached."""
+        raise NotImplementedError
+
+    def part(self, step: PlacedStep) -> dict[str, Tensor]:
+        """The state of the same module of a narrower ``step``: views of the first channels and
+        the middle taps."""
+        raise NotImplementedError
+
+    def nested(self, step: PlacedStep, values: Sequence[Tensor]) -> Tensor:
+        """What that computes in training, with the statistics of the batch."""
         raise NotImplementedError
 
 
@@ -112,6 +121,15 @@ class Kind(Protocol):
     @property
     def one_width(self) -> bool:
         """Whether it writes as many channels as it reads, however many."""
+
+    @property
+    def family(self) -> Hashable:
+        """Kinds of one family can share weights: those of fewer ``taps`` are in their middle."""
+        return self
+
+    @property
+    def taps(self) -> int:
+        return 1
 
     def at(self, channels: int) -> Kind:
         """The same kind writing ``channels``; itself where that is decided by what it reads."""

@@ -7,6 +7,7 @@ torch tensors are NCHW: (N, channels, H, W), of a series (N, 1, T, C).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,9 +22,9 @@ Compute = Callable[[PlacedStep, Sequence[Tensor]], Tensor]
 
 
 def as_input(x: np.ndarray) -> Tensor:
-    """Series (N, T, C) to (N, 1, T, C), images (N, H, W, C) to (N, C, H, W)."""
-    x = x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
-    return torch.from_numpy(np.ascontiguousarray(x)).float()
+    """(N, H, W, C) as on the device to (N, C, H, W); of series (N, T, S), C is 1."""
+    x = x[..., None] if x.ndim == 3 else x
+    return torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))).float()
 
 
 def walk(topology: Topology, x: Tensor, compute: Compute) -> dict[str, Tensor]:
@@ -55,16 +56,41 @@ class FloatSteps(nn.ModuleDict):
         return module
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Dropout:
+    """Values are 0 with probability ``odds``, else divided by the rest (Srivastava et al. 2014);
+    whole channels of a map (Tompson et al., arXiv 1411.4280)."""
+
+    odds: float
+    generator: torch.Generator
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self.odds == 0:
+            return x
+        kept = torch.rand((*x.shape[:2], 1, 1), generator=self.generator) >= self.odds
+        return x * kept / (1 - self.odds)
+
+
 class FloatNetwork(nn.Module):
-    """The topology with float weights: (N, C, H, W) to logits (N, classes)."""
+    """The topology with float weights: (N, C, H, W) to logits (N, classes).
+
+    In training, ``dropout`` acts on what the layers read that make logits.
+    """
 
     def __init__(self, topology: Topology, generator: torch.Generator) -> None:
         super().__init__()
         self.topology = topology
         self.steps = FloatSteps(topology.steps, generator)
+        self.dropout: Dropout | None = None
+        self.heads = heads(topology)
 
     def forward(self, x: Tensor) -> Tensor:
-        return flat(walk(self.topology, x, self.steps.compute)[self.topology.output])
+        return flat(walk(self.topology, x, self._compute)[self.topology.output])
+
+    def _compute(self, step: PlacedStep, values: Sequence[Tensor]) -> Tensor:
+        if self.training and self.dropout is not None and step.name in self.heads:
+            values = [self.dropout(value) for value in values]
+        return self.steps.compute(step, values)
 
     def folded(self) -> dict[str, Weights]:
         """The weights of every step that has any, by the tensor it writes."""
@@ -73,6 +99,18 @@ class FloatNetwork(nn.Module):
             for step in self.topology.steps
             if module_name(step.name) in self.steps
         }
+
+
+def heads(topology: Topology) -> frozenset[str]:
+    """The last steps that have weights on the ways to the output."""
+    found, seek = set(), {topology.output}
+    for step in reversed(topology.steps):
+        if step.name in seek:
+            if step.primitive.mixes:
+                found.add(step.name)
+            else:
+                seek.update(step.sources)
+    return frozenset(found)
 
 
 def module_name(tensor: str) -> str:

@@ -5,17 +5,18 @@ Input (1, T, 1, S). A full convolution over time and all channels costs a Cortex
 product, where the maps of time and sensors of MicroNAS cost it 2.75.
 
     stem        conv k at stride 4, or two of stride 2; of stride 2 where T is short
-    repeat      x + f(x), or left out
+    repeat      ReLU(x + f(x)), or left out
     then for every further halving that leaves LEAST_TIME steps or more, the last one of several
     optional and in the head
     reduce      conv k at stride 2, or a depthwise one and a pointwise one        channels by stage
-    repeat x3   x + f(x), or left out
+    repeat x3   ReLU(x + f(x)), or left out
     head        mean over time, maximum over time, or both; each with its linear layer, added
 
     f           conv 3, conv 5, dilated conv 3, conv 3 in groups of 8, or depthwise 5 and pointwise;
                 squeeze and excite behind it, or not
 
-Every convolution has batch norm, folded when it is exported, and ReLU; the linear layers have not.
+Every convolution has batch norm, folded when it is exported, and ReLU, but the last one of f; the
+linear layers have neither.
 Residual: He et al., arXiv 1512.03385; separable: Howard et al., arXiv 1704.04861; groups:
 Radosavovic et al., arXiv 2003.13678; dilation: Bai et al., arXiv 1803.01271. A linear layer for
 each pooling and their sum is the same function as one behind their concatenation.
@@ -45,7 +46,7 @@ Widths = tuple[int, ...]
 LEAST_TIME = 8
 STEM: Widths = (8, 16, 24, 32)
 # By stage; the last entry serves all further ones.
-CHANNELS: tuple[Widths, ...] = ((16, 24, 32, 48, 64, 96),)
+CHANNELS: tuple[Widths, ...] = ((16, 24, 32, 48, 64),)
 KERNELS: Widths = (3, 5)
 STEM_KERNELS: Widths = (5, 9)
 REPEATS: Widths = (1, 3)
@@ -55,11 +56,11 @@ MEAN, MAXIMUM, BOTH = 0, 1, 2
 
 # The forms of f, by the number that stands for each in a decision: from cheap to dear.
 FORMS: dict[int, tuple[Kind, ...]] = {
-    1: (DepthwiseConvolution((5, 1)), Convolution((1, 1))),
-    2: (GroupedConvolution((3, 1), size=GROUP),),
-    3: (Convolution((3, 1)),),
-    4: (Convolution((3, 1), dilation=(2, 1)),),
-    5: (Convolution((5, 1)),),
+    1: (DepthwiseConvolution((5, 1)), Convolution((1, 1), relu=False)),
+    2: (GroupedConvolution((3, 1), relu=False, size=GROUP),),
+    3: (Convolution((3, 1), relu=False),),
+    4: (Convolution((3, 1), relu=False, dilation=(2, 1)),),
+    5: (Convolution((5, 1), relu=False),),
 }
 
 
@@ -158,7 +159,7 @@ def channels_of(name: str, widths: Widths) -> Decision:
 
 
 def repeat_cell(name: str, forms: Widths, attention: Widths) -> Cell:
-    """x + f(x), or nothing."""
+    """ReLU(x + f(x)), or nothing."""
     keep, form = Decision(f"{name}.keep", (0, 1)), Decision(f"{name}.form", forms)
     gate = Decision(f"{name}.attention", attention)
     items: list[Item] = []
@@ -174,7 +175,7 @@ def repeat_cell(name: str, forms: Widths, attention: Widths) -> Cell:
     joined = f"{name}.gated"
     gated = Part(f"{name}.gate", SqueezeExcite(), (result,), None, (), joined)
     items.extend(optional(gated, gate))
-    items.append(Join(name, Addition(), ((joined, ""), (INPUT, f"{name}.add"))))
+    items.append(Join(name, Addition(relu=True), ((joined, ""), (INPUT, f"{name}.add"))))
     return Cell(name, (keep, form, gate), tuple(items), keep)
 
 

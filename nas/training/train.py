@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training a network on a small set of series or images, resumable after any epoch.
 
-AdamW with a one-cycle rate (linear warm-up, cosine to zero), cross entropy over classes (dim 1)
-with label smoothing and, if asked for, weights of the classes, light augmentation (amplitude,
-jitter, a shift with repeated borders: in time, or along both sides of an image; never mirrored,
-which changes what digits and signs mean).
+AdamW with a one-cycle rate (linear warm-up, cosine to zero); cross entropy over classes (dim 1)
+with label smoothing and, if asked for, weights of the classes; augmentation and dropout as the
+recipe says. With a teacher (Hinton et al. 2015, arXiv 1503.02531)
+
+    L = (1 - s) CE(labels) + s T^2 KL(softmax(teacher / T) || softmax(logits / T))
+
 All chance comes from one generator whose state is part of the checkpoint, so a run that was killed
 and resumed ends with the same weights as one that was not.
 """
@@ -21,28 +23,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tinytailor.nas.network.float_network import Dropout, FloatNetwork
+from tinytailor.nas.recipes import Recipe
 from tinytailor.nas.scores import Scores, accuracy, numbered, score_answers
+from tinytailor.nas.training.samples import Samples
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.files import write_atomically
 
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """How to train: ``shift`` is a fraction of the length, ``scale`` and ``jitter`` of one std.
-
-    ``shift_axes`` are those of (N, C, H, W); the sensors of a series, along W, have no order.
-    """
-
-    epochs: int = 120
-    learning_rate: float = 1e-2
-    weight_decay: float = 1e-2
-    batch: int = 64
-    smoothing: float = 0.05
-    scale: float = 0.1
-    jitter: float = 0.05
-    shift: float = 0.05
-    shift_axes: tuple[int, ...] = (2,)
-    warmup: float = 0.1
+Teacher = Callable[[Tensor], Tensor]  # (N, C, H, W) as a network reads it, to logits (N, classes)
+TEACHER_SHARE, TEMPERATURE = 0.5, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,48 +51,71 @@ Progress = Callable[[int, int, float], None]  # epochs done, epochs in all, last
 
 def fit(
     network: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    training: Training,
+    samples: Samples,
+    recipe: Recipe,
     generator: torch.Generator,
     *,
     weights: Tensor | None = None,
+    teacher: Teacher | None = None,
     checkpoint: Path | None = None,
-    every: int = 1,
     on_epoch: Progress = lambda done, total, loss: None,
 ) -> list[float]:
     """Train in place, from ``checkpoint`` if it exists; returns the mean loss of every epoch.
 
     ``weights`` (classes,) are those of `cross_entropy`.
     """
-    optimizer = torch.optim.AdamW(
-        network.parameters(), training.learning_rate, weight_decay=training.weight_decay
-    )
+    optimizer = optimizer_of(network.parameters(), recipe)
     losses: list[float] = []
     if checkpoint is not None and checkpoint.exists():
-        losses = _restore(checkpoint, network, optimizer, generator, training)
-    for epoch in range(len(losses), training.epochs):
+        losses = _restore(checkpoint, network, optimizer, generator, recipe)
+    if isinstance(network, FloatNetwork):
+        network.dropout = Dropout(recipe.dropout, generator)
+    for epoch in range(len(losses), recipe.epochs):
         network.train()
         total, steps = 0.0, 0
-        batches = list(epoch_batches(len(x), training.batch, generator))
+        batches = list(epoch_batches(len(samples), recipe.batch, generator))
         for step, rows in enumerate(batches):
-            rate = one_cycle((epoch + step / len(batches)) / training.epochs, training.warmup)
-            for group in optimizer.param_groups:
-                group["lr"] = training.learning_rate * rate
-            logits = network(augment(x[rows], training, generator))
-            loss = cross_entropy(logits, y[rows], training.smoothing, weights)
+            set_rate(optimizer, recipe, (epoch + step / len(batches)) / recipe.epochs)
+            x = samples.batch(rows, recipe.augment, generator)
+            logits = network(x)
+            loss = cross_entropy(logits, samples.y[rows], recipe.smoothing, weights)
+            if teacher is not None:
+                soft = distillation(logits, teacher(x))
+                loss = (1 - TEACHER_SHARE) * loss + TEACHER_SHARE * soft
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimizer.step()
             total, steps = total + float(loss.detach()), steps + 1
         losses.append(total / steps)
-        last = epoch + 1 == training.epochs
-        if checkpoint is not None and (last or (epoch + 1) % every == 0):
-            _save(checkpoint, network, optimizer, generator, training, losses)
-        on_epoch(epoch + 1, training.epochs, losses[-1])
+        if checkpoint is not None:
+            _save(checkpoint, network, optimizer, generator, recipe, losses)
+        on_epoch(epoch + 1, recipe.epochs, losses[-1])
     network.eval()
     return losses
+
+
+def optimizer_of(parameters: Iterator[nn.Parameter], recipe: Recipe) -> torch.optim.AdamW:
+    """Weights decay; gains and biases, of one axis, do not."""
+    listed = list(parameters)
+    groups = [
+        {"params": [p for p in listed if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in listed if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, recipe.learning_rate)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, position: float) -> None:
+    """That of ``position`` in 0..1 of the training."""
+    for group in optimizer.param_groups:
+        group["lr"] = recipe.learning_rate * one_cycle(position, recipe.warmup)
+
+
+def distillation(logits: Tensor, teacher: Tensor, temperature: float = TEMPERATURE) -> Tensor:
+    """T^2 KL(softmax(teacher / T) || softmax(logits / T)), mean over rows of (N, classes)."""
+    soft = functional.log_softmax(logits / temperature, dim=1)
+    wanted = functional.softmax(teacher.detach() / temperature, dim=1)
+    return temperature**2 * functional.kl_div(soft, wanted, reduction="batchmean")
 
 
 def cross_entropy(
@@ -157,34 +169,19 @@ def endless_batches(count: int, size: int, generator: torch.Generator) -> Iterat
         yield from epoch_batches(count, size, generator)
 
 
-def augment(x: Tensor, training: Training, generator: torch.Generator) -> Tensor:
-    """A copy of (N, C, H, W): every sample with its own gain and shift, every value with noise."""
-    count = len(x)
-    gain = 1 + training.scale * torch.randn((count, 1, 1, 1), generator=generator)
-    noise = training.jitter * torch.randn(x.shape, generator=generator)
-    for axis in training.shift_axes:
-        length = x.shape[axis]
-        reach = int(training.shift * length)
-        offset = torch.randint(-reach, reach + 1, (count, 1), generator=generator)
-        index = (torch.arange(length) + offset).clamp(0, length - 1)
-        along = [count if a == 0 else length if a == axis else 1 for a in range(4)]
-        x = x.gather(axis, index.reshape(along).expand(x.shape))
-    return x * gain + noise
-
-
 def _save(
     path: Path,
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     generator: torch.Generator,
-    training: Training,
+    recipe: Recipe,
     losses: list[float],
 ) -> None:
     state: dict[str, Any] = {
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
         "generator": generator.get_state(),
-        "training": repr(training),
+        "recipe": repr(recipe),
         "losses": losses,
     }
     write_atomically(path, lambda temporary: torch.save(state, temporary))
@@ -195,12 +192,12 @@ def _restore(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     generator: torch.Generator,
-    training: Training,
+    recipe: Recipe,
 ) -> list[float]:
     try:
         state = torch.load(path, weights_only=True)
-        if state["training"] != repr(training):
-            raise ValueError(f"it was trained with {state['training']}, not {training}")
+        if state["recipe"] != repr(recipe):
+            raise ValueError(f"it was trained with {state['recipe']}, not {recipe}")
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         generator.set_state(state["generator"])

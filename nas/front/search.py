@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The search with shared weights, from samples to one network and the front around it.
+
+folds by group -> a shared network each -> NSGA-II and local search over int8 estimates and
+exact costs -> the best few trained on their own -> one
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tinytailor.nas.constraint import Constraint
+from tinytailor.nas.front.climb import climb
+from tinytailor.nas.front.effort import Effort, Pace, keep_effort, kept_effort, within
+from tinytailor.nas.front.evaluate import Estimate, Evaluator, Fold
+from tinytailor.nas.front.evolve import Task, evolve
+from tinytailor.nas.front.folds import SUPERNET, Split, teacher_of, train_folds
+from tinytailor.nas.front.select import FINALISTS, Finalist, Trials, best_within, finals
+from tinytailor.nas.network.float_network import FloatNetwork
+from tinytailor.nas.progress import OnProgress, Progress
+from tinytailor.nas.quantization import Quantizer
+from tinytailor.nas.recipes import Recipe
+from tinytailor.nas.scores import metric_key
+from tinytailor.nas.spaces import Architecture, Space
+from tinytailor.nas.supernet.sandwich import train_shared
+from tinytailor.nas.supernet.shared import SharedNetwork
+from tinytailor.nas.training.samples import Samples
+from tinytailor.nas.training.train import Teacher, fit
+from tinytailor.targets.errors import InputError
+
+CANDIDATES = "candidates.jsonl"
+PACED = 3  # batches that are timed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ground:
+    """What a search stands on: all training samples, pairs of their rows for folds, the networks
+    and what bounds them; ``classes``: weights of the classes in the loss for some labels."""
+
+    space: Space
+    constraints: tuple[Constraint, ...]
+    fits: Architecture
+    samples: Samples
+    splits: Callable[[int], Sequence[tuple[Any, Any]]]
+    recipe: Recipe
+    quantizer: Quantizer
+    metric: str
+    seed: int
+    folder: Path
+    supernet: Path | None = None  # the folder of another run with the same shared networks
+    weights: torch.Tensor | None = None
+
+    def parts(self, count: int) -> list[Split]:
+        pairs = self.splits(count)
+        return [Split(self.samples.rows(a), self.samples.rows(b)) for a, b in pairs]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """The network, those it was chosen from, all that were estimated, and its teacher."""
+
+    architecture: Architecture
+    finalists: tuple[Finalist, ...]
+    known: dict[Architecture, Estimate]
+    teacher: Teacher
+    effort: Effort
+
+
+def search_front(
+    ground: Ground, wanted: Effort, time_s: float | None, on_progress: OnProgress
+) -> Found:
+    """Run or go on; nothing that was finished before is done again."""
+    effort = counted(ground, wanted, time_s)
+    splits = ground.parts(effort.folds)
+    folds = shared_networks(ground, splits, effort, on_progress)
+    evaluate = Evaluator(
+        folds,
+        ground.quantizer,
+        ground.metric,
+        ground.folder / CANDIDATES,
+        told(effort, on_progress),
+    )
+    explore(ground, evaluate, effort)
+    picked = best_within(ground.space, evaluate.known, ground.constraints, effort.finalists)
+    trials = Trials(
+        ground.space,
+        splits,
+        folds,
+        replace(ground.recipe, epochs=effort.epochs),
+        ground.quantizer,
+        ground.metric,
+        ground.seed,
+        ground.folder / FINALISTS,
+        ground.weights,
+    )
+
+    def on_epoch(finalist: int, fold: int, done: int, total: int) -> None:
+        stage = f"finalist {finalist + 1} of {len(picked)}, fold {fold + 1} of {effort.folds}"
+        on_progress(Progress(stage, done, total))
+
+    ranked = finals(trials, [(arch, evaluate.known[arch]) for arch in picked], on_epoch)
+    best = ranked[0].architecture
+    return Found(best, tuple(ranked), evaluate.known, teacher_of(folds), effort)
+
+
+def counted(ground: Ground, wanted: Effort, time_s: float | None) -> Effort:
+    """The effort of this run: what it began with, or what fits the time, kept from now on."""
+    known = kept_effort(ground.folder)
+    if known is not None:
+        return known
+    effort = wanted if time_s is None else within(time_s, wanted, paced(ground, wanted))
+    keep_effort(ground.folder, effort)
+    return effort
+
+
+def paced(ground: Ground, wanted: Effort) -> Pace:
+    """Seconds of everything, from a few batches."""
+    recipe, space = ground.recipe, ground.space
+    split = ground.parts(wanted.folds)[0]
+    count = min(PACED * recipe.batch, len(split.train))
+    few = split.train.rows(torch.arange(count).numpy())
+    generator = torch.Generator().manual_seed(0)
+    shared, once = SharedNetwork(space, generator), replace(recipe, epochs=1)
+    sandwich = seconds(lambda: train_shared(shared, few, once, 0)) / count
+    alone = FloatNetwork(space.topology(ground.fits), generator)
+    step = seconds(lambda: fit(alone, few, once, generator)) / count
+    fold = Fold.of(shared, split.train, split.valid, 0)
+    estimate = seconds(lambda: fold.int8(ground.fits, ground.quantizer))
+    return Pace(sandwich * len(split.train), estimate * wanted.folds, step * len(ground.samples))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    before = time.perf_counter()
+    work()
+    return time.perf_counter() - before
+
+
+def shared_networks(
+    ground: Ground, splits: Sequence[Split], effort: Effort, on_progress: OnProgress
+) -> list[Fold]:
+    """Trained, or those of the run that ``supernet`` names."""
+
+    def on_epoch(fold: int, done: int, total: int, loss: float) -> None:
+        stage = f"shared networks, fold {fold + 1} of {effort.folds}"
+        on_progress(Progress(stage, done, total, f"loss {loss:.3f}"))
+
+    folder = ground.folder if ground.supernet is None else ground.supernet
+    if ground.supernet is not None and not (folder / SUPERNET).is_dir():
+        raise InputError(
+            f"{folder} holds no shared networks; give the folder of a search that does"
+        )
+    recipe = replace(ground.recipe, epochs=effort.supernet_epochs)
+    return train_folds(
+        ground.space,
+        splits,
+        recipe,
+        ground.seed,
+        folder / SUPERNET,
+        weights=ground.weights,
+        on_epoch=on_epoch,
+    )
+
+
+def told(effort: Effort, on_progress: OnProgress) -> Callable[[int, Estimate], None]:
+    """Progress of the estimates, with the best so far."""
+    best = [0.0]
+
+    def on_new(count: int, estimate: Estimate) -> None:
+        best[0] = max(best[0], estimate.score)
+        text = f"best so far {100 * best[0]:.2f} %"
+        on_progress(Progress("networks estimated", count, effort.evaluations, text))
+
+    return on_new
+
+
+def explore(ground: Ground, evaluate: Evaluator, effort: Effort) -> None:
+    """All evaluations of this run."""
+    task = Task(ground.space, ground.constraints)
+    evaluate(ground.fits)
+    broad = max(effort.evaluations - effort.climbed - 1, 1)
+    evolve(task, lambda arch: evaluate(arch).score, broad, ground.seed)
+    climb(
+        ground.space,
+        ground.constraints,
+        evaluate.known,
+        evaluate,
+        effort.climbed,
+        ground.seed,
+    )
+
+
+def front(
+    constraints: Sequence[Constraint], space: Space, known: dict[Architecture, Estimate]
+) -> list[dict[str, Any]]:
+    """Networks that no other beats in latency, RAM, flash and score at once, on the first device;
+    the cheapest in time first."""
+    priced = [
+        (constraints[0].network(space.topology(arch)), estimate, arch)
+        for arch, estimate in known.items()
+    ]
+    points = [
+        (cost.latency_ms, cost.ram_bytes, cost.flash_bytes, -estimate.score)
+        for cost, estimate, _ in priced
+    ]
+    best = [
+        place
+        for place, point in enumerate(points)
+        if not any(
+            other != point and all(a <= b for a, b in zip(other, point, strict=True))
+            for other in points
+        )
+    ]
+    return [
+        {
+            "architecture": arch.to_json(),
+            "score": estimate.score,
+            **asdict(cost),
+        }
+        for cost, estimate, arch in (
+            priced[place] for place in sorted(best, key=points.__getitem__)
+        )
+    ]
+
+
+def trial_of(finalist: Finalist, index: int, metric: str) -> dict[str, Any]:
+    """A finalist as reports have what was tried."""
+    score = finalist.score
+    return {
+        "index": index,
+        "architecture": finalist.architecture.to_json(),
+        "valid_accuracy": score.score,
+        "valid_scores": {metric_key(metric): score.score},
+        "valid_loss": score.loss,
+        "folds": list(score.folds),
+        "estimate": finalist.estimate.score,
+        "parameters": {},
+    }

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trains all networks of a space along single paths.
+
+Of every batch learn the largest network, the smallest and ``PATHS`` drawn ones: the sandwich rule
+(Yu and Huang, arXiv 1903.05134). The largest one learns from the labels, the others from the labels
+and from what the largest answers to the same batch: in-place distillation (BigNAS, Yu et al., arXiv
+2003.11142). Their gradients are added up before the step.
+
+The same seed, space, samples and recipe give the same weights, however often a run was killed: the
+checkpoint of an epoch holds the state of all chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tinytailor.nas.network.float_network import Dropout
+from tinytailor.nas.recipes import Recipe
+from tinytailor.nas.spaces import Architecture
+from tinytailor.nas.supernet.shared import SharedNetwork
+from tinytailor.nas.training.samples import Samples
+from tinytailor.nas.training.train import (
+    TEACHER_SHARE,
+    cross_entropy,
+    distillation,
+    epoch_batches,
+    optimizer_of,
+    set_rate,
+)
+from tinytailor.targets.errors import InputError
+from tinytailor.targets.files import write_atomically
+
+PATHS = 3
+OnEpoch = Callable[[int, int, float], None]
+
+
+def train_shared(
+    shared: SharedNetwork,
+    samples: Samples,
+    recipe: Recipe,
+    seed: int,
+    *,
+    weights: Tensor | None = None,
+    checkpoint: Path | None = None,
+    on_epoch: OnEpoch = lambda done, total, loss: None,
+) -> list[float]:
+    """All epochs of ``recipe``, from ``checkpoint`` if it exists; the mean loss of the largest."""
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = optimizer_of(shared.parameters(), recipe)
+    losses: list[float] = []
+    mark = f"{shared.space.spec} {recipe!r} {seed} {len(samples)}"
+    if checkpoint is not None and checkpoint.exists():
+        losses = _restore(checkpoint, shared, optimizer, generator, mark)
+    shared.train()
+    drop = Dropout(recipe.dropout, generator)
+    for epoch in range(len(losses), recipe.epochs):
+        batches = list(epoch_batches(len(samples), recipe.batch, generator))
+        total = 0.0
+        for step, rows in enumerate(batches):
+            set_rate(optimizer, recipe, (epoch + step / len(batches)) / recipe.epochs)
+            x = samples.batch(rows, recipe.augment, generator)
+            optimizer.zero_grad(set_to_none=True)
+            total += _sandwich(shared, x, samples.y[rows], recipe, weights, drop)
+            nn.utils.clip_grad_norm_(shared.parameters(), 5.0)
+            optimizer.step()
+        losses.append(total / len(batches))
+        if checkpoint is not None:
+            _save(checkpoint, shared, optimizer, generator, mark, losses)
+        on_epoch(epoch + 1, recipe.epochs, losses[-1])
+    return losses
+
+
+def _sandwich(
+    shared: SharedNetwork,
+    x: Tensor,
+    y: Tensor,
+    recipe: Recipe,
+    weights: Tensor | None,
+    drop: Dropout,
+) -> float:
+    """Adds up the gradients of one batch; the loss of the largest network."""
+    space = shared.space
+    shared.dropout = drop
+    answers = shared(x, space.largest())
+    loss = cross_entropy(answers, y, recipe.smoothing, weights)
+    loss.backward()  # type: ignore[no-untyped-call]
+    shared.dropout = None
+    for arch in (space.smallest(), *drawn(shared, drop.generator)):
+        logits = shared(x, arch)
+        hard = cross_entropy(logits, y, recipe.smoothing, weights)
+        soft = distillation(logits, answers)
+        mixed = (1 - TEACHER_SHARE) * hard + TEACHER_SHARE * soft
+        mixed.backward()  # type: ignore[no-untyped-call]
+    return float(loss.detach())
+
+
+def drawn(shared: SharedNetwork, generator: torch.Generator) -> list[Architecture]:
+    """Networks of this batch, every option with equal probability."""
+    seed = int(torch.randint(2**31, (1,), generator=generator))
+    rng = np.random.default_rng(seed)
+    return [shared.space.sample(rng) for _ in range(PATHS)]
+
+
+def _save(
+    path: Path,
+    shared: SharedNetwork,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    mark: str,
+    losses: list[float],
+) -> None:
+    state: dict[str, Any] = {
+        "mark": mark,
+        "weights": shared.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "generator": generator.get_state(),
+        "losses": losses,
+    }
+    write_atomically(path, lambda temporary: torch.save(state, temporary))
+
+
+def _restore(
+    path: Path,
+    shared: SharedNetwork,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    mark: str,
+) -> list[float]:
+    try:
+        state = torch.load(path, weights_only=True)
+        if state["mark"] != mark:
+            raise ValueError(f"it was trained as {state['mark']}, not {mark}")
+        shared.load_state_dict(state["weights"])
+        optimizer.load_state_dict(state["optimizer"])
+        generator.set_state(state["generator"])
+        return list(state["losses"])
+    except (RuntimeError, KeyError, ValueError, OSError, EOFError) as error:
+        raise InputError(f"cannot continue from checkpoint {path}: {error}; delete it") from None

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Samples of a data set and how they become what a network reads.
+
+    x (N, T, C) or (N, H, W, C), in the units of the data
+      -- augmentations --> the same --  (x - offset) / step  --> (N, channels, H, W) of the network
+
+The last step is a change of units and of the order of axes: a network's input (1, H, W, channels)
+holds the numbers of a sample in the order in which the data have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from tinytailor.nas.data.dataset import Dataset, TrainingRows
+from tinytailor.nas.training.augmentations import Augmentation, Batch, Groups
+
+InputShape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """``x`` float32 and ``y`` (N,) int64; ``offset`` and ``step`` (C,) of what the network reads;
+    ``following`` (N,): the row of the window half a window later, -1 where there is none."""
+
+    x: Tensor
+    y: Tensor
+    input_shape: InputShape
+    offset: Tensor
+    step: Tensor
+    mean: Tensor
+    std: Tensor
+    triads: Groups = ()
+    dynamic: Groups = ()
+    following: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def rows(self, rows: np.ndarray) -> Samples:
+        """Some of them; what follows is kept where it is among them."""
+        index = torch.from_numpy(rows)
+        following = None
+        if self.following is not None:
+            place = torch.full((len(self) + 1,), -1)  # the last one is that of -1
+            place[index] = torch.arange(len(index))
+            following = place[self.following[index]]
+        return replace(self, x=self.x[index], y=self.y[index], following=following)
+
+    def read(self, x: Tensor) -> Tensor:
+        """Samples as the network reads them."""
+        placed = ((x - self.offset) / self.step).reshape(len(x), *self.input_shape)
+        return placed.permute(0, 3, 1, 2)
+
+    def inputs(self) -> Tensor:
+        """All of them, as they are."""
+        return self.read(self.x)
+
+    def batch(self, rows: Tensor, augment: Sequence[Augmentation], generator: Generator) -> Tensor:
+        """Some of them, augmented."""
+        x, following, follows = self.x[rows], None, None
+        if self.following is not None:
+            after = self.following[rows]
+            following, follows = self.x[after.clamp(min=0)], (after >= 0).long()
+        known = Batch(self.mean, self.std, self.triads, self.dynamic, following, follows)
+        for one in augment:
+            x = one(x, known, generator)
+        return self.read(x)
+
+
+def training_samples(dataset: Dataset, input_shape: InputShape) -> Samples:
+    """All that may be trained on, training and validation part, for networks of this input."""
+    rows = dataset.training_rows()
+    following = None if rows.following is None else torch.from_numpy(rows.following)
+    return replace(_samples(dataset, rows, input_shape), following=following)
+
+
+def test_samples(dataset: Dataset, input_shape: InputShape) -> Samples:
+    """The test part."""
+    return _samples(dataset, TrainingRows(dataset.x_test, dataset.y_test), input_shape)
+
+
+def _samples(dataset: Dataset, rows: TrainingRows, input_shape: InputShape) -> Samples:
+    mean, std = torch.from_numpy(dataset.mean), torch.from_numpy(dataset.std)
+    return Samples(
+        x=torch.from_numpy(rows.x.astype(np.float32)),
+        y=torch.from_numpy(rows.y),
+        input_shape=input_shape,
+        offset=mean,
+        step=std,
+        mean=mean,
+        std=std,
+        triads=dataset.signal.triads,
+        dynamic=dataset.signal.dynamic,
+    )
