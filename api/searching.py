@@ -112,8 +112,8 @@ def search(
 
     Arguments are the options of `tinytailor search`, with its words, defaults and checks
     (latency="10ms", ram="64KiB"; `target` and `table` may be sequences). ``data`` may also be
-    arrays: (x, y), or a dict with x, y and split or subject, as an .npz file would hold them; they
-    are kept as OUT/data.npz. ``out``: the RUN folder; the same call goes on there, or returns what
+    arrays: (x, y), or a dict of what an .npz file would hold (x, y, split or subject, kind, lsb,
+    rate, channels); they are kept as OUT/data.npz. ``out``: the RUN folder; the same call goes on there, or returns what
     it holds. ``progress``: True shows what the command does on stderr, a function is called with
     each `Progress`.
 

@@ -79,7 +79,7 @@ SUFFIXES = {
 }
 OTHER_RUNNERS = ("host", "csim")  # of projects
 QUANTITY = re.compile(r"[0-9]*\.?[0-9]+\s*(us|µs|ms|s|k?i?b|m?i?b)", re.IGNORECASE)
-DATA = re.compile("(ucr|npz|ts-small|cifar10):")
+DATA = re.compile("(ucr|uea|npz|folder|fsdd|speech-commands|ts-small|cifar10):")
 PORT = re.compile(r"/dev/.+|COM[0-9]+")
 
 

@@ -46,7 +46,11 @@ AllowFloat = Annotated[
 InputName = Annotated[str | None, typer.Option(help="Array of the .npz that holds the inputs.")]
 SpaceName = Annotated[str, space_option("Search space: micronas or image.")]
 DataName = Annotated[
-    str, data_option("ucr:NAME, npz:FILE, uci-har, ts-small:NAME, cifar10: what to classify.")
+    str,
+    data_option(
+        "What to classify: npz:FILE, folder:PATH, ucr:NAME, uci-har, hapt, mitbih, fsdd, "
+        "speech-commands:FOLDER, ts-small:NAME, cifar10."
+    ),
 ]
 OptionalDataName = Annotated[
     str | None, data_option("A data set of the shape that the space is for.")

@@ -50,7 +50,10 @@ def test_the_names_that_are_completed_are_those_that_are_known():
     assert completion.targets("") == list(target_names())
     assert completion.spaces("m") == ["micronas"]
     assert completion.schemes("") == ["int8"]
-    assert completion.data_sets("") == ["ucr:", "npz:", "uci-har", "ts-small:", "cifar10"]
+    assert completion.data_sets("") == [
+        *("ucr:", "uea:", "npz:", "folder:", "uci-har", "hapt", "mitbih", "fsdd"),
+        *("speech-commands", "ts-small:", "cifar10"),
+    ]
     assert completion.one_of(*BACKENDS)("d") == ["dask"]
     with pytest.raises(LookupError, match="no dict NAMES"):
         completion.keys_of("nas/data/__init__.py", "NAMES")

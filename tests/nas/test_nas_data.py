@@ -130,7 +130,7 @@ def test_a_missing_array_and_a_missing_file_are_named(tmp_path: Path) -> None:
 
 
 def test_unknown_sources_and_sets_list_the_known_ones() -> None:
-    with pytest.raises(InputError, match="ucr:NAME, npz:FILE, uci-har, ts-small:NAME"):
+    with pytest.raises(InputError, match="uea:NAME, npz:FILE, folder:PATH, uci-har, hapt"):
         load("kaggle:x", 0)
     with pytest.raises(InputError, match=r"does not come with aeon.*BasicMotions.*npz:FILE"):
         load("ucr:Nonsense", 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where images come from: CIFAR-10 (Krizhevsky 2009), 32 x 32 pixels, 10 classes.
+"""CIFAR-10 (Krizhevsky 2009), 32 x 32 pixels, 10 classes.
 
     cifar-10-binary.tar.gz      the archive that its author publishes, "binary version": records of
                                 a label byte and 32 x 32 bytes each of red, green and blue
@@ -20,10 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from tinytailor.nas.data.dataset import Raw
-from tinytailor.nas.data.npz import read_npz
-from tinytailor.nas.data.sources import data_file
-from tinytailor.targets.errors import InputError, ToolError
-from tinytailor.targets.names import no_such
+from tinytailor.nas.data.signal import Signal
+from tinytailor.nas.data.sources.files import data_file, known_arrays, pillow
+from tinytailor.targets.errors import InputError
 
 ARCHIVE = "cifar-10-binary.tar.gz"
 JPEG = "cifar10/cifar10_jpeg.npz"
@@ -39,7 +38,18 @@ def from_cifar10(name: str, seed: int) -> Raw:
     path = data_file("cifar10", ARCHIVE, f"cifar10/{ARCHIVE}", JPEG)
     read = _from_jpeg if path.suffix == ".npz" else _from_archive
     (x_train, y_train), (x_test, y_test), classes = read(path, count)
-    return Raw("cifar10", str(path), x_train, y_train, x_test, y_test, class_names=classes)
+    few = "" if count is None else f", the first {count // CLASSES} of each class of either part"
+    return Raw(
+        "cifar10",
+        str(path),
+        x_train,
+        y_train,
+        x_test,
+        y_test,
+        class_names=classes,
+        signal=Signal("image", ("red", "green", "blue")),
+        protocol=f"official split{few}",
+    )
 
 
 Part = tuple[np.ndarray, np.ndarray]  # x uint8 (N, 32, 32, 3), y int64 (N,)
@@ -100,33 +110,22 @@ def _records(path: Path, data: bytes, count: int | None) -> Part:
 
 
 def _from_jpeg(path: Path, count: int | None) -> tuple[Part, Part, tuple[str, ...]]:
-    arrays = read_npz(path)
     keys = [f"{kind}_{part}" for part in ("train", "test") for kind in ("jpeg", "offset", "y")]
-    missing = [key for key in (*keys, "classes") if key not in arrays]
-    if missing:
-        raise no_such(
-            f"{path} has no array {missing[0]}", missing[0], tuple(arrays), label="it has"
-        )
+    arrays = known_arrays(path, *keys, "classes")
     train, test = (_decoded(path, arrays, part, count) for part in ("train", "test"))
     return train, test, tuple(map(str, arrays["classes"]))
 
 
 def _decoded(path: Path, arrays: Mapping[str, np.ndarray], part: str, count: int | None) -> Part:
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError:
-        raise ToolError(
-            f"{path} holds JPEG images, and the package pillow is not installed; "
-            "run: pip install tinytailor[data]"
-        ) from None
+    image_of = pillow(path)
     data, offset = arrays[f"jpeg_{part}"].tobytes(), arrays[f"offset_{part}"]
     y = arrays[f"y_{part}"].astype(np.int64)
     rows = first_of_each_class(y, count)
     x = np.empty((len(rows), SIDE, SIDE, 3), np.uint8)
     for i, row in enumerate(rows):
         try:
-            image = Image.open(io.BytesIO(data[offset[row] : offset[row + 1]])).convert("RGB")
-        except (UnidentifiedImageError, OSError, IndexError) as error:
+            image = image_of.open(io.BytesIO(data[offset[row] : offset[row + 1]])).convert("RGB")
+        except (OSError, IndexError) as error:
             raise InputError(f"{path}: image {row} of jpeg_{part} is broken: {error}") from None
         if image.size != (SIDE, SIDE):
             raise InputError(
