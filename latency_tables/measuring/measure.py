@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from tinytailor.compiler.opkey import OpKey, example_graph
+from tinytailor.latency_tables.footprints import placement_of
 from tinytailor.latency_tables.measuring.batches import batches
 from tinytailor.latency_tables.measuring.counting import bench
 from tinytailor.latency_tables.measuring.header import make_header
@@ -245,4 +246,5 @@ def _count_together(
             repeats=len(runs),
             spread_cycles=max(cycles) - min(cycles),
             date=today(),
+            placement=placement_of(key),
         )
