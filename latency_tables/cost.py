@@ -24,8 +24,8 @@ from tinytailor.compiler.memory.predicted import plan_footprints
 from tinytailor.compiler.opkey import key_of
 from tinytailor.compiler.passes import optimize
 from tinytailor.latency_tables.estimate import EstimatedTable, Estimates
-from tinytailor.latency_tables.footprints import node_footprint
 from tinytailor.latency_tables.measuring.glue import aligned, in_words
+from tinytailor.latency_tables.table.footprints import node_footprint
 from tinytailor.latency_tables.table.latency_table import LatencyTable
 from tinytailor.latency_tables.table.origin import require_valid_for
 from tinytailor.latency_tables.table.records import Glue, Measurement, Work

@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 
 from tinytailor.compiler.opkey import OpKey, example_graph
-from tinytailor.latency_tables.footprints import placement_of
 from tinytailor.latency_tables.measuring.batches import batches
 from tinytailor.latency_tables.measuring.counting import bench
 from tinytailor.latency_tables.measuring.header import make_header
@@ -27,6 +26,7 @@ from tinytailor.latency_tables.measuring.inputs import KERNEL, REPEATS, inputs_o
 from tinytailor.latency_tables.measuring.library import library_functions
 from tinytailor.latency_tables.measuring.on_device import FIRMWARE_KERNELS, measured
 from tinytailor.latency_tables.measuring.pool import Pool, results
+from tinytailor.latency_tables.table.footprints import placement_of
 from tinytailor.latency_tables.table.latency_table import (
     Entry,
     Failure,

@@ -11,7 +11,7 @@ from typing import Any, get_origin, get_type_hints
 from tinytailor.compiler.memory.predicted import kernel_bytes
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables import Glue, Header, LatencyTable, Measurement, Work
-from tinytailor.latency_tables.footprints import placement_of
+from tinytailor.latency_tables.table.footprints import placement_of
 from tinytailor.latency_tables.table.origin import compiler_digest
 from tinytailor.nas.spaces import Space
 from tinytailor.nas.testing.costs import FormulaCosts

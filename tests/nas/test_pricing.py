@@ -16,7 +16,7 @@ from tinytailor.compiler.opkey import OpKey, key_of
 from tinytailor.compiler.passes import optimize
 from tinytailor.latency_tables import LatencyTable
 from tinytailor.latency_tables.cost import network_cost
-from tinytailor.latency_tables.footprints import node_footprint, placement_of
+from tinytailor.latency_tables.table.footprints import node_footprint, placement_of
 from tinytailor.nas.cost import Parts, TableCosts
 from tinytailor.nas.network.graphs import compiled_keys, placeholder_graph
 from tinytailor.nas.network.topology import Topology
