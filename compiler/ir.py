@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +132,7 @@ def check(graph: Graph, *, weights: bool = True) -> Graph:
     if both:
         raise InputError(f"graph {graph.name}: output {both[0]} is an input, nothing computes it")
     for tensor in graph.tensors.values():
-        limits = np.iinfo(tensor.dtype)
+        limits = _limits(tensor.dtype)
         if not limits.min <= tensor.zero_point <= limits.max or not 0 < tensor.scale < np.inf:
             raise InputError(
                 f"graph {graph.name}: {tensor.name} has scale {tensor.scale:g} and zero point "
@@ -166,6 +167,17 @@ def check(graph: Graph, *, weights: bool = True) -> Graph:
     return graph
 
 
+@cache
+def _limits(dtype: str) -> np.iinfo[Any]:
+    return np.iinfo(dtype)
+
+
+@cache
+def _name(dtype: np.dtype[Any]) -> str:
+    """numpy makes the name of a type anew each time it is asked."""
+    return dtype.name
+
+
 def check_types(graph: Graph, node: Node) -> None:
     """Operators read int8 and write what they say; some take whatever there is."""
     read = [graph.tensors[name].dtype for name in node.inputs]
@@ -182,7 +194,7 @@ def check_constants(graph: Graph, node: Node) -> None:
     """Those of the operator are there, and no others."""
     specs = node.op.constants(*graph.input_shapes(node))
     expected = {role: (spec.shape, spec.dtype) for role, spec in specs.items()}
-    actual = {role: (array.shape, array.dtype.name) for role, array in node.constants.items()}
+    actual = {role: (array.shape, _name(array.dtype)) for role, array in node.constants.items()}
     if actual != expected:
         raise InputError(
             f"graph {graph.name}: node {node.name} has constants {actual}, expected {expected}"

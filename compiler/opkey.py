@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -132,12 +133,18 @@ def _require_text_names(values: Any) -> None:
 def make_key(op: Operator, input_shapes: tuple[Shape, ...], isa: str) -> OpKey:
     """The key of ``op`` between int8 inputs of these shapes and what it makes of them."""
     types = op.dtypes(*("int8" for _ in input_shapes))
-    return OpKey(op.kind, tuple(input_shapes), _canonical(op.key_attributes()), str(isa), types)
+    return _key(op, tuple(input_shapes), str(isa), types)
 
 
 def key_of(node: Node, graph: Graph, isa: str) -> OpKey:
     types = tuple(graph.tensors[name].dtype for name in (*node.inputs, node.output))
-    return replace(make_key(node.op, graph.input_shapes(node), isa), dtypes=types)
+    return _key(node.op, graph.input_shapes(node), str(isa), types)
+
+
+@lru_cache(maxsize=65536)
+def _key(op: Operator, shapes: tuple[Shape, ...], isa: str, dtypes: tuple[str, ...]) -> OpKey:
+    """A search asks for the keys of few operators, very often."""
+    return OpKey(op.kind, shapes, _canonical(op.key_attributes()), isa, dtypes)
 
 
 def example_constants(op: Operator, shapes: tuple[Shape, ...], seed: int) -> dict[str, np.ndarray]:

@@ -18,13 +18,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinytailor.compiler import constant_bytes, plan_memory
 from tinytailor.compiler.ir import Graph
-from tinytailor.compiler.memory.aliasing import computing
+from tinytailor.compiler.memory.aliasing import places
+from tinytailor.compiler.memory.predicted import plan_footprints
 from tinytailor.compiler.opkey import key_of
 from tinytailor.compiler.passes import optimize
 from tinytailor.latency_tables.estimate import EstimatedTable, Estimates
 from tinytailor.latency_tables.measuring.glue import aligned, in_words
+from tinytailor.latency_tables.table.footprints import node_footprint
 from tinytailor.latency_tables.table.latency_table import LatencyTable
 from tinytailor.latency_tables.table.origin import require_valid_for
 from tinytailor.latency_tables.table.records import Glue, Measurement, Work
@@ -109,7 +110,8 @@ def network_cost(
     require_valid_for(table.header, table.path, board)
     isa = str(board.core.isa)
     graph, _ = optimize(graph, weights=weights)
-    running = computing(graph)
+    found = places(graph)
+    running = tuple(node for node in graph.nodes if node.name not in found.views)
     keys = [key_of(node, graph, isa) for node in running]
     rows = [table[key] for key in keys]
     estimates = table.estimates(keys) if isinstance(table, EstimatedTable) else None
@@ -122,7 +124,13 @@ def network_cost(
     cycles = glue_cycles + sum(node.cycles for node in nodes)
     between = board.latency.range_of(lambda model: _cycles(glue_work, rows, model))
     if toolchain is None:
-        memory = _summed_memory(graph, rows, glue, board, estimates)
+        needs = {
+            node.name: node_footprint(graph, node, row, table.header)
+            for node, row in zip(running, rows, strict=True)
+        }
+        arena = plan_footprints(graph, found, needs).arena_bytes
+        constants = sum(one.placed_bytes for one in needs.values())
+        memory = _summed_memory(_borders(graph), arena, constants, rows, glue, board, estimates)
     else:
         memory = _linked_memory(graph, board, toolchain, weights)
     return Cost(
@@ -164,16 +172,20 @@ def _linked_memory(graph: Graph, board: Board, toolchain: Toolchain, weights: bo
     return _Memory(image.arena_bytes, image.ram_bytes, image.flash_bytes, how)
 
 
+def _borders(graph: Graph) -> int:
+    """Bytes of inputs and outputs."""
+    return sum(aligned(graph.tensors[name].bytes) for name in (*graph.inputs, *graph.outputs))
+
+
 def _summed_memory(
-    graph: Graph,
+    border: int,
+    arena: int,
+    constants: int,
     rows: Sequence[Measurement],
     glue: Glue,
     board: Board,
     estimates: Estimates | None,
 ) -> _Memory:
-    isa = str(board.core.isa)
-    arena = plan_memory(graph, isa).arena_bytes
-    border = sum(aligned(graph.tensors[name].bytes) for name in (*graph.inputs, *graph.outputs))
     # The function that calls the layers keeps up to two registers more in some networks.
     stack = glue.stack_bytes + max((row.stack_bytes for row in rows), default=0) + 8
     library = {name: size for row in rows for name, size in row.library.items()}
@@ -183,7 +195,7 @@ def _summed_memory(
     return _Memory(
         arena,
         arena + border + glue.static_bytes + stack,
-        in_words(fixed + constant_bytes(graph, isa) + code),
+        in_words(fixed + constants + code),
         {
             "arena": ARENA,
             "ram": "summed: arena exact, stack: worst case of each operator's call graph" + guessed,

@@ -289,4 +289,5 @@ def _estimate(key: OpKey, found: Fit) -> Measurement:
         constant_bytes=constants,
         repeats=0,
         spread_cycles=0,
+        placement=None,
     )

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from math import prod
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -32,6 +32,8 @@ from tinytailor.targets import Board, cross_toolchain
 from tinytailor.targets.errors import InputError, ToolError
 
 FIT_NETWORKS = 24
+Price = TypeVar("Price")
+REMEMBERED = 2048  # prices of whole networks, of which a long search asks for without end
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,20 @@ class Costs(Protocol):
         """The exact cost of the compiled network."""
 
 
+def recalled(
+    memory: dict[Topology, Price], key: Topology, price: Callable[[Topology], Price]
+) -> Price:
+    """What ``memory`` has for ``key``; it keeps the last REMEMBERED prices that were made."""
+    found = memory.get(key)
+    if found is None:
+        found = memory[key] = price(key)
+        if len(memory) > REMEMBERED:
+            del memory[next(iter(memory))]
+    return found
+
+
 class TableCosts:
-    """Prices from a latency table; networks that were priced are remembered."""
+    """Prices from a latency table; the last networks that were priced are remembered."""
 
     def __init__(self, table: LatencyTable | EstimatedTable, board: Board) -> None:
         self.table, self.board = table, board
@@ -81,10 +95,10 @@ class TableCosts:
 
     def whole(self, topology: Topology) -> Cost:
         """The full record of ``network_cost``, provenance and nodes included."""
-        if topology not in self._networks:
-            graph = placeholder_graph(topology)
-            self._networks[topology] = network_cost(graph, self.table, self.board, weights=False)
-        return self._networks[topology]
+        return recalled(self._networks, topology, self._whole)
+
+    def _whole(self, topology: Topology) -> Cost:
+        return network_cost(placeholder_graph(topology), self.table, self.board, weights=False)
 
     def final(self, topology: Topology) -> Cost:
         """The same with RAM and flash of the linked program, as its provenance says; where there is
@@ -168,6 +182,10 @@ class Parts:
     def _priced(self) -> dict[Topology, NetworkCost]:
         return {}
 
+    @cached_property
+    def _networks(self) -> dict[Topology, NetworkCost]:
+        return {}
+
     def operator(self, key: OpKey) -> OperatorCost:
         if key not in self._remembered:
             self._remembered[key] = self.costs.operator(key)
@@ -181,7 +199,7 @@ class Parts:
 
     def estimate(self, topology: Topology) -> NetworkCost:
         """Of a network, the bases included: nearly its exact cost."""
-        latency, ram, flash = amounts(self.part(topology))
+        latency, ram, flash = amounts(recalled(self._networks, topology, self._price))
         return NetworkCost(
             latency + self.latency_base, ram + self.ram_base, flash + self.flash_base
         )

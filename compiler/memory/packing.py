@@ -11,8 +11,9 @@ Every search is limited by a count, never by a clock, so the same instance has t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import add
 
 import numpy as np
 
@@ -46,52 +47,82 @@ class Packing:
 def pack(blocks: Sequence[Block], forbidden: Forbidden, alignment: int, bound: int) -> Packing:
     """Offsets, multiples of ``alignment``; ``bound``: what no placement can go below."""
     best = Packing(0, {}, True) if not blocks else None
+    instance = _Instance(blocks, forbidden, alignment)
     for order in _orders(blocks) if blocks else ():
-        offsets = first_fit(order, forbidden, alignment)
-        size = max(offsets[b.name] + aligned(b.bytes, alignment) for b in blocks)
-        if best is None or size < best.size:
-            best = Packing(size, offsets, size <= bound)
-        if best.optimal:
-            break
+        at = instance.first_fit(order, None if best is None else best.size)
+        if at is not None:
+            size = max(map(add, at, instance.sizes))
+            best = Packing(size, instance.named(at), size <= bound)
+            if best.optimal:
+                break
     assert best is not None
-    return best if best.optimal else _Search(blocks, forbidden, alignment, bound, best).run()
+    return best if best.optimal else _Search(instance, bound, best).run()
 
 
 def aligned(size: int, alignment: int) -> int:
     return -(-size // alignment) * alignment
 
 
-def first_fit(order: Iterable[Block], forbidden: Forbidden, alignment: int) -> dict[str, int]:
+def first_fit(order: Sequence[Block], forbidden: Forbidden, alignment: int) -> dict[str, int]:
     """Each block at the lowest offset where it collides with none of those placed before."""
-    offsets: dict[str, int] = {}
-    for block in order:
-        offsets[block.name] = lowest(block.name, offsets, forbidden, alignment)
-    return offsets
+    instance = _Instance(order, forbidden, alignment)
+    at = instance.first_fit(range(len(order)), None)
+    assert at is not None
+    return instance.named(at)
 
 
-def lowest(name: str, offsets: Mapping[str, int], forbidden: Forbidden, alignment: int) -> int:
-    around = forbidden[name]
-    taken = sorted(
-        (at + low, at + high)
-        for other, at in offsets.items()
-        for low, high in around.get(other, ())
-    )
-    offset = 0
-    for low, high in taken:
-        if offset > low:
-            offset = max(offset, aligned(high, alignment))
-    return offset
+class _Instance:
+    """Blocks by number. A search places them by the thousand, and of the many blocks of a network
+    each meets few: ``around[i]`` are the (block, low, high) that block i may collide with."""
+
+    def __init__(self, blocks: Sequence[Block], forbidden: Forbidden, alignment: int) -> None:
+        self.blocks, self.alignment = blocks, alignment
+        self.sizes = [aligned(b.bytes, alignment) for b in blocks]
+        number = {b.name: i for i, b in enumerate(blocks)}
+        self.around = [
+            [
+                (number[other], low, high)
+                for other, intervals in forbidden[b.name].items()
+                for low, high in intervals
+            ]
+            for b in blocks
+        ]
+
+    def named(self, at: Sequence[int]) -> dict[str, int]:
+        return {b.name: offset for b, offset in zip(self.blocks, at, strict=True)}
+
+    def lowest(self, i: int, at: Sequence[int]) -> int:
+        """Where block i fits first; ``at``: offsets of those placed, -1 of the others."""
+        taken = [(at[j] + low, at[j] + high) for j, low, high in self.around[i] if at[j] >= 0]
+        taken.sort()
+        offset, alignment = 0, self.alignment
+        for low, high in taken:
+            if low < offset < high:
+                offset = -(-high // alignment) * alignment
+        return offset
+
+    def first_fit(self, order: Iterable[int], below: int | None) -> list[int] | None:
+        """Offsets by block; None where their end is not ``below`` that."""
+        at = [-1] * len(self.blocks)
+        for i in order:
+            at[i] = self.lowest(i, at)
+            if below is not None and at[i] + self.sizes[i] >= below:
+                return None
+        return at
 
 
-def _orders(blocks: Sequence[Block]) -> Iterable[list[Block]]:
-    """Orders of placing: backwards in time, by size, by life; then seeded shuffles by size."""
+def _orders(blocks: Sequence[Block]) -> Iterator[Sequence[int]]:
+    """Orders of placing, by number: backwards in time, by size, by life; then seeded shuffles by
+    size."""
     for key in _KEYS:
-        yield sorted(blocks, key=key)
+        yield sorted(range(len(blocks)), key=lambda i, key=key: key(blocks[i]))  # type: ignore[misc]
     rng = np.random.default_rng(0)
     spread = sum(b.bytes for b in blocks) / max(1, len(blocks))
+    sizes = np.array([b.bytes for b in blocks])
+    by_name = np.array(sorted(range(len(blocks)), key=lambda i: blocks[i].name))
     for _ in range(SHUFFLES):
-        noise = dict(zip(blocks, rng.normal(0, spread, len(blocks)), strict=True))
-        yield sorted(blocks, key=lambda b, noise=noise: (-b.bytes + noise[b], b.name))  # type: ignore[misc]
+        noisy = rng.normal(0, spread, len(blocks)) - sizes
+        yield by_name[np.argsort(noisy[by_name], kind="stable")].tolist()
 
 
 # Each order is good for some shape of network; names break ties.
@@ -113,49 +144,51 @@ class _Search:
     long as a block that must lie higher than another by a forbidden interval does so by 0 or more.
     """
 
-    def __init__(
-        self,
-        blocks: Sequence[Block],
-        forbidden: Forbidden,
-        alignment: int,
-        bound: int,
-        best: Packing,
-    ) -> None:
-        self.blocks = sorted(blocks, key=lambda b: (-b.bytes, b.name))
-        self.size = {b.name: aligned(b.bytes, alignment) for b in blocks}
-        self.forbidden, self.alignment, self.bound = forbidden, alignment, bound
+    def __init__(self, instance: _Instance, bound: int, best: Packing) -> None:
+        self.instance, self.bound = instance, bound
+        blocks = instance.blocks
+        self.order = sorted(range(len(blocks)), key=lambda i: (-blocks[i].bytes, blocks[i].name))
+        self.beside = [sorted({j for j, _, _ in around}) for around in instance.around]
         self.best, self.left = best, BRANCHES
 
     def run(self) -> Packing:
-        if len(self.blocks) > MOST_BLOCKS:
+        count = len(self.order)
+        if count > MOST_BLOCKS:
             return self.best
-        self._place({}, 0, 0)
-        plain = all(
-            low < 0 <= high
-            for around in self.forbidden.values()
-            for intervals in around.values()
-            for low, high in intervals
-        )
+        self._place([-1] * count, [0] * count, 0, 0)
+        plain = all(low < 0 <= high for around in self.instance.around for _, low, high in around)
         proven = self.best.size <= self.bound or (plain and self.left > 0)
         return Packing(self.best.size, self.best.offsets, proven)
 
-    def _place(self, offsets: dict[str, int], last: int, top: int) -> None:
-        open_blocks = [b for b in self.blocks if b.name not in offsets]
-        if not open_blocks:
-            self.best = Packing(top, dict(offsets), False)
-            return
+    def _place(self, at: list[int], lows: list[int], last: int, top: int) -> None:
+        """``lows``: where each open block fits first."""
+        sizes, most = self.instance.sizes, self.best.size
         choices = []
-        for block in open_blocks:
-            at = lowest(block.name, offsets, self.forbidden, self.alignment)
-            if at + self.size[block.name] >= self.best.size:
-                return  # it only moves up from here
-            choices.append((at, block.name))
-        for at, name in sorted(choices, key=lambda choice: choice[0]):
+        for i in self.order:
+            if at[i] < 0:
+                if lows[i] + sizes[i] >= most:
+                    return  # it only moves up from here
+                choices.append(i)
+        if not choices:
+            self.best = Packing(top, self.instance.named(at), False)
+            return
+        choices.sort(key=lows.__getitem__)
+        for i in choices:
             if self.left <= 0 or self.best.size <= self.bound:
                 return
-            if at < last:
+            if lows[i] < last:
                 continue  # reached in another order
             self.left -= 1
-            end = max(top, at + self.size[name])
+            end = max(top, lows[i] + sizes[i])
             if end < self.best.size:
-                self._place({**offsets, name: at}, at, end)
+                placed = at.copy()
+                placed[i] = lows[i]
+                self._place(placed, self._moved(i, placed, lows), lows[i], end)
+
+    def _moved(self, i: int, at: list[int], lows: list[int]) -> list[int]:
+        """``lows`` after block i was placed."""
+        moved = lows.copy()
+        for j in self.beside[i]:
+            if at[j] < 0:
+                moved[j] = self.instance.lowest(j, at)
+        return moved

@@ -18,10 +18,10 @@ Graph inputs and outputs are the caller's and take no arena. The plan is exact: 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from tinytailor.compiler.ir import Graph
@@ -199,8 +199,8 @@ def forbidden(
     pairs: dict[str, dict[str, list[tuple[int, int]]]] = {
         b.home: defaultdict(list) for b in buffers
     }
-    for a, b in combinations(buffers, 2):
-        if a.home == b.home or not a.meets(b):
+    for a, b in _meeting(buffers):
+        if a.home == b.home:
             continue
         # a at distance x from b collides for -a.bytes < x < b.bytes, less where one may lie over.
         low, high = -a.bytes, b.bytes
@@ -218,20 +218,31 @@ def forbidden(
     }
 
 
+def _meeting(buffers: Sequence[Buffer]) -> Iterator[tuple[Buffer, Buffer]]:
+    """All pairs that live at one time; by first nodes, or it would look at every pair there is."""
+    ordered = sorted(buffers, key=lambda b: b.first)
+    for i, a in enumerate(ordered):
+        for b in islice(ordered, i + 1, None):
+            if b.first > a.last:
+                break
+            yield a, b
+
+
 def lower_bound(
     buffers: Sequence[Buffer], overlaps: Mapping[tuple[str, str], int], alignment: int
 ) -> int:
     """What no placement can go below: the buffers alive at a node, laid over where they may be."""
-    shared = {(b.home) for a, b in combinations(buffers, 2) if a.home == b.home}
-    sizes = {b.name: b.bytes if b.home in shared else aligned(b.bytes, alignment) for b in buffers}
+    parts = Counter(b.home for b in buffers)
+    sizes = {b.name: b.bytes if parts[b.home] > 1 else aligned(b.bytes, alignment) for b in buffers}
+    over: dict[str, list[str]] = defaultdict(list)  # output -> what it may lie over
+    for source, output in overlaps:
+        over[output].append(source)
     bound = 0
     for i in sorted({b.first for b in buffers}):
-        alive = [b.name for b in buffers if b.first <= i <= b.last]
+        alive = {b.name for b in buffers if b.first <= i <= b.last}
         saved = 0
-        for output in alive:
-            sources = [
-                (sizes[x], max(0, overlaps[x, output])) for x in alive if (x, output) in overlaps
-            ]
+        for output in over.keys() & alive:
+            sources = [(sizes[x], max(0, overlaps[x, output])) for x in over[output] if x in alive]
             if sources:
                 apart = sizes[output] + sum(size for size, _ in sources)
                 saved += apart - _least_union(sizes[output], sources)

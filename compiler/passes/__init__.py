@@ -77,8 +77,10 @@ def optimize(
     stages = [Stage("import", check(graph, weights=weights), _imported(graph))]
     for step in pipeline:
         if weights or step not in NEEDS_WEIGHTS:
-            graph, notes = step(graph)
-            stages.append(Stage(step.__name__, check(graph, weights=weights), tuple(notes)))
+            before, (graph, notes) = graph, step(graph)
+            if graph is not before:
+                check(graph, weights=weights)
+            stages.append(Stage(step.__name__, graph, tuple(notes)))
     return graph, Report(tuple(stages))
 
 

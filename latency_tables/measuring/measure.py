@@ -26,6 +26,7 @@ from tinytailor.latency_tables.measuring.inputs import KERNEL, REPEATS, inputs_o
 from tinytailor.latency_tables.measuring.library import library_functions
 from tinytailor.latency_tables.measuring.on_device import FIRMWARE_KERNELS, measured
 from tinytailor.latency_tables.measuring.pool import Pool, results
+from tinytailor.latency_tables.table.footprints import placement_of
 from tinytailor.latency_tables.table.latency_table import (
     Entry,
     Failure,
@@ -245,4 +246,5 @@ def _count_together(
             repeats=len(runs),
             spread_cycles=max(cycles) - min(cycles),
             date=today(),
+            placement=placement_of(key),
         )

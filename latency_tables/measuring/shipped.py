@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import tinytailor.latency_tables
@@ -20,6 +21,7 @@ from tinytailor.latency_tables.measuring.header import make_header
 from tinytailor.latency_tables.measuring.measure import measure_batch
 from tinytailor.latency_tables.table.latency_table import Failure, LatencyTable, describe
 from tinytailor.latency_tables.table.origin import (
+    compiler_digest,
     differences,
     header_for,
     in_words,
@@ -69,7 +71,9 @@ def begin(
         why = _why_not(ready, found, board, toolchain, runner)
         said.append(why or f"{len(found)} rows come from the shipped table {one.stem}")
         if not why:
-            rows.update((row.key, row) for row in found)
+            # Another code generator may place what counts the same elsewhere.
+            same = ready.header.compiler == compiler_digest()
+            rows.update((r.key, r if same else replace(r, placement=None)) for r in found)
             headers.append(ready.header)
     if rows:
         entries = [rows[key] for key in sorted(rows)]

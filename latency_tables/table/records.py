@@ -222,6 +222,18 @@ class Header(_Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Placement(_Record):
+    """Where the memory of an operator can lie, as its compiler (``Header.compiler``) lowers it.
+
+    ``gap_bytes`` are between its constants in flash; ``overlap``: number of an input, in decimal ->
+    how many bytes before it the output must start to lie over it.
+    """
+
+    gap_bytes: int
+    overlap: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement(_Record):
     """One operator configuration, alone in an image, run ``repeats`` times on random inputs.
 
@@ -234,7 +246,8 @@ class Measurement(_Record):
     ``code_bytes`` is the operator's own code, which a network holds once for all layers of this
     key, ``entry_bytes`` what each such layer adds, and ``library`` the shared functions it calls,
     with their bytes. ``stack_bytes`` is the worst case of its call graph. ``date`` is the day (UTC)
-    of the measurement; runner, compiler with flags and tool version are the header's.
+    of the measurement; runner, compiler with flags and tool version are the header's. A row without
+    ``placement`` is as good: the operator is lowered again where that is asked for.
     """
 
     key: OpKey
@@ -249,6 +262,7 @@ class Measurement(_Record):
     repeats: int
     spread_cycles: int
     date: str
+    placement: Placement | None = None
 
     def __post_init__(self) -> None:
         if self.counts is None and not self.measured:

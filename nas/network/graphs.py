@@ -8,12 +8,14 @@ exactly what the trained network costs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import numpy as np
 
-from tinytailor.compiler.ir import Graph, Node, Tensor, check
+from tinytailor.compiler.ir import Constants, Graph, Node, Shapes, Tensor, check
 from tinytailor.compiler.memory.aliasing import computing
 from tinytailor.compiler.opkey import OpKey, key_of
+from tinytailor.compiler.ops import Operator
 from tinytailor.compiler.passes import optimize
 from tinytailor.nas.layers import PlacedStep
 from tinytailor.nas.layers.base import Filled
@@ -27,7 +29,7 @@ Fill = Callable[[PlacedStep], Filled]
 
 def placeholder_graph(topology: Topology, name: str = "network") -> Graph:
     """The graph with constants of the right shapes and no meaning, for costs."""
-    return build_graph(topology, name, tensors_of(topology, {}), _placeholder)
+    return _whole(topology, name, tensors_of(topology, {}), _placeholder)
 
 
 def compiled_keys(topology: Topology, isa: str) -> tuple[OpKey, ...]:
@@ -52,11 +54,15 @@ def tensors_of(topology: Topology, activations: Mapping[str, Affine]) -> dict[st
 
 
 def build_graph(topology: Topology, name: str, tensors: Mapping[str, Tensor], fill: Fill) -> Graph:
-    """The whole network over ``tensors``; ``fill`` completes each operator."""
+    """The whole network over ``tensors``, checked; ``fill`` completes each operator."""
+    return check(_whole(topology, name, tensors, fill))
+
+
+def _whole(topology: Topology, name: str, tensors: Mapping[str, Tensor], fill: Fill) -> Graph:
     last = tensors[topology.output]
     logits = Tensor(OUTPUT, (1, last.shape[3]), "int8", last.scale, last.zero_point)
     nodes = (*_nodes(topology, fill), flat_node(last.name, last.shape[3], OUTPUT))
-    return check(Graph(name, (INPUT,), (OUTPUT,), {**tensors, OUTPUT: logits}, nodes))
+    return Graph(name, (INPUT,), (OUTPUT,), {**tensors, OUTPUT: logits}, nodes)
 
 
 def _nodes(topology: Topology, fill: Fill) -> tuple[Node, ...]:
@@ -68,5 +74,13 @@ def _nodes(topology: Topology, fill: Fill) -> tuple[Node, ...]:
 
 
 def _placeholder(step: PlacedStep) -> Filled:
-    specs = step.operator.constants(*step.shapes)
-    return step.operator, {role: np.ones(spec.shape, spec.dtype) for role, spec in specs.items()}
+    return step.operator, _ones(step.operator, step.shapes)
+
+
+@lru_cache(maxsize=4096)
+def _ones(op: Operator, shapes: Shapes) -> Constants:
+    """Constants of one element each, seen in the shapes that they need."""
+    specs = op.constants(*shapes)
+    return {
+        role: np.broadcast_to(np.ones((), spec.dtype), spec.shape) for role, spec in specs.items()
+    }

@@ -16,7 +16,7 @@ from tinytailor.compiler.opkey import OpKey, make_key
 from tinytailor.compiler.ops import Dense
 from tinytailor.latency_tables.table.latency_table import Failure, LatencyTable
 from tinytailor.latency_tables.table.lines import CHECKED, check_of, row_line
-from tinytailor.latency_tables.table.records import Measurement, Work
+from tinytailor.latency_tables.table.records import Measurement, Placement, Work
 from tinytailor.targets import load_target
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.files import only_writer
@@ -46,6 +46,14 @@ def test_a_loaded_table_is_the_table_that_was_written(table):
     assert loaded.header == HEADER
     assert list(loaded) == [key(1), key(2)]
     assert loaded[key(2)] == row(2)
+
+
+def test_where_memory_lies_is_read_back_and_left_out_where_it_is_not_known(table):
+    placed = dataclasses.replace(row(4), placement=Placement(3, {"0": 120, "1": 0}))
+    table.append([placed])
+    loaded = LatencyTable.load(table.path)
+    assert (loaded[key(4)], loaded[key(1)].placement) == (placed, None)
+    assert table.path.read_text().count("placement") == 1
 
 
 def test_a_missing_row_names_the_command_that_measures_it(table):

@@ -8,8 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
+from tinytailor.compiler.memory.predicted import kernel_bytes
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.latency_tables import Glue, Header, LatencyTable, Measurement, Work
+from tinytailor.latency_tables.table.footprints import placement_of
+from tinytailor.latency_tables.table.origin import compiler_digest
 from tinytailor.nas.spaces import Space
 from tinytailor.nas.testing.costs import FormulaCosts
 from tinytailor.targets import Board, Toolchain, cross_flags
@@ -49,6 +52,21 @@ def write_rows(path: Path, keys: Iterable[OpKey], board: Board) -> None:
         glue=glue,
     )
     LatencyTable.create(path, header).append([row(key) for key in keys])
+
+
+def write_placed(path: Path, keys: Iterable[OpKey], board: Board) -> None:
+    """The same as this tool measures it: with what lowering says of memory."""
+    write_rows(path, keys, board)
+    table = LatencyTable.load(path)
+    header = dataclasses.replace(table.header, compiler=compiler_digest())
+    LatencyTable.create(path, header).append([_placed(one) for one in table.rows.values()])
+
+
+def _placed(row: Measurement) -> Measurement:
+    scratch, constants = kernel_bytes(row.key)
+    return dataclasses.replace(
+        row, scratch_bytes=scratch, constant_bytes=constants, placement=placement_of(row.key)
+    )
 
 
 def row(key: OpKey) -> Measurement:
