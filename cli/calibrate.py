@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from tinytailor.cli.measure import default_table, load_board, measure_keys, space_keys
+from tinytailor.cli.measure import default_table, load_board, measure_keys, space_keys, space_name
 from tinytailor.cli.options import Json, OptionalDataName, Seed, TargetName, Workers, space_option
 from tinytailor.cli.output import Result, command, note
 from tinytailor.cli.tables import draw_table
@@ -48,7 +48,9 @@ def run(
     plan: Annotated[
         int | None, typer.Option(help="Propose so many operators of --space to measure.", min=1)
     ] = None,
-    space: Annotated[str, space_option("Search space, for --plan.")] = "micronas",
+    space: Annotated[
+        str | None, space_option("Search space, for --plan; by default that of the data.")
+    ] = None,
     data: OptionalDataName = None,
     table: Annotated[
         Path | None,
@@ -76,7 +78,7 @@ def run(
     if (measured is None) == (plan is None):
         raise InputError("give either --measured FILE (to fit) or --plan N (what to measure)")
     if plan is not None:
-        return _plan(target, board, plan, space, data, table, out, workers)
+        return _plan(target, board, plan, space_name(space, data), data, table, out, workers)
     assert measured is not None
     points = _points(measured, board, table, workers)
     points, dropped = _without_outliers(points, outliers)

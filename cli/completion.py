@@ -14,6 +14,7 @@ from pathlib import Path
 from tinytailor.targets import RUNNERS, target_names
 from tinytailor.targets.runners import SERIAL
 
+SUPERNET = "supernet"  # the algorithm that is none of the registry's
 PACKAGES = Path(__file__).parents[1]
 Complete = Callable[[str], list[str]]
 
@@ -41,7 +42,13 @@ def spaces(incomplete: str) -> list[str]:
 
 
 def algorithms(incomplete: str) -> list[str]:
-    return _beginning(keys_of("nas/search/__init__.py", "ALGORITHMS"), incomplete)
+    named = keys_of("nas/search/__init__.py", "ALGORITHMS")
+    return _beginning([SUPERNET, *named], incomplete)
+
+
+def recipes(incomplete: str) -> list[str]:
+    names = sorted(path.stem for path in (PACKAGES / "nas" / "recipes").glob("*.toml"))
+    return _beginning(names, incomplete)
 
 
 def schemes(incomplete: str) -> list[str]:

@@ -70,7 +70,7 @@ WorkersBackend = Annotated[
 def run(
     target: TargetName,
     data: OptionalDataName = None,
-    space: SpaceName = "micronas",
+    space: SpaceName = None,
     keys_file: KeysFile = None,
     out: TableFile = None,
     resume: Resume = True,
@@ -95,18 +95,19 @@ def run(
 
     board = load_board(target)
     if keys_file is None:
-        keys, space = space_keys(space, data, board), space.partition(":")[0]
+        given = space_name(space, data)
+        keys, named = space_keys(given, data, board), given.partition(":")[0]
     else:
-        keys, space = read_keys(keys_file, board), keys_file.stem
-    path = out or default_table(board, space, on)
+        keys, named = read_keys(keys_file, board), keys_file.stem
+    path = out or default_table(board, named, on)
     done = measure_keys(
         keys, board, path, resume=resume, workers=workers, backend=backend, runner=on, strict=False
     )
-    values = {"table": str(path), "target": board.name, "space": space, "needed": len(keys)}
+    values = {"table": str(path), "target": board.name, "space": named, "needed": len(keys)}
 
     def show(console: Console) -> None:
         draw_table(console, SUMMARY, _summary(done, keys, board), right=range(1, len(SUMMARY)))
-        console.print(f"{len(keys)} operators of {space} on the {_place(board, on)}: {path}")
+        console.print(f"{len(keys)} operators of {named} on the {_place(board, on)}: {path}")
         for one in done.failures:
             console.print(f"failed: {describe(one.key)}: {one.message}")
 
@@ -160,6 +161,18 @@ def _summary(done: Measured, keys: tuple[OpKey, ...], board: Board) -> list[tupl
 def load_board(name: str) -> Board:
     """The microcontroller board of a command that works with latency tables."""
     return require_board(load_target(name), "a latency table")
+
+
+def space_name(space: str | None, data: str | None) -> str:
+    """The search space, by default that of the data."""
+    from tinytailor.nas.data import load
+    from tinytailor.nas.spaces import default_space
+
+    if space is not None:
+        return space
+    if not data:
+        raise InputError("which operators are needed follows from --space S:SHAPE or --data D")
+    return default_space(load(data, seed=0).shape)
 
 
 def space_keys(space: str, data: str | None, board: Board) -> tuple[OpKey, ...]:

@@ -44,7 +44,9 @@ AllowFloat = Annotated[
     typer.Option("--allow-float", help="Compute operators that have no integer form in float."),
 ]
 InputName = Annotated[str | None, typer.Option(help="Array of the .npz that holds the inputs.")]
-SpaceName = Annotated[str, space_option("Search space: micronas or image.")]
+SpaceName = Annotated[
+    str | None, space_option("Search space; by default series, or image for images.")
+]
 DataName = Annotated[
     str,
     data_option(

@@ -93,14 +93,38 @@ def run(
     period: Period = None,
     battery: BatteryText = None,
     idle: Idle = None,
+    time: Annotated[
+        str | None, typer.Option(help="Of the whole job, as 20m: how much is tried.")
+    ] = None,
     space: SpaceName = SearchOrder.space,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="How networks are trained: a name or a .toml file; by default that of the data.",
+            autocompletion=completion.recipes,
+        ),
+    ] = None,
+    supernet: Annotated[
+        Path | None, typer.Option(help="RUN folder of a search whose shared networks are used.")
+    ] = None,
     algorithm: Algorithm = SearchOrder.algorithm,
     metric: Metric = SearchOrder.metric,
     class_weights: ClassWeights = SearchOrder.class_weights,
     table: TableFiles = None,
     allow_estimates: AllowEstimates = False,
     name: Annotated[str, typer.Option(help="Prefix of the C functions.")] = SearchOrder.name,
-    trials: Annotated[int | None, typer.Option(help="Networks to propose and compare.")] = None,
+    supernet_epochs: Annotated[
+        int | None, typer.Option(help="Epochs of the shared networks.")
+    ] = None,
+    evaluations: Annotated[
+        int | None, typer.Option(help="Networks to estimate under shared weights.")
+    ] = None,
+    finalists: Annotated[
+        int | None, typer.Option(help="Of them, networks to train on their own.")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="Networks that dnas and random propose and compare.")
+    ] = None,
     search_epochs: Annotated[int | None, typer.Option(help="Epochs of each search.")] = None,
     trial_epochs: Annotated[int | None, typer.Option(help="Epochs to judge a proposal.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of the final training.")] = None,

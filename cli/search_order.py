@@ -12,14 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinytailor.cli.energy import parse_usage
-from tinytailor.cli.measure import default_table, load_board
+from tinytailor.cli.measure import default_table, load_board, space_name
 from tinytailor.targets.errors import InputError
 
 if TYPE_CHECKING:
     from tinytailor.nas.settings import SearchSettings
     from tinytailor.targets import Board, Usage
 
-EFFORT = ("trials", "search_epochs", "trial_epochs", "epochs", "quantized_epochs")
+EFFORT = (
+    "supernet_epochs",
+    "evaluations",
+    "finalists",
+    "trials",
+    "search_epochs",
+    "trial_epochs",
+    "epochs",
+    "quantized_epochs",
+)
 
 
 @dataclass(frozen=True)
@@ -42,13 +51,19 @@ class SearchOrder:
     period: str | None = None
     battery: str | None = None
     idle: str | None = None
-    space: str = "micronas"
-    algorithm: str = "dnas"
+    time: str | None = None
+    space: str | None = None
+    recipe: str | None = None
+    supernet: Path | None = None
+    algorithm: str = "supernet"
     metric: str = "accuracy"
     class_weights: str = "none"
     table: str | None = None
     allow_estimates: bool = False
     name: str = "model"
+    supernet_epochs: int | None = None
+    evaluations: int | None = None
+    finalists: int | None = None
     trials: int | None = None
     search_epochs: int | None = None
     trial_epochs: int | None = None
@@ -75,19 +90,24 @@ class Ordered:
 def understood(order: SearchOrder) -> Ordered:
     """InputError for a word that means nothing; quick, and nothing is written."""
     from tinytailor.compiler.project import check_name
+    from tinytailor.latency_tables import parse_duration
     from tinytailor.nas.settings import SearchSettings, check_settings
 
     check_name(order.name)
     boards = load_boards(order.target)
+    space = space_name(order.space, order.data)
     powered = (order.supply, order.period, order.battery, order.idle)
     usages = tuple(parse_usage(board, *powered) for board in boards.values())
     given = {name: getattr(order, name) for name in EFFORT}
     settings = SearchSettings(
         data=order.data,
         targets=tuple(boards),
-        tables=tuple(map(str, table_files(order.table, boards, order.space))),
+        tables=tuple(map(str, table_files(order.table, boards, space))),
         run=str(order.out),
-        space=order.space,
+        space=space,
+        recipe=order.recipe,
+        supernet=None if order.supernet is None else str(order.supernet),
+        time_s=None if order.time is None else parse_duration(order.time),
         algorithm=order.algorithm,
         metric=order.metric,
         class_weights=order.class_weights,

@@ -5,6 +5,7 @@ latency   10ms  500us  1.5s           a bare number is refused: 10 what?
 memory    24KiB (1024)  48kB (1000)  1MiB  65536 (bytes)
 energy    500uJ  1.5mJ  800nJ
 period    1s  500ms  10min  1h
+time      20m  90s  1h                 of a whole job
 power     20uW  4.7mW
 battery   220mAh@3V  1.2Ah@3.7V
 """
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 MS_PER_UNIT = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
 MS_PER_LONG_UNIT = {**MS_PER_UNIT, "min": 60e3, "h": 3600e3}
+MS_PER_DURATION = {**MS_PER_LONG_UNIT, "m": 60e3}
 UJ_PER_UNIT = {"nJ": 1e-3, "uJ": 1.0, "µJ": 1.0, "mJ": 1e3, "J": 1e6}
 MW_PER_UNIT = {"nW": 1e-6, "uW": 1e-3, "µW": 1e-3, "mW": 1.0, "W": 1e3}
 MAH_PER_UNIT = {"mAh": 1.0, "Ah": 1e3}
@@ -116,6 +118,11 @@ def parse_latency(text: str) -> float:
 def parse_period(text: str) -> float:
     """``"10min"`` to milliseconds; as a latency, also with min and h."""
     return _parse(text, "period", MS_PER_LONG_UNIT, "1s, 500ms, 10min or 1h")
+
+
+def parse_duration(text: str) -> float:
+    """``"20m"`` to seconds; as a period, and m for minutes."""
+    return _parse(text, "time", MS_PER_DURATION, "20m, 90s or 1h") / 1e3
 
 
 def parse_energy(text: str) -> float:

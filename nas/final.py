@@ -10,7 +10,7 @@ checkpoints.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,27 +20,22 @@ import torch
 from torch import Tensor
 
 from tinytailor.nas.data import Dataset
-from tinytailor.nas.network.float_network import FloatNetwork, as_input
+from tinytailor.nas.network.float_network import FloatNetwork
 from tinytailor.nas.network.quantized_network import QuantizedNetwork
 from tinytailor.nas.network.topology import Topology
 from tinytailor.nas.quantization import QUANTIZERS
+from tinytailor.nas.recipes import Recipe
 from tinytailor.nas.scores import Scores, score_answers
 from tinytailor.nas.training.class_weights import class_weights
-from tinytailor.nas.training.qat import QatNetwork, calibrate
-from tinytailor.nas.training.train import Training, fit, score
+from tinytailor.nas.training.qat import MOST_CALIBRATION_SAMPLES, QatNetwork, calibrate
+from tinytailor.nas.training.samples import Samples, test_samples, training_samples
+from tinytailor.nas.training.train import Teacher, fit, score
 from tinytailor.targets.files import write_json
 
 if TYPE_CHECKING:
     from tinytailor.nas.run import SearchSettings
 
-IMAGE_SHIFT = 0.125  # 4 pixels of 32, as is usual for CIFAR-10
 OnEpoch = Callable[[str, int, int, float], None]  # stage, epochs done, in all, last training loss
-
-
-def base_training(dataset: Dataset) -> Training:
-    """How samples of this kind are augmented: images move along both sides, and further."""
-    images = len(dataset.shape) == 3
-    return Training(shift=IMAGE_SHIFT, shift_axes=(2, 3)) if images else Training()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,54 +63,70 @@ def train_final(
     settings: SearchSettings,
     dataset: Dataset,
     topology: Topology,
+    recipe: Recipe,
     folder: Path,
     on_epoch: OnEpoch,
+    teacher: Teacher | None = None,
 ) -> Trained:
     """Float training on all training samples, then quantization-aware training; both resumable."""
-    samples, labels = dataset.all_train()
-    x, y = as_input(dataset.standardised(samples)), torch.from_numpy(labels)
-    weights = class_weights(settings.class_weights, labels, dataset.classes)
+    samples = training_samples(dataset, input_shape(topology))
+    weights = class_weights(settings.class_weights, samples.y.numpy(), dataset.classes)
 
     generator = torch.Generator().manual_seed(2_000_003 * (settings.seed + 1))
     network = FloatNetwork(topology, generator)
-    training = replace(base_training(dataset), epochs=settings.epochs, batch=settings.batch)
     float_losses = fit(
         network,
-        x,
-        y,
-        training,
+        samples,
+        recipe,
         generator,
         weights=weights,
+        teacher=teacher,
         checkpoint=folder / "float.pt",
         on_epoch=partial(on_epoch, "train"),
     )
     quantizer = QUANTIZERS[settings.quantizer]
     folded = network.folded()
-    activations = calibrate(topology, folded, x, quantizer)
+    activations = calibrate(topology, folded, calibration(samples), quantizer)
     integer = QatNetwork(topology, folded, activations, quantizer)
-    fine = replace(training, epochs=settings.quantized_epochs, learning_rate=1e-3, weight_decay=0.0)
     generator.manual_seed(3_000_017 * (settings.seed + 1))
     losses = fit(
         integer,
-        x,
-        y,
-        fine,
+        samples,
+        recipe.quantized(settings.quantized_epochs),
         generator,
         weights=weights,
+        teacher=teacher,
         checkpoint=folder / "quantized.pt",
         on_epoch=partial(on_epoch, "quantize"),
     )
     write_json(folder / "history.json", {"float_loss": float_losses, "quantized_loss": losses})
-    final = integer.quantized().reading(dataset.mean, dataset.std, axis=len(dataset.shape))
+    axis = channel_axis(dataset.shape, samples.input_shape)
+    final = integer.quantized().reading(dataset.mean, dataset.std, axis)
     test = integer_test(final, dataset)
     scores = score_answers(test.labels, test.logits.argmax(axis=1), dataset.class_names)
     return Trained(float_test(network, dataset), scores, test, final, weights)
 
 
+def calibration(samples: Samples) -> Tensor:
+    """Samples (N, C, H, W) from all over the training part, and so of all its groups."""
+    step = max(1, len(samples) // MOST_CALIBRATION_SAMPLES)
+    return samples.rows(np.arange(0, len(samples), step)).inputs()
+
+
+def input_shape(topology: Topology) -> tuple[int, int, int]:
+    _, height, width, channels = topology.input_shape
+    return height, width, channels
+
+
+def channel_axis(sample: tuple[int, ...], shape: tuple[int, int, int]) -> int:
+    """The axis of (N, H, W, C) along which the channels of samples (T, C) or (H, W, C) lie."""
+    return 3 if shape[2] == sample[-1] else 2
+
+
 def float_test(network: FloatNetwork, dataset: Dataset) -> Scores:
     """Scores on the test part before quantization."""
-    x = as_input(dataset.standardised(dataset.x_test))
-    return score(network, x, torch.from_numpy(dataset.y_test), names=dataset.class_names).scores
+    samples = test_samples(dataset, input_shape(network.topology))
+    return score(network, samples.inputs(), samples.y, names=dataset.class_names).scores
 
 
 def integer_test(network: QuantizedNetwork, dataset: Dataset) -> TestPart:

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from tinytailor.compiler.real_values import saturated
@@ -29,18 +30,24 @@ from tinytailor.nas.constraint import exact_excess
 from tinytailor.nas.data import Dataset
 from tinytailor.nas.data.balance import balance
 from tinytailor.nas.data.npz import write_npz
-from tinytailor.nas.final import TestPart, Trained, base_training, train_final
-from tinytailor.nas.network.float_network import as_input
+from tinytailor.nas.final import TestPart, Trained, train_final
+from tinytailor.nas.front.effort import default_effort
+from tinytailor.nas.front.search import Ground, front, search_front, trial_of
 from tinytailor.nas.network.onnx_file import export_onnx
 from tinytailor.nas.network.quantized_network import QuantizedNetwork
 from tinytailor.nas.prepare import Prepared, keep, prepare, require_same_data
 from tinytailor.nas.progress import OnProgress, Progress
+from tinytailor.nas.quantization import QUANTIZERS
+from tinytailor.nas.recipes import Recipe, load_recipe
 from tinytailor.nas.scores import accuracy
 from tinytailor.nas.search import ALGORITHMS, Problem
 from tinytailor.nas.search.history import run_history, trial_records
 from tinytailor.nas.search.study import FinishedTrial, best_trial, run_study
-from tinytailor.nas.settings import SearchSettings, check_run, check_settings, open_run
+from tinytailor.nas.settings import SUPERNET, SearchSettings, check_run, check_settings, open_run
+from tinytailor.nas.spaces import Architecture
 from tinytailor.nas.training.class_weights import class_weights
+from tinytailor.nas.training.samples import training_samples
+from tinytailor.nas.training.train import Teacher
 from tinytailor.targets.files import only_writer, read_json, write_json
 
 
@@ -65,6 +72,10 @@ class SearchResult:
     targets: list[dict[str, Any]]
     preprocessing: dict[str, Any]
     trials: list[dict[str, Any]]
+    front: list[dict[str, Any]] = field(default_factory=list)
+    effort: dict[str, Any] = field(default_factory=dict)
+    protocol: str = ""
+    recipe: dict[str, Any] = field(default_factory=dict)
     history: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -95,22 +106,100 @@ def search_alone(settings: SearchSettings, *, on_progress: OnProgress) -> Search
         open_run(folder, settings)
         keep(ready, folder)
         clock.lap("prepare")
-        trials = _study(settings, ready, folder, on_progress)
-        best = best_trial(trials, settings.metric)
-        write_json(folder / "architecture.json", best.architecture.to_json())
+        chosen = choose(settings, ready, folder, on_progress)
+        write_json(folder / "architecture.json", chosen.architecture.to_json())
         clock.lap("search")
-        topology = space.topology(best.architecture)
+        topology = space.topology(chosen.architecture)
 
         def on_epoch(stage: str, done: int, total: int, loss: float) -> None:
             on_progress(Progress(stage, done, total, f"loss {loss:.3f}"))
 
-        trained = train_final(settings, dataset, topology, folder, on_epoch)
+        trained = train_final(
+            settings, dataset, topology, chosen.recipe, folder, on_epoch, chosen.teacher
+        )
         clock.lap("train")
         assert exact_excess(ready.constraints, topology) == 0
-        tried = trial_records(trials, space, ready.costs)
-        result = _finish(settings, ready, best, tried, trained, folder, clock)
+        result = _finish(settings, ready, chosen, trained, folder, clock)
         write_json(finished, result.to_json())
         return result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """The network of a search, and how it is trained: ``trials`` are those that it was chosen from,
+    number ``index`` of them; ``front``: see front.search."""
+
+    architecture: Architecture
+    index: int
+    valid_accuracy: float
+    trials: list[dict[str, Any]]
+    recipe: Recipe
+    teacher: Teacher | None = None
+    front: list[dict[str, Any]] = field(default_factory=list)
+    effort: dict[str, Any] = field(default_factory=dict)
+
+
+def choose(
+    settings: SearchSettings, ready: Prepared, folder: Path, on_progress: OnProgress
+) -> Chosen:
+    """By shared networks, or by an algorithm that proposes one network a trial."""
+    recipe = recipe_of(settings, ready.dataset)
+    if settings.algorithm != SUPERNET:
+        trials = _study(settings, ready, recipe, folder, on_progress)
+        best = best_trial(trials, settings.metric)
+        records = trial_records(trials, ready.space, ready.costs)
+        return Chosen(best.architecture, best.index, best.accuracy, records, recipe)
+    ground, space = ground_of(settings, ready, recipe, folder), ready.space
+    given = {name: getattr(settings, name) for name in ("folds", "supernet_epochs", "epochs")}
+    given |= {"evaluations": settings.evaluations, "finalists": settings.finalists}
+    wanted = default_effort(ready.dataset, recipe, given)
+    found = search_front(ground, wanted, settings.time_s, on_progress)
+    records = [
+        {**trial_of(one, place, settings.metric), "costs": costs_of(ready, one.architecture)}
+        for place, one in enumerate(found.finalists)
+    ]
+    return Chosen(
+        found.architecture,
+        0,
+        records[0]["valid_accuracy"],
+        records,
+        replace(recipe, epochs=found.effort.epochs),
+        found.teacher,
+        front(ready.constraints, space, found.known),
+        found.effort.to_json(),
+    )
+
+
+def recipe_of(settings: SearchSettings, dataset: Dataset) -> Recipe:
+    """The recipe of the data or of the settings, for as many samples as there are."""
+    recipe = load_recipe(settings.recipe or dataset.signal.kind)
+    count = len(dataset.y_train) + len(dataset.y_valid)
+    return recipe.fitted(count, settings.epochs, settings.batch)
+
+
+def ground_of(settings: SearchSettings, ready: Prepared, recipe: Recipe, folder: Path) -> Ground:
+    dataset = ready.dataset
+    samples = training_samples(dataset, ready.space.input_shape)
+    return Ground(
+        space=ready.space,
+        constraints=ready.constraints,
+        fits=ready.fits,
+        samples=samples,
+        splits=lambda count: dataset.folds(count, settings.seed),
+        recipe=recipe,
+        quantizer=QUANTIZERS[settings.quantizer],
+        metric=settings.metric,
+        seed=settings.seed,
+        folder=folder,
+        supernet=None if settings.supernet is None else Path(settings.supernet),
+        weights=class_weights(settings.class_weights, samples.y.numpy(), dataset.classes),
+    )
+
+
+def costs_of(ready: Prepared, arch: Architecture) -> list[dict[str, Any]]:
+    """The exact costs on each target."""
+    topology = ready.space.topology(arch)
+    return [asdict(one.network(topology)) for one in ready.costs]
 
 
 def recorded(path: Path) -> SearchResult | None:
@@ -124,19 +213,22 @@ def recorded(path: Path) -> SearchResult | None:
 
 
 def _study(
-    settings: SearchSettings, ready: Prepared, folder: Path, on_progress: OnProgress
+    settings: SearchSettings,
+    ready: Prepared,
+    recipe: Recipe,
+    folder: Path,
+    on_progress: OnProgress,
 ) -> tuple[FinishedTrial, ...]:
     dataset = ready.dataset
+    samples, count = training_samples(dataset, ready.space.input_shape), len(dataset.y_train)
     problem = Problem(
         ready.space,
         ready.constraints,
         ready.fits,
-        as_input(dataset.standardised(dataset.x_train)),
-        torch.from_numpy(dataset.y_train),
-        as_input(dataset.standardised(dataset.x_valid)),
-        torch.from_numpy(dataset.y_valid),
+        samples.rows(np.arange(count)),
+        samples.rows(np.arange(count, len(samples))),
         settings.search_epochs,
-        settings.batch,
+        recipe.batch,
         class_weights(settings.class_weights, dataset.y_train, dataset.classes),
     )
 
@@ -148,9 +240,7 @@ def _study(
         problem,
         ALGORITHMS[settings.algorithm],
         trials=settings.trials,
-        training=replace(
-            base_training(dataset), epochs=settings.trial_epochs, batch=settings.batch
-        ),
+        recipe=replace(recipe, epochs=settings.trial_epochs),
         metric=settings.metric,
         seed=settings.seed,
         folder=folder,
@@ -161,8 +251,7 @@ def _study(
 def _finish(
     settings: SearchSettings,
     ready: Prepared,
-    best: FinishedTrial,
-    trials: list[dict[str, Any]],
+    chosen: Chosen,
     trained: Trained,
     folder: Path,
     clock: Clock,
@@ -187,10 +276,10 @@ def _finish(
     return SearchResult(
         run=settings.run,
         model=str(folder / "model.onnx"),
-        architecture=best.architecture.to_json(),
+        architecture=chosen.architecture.to_json(),
         float_accuracy=accuracy(trained.float_scores),
         quantized_accuracy=accuracy(trained.scores),
-        valid_accuracy=best.accuracy,
+        valid_accuracy=chosen.valid_accuracy,
         scores=trained.scores.to_json(),
         float_scores=trained.float_scores.to_json(),
         balance=found.to_json()
@@ -207,8 +296,12 @@ def _finish(
             "class_names": list(record.classes),
             "saturated": record.saturated,
         },
-        trials=trials,
-        history=run_history(folder, best.index),
+        trials=chosen.trials,
+        front=chosen.front,
+        effort=chosen.effort,
+        protocol=dataset.protocol,
+        recipe=asdict(chosen.recipe),
+        history=run_history(folder, chosen.index),
         seconds=clock.laps,
     )
 
@@ -219,7 +312,8 @@ def training_record(
     """What the model file says of its training."""
     assert network.real is not None
     x, _ = dataset.all_train()
-    outside = saturated(x if x.ndim == 4 else x[..., None], network.real, network.input.zero_point)
+    placed = x.reshape(len(x), *network.topology.input_shape[1:])
+    outside = saturated(placed, network.real, network.input.zero_point)
     return TrainingRecord(
         classes=dataset.class_names,
         labels=dataset.labels,

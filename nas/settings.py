@@ -24,6 +24,20 @@ from tinytailor.targets.files import read_json, write_json
 from tinytailor.targets.names import no_such
 
 SETTINGS = "settings.json"
+SUPERNET = "supernet"  # the algorithm of nas/front; the others propose a network a trial
+COUNTS = (
+    "folds",
+    "supernet_epochs",
+    "evaluations",
+    "finalists",
+    "trials",
+    "search_epochs",
+    "trial_epochs",
+    "epochs",
+    "quantized_epochs",
+    "batch",
+    "threads",
+)
 DATA = "data.npz"  # what a caller gave as arrays; it may be there before a run begins
 
 
@@ -39,22 +53,29 @@ class SearchSettings:
     targets: tuple[str, ...]
     tables: tuple[str, ...]
     run: str
-    space: str = "micronas"
+    space: str = "series"
     latency_ms: float | None = None
     ram_bytes: int | None = None
     flash_bytes: int | None = None
     energy_uj: float | None = None
     supply: str | None = None  # supply configuration of the board; None: its default one
-    algorithm: str = "dnas"
+    algorithm: str = SUPERNET
     quantizer: str = "int8"
     metric: str = "accuracy"  # on the validation part; decides between trials
     class_weights: str = "none"  # in the loss of every training
-    trials: int = 3
+    recipe: str | None = None  # None: that of the data
+    supernet: str | None = None  # the RUN folder whose shared networks are used
+    time_s: float | None = None  # of the whole job, turned into counts when it begins
+    folds: int | None = None  # of the shared networks; these counts are as Effort has them
+    supernet_epochs: int | None = None
+    evaluations: int | None = None
+    finalists: int | None = None
+    trials: int = 3  # of the algorithms that propose a network in each
     search_epochs: int = 80
     trial_epochs: int = 60
-    epochs: int = 150
-    quantized_epochs: int = 50
-    batch: int = 64
+    epochs: int | None = None  # None: those of the recipe
+    quantized_epochs: int | None = None
+    batch: int | None = None
     valid_fraction: float = 0.25
     seed: int = 0
     threads: int = 1
@@ -76,7 +97,7 @@ class SearchSettings:
 def check_settings(settings: SearchSettings) -> None:
     """InputError for unknown names, counts below 1, and a limit of energy without a power."""
     names: tuple[tuple[str, str, Iterable[str]], ...] = (
-        ("algorithm", settings.algorithm, ALGORITHMS),
+        ("algorithm", settings.algorithm, (SUPERNET, *ALGORITHMS)),
         ("quantizer", settings.quantizer, QUANTIZERS),
         ("metric", settings.metric, METRICS),
         ("kind of class weights", settings.class_weights, CLASS_WEIGHTS),
@@ -90,10 +111,13 @@ def check_settings(settings: SearchSettings) -> None:
             f"{len(settings.targets)} targets and {len(settings.tables)} tables: expected one "
             "table for each target"
         )
-    counts = ("trials", "search_epochs", "trial_epochs", "epochs", "quantized_epochs", "batch")
-    for name in (*counts, "threads"):
-        if getattr(settings, name) < 1:
-            raise InputError(f"{name} must be 1 or more, got {getattr(settings, name)}")
+    for name in COUNTS:
+        count = getattr(settings, name)
+        least = 0 if name == "quantized_epochs" else 1
+        if count is not None and count < least:
+            raise InputError(f"{name} must be {least} or more, got {count}")
+    if settings.time_s is not None and not settings.time_s > 0:
+        raise InputError(f"the time of a search must be above 0, got {settings.time_s:g} s")
     if settings.search_epochs < 4:
         raise InputError(f"search_epochs must be 4 or more, got {settings.search_epochs}")
     if settings.seed < 0:

@@ -18,11 +18,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from tinytailor.nas.data.dataset import Dataset
 from tinytailor.nas.recipes import Recipe
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.files import read_json, write_json
 
 FILE = "effort.json"
+FOLDS = 3
 SHARE = 0.85  # of the time, for what is counted; the rest is measuring, compiling and checking
 MOST_TIMES = 4.0  # of the default effort that a long time is worth
 LEAST_EVALUATIONS = 12
@@ -33,7 +37,7 @@ class Effort:
     """``supernet_epochs`` of each fold's shared network, ``evaluations`` of networks under them, of
     which a third near the best; ``finalists`` trained on their own, by ``epochs``."""
 
-    folds: int = 3
+    folds: int = FOLDS
     supernet_epochs: int = 32
     evaluations: int = 180
     finalists: int = 3
@@ -108,7 +112,9 @@ def keep_effort(folder: Path, effort: Effort) -> None:
     write_json(folder / FILE, effort.to_json())
 
 
-def default_effort(recipe: Recipe, given: dict[str, Any]) -> Effort:
-    """As much as the recipe trains, but for what is ``given``."""
-    own = {"supernet_epochs": recipe.epochs, "epochs": recipe.epochs}
+def default_effort(dataset: Dataset, recipe: Recipe, given: dict[str, Any]) -> Effort:
+    """As much as the recipe trains, but for what is ``given``; folds as far as groups allow."""
+    groups = dataset.training_rows().groups
+    folds = FOLDS if groups is None else min(FOLDS, len(np.unique(groups)))
+    own = {"folds": folds, "supernet_epochs": recipe.epochs, "epochs": recipe.epochs}
     return Effort(**{**own, **{name: value for name, value in given.items() if value is not None}})

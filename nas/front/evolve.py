@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
 
 from tinytailor.nas.constraint import Constraint, exact_excess, summed_excess
@@ -98,7 +98,7 @@ def evenly(values: np.ndarray, count: int) -> list[int]:
     return sorted({int(np.abs(values - step).argmin()) for step in steps})
 
 
-def _distributions(space: Space) -> dict[str, CategoricalDistribution]:
+def _distributions(space: Space) -> dict[str, BaseDistribution]:
     return {d.name: CategoricalDistribution(range(len(d.options))) for d in space.decisions}
 
 

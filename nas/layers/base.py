@@ -16,7 +16,7 @@ Shapes are NHWC, torch tensors NCHW.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -123,7 +123,7 @@ class Kind(Protocol):
         """Whether it writes as many channels as it reads, however many."""
 
     @property
-    def family(self) -> Hashable:
+    def family(self) -> Kind:
         """Kinds of one family can share weights: those of fewer ``taps`` are in their middle."""
         return self
 

@@ -12,7 +12,7 @@ Maps are padded as TensorFlow's SAME, with zeros.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod, sqrt
 from typing import Any
@@ -30,6 +30,7 @@ from tinytailor.compiler.requantization import Requant, effective_scale, multipl
 from tinytailor.nas.layers.base import (
     Filled,
     Integers,
+    Kind,
     PlacedStep,
     Single,
     Tensors,
@@ -57,7 +58,7 @@ class Filters(Single):
     dilation: Pair = (1, 1)
 
     @property
-    def family(self) -> Hashable:
+    def family(self) -> Kind:
         return replace(self, kernel=(1, 1))
 
     @property

@@ -55,11 +55,11 @@ class QuantizedNetwork:
         return step.primitive.filled(step.operator, integers, reads, self.tensors[step.name])
 
     def quantize_input(self, x: np.ndarray) -> np.ndarray:
-        """Series (N, T, C) or images (N, H, W, C) to the device's input int8, (N, T, C, 1) or
-        (N, H, W, C): numbers of the data if the network standardises them (``real``), else
-        standardised ones."""
+        """Series (N, T, C) or images (N, H, W, C) to the device's input int8 (N, H, W, C): numbers
+        of the data if the network standardises them (``real``), else standardised ones."""
         real = self.real or Standardization.plain(self.input.scale)
-        return quantized(x if x.ndim == 4 else x[..., None], real, self.input.zero_point)
+        placed = x.reshape(len(x), *self.topology.input_shape[1:])
+        return quantized(placed, real, self.input.zero_point)
 
     def reading(self, mean: np.ndarray, std: np.ndarray, axis: int) -> QuantizedNetwork:
         """The same network, which standardises by ``mean`` and ``std`` (C,) as it quantizes; the

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from tinytailor.nas.training.augmentations import AUGMENTATIONS, Augmentation
 from tinytailor.targets.errors import InputError
@@ -94,11 +95,11 @@ def _augmentation(path: Path, values: object) -> Augmentation:
     table = TomlTable(path, values, "augment.")
     name = table.choice("name", tuple(AUGMENTATIONS))
     kind = AUGMENTATIONS[name]
-    settings = {
-        one.name: table.integer(one.name, 0, one.default)
-        if one.type == "int"
-        else table.number(one.name, 0, one.default)
-        for one in fields(kind)
-    }
+    settings: dict[str, Any] = {}
+    for one in fields(kind):
+        default: Any = one.default
+        whole = one.type == "int"
+        read = table.integer if whole else table.number
+        settings[one.name] = read(one.name, 0, default)
     table.finish()
     return kind(**settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from tinytailor.nas.constraint import Constraint
 from tinytailor.nas.spaces import Architecture, Space
+from tinytailor.nas.training.samples import Samples
 
 
 class Suggest(Protocol):
@@ -20,9 +22,10 @@ class Suggest(Protocol):
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
-    """The space, prices and budget of each device, and series (N, 1, T, C) with labels (N,).
+    """The space, prices and budget of each device, and the samples of both parts, which networks
+    read as ``x_train`` and ``x_valid`` (N, C, H, W).
 
     ``feasible`` is one network within the budgets; it exists, or there would be no problem.
     ``weights`` (classes,) are those of every loss; see training/class_weights.py.
@@ -31,13 +34,27 @@ class Problem:
     space: Space
     constraints: tuple[Constraint, ...]
     feasible: Architecture
-    x_train: Tensor
-    y_train: Tensor
-    x_valid: Tensor
-    y_valid: Tensor
+    train: Samples
+    valid: Samples
     epochs: int
     batch: int
     weights: Tensor | None = None
+
+    @cached_property
+    def x_train(self) -> Tensor:
+        return self.train.inputs()
+
+    @cached_property
+    def x_valid(self) -> Tensor:
+        return self.valid.inputs()
+
+    @property
+    def y_train(self) -> Tensor:
+        return self.train.y
+
+    @property
+    def y_valid(self) -> Tensor:
+        return self.valid.y
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ DIGITS = 6  # more than a plot can show
 
 def run_history(folder: Path, chosen: int) -> dict[str, Any]:
     """See above, of the RUN ``folder`` whose trial ``chosen`` was trained."""
-    epochs = read_json(folder / "trials" / f"{chosen:03d}.json")["history"]
+    trial = folder / "trials" / f"{chosen:03d}.json"
+    epochs = read_json(trial)["history"] if trial.exists() else []
     losses = read_json(folder / "history.json")
     found: dict[str, Any] = {name: _rounded(values) for name, values in losses.items()}
     found["chosen"] = chosen

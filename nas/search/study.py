@@ -24,10 +24,11 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from tinytailor.nas.network.float_network import FloatNetwork
+from tinytailor.nas.recipes import Recipe
 from tinytailor.nas.scores import METRICS, metric_key, metric_values
 from tinytailor.nas.search import Algorithm, Problem, Proposal
 from tinytailor.nas.spaces import Architecture
-from tinytailor.nas.training.train import Score, Training, fit, score
+from tinytailor.nas.training.train import Score, fit, score
 from tinytailor.targets.files import write_json
 
 STUDY = "search"
@@ -65,7 +66,7 @@ def run_study(
     algorithm: Algorithm,
     *,
     trials: int,
-    training: Training,
+    recipe: Recipe,
     metric: str,
     seed: int,
     folder: Path,
@@ -89,7 +90,7 @@ def run_study(
                 on_step(index, "short training", done, total, figure)
 
             proposal = algorithm(problem, trial, generator, searching)
-            result = judge(problem, proposal, training, generator, training_step)
+            result = judge(problem, proposal, recipe, generator, training_step)
             _record(folder / "trials", index, proposal, result)
             trial.set_user_attr("architecture", json.dumps(proposal.architecture.to_json()))
             trial.set_user_attr("valid_loss", result.loss)
@@ -117,15 +118,15 @@ def best_trial(trials: tuple[FinishedTrial, ...], metric: str) -> FinishedTrial:
 def judge(
     problem: Problem,
     proposal: Proposal,
-    training: Training,
+    recipe: Recipe,
     generator: torch.Generator,
     on_epoch: Callable[[int, int, float], None],
 ) -> Score:
     """Validation score of the proposed network after a short training from scratch."""
     network = FloatNetwork(problem.space.topology(proposal.architecture), generator)
-    x, y, weights = problem.x_train, problem.y_train, problem.weights
-    fit(network, x, y, training, generator, weights=weights, on_epoch=on_epoch)
-    return score(network, problem.x_valid, problem.y_valid, weights=weights)
+    weights = problem.weights
+    fit(network, problem.train, recipe, generator, weights=weights, on_epoch=on_epoch)
+    return score(network, problem.x_valid, problem.valid.y, weights=weights)
 
 
 def open_study(path: Path) -> optuna.Study:

@@ -27,6 +27,7 @@ __all__ = [
     "SpaceKind",
     "architecture",
     "build_space",
+    "default_space",
     "neighbours",
     "parse_space",
     "space_kind",
@@ -51,6 +52,11 @@ def build_space(name: str, *shape: int) -> Space:
             f"{'x'.join(map(str, shape[:-1]))}; a space for them is: {', '.join(fitting) or 'none'}"
         )
     return kind.make(*shape)
+
+
+def default_space(shape: tuple[int, ...]) -> str:
+    """The name of the space for samples (T, C) or (H, W, C)."""
+    return "series" if len(shape) == 2 else "image"
 
 
 def parse_space(text: str) -> Space:

@@ -89,14 +89,14 @@ def _sandwich(
     shared.dropout = drop
     answers = shared(x, space.largest())
     loss = cross_entropy(answers, y, recipe.smoothing, weights)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     shared.dropout = None
     for arch in (space.smallest(), *drawn(shared, drop.generator)):
         logits = shared(x, arch)
         hard = cross_entropy(logits, y, recipe.smoothing, weights)
         soft = distillation(logits, answers)
         mixed = (1 - TEACHER_SHARE) * hard + TEACHER_SHARE * soft
-        mixed.backward()  # type: ignore[no-untyped-call]
+        mixed.backward()
     return float(loss.detach())
 
 

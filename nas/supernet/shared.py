@@ -42,7 +42,7 @@ class SharedNetwork(nn.Module):
         super().__init__()
         self.space = space
         self.holder: dict[str, str] = {}  # the slot whose weights a slot takes, by cell and slot
-        steps = []
+        steps: list[PlacedStep] = []
         for stage in space.stages:
             slots = plan_cell(stage).slots
             for family in families(stage.cell, slots):
@@ -74,7 +74,7 @@ class SharedNetwork(nn.Module):
     def placed(self, arch: Architecture) -> tuple[Topology, dict[str, str]]:
         """The network, and for each of its steps the step of the widest whose weights it takes."""
         choice, topology = dict(arch.choices), self.space.topology(arch)
-        found = {}
+        found: dict[str, str] = {}
         for cell in self.space.cells:
             if cell.keep is not None and not choice[cell.keep.name]:
                 continue

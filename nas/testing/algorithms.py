@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from tinytailor.latency_tables import Budget
@@ -21,6 +22,7 @@ from tinytailor.nas.search.feasible import feasible_network
 from tinytailor.nas.spaces import build_space
 from tinytailor.nas.testing.costs import FormulaCosts
 from tinytailor.nas.testing.networks import seeded
+from tinytailor.nas.training.samples import standard_samples
 
 BUDGETS = (
     Budget(latency_ms=2.0, ram_bytes=6_000, flash_bytes=12_000),
@@ -93,9 +95,9 @@ def problem(budget: Budget, epochs: int = 8, slow: Budget | None = None) -> Prob
     x = torch.sin(6.28 * (time * (2 + 3 * y[:, None, None, None]) + phase)).expand(24, 1, 48, 3)
     x = x + 0.1 * torch.randn((24, 1, 48, 3), generator=generator)
     fits = feasible_network(space, constraints, seed=0)
-    return Problem(
-        space, tuple(constraints), fits, x[:16], y[:16], x[16:], y[16:], epochs=epochs, batch=8
-    )
+    samples = standard_samples(x.permute(0, 2, 3, 1).contiguous(), y)
+    train, valid = (samples.rows(rows) for rows in (np.arange(16), np.arange(16, 24)))
+    return Problem(space, tuple(constraints), fits, train, valid, epochs=epochs, batch=8)
 
 
 def propose(

@@ -18,6 +18,7 @@ import torch
 from torch import Generator, Tensor
 
 from tinytailor.nas.data.dataset import Dataset, TrainingRows
+from tinytailor.nas.data.following import reindexed
 from tinytailor.nas.training.augmentations import Augmentation, Batch, Groups
 
 InputShape = tuple[int, int, int]
@@ -47,9 +48,7 @@ class Samples:
         index = torch.from_numpy(rows)
         following = None
         if self.following is not None:
-            place = torch.full((len(self) + 1,), -1)  # the last one is that of -1
-            place[index] = torch.arange(len(index))
-            following = place[self.following[index]]
+            following = torch.from_numpy(reindexed(self.following.numpy(), rows))
         return replace(self, x=self.x[index], y=self.y[index], following=following)
 
     def read(self, x: Tensor) -> Tensor:
@@ -83,6 +82,13 @@ def training_samples(dataset: Dataset, input_shape: InputShape) -> Samples:
 def test_samples(dataset: Dataset, input_shape: InputShape) -> Samples:
     """The test part."""
     return _samples(dataset, TrainingRows(dataset.x_test, dataset.y_test), input_shape)
+
+
+def standard_samples(x: Tensor, y: Tensor) -> Samples:
+    """Of maps (N, H, W, C) that a network reads as they are."""
+    zeros, ones = torch.zeros(x.shape[3]), torch.ones(x.shape[3])
+    shape = (int(x.shape[1]), int(x.shape[2]), int(x.shape[3]))
+    return Samples(x, y, shape, zeros, ones, zeros, ones)
 
 
 def _samples(dataset: Dataset, rows: TrainingRows, input_shape: InputShape) -> Samples:

@@ -18,8 +18,9 @@ from tinytailor.nas.search.study import judge
 from tinytailor.nas.supernet.supernet import Supernet
 from tinytailor.nas.testing.algorithms import problem
 from tinytailor.nas.testing.networks import seeded
+from tinytailor.nas.testing.recipes import recipe_of
 from tinytailor.nas.training.class_weights import CLASS_WEIGHTS, class_weights
-from tinytailor.nas.training.train import Training, cross_entropy, fit, score
+from tinytailor.nas.training.train import cross_entropy, fit, score
 
 pytestmark = [pytest.mark.torch]
 
@@ -58,8 +59,8 @@ def test_the_balanced_loss_is_the_mean_over_classes_of_their_mean_losses() -> No
 def test_training_answers_only_what_weighs_something() -> None:
     task = problem(Budget())
     network = FloatNetwork(task.space.topology(task.feasible), seeded(0))
-    training, weights = Training(epochs=25, batch=8), torch.tensor([0.0, 2.0])
-    fit(network, task.x_train, task.y_train, training, seeded(1), weights=weights)
+    recipe, weights = recipe_of(epochs=25), torch.tensor([0.0, 2.0])
+    fit(network, task.train, recipe, seeded(1), weights=weights)
     assert score(network, task.x_train, task.y_train).scores.confusion[:, 0].sum() == 0
 
 
@@ -79,7 +80,7 @@ def test_every_loss_of_a_search_is_weighted() -> None:
     judged = judge(
         task,
         Proposal(task.feasible),
-        Training(epochs=1, batch=8),
+        recipe_of(epochs=1),
         seeded(2),
         lambda done, total, loss: trained.append(loss),
     )

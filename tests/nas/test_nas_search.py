@@ -20,7 +20,8 @@ from tinytailor.nas.search.study import FinishedTrial, best_trial
 from tinytailor.nas.spaces import Architecture, Space, build_space
 from tinytailor.nas.testing.algorithms import problem, propose
 from tinytailor.nas.testing.costs import FormulaCosts
-from tinytailor.nas.training.train import Training, augment, fit, score
+from tinytailor.nas.testing.recipes import recipe_of
+from tinytailor.nas.training.train import fit, score
 from tinytailor.targets.errors import BudgetError
 
 pytestmark = [pytest.mark.torch]
@@ -142,7 +143,7 @@ def test_repair_gives_up_what_is_least_likely() -> None:
 
 def test_training_resumed_from_a_checkpoint_ends_with_the_same_weights(tmp_path: Path) -> None:
     task = problem(Budget(), epochs=6)
-    training = Training(epochs=6, batch=8)
+    recipe = recipe_of(epochs=6)
     topology = task.space.topology(task.feasible)
 
     def train(checkpoint: Path | None, stop_after: int | None) -> FloatNetwork:
@@ -155,9 +156,8 @@ def test_training_resumed_from_a_checkpoint_ends_with_the_same_weights(tmp_path:
 
         fit(
             network,
-            task.x_train,
-            task.y_train,
-            training,
+            task.train,
+            recipe,
             generator,
             checkpoint=checkpoint,
             on_epoch=epoch,
@@ -189,21 +189,10 @@ def test_the_metric_decides_between_trials_then_the_loss_then_the_order() -> Non
     assert best_trial(trials, "balanced-accuracy").index == 2
 
 
-def test_augmentation_moves_and_scales_but_keeps_shape_and_source() -> None:
-    x = torch.randn((5, 1, 40, 3), generator=torch.Generator().manual_seed(0))
-    before = x.clone()
-    moved = augment(x, Training(), torch.Generator().manual_seed(1))
-    assert moved.shape == x.shape
-    assert torch.equal(x, before)
-    assert 0.05 < (moved - x).abs().mean() < 2.0
-    still = augment(x, Training(scale=0, jitter=0, shift=0), torch.Generator().manual_seed(1))
-    assert torch.equal(still, x)
-
-
 def test_a_short_training_learns_two_frequencies() -> None:
     task = problem(Budget())
     generator = torch.Generator().manual_seed(0)
     network = FloatNetwork(task.space.topology(task.feasible), generator)
-    losses = fit(network, task.x_train, task.y_train, Training(epochs=30, batch=8), generator)
+    losses = fit(network, task.train, recipe_of(epochs=30), generator)
     assert losses[-1] < 0.6 * losses[0]
     assert score(network, task.x_valid, task.y_valid).accuracy >= 0.75
