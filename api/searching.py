@@ -119,9 +119,9 @@ def search(
     Arguments are the options of `tinytailor search`, with its words, defaults and checks
     (latency="10ms", ram="64KiB"; `target` and `table` may be sequences). ``data`` may also be
     arrays: (x, y), or a dict of what an .npz file would hold (x, y, split or subject, kind, lsb,
-    rate, channels); they are kept as OUT/data.npz. ``out``: the RUN folder; the same call goes on there, or returns what
-    it holds. ``progress``: True shows what the command does on stderr, a function is called with
-    each `Progress`.
+    rate, channels); they are kept as OUT/data.npz. ``out``: the RUN folder; the same call goes on
+    there, or returns what it holds. ``progress``: True shows what the command does on stderr, a
+    function is called with each `Progress`.
 
     InputError for what cannot be searched, before anything slow; BudgetError where no network
     fits, or an emitted project is over the budget; CheckError where one is not bit-exact.
@@ -176,7 +176,7 @@ def _arrays(data: Data) -> dict[str, np.ndarray]:
     if not isinstance(data, Mapping):
         raise InputError(
             f"data is {type(data).__name__}, expected text as 'npz:FILE', arrays (x, y), or a dict "
-            "of x, y and split or subject"
+            "of x, y and what else an .npz file may hold"
         )
     for key in data:
         if key not in COLUMNS:

@@ -81,8 +81,10 @@ class Dataset:
     """x_* (N, T, C) or (N, H, W, C) as the source has them, y_* (N,) int64 in 0..classes-1.
 
     Training reads (x - mean) / std, both (C,) float32. ``labels`` are the source's for each class.
-    ``signal``: what the numbers are; ``protocol``: which split this is; ``groups_*``: the subject,
-    patient or speaker of each row, where known. ``following_rows``: see ``training_rows``.
+    ``lsb`` (C,) float64 is what one integer step of each channel is worth: of the sensor where
+    ``signal`` knows it, else as ``default_lsb`` of all training rows has it. ``protocol``: which
+    split this is; ``groups_*``: the subject, patient or speaker of each row, where known.
+    ``following_rows``: see ``training_rows``.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Dataset:
     labels: tuple[str, ...]
     mean: np.ndarray
     std: np.ndarray
+    lsb: np.ndarray
     digest: str = ""
     place: str = ""
     signal: Signal = UNKNOWN
@@ -117,14 +120,6 @@ class Dataset:
         if self.following_rows is None:
             return None
         return reindexed(self.following_rows, np.arange(len(self.x_train)))
-
-    @property
-    def lsb(self) -> np.ndarray:
-        """(C,) float64: what one integer step of each channel is worth, of the sensor where that is
-        known, else as ``default_lsb`` of all training rows has it."""
-        if self.signal.lsb is not None:
-            return np.array(self.signal.lsb, np.float64)
-        return np.maximum(default_lsb(self.x_train), default_lsb(self.x_valid))
 
     def samples(self, x: np.ndarray) -> np.ndarray:
         """Values as the int16 samples x / lsb that a device has of them; what is beyond are its
@@ -198,6 +193,7 @@ def prepare(raw: Raw, seed: int, valid_fraction: float) -> Dataset:
         labels=tuple(map(str, names)),
         mean=mean,
         std=std,
+        lsb=_steps(signal, train.x, valid.x),
         digest=raw.digest,
         place=raw.place,
         signal=signal,
@@ -217,6 +213,12 @@ def _standardization(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     std = x.std(axis=all_but_channels, dtype=np.float64)
     std[std < 1e-8 * np.maximum(np.abs(mean), 1e-30)] = 1.0
     return mean.astype(np.float32), std.astype(np.float32)
+
+
+def _steps(signal: Signal, *x_train: np.ndarray) -> np.ndarray:
+    if signal.lsb is not None:
+        return np.array(signal.lsb, np.float64)
+    return np.maximum.reduce([default_lsb(x) for x in x_train])
 
 
 def _following_rows(raw: Raw, order: np.ndarray, count: int) -> np.ndarray | None:

@@ -89,7 +89,7 @@ def named_triads(channels: Sequence[str]) -> tuple[Triad, ...]:
 def check_signal(place: str, signal: Signal, shape: tuple[int, ...]) -> None:
     """InputError unless ``signal`` can be that of samples (N, ..., C) of this shape."""
     if signal.kind not in RANKS:
-        raise no_such(f"{place}: kind is {signal.kind!r}", signal.kind, RANKS, label="it can be")
+        raise no_such(f"{place}: kind is {signal.kind!r}", signal.kind, [*RANKS], label="it can be")
     if len(shape) not in RANKS[signal.kind]:
         wanted = " or ".join(f"({AXES[rank]})" for rank in RANKS[signal.kind])
         raise InputError(
