@@ -27,7 +27,7 @@ Given = Any  # an array, a dict or a sequence of arrays, or whatever numpy makes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """``batches``: one an input, int8 or float32 (N, *shape) in the order of the device.
+    """``batches``: one an input, integers or float32 (N, *shape) in the order of the device.
     ``single``: they were one sample without an axis for it."""
 
     batches: tuple[np.ndarray, ...]

@@ -50,9 +50,10 @@ class Project:
     C) or (N, H, W, C). Several inputs are a dict by their names, or a sequence in their order.
 
     float arrays are real numbers, which the project's own emitted code standardises and quantizes.
-    int8 arrays (and uint8, if the model's input is) are taken as the integers of the device. Other
-    integers are real numbers for what a search found, and else refused: write
-    ``x.astype(np.float32)`` for counts, and for pixels that training took as numbers.
+    int8 arrays (and uint8, if the model's input is) are taken as the integers of the device, and
+    int16 arrays where the input is int16, as the samples of a sensor are. Other integers are real
+    numbers for what a search found, and else refused: write ``x.astype(np.float32)`` for counts,
+    and for pixels that training took as numbers.
     """
 
     compiled: Compiled[Target]

@@ -26,7 +26,7 @@ Source = Path | str  # of arrays: a file, or what holds them in words
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Rows for one input: int8 in the order of the device, and the real numbers they were."""
+    """Rows for one input: integers in the order of the device, and the real numbers they were."""
 
     rows: np.ndarray
     real: np.ndarray | None
@@ -39,7 +39,8 @@ class Batch:
             return self.told
         how = Standardization.from_json(self.border)
         zero_point = self.border["zero_point"]
-        found = unlike_training(self.name, self.real, how, zero_point, training)
+        dtype = integers_of(self.border)
+        found = unlike_training(self.name, self.real, how, zero_point, training, dtype)
         return (*self.told, *found)
 
 
@@ -55,12 +56,17 @@ def batch(
     """The rows of the array that ``source`` calls ``chosen``.
 
     ``own``: they are the data of the training, so all are real numbers. ``searched``: a search made
-    the model, for data of any type that lie as the device has them, so all but int8 are.
+    the model, for data of any type that lie as the device has them, so all but int8 are. int16 is
+    what an int16 input reads, whatever it is from.
     """
-    real = own or x.dtype.kind == "f" or (searched and x.dtype != np.int8 and x.dtype.kind in "iu")
+    integers = integers_of(border)
+    other = searched and x.dtype != integers and x.dtype.kind in "iu"
+    real = own or x.dtype.kind == "f" or other
+    if x.dtype == integers == "int16":
+        real = False
     if not fits(x, border, real):
         model = tuple(border.get("model", border)["shape"][1:])
-        types = "int8, uint8 or float" if model_dtype(border) == "uint8" else "int8 or float"
+        types = f"{integers}, uint8 or float" if takes_uint8(border) else f"{integers} or float"
         device = tuple(border["shape"][1:])
         also = f", or in the order of the device {rows_text(device)}" if device != model else ""
         raise InputError(
@@ -127,23 +133,33 @@ def model_dtype(border: Border) -> str:
     return str(border.get("model", border)["dtype"])
 
 
+def integers_of(border: Border) -> str:
+    """The type of the integers themselves: int16 of an input of samples, else int8."""
+    return "int16" if border["dtype"] == "int16" else "int8"
+
+
+def takes_uint8(border: Border) -> bool:
+    return model_dtype(border) == "uint8"
+
+
 def squeezed(shape: Sequence[int]) -> list[int]:
     return [size for size in shape if size != 1]
 
 
 def quantize(x: np.ndarray, model_input: Mapping[str, Any], where: str) -> np.ndarray:
-    """Float to int8 by the input's scale and zero point."""
+    """Float to integers by the input's step and zero point."""
     if not np.isfinite(x).all():
         row = int(np.argwhere(~np.isfinite(x))[0][0])
         raise InputError(f"{where} holds NaN or infinity, first in row {row}")
-    return quantized(x, Standardization.from_json(model_input), model_input["zero_point"])
+    how = Standardization.from_json(model_input)
+    return quantized(x, how, model_input["zero_point"], integers_of(model_input))
 
 
 def fits(array: np.ndarray, border: Border, any_number: bool = False) -> bool:
     """Rows in the layout of the model or of the device, give or take axes of length 1, of a type
     that can be read."""
-    kinds = array.dtype.kind == "f" or array.dtype == np.int8
-    kinds |= array.dtype == np.uint8 and model_dtype(border) == "uint8"
+    kinds = array.dtype.kind == "f" or array.dtype == integers_of(border)
+    kinds |= array.dtype == np.uint8 and takes_uint8(border)
     shapes = [squeezed(border["shape"]), squeezed(border.get("model", border)["shape"])]
     return (kinds or any_number) and array.ndim >= 1 and squeezed(array.shape[1:]) in shapes
 

@@ -5,9 +5,9 @@
                arrays that fit the order of the device alone are taken so. The data of a search lie
                as the device has them, and so do the arrays of its projects
     numbers    float arrays are real numbers, standardised and quantized as ``real_values`` says;
-               int8 (and uint8, where the model has it) are the integers themselves. In the file a
-               search was trained on, all are numbers of the data, of whatever type, and for what a
-               search found all but int8
+               int8 (and uint8, where the model has it) are the integers themselves, and int16 where
+               the input is int16. In the file a search was trained on, all others are numbers of
+               the data, int8 too, and for what a search found all but int8
     labels     array y, labels or label: what the data of the search call the classes, or without a
                search their indices; array class: always indices
 
@@ -51,7 +51,7 @@ PARTS = ("train", "test", ALL)
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """``batches``: int8 (N, *shape without its leading 1), one an input of the model; the ``names``
+    """``batches``: integers (N, *shape without its leading 1), one an input of the model; ``names``
     of their arrays; ``reals``: the real numbers they were made from, in the same shape, or None;
     labels (N,): indices of classes; ``part``: which rows of the data of the search these are;
     ``doubts``: sentences on numbers that look wrong."""

@@ -74,7 +74,7 @@ def verify(
 
     ``on``: a runner of the back end, as host, emulator, qemu, serial:PORT, or csim; without, the
     first that has the target.
-    ``inputs``: int8 batches (N, *shape[1:]), one per graph input; seeded random ones without.
+    ``inputs``: integer batches (N, *shape[1:]), one per graph input; seeded random ones without.
     ``reals``: the real numbers that ``inputs`` were made from, for each or None: the project's own
     quantization of them is compared too, and what differs is ``differing_inputs``.
     Returns bit_exact, samples, elements, differing_elements, and the arrays under ``outputs``.

@@ -64,7 +64,7 @@ class Backend(Protocol[T]):
     def compute(
         self, project: Project[T], inputs: Sequence[np.ndarray], built: Path, *, real: bool
     ) -> list[np.ndarray]:
-        """Outputs of the project's code on this machine for rows of int8, or of real numbers
+        """Outputs of the project's code on this machine for rows of integers, or of real numbers
         (float32), in the order of the device; with ``real`` as real numbers where they have a
         scale. What is built for that is kept in the folder ``built``."""
 

@@ -8,20 +8,20 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tinytailor.compiler.ir import Graph
+from tinytailor.compiler.ir import Graph, Tensor
 from tinytailor.targets.errors import InputError
 
 
 def execute_all(graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Every tensor of the graph for a batch: inputs are int8 (N, *shape[1:]) by name."""
+    """Every tensor of the graph for a batch: inputs (N, *shape[1:]) of their types by name."""
     values: dict[str, np.ndarray] = {}
     for name in graph.inputs:
-        shape = graph.tensors[name].shape
+        shape, dtype = graph.tensors[name].shape, graph.tensors[name].dtype
         array = inputs[name]
-        if array.dtype != np.int8 or array.shape[1:] != shape[1:]:
+        if array.dtype != dtype or array.shape[1:] != shape[1:]:
             raise InputError(
                 f"input {name} of graph {graph.name}: got {array.dtype} {array.shape}, "
-                f"expected int8 (N, {', '.join(map(str, shape[1:]))})"
+                f"expected {dtype} (N, {', '.join(map(str, shape[1:]))})"
             )
         values[name] = array
     for node in graph.nodes:
@@ -42,20 +42,26 @@ def equal(outputs: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> bool
 
 
 def random_inputs(graph: Graph, count: int, seed: int = 0) -> list[np.ndarray]:
-    """Seeded int8 inputs over the whole range, one batch a graph input."""
+    """Seeded inputs over the whole range of their type, one batch a graph input."""
     rng = np.random.default_rng(seed)
-    shapes = [graph.tensors[t].shape for t in graph.inputs]
-    return [rng.integers(-128, 128, (count, *shape[1:])).astype(np.int8) for shape in shapes]
+    return [random_integers(rng, graph.tensors[t], count) for t in graph.inputs]
+
+
+def random_integers(rng: np.random.Generator, tensor: Tensor, count: int) -> np.ndarray:
+    """A batch for ``tensor``."""
+    ends = np.iinfo(tensor.dtype)
+    numbers = rng.integers(ends.min, ends.max + 1, (count, *tensor.shape[1:]))
+    return numbers.astype(tensor.dtype)
 
 
 def check_inputs(graph: Graph, inputs: Sequence[np.ndarray]) -> None:
-    """InputError unless ``inputs`` are int8 batches of the graph inputs, in order."""
+    """InputError unless ``inputs`` are batches of the graph inputs, of their types and in order."""
     if len(inputs) != len(graph.inputs):
         raise InputError(f"{graph.name} has {len(graph.inputs)} inputs, got {len(inputs)} arrays")
     for name, array in zip(graph.inputs, inputs, strict=True):
-        shape = graph.tensors[name].shape
-        if array.dtype != np.int8 or array.shape[1:] != shape[1:] or not len(array):
+        shape, dtype = graph.tensors[name].shape, graph.tensors[name].dtype
+        if array.dtype != dtype or array.shape[1:] != shape[1:] or not len(array):
             raise InputError(
-                f"input {name}: got {array.dtype} {array.shape}, expected int8 with shape "
+                f"input {name}: got {array.dtype} {array.shape}, expected {dtype} with shape "
                 f"(N, {', '.join(map(str, shape[1:]))})"
             )

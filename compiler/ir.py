@@ -2,7 +2,8 @@
 """The integer graph: the one representation between the front end and every back end.
 
 A graph is a straight list of nodes in execution order over named tensors. Activations are int8,
-NHWC or (1, features), one scale and zero point each: real = scale * (integer - zero_point).
+NHWC or (1, features), one scale and zero point each: real = scale * (integer - zero_point). Inputs
+may be int16, the samples of a sensor as they come, of which their readers make int8.
 Weights, biases and multipliers are constants of their node. Cost, memory plan, C, HLS, execution
 and reports are functions of this record; nothing here knows a device.
 """
@@ -179,9 +180,15 @@ def _name(dtype: np.dtype[Any]) -> str:
 
 
 def check_types(graph: Graph, node: Node) -> None:
-    """Operators read int8 and write what they say; some take whatever there is."""
+    """Operators read int8 and write what they say; some take whatever there is, but not samples."""
     read = [graph.tensors[name].dtype for name in node.inputs]
     declared = graph.tensors[node.output].dtype
+    samples = [n for n in node.inputs if n in graph.inputs and graph.tensors[n].dtype == "int16"]
+    if samples and declared != "int8":
+        raise InputError(
+            f"graph {graph.name}: node {node.name} ({node.op.kind}) reads input {samples[0]}, "
+            "int16 samples, expected an operator that makes int8 of them"
+        )
     *wanted, made = node.op.dtypes(*read)
     if [*read, declared] != [*wanted, made]:
         raise InputError(

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real numbers and the integers of a network's border. The emitted C does the same in float.
 
-    input     q = clip(round((x - offset[c]) / step[c]) + zero_point, -128, 127)
+    input     q = clip(round((x - offset[c]) / step[c]) + zero_point, low, high)
     output    y = scale * (q - zero_point)
 
-c counts along one axis, or there is one offset and one step for all. Rounding is half to even, each
-operation rounds to float32, and not a number becomes -128. A network trained on standardised
+c counts along one axis, or there is one offset and one step for all; low and high are the ends of
+int8, or of int16 where a network reads the samples of a sensor. Rounding is half to even, each
+operation rounds to float32, and not a number becomes low. A network trained on standardised
 channels, (x - mean) / std at the scale s, reads offset = mean and step = std s: its standardisation
 costs nothing beside the quantization. An input without any has offset 0 and step s, which is the
 ONNX operator QuantizeLinear.
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 LOW, HIGH = -128, 127
+Dtype = str | np.dtype[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +70,24 @@ def unrounded(x: np.ndarray, real: Standardization) -> np.ndarray:
     return result
 
 
-def quantized(x: np.ndarray, real: Standardization, zero_point: int) -> np.ndarray:
-    """The int8 that the network reads for real numbers ``x``."""
+def quantized(
+    x: np.ndarray, real: Standardization, zero_point: int, dtype: Dtype = "int8"
+) -> np.ndarray:
+    """The integers that the network reads for real numbers ``x``."""
+    ends = np.iinfo(dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         steps = np.rint(unrounded(x, real))
-    inside = np.clip(steps, LOW - zero_point, HIGH - zero_point)
-    return np.where(np.isnan(inside), LOW, inside + zero_point).astype(np.int8)
+    inside = np.clip(steps, ends.min - zero_point, ends.max - zero_point)
+    return np.where(np.isnan(inside), ends.min, inside + zero_point).astype(dtype)
 
 
-def saturated(x: np.ndarray, real: Standardization, zero_point: int) -> np.ndarray:
-    """Where ``x`` lies more than half a step outside of what int8 holds."""
+def saturated(
+    x: np.ndarray, real: Standardization, zero_point: int, dtype: Dtype = "int8"
+) -> np.ndarray:
+    """Where ``x`` lies more than half a step outside of what the integers hold."""
+    ends = np.iinfo(dtype)
     steps = np.rint(unrounded(x, real))
-    result: np.ndarray = (steps < LOW - zero_point) | (steps > HIGH - zero_point)
+    result: np.ndarray = (steps < ends.min - zero_point) | (steps > ends.max - zero_point)
     return result
 
 

@@ -100,17 +100,18 @@ def unlike_training(
     real: Standardization,
     zero_point: int,
     training: TrainingRecord | None,
+    dtype: str = "int8",
 ) -> list[str]:
     """Sentences on numbers ``x`` (rows in the order of the device, called ``name``) that saturate,
     or whose mean and deviation in a channel are far from those of training."""
     found = []
     usual = 0.0 if training is None else training.saturated
-    share = float(saturated(x, real, zero_point).mean())
+    share = float(saturated(x, real, zero_point, dtype).mean())
     if share > max(MOST_SATURATED, TIMES_USUAL * usual):
         known = "" if training is None else f" (in training {100 * usual:.2g} %)"
         found.append(
-            f"{100 * share:.3g} % of the values of {name} are beyond what int8 holds here{known}: "
-            "they count as its ends; are their units those of training?"
+            f"{100 * share:.3g} % of the values of {name} are beyond what {dtype} holds "
+            f"here{known}: they count as its ends; are their units those of training?"
         )
     channels = 0 if training is None else len(training.mean)
     if training is None or channels == 0:

@@ -24,6 +24,7 @@ from tinytailor.compiler.frontend.imported_values import (
     Activation,
     FloatInput,
     Indices,
+    Samples,
     Unknown,
     Value,
 )
@@ -56,7 +57,7 @@ LAYOUTS = {3: "NCW", 4: "NCHW"}  # of channels-first maps, by the number of axes
 
 
 def input_value(builder: GraphBuilder, parameter: Input, index: int) -> Value:
-    """An input of the model, of type float32, int8 or uint8."""
+    """An input of the model, of type float32, int8 or uint8, or the int16 samples of a sensor."""
     shape, dtype, model = parameter.shape, parameter.dtype, builder.model
     if prod(shape) > MAX_ELEMENTS or prod(shape) < 1:
         raise InputError(f"input {parameter.name} has shape {shape}, which fits no device")
@@ -68,6 +69,11 @@ def input_value(builder: GraphBuilder, parameter: Input, index: int) -> Value:
     builder.entries.append(value)
     if dtype == "float32":
         return value
+    if dtype == "int16":
+        check_readers(model, parameter, index)
+        entry = model.entries.get(parameter.name)
+        scale = float(entry.step[0]) if entry is not None and entry.step.size == 1 else 1.0
+        return Samples(builder.graph_input(value, scale, 0, dtype), shape, order)
     if dtype not in ("int8", "uint8"):
         raise InputError(f"input {parameter.name} is {dtype}; expected float32, int8 or uint8")
     offset = 128 if dtype == "uint8" else 0
@@ -77,6 +83,20 @@ def input_value(builder: GraphBuilder, parameter: Input, index: int) -> Value:
     if parameter.name not in known:
         builder.unquantized.add(tensor)
     return Activation(tensor, shape, order, False, offset)
+
+
+def check_readers(model: ImportedModel, parameter: Input, index: int) -> None:
+    """InputError naming what reads int16 samples and cannot."""
+    told = {item.origin.operator for item in model.unsupported}
+    for call in model.listing.calls:
+        rule = CALLS.get(call.operator)
+        known = call.origin.operator in told or (rule is not None and rule.samples)
+        if Ref(index) in refs(call) and not known:
+            raise InputError(
+                f"input {parameter.name} is int16, and {call.origin.operator} "
+                f"{call.origin.place} reads it; expected float32, int8 or uint8, or int16 samples "
+                "that tinytailor.Compand makes int8 of"
+            )
 
 
 def in_model_order(model: ImportedModel, index: int) -> bool:

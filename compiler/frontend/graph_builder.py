@@ -58,7 +58,7 @@ class GraphBuilder:
         self.inputs: dict[str, str] = {}  # the model's name -> ours
         self.notes: dict[str, str] = {}  # what of the model a node could not keep
         self.placeholders: set[str] = set()  # stand for what follows a refused operator
-        self.unquantized: set[str] = set()  # integer inputs whose scale is not known yet
+        self.unquantized: set[str] = set()  # integers whose scale is not known yet
         self.transposed: dict[tuple[str, bytes], str] = {}  # what rules/transpose.py made already
         self.ranged: set[int] = set()  # calls with a scale of rules/implied_ranges.py
         self.uses = Counter(ref.index for call in model.listing.calls for ref in refs(call))
@@ -116,11 +116,13 @@ class GraphBuilder:
         y = replace(tensor, name=self.new_name(origin), shape=expression.device)
         return self.emit(expression, Fused(y, -128, 127, None), offset)
 
-    def graph_input(self, value: FloatInput, scale: float, zero_point: int) -> str:
+    def graph_input(
+        self, value: FloatInput, scale: float, zero_point: int, dtype: str = "int8"
+    ) -> str:
         """The tensor of an input; every QuantizeLinear of it must agree."""
         if value.name not in self.inputs:
             name = self.inputs[value.name] = self.names.fresh(value.name, "input")
-            self.tensors[name] = Tensor(name, value.device, "int8", scale, zero_point)
+            self.tensors[name] = Tensor(name, value.device, dtype, scale, zero_point)
         tensor = self.tensors[self.inputs[value.name]]
         if not same_quantization(quantization_of(tensor), (scale, zero_point)):
             raise Declined(f"input {value.name} is quantized twice, with different scales")

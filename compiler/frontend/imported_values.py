@@ -5,6 +5,7 @@
     FloatInput   an input before QuantizeLinear        Expression   real numbers waiting for theirs
     Pointwise    real numbers that each depend on one element of a tensor
     Indices      places that were found, as int32    Float    computed in float, see float_calls.py
+    Samples      an int16 input, which one operator makes int8 of
     Unknown      follows an operator that was refused
 
 Model and device may disagree on the layout, which ``order`` says (layout.py). So reshape, squeeze
@@ -157,6 +158,15 @@ class Indices:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """An int16 tensor of a sensor's numbers, an input."""
+
+    tensor: str
+    shape: Shape
+    order: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Float:
     """The result of call ``index``, which has no integer form; ``origin`` is the first such."""
 
@@ -170,7 +180,17 @@ class Unknown:
     shape: Shape
 
 
-Value = Constant | FloatInput | Activation | Expression | Pointwise | Indices | Float | Unknown
+Value = (
+    Constant
+    | FloatInput
+    | Activation
+    | Expression
+    | Pointwise
+    | Indices
+    | Samples
+    | Float
+    | Unknown
+)
 Placed = FloatInput | Activation | Expression | Pointwise | Indices
 
 

@@ -113,7 +113,8 @@ class Importer:
 def finished(builder: GraphBuilder, leaving: Sequence[Activation | Indices]) -> Graph:
     """The graph of all that the outputs depend on."""
     for name in builder.unquantized:
-        raise InputError(f"input {name} is an integer tensor without DequantizeLinear")
+        what = "input" if name in builder.inputs.values() else "the result of"
+        raise InputError(f"{what} {name} is an integer tensor without DequantizeLinear")
     model = builder.model
     outputs: list[str] = []
     for value in leaving:

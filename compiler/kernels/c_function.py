@@ -41,6 +41,7 @@ class Kernel:
     scratch_bytes: int
     overlap: Mapping[int, int]
     choice: Choice
+    input_dtypes: tuple[str, ...]
     output_dtype: str = "int8"
     parameters: Mapping[str, int] = field(default_factory=dict)  # int32, beside the constants
 
@@ -86,6 +87,7 @@ def print_kernel(
     from tinytailor.compiler.kernels.bricks.sliding import slide
     from tinytailor.compiler.kernels.bricks.tir import lower
 
+    types = dict(zip(kernel.arguments, (str(p.ty.dtype) for p in kernel.func.params), strict=True))
     lowered = lower(kernel.func)
     if kernel.sliding:
         lowered = slide(lowered, kernel.sliding)
@@ -113,6 +115,7 @@ def print_kernel(
         rendered.scratch_bytes,
         kernel.overlap,
         choice,
-        str(kernel.func.params[-1].ty.dtype),
+        tuple(types[f"x{i}"] for i in range(len(input_shapes))),
+        types["y"],
         rendered.parameters,
     )

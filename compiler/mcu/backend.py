@@ -18,14 +18,19 @@ from tinytailor.compiler.ir import Graph
 from tinytailor.compiler.kernels.registry import has_kernel
 from tinytailor.compiler.mcu import report
 from tinytailor.compiler.mcu.build import build
-from tinytailor.compiler.mcu.host import host_program, run_on_host, run_program
+from tinytailor.compiler.mcu.host import (
+    host_program,
+    quantized_on_host,
+    run_on_host,
+    run_program,
+)
 from tinytailor.compiler.mcu.interface import Function, Interface, symbol
 from tinytailor.compiler.mcu.manifest import manifest_of
 from tinytailor.compiler.mcu.measure import measure
 from tinytailor.compiler.mcu.on_board import measure_on_board, run_on_board
 from tinytailor.compiler.mcu.program import Program, lower_graph
 from tinytailor.compiler.mcu.project import write_sources
-from tinytailor.compiler.mcu.quantizing import quantized_on_core, quantized_on_host
+from tinytailor.compiler.mcu.quantizing import quantized_on_core
 from tinytailor.compiler.mcu.run import invoke
 from tinytailor.compiler.ops import tabled
 from tinytailor.compiler.passes import PIPELINE, Pass
@@ -125,7 +130,8 @@ class Microcontrollers:
             if rows is not None
         }
         if on == HOST or serial_port(on) is not None:
-            made = [quantized_on_host(project, tensor, rows) for tensor, rows in given.items()]
+            toolchain = host_toolchain()
+            made = quantized_on_host(project.folder, project.graph, project.name, toolchain, given)
         else:
             made = quantized_on_core(project, on, list(given), list(given.values()))
         found = dict(zip(given, made, strict=True))

@@ -120,8 +120,9 @@ def _arguments(kernel: Kernel) -> list[str]:
 
 def _parameters(kernel: Kernel, record: str = "") -> str:
     """Inputs, output, scratch if there is some, and the constants as a pointer to ``record``."""
-    types = {"y": f"{kernel.output_dtype}_t *y", "scratch": "uint8_t *scratch"}
-    parameters = [types.get(name, f"const int8_t *{name}") for name in _arguments(kernel)]
+    types = {f"x{i}": f"const {dtype}_t *x{i}" for i, dtype in enumerate(kernel.input_dtypes)}
+    types |= {"y": f"{kernel.output_dtype}_t *y", "scratch": "uint8_t *scratch"}
+    parameters = [types[name] for name in _arguments(kernel)]
     return ", ".join((*parameters, *([f"{record} *constants"] if record else [])))
 
 
@@ -189,7 +190,10 @@ def calls(program: Program) -> list[str]:
     """The body of the invoke function: one call a line, in execution order."""
     lines = []
     for layer in program.layers:
-        arguments = [_cast(address, "const int8_t *") for address in layer.inputs]
+        arguments = [
+            _cast(address, f"const {dtype}_t *")
+            for address, dtype in zip(layer.inputs, layer.kernel.input_dtypes, strict=True)
+        ]
         arguments.append(_cast(layer.output, f"{layer.kernel.output_dtype}_t *"))
         if layer.scratch is not None:
             arguments.append(str(layer.scratch))

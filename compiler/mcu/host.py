@@ -3,8 +3,12 @@
 
     driver HOW < rows of inputs > rows of outputs
 
-HOW has a letter for each input and output: q for its integers, r for real numbers (float32), which
-the emitted functions quantize and dequantize.
+HOW has a letter for each input and output:
+
+    q   its integers
+    r   real numbers (float32), which the emitted functions quantize and dequantize
+    i   real numbers of an input, whose integers are written before the outputs
+    -   nothing
 """
 
 from __future__ import annotations
@@ -12,7 +16,8 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +40,14 @@ int main(int words, char **word)
     const char *how = words == 2 ? word[1] : "";
     while ({reads}) {{
         {name}_invoke({arguments});
+        {echoes}
         {writes}
     }}
     return 0;
 }}
 """
 _INPUT = """
-static int8_t {role}[{elements}];
+static {dtype}_t {role}[{elements}];
 static float {role}_real[{elements}];
 
 static int read_{role}(char how)
@@ -49,11 +55,21 @@ static int read_{role}(char how)
     if (how == 'q') {{
         return fread({role}, sizeof {role}, 1, stdin) == 1;
     }}
+    if (how == '-') {{
+        return 1;
+    }}
     if (fread({role}_real, sizeof {role}_real, 1, stdin) != 1) {{
         return 0;
     }}
     {function}({role}_real, {role});
     return 1;
+}}
+
+static void echo_{role}(char how)
+{{
+    if (how == 'i') {{
+        fwrite({role}, sizeof {role}, 1, stdout);
+    }}
 }}
 """
 _OUTPUT = """
@@ -66,7 +82,7 @@ static void write_{role}(char how)
     }}{otherwise}
 }}
 """
-_REAL_OUTPUT = """ else {{
+_REAL_OUTPUT = """ else if (how == 'r') {{
         {function}({role}, {role}_real);
         fwrite({role}_real, sizeof {role}_real, 1, stdout);
     }}"""
@@ -89,6 +105,18 @@ def run_on_host(
         return run_program(plain, graph, inputs)
 
 
+def quantized_on_host(
+    project: Path, graph: Graph, name: str, toolchain: Toolchain, reals: Mapping[str, np.ndarray]
+) -> list[np.ndarray]:
+    """What the emitted C makes of real numbers for some of the inputs."""
+    how = "".join("i" if tensor in reals else "-" for tensor in graph.inputs)
+    how += "-" * len(graph.outputs)
+    given = [np.ascontiguousarray(rows, np.float32) for rows in reals.values()]
+    with tempfile.TemporaryDirectory(prefix="tinytailor-host-") as scratch:
+        program = host_program(project, graph, name, toolchain, Path(scratch))
+        return _rows(program, how, given, [graph.tensors[tensor] for tensor in reals])
+
+
 def host_program(project: Path, graph: Graph, name: str, toolchain: Toolchain, built: Path) -> Path:
     """The driver and the network's C as they are now, as a program in the folder ``built``, which
     may hold it already."""
@@ -105,19 +133,22 @@ def _driver(graph: Graph, name: str) -> str:
     texts = [_reader(graph.tensors[t], roles[t], name) for t in graph.inputs]
     texts += [_writer(graph.tensors[t], roles[t], name) for t in graph.outputs]
     reads = [f"read_{roles[t]}(how[{i}])" for i, t in enumerate(graph.inputs)]
+    echoes = [f"echo_{roles[t]}(how[{i}]);" for i, t in enumerate(graph.inputs)]
     first = len(graph.inputs)
     writes = [f"write_{roles[t]}(how[{i}]);" for i, t in enumerate(graph.outputs, first)]
     return _DRIVER.format(
         name=name,
         borders="".join(texts),
         reads=" && ".join(reads),
+        echoes=" ".join(echoes),
         arguments=", ".join(roles[t] for t in (*graph.inputs, *graph.outputs)),
         writes=" ".join(writes),
     )
 
 
 def _reader(tensor: Tensor, role: str, name: str) -> str:
-    return _INPUT.format(role=role, elements=tensor.elements, function=quantizer(name, role))
+    function = quantizer(name, role)
+    return _INPUT.format(role=role, elements=tensor.elements, dtype=tensor.dtype, function=function)
 
 
 def _writer(tensor: Tensor, role: str, name: str) -> str:
@@ -146,12 +177,20 @@ def build_on_host(
 def run_program(
     program: Path, graph: Graph, inputs: Sequence[np.ndarray], *, real: bool = False
 ) -> list[np.ndarray]:
-    """Outputs for batches of inputs, int8 or real numbers (float32); with ``real``, outputs that
-    have a scale are real numbers (float32), too."""
+    """Outputs for batches of inputs, integers or real numbers (float32); with ``real``, outputs
+    that have a scale are real numbers (float32), too."""
     leaving = [graph.tensors[t] for t in graph.outputs]
-    types = [np.dtype(np.float32 if real and t.dtype == "int8" else t.dtype) for t in leaving]
+    types = ["float32" if real and t.dtype == "int8" else t.dtype for t in leaving]
     how = "".join("r" if a.dtype == np.float32 else "q" for a in inputs)
-    how += "".join("r" if dtype == np.float32 else "q" for dtype in types)
+    how += "".join("r" if dtype == "float32" else "q" for dtype in types)
+    written = [replace(t, dtype=dtype) for t, dtype in zip(leaving, types, strict=True)]
+    return _rows(program, how, inputs, written)
+
+
+def _rows(
+    program: Path, how: str, inputs: Sequence[np.ndarray], written: Sequence[Tensor]
+) -> list[np.ndarray]:
+    """What the driver writes for batches of inputs: a batch for each of the tensors."""
     count = len(inputs[0])
     stream = b"".join(array[i].tobytes() for i in range(count) for array in inputs)
     done = subprocess.run([str(program), how], input=stream, capture_output=True)
@@ -165,11 +204,10 @@ def run_program(
             f"the emitted C failed on the host (exit {done.returncode}): "
             f"{lines[0].strip() if lines else 'no message'}"
         )
-    sizes = [t.elements * dtype.itemsize for t, dtype in zip(leaving, types, strict=True)]
-    table = np.frombuffer(done.stdout, np.int8).reshape(count, sum(sizes))
+    table = np.frombuffer(done.stdout, np.uint8).reshape(count, sum(t.bytes for t in written))
     outputs, start = [], 0
-    for tensor, dtype, size in zip(leaving, types, sizes, strict=True):
-        part = np.ascontiguousarray(table[:, start : start + size])
-        outputs.append(part.view(dtype).reshape(count, *tensor.shape[1:]))
-        start += size
+    for tensor in written:
+        part = np.ascontiguousarray(table[:, start : start + tensor.bytes])
+        outputs.append(part.view(tensor.dtype).reshape(count, *tensor.shape[1:]))
+        start += tensor.bytes
     return outputs

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An emitted network from outside: how it is called, and what its layers are called.
 
-void <name>_invoke(const int8_t *input, int8_t *output)          a pointer each, in graph order
+void <name>_invoke(const int8_t *input, int8_t *output)          a pointer each, in graph order,
+                                                                 of the type of the tensor
 <name>_<index>_<kind>                                            the function of a layer
 """
 
@@ -58,7 +59,7 @@ def border_names(graph: Graph) -> dict[str, str]:
 
 def invoke_parameters(graph: Graph) -> str:
     roles = border_names(graph)
-    parts = [f"const int8_t *{roles[t]}" for t in graph.inputs]
+    parts = [f"const {graph.tensors[t].dtype}_t *{roles[t]}" for t in graph.inputs]
     parts += [f"{graph.tensors[t].dtype}_t *{roles[t]}" for t in graph.outputs]
     return ", ".join(parts)
 
@@ -71,9 +72,9 @@ def border_records(graph: Graph, names: Sequence[str]) -> list[dict[str, object]
     for name in names:
         record = _border_record(graph.tensors[name], roles[name])
         if name in graph.inputs:
-            border = graph.borders.get(name)
+            border, samples = graph.borders.get(name), graph.tensors[name].dtype != "int8"
             record |= entry_of(graph, name).to_json()
-            record["standardised"] = border is not None and border.real is not None
+            record["standardised"] = not (samples or border is None or border.real is None)
         if name in graph.borders:
             record["model"] = graph.borders[name].to_json()
         records.append(record)

@@ -2,7 +2,7 @@
 """What an emitted network offers beside its invoke function: real numbers to its inputs and from
 its outputs, as ``real_values`` defines them, and the names of its classes.
 
-    void <name>_quantize_input(const float *x, int8_t *q)
+    void <name>_quantize_input(const float *x, int8_t *q)             int16_t where samples enter
     void <name>_dequantize_output(const int8_t *q, float *y)
     extern const char *const <name>_class_names[]
 
@@ -27,14 +27,14 @@ PER_LINE = 6
 MOST_CHANNELS = 24  # whose numbers stand in the header
 
 ROUNDED = """\
-/* v rounded half to even, plus the zero point, within int8; -128 for what is not a number. */
-static int8_t {name}_rounded(float v, int32_t zero_point)
+/* v rounded half to even, plus the zero point, within {dtype}; {low} for what is not a number. */
+static {dtype}_t {function}(float v, int32_t zero_point)
 {{
-    if (!(v > (float)(-128 - zero_point))) {{
-        return -128;
+    if (!(v > (float)({low} - zero_point))) {{
+        return {low};
     }}
-    if (v >= (float)(127 - zero_point)) {{
-        return 127;
+    if (v >= (float)({high} - zero_point)) {{
+        return {high};
     }}
     int32_t whole = (int32_t)v;
     const float rest = v - (float)whole;
@@ -43,7 +43,7 @@ static int8_t {name}_rounded(float v, int32_t zero_point)
     }} else if (rest < -0.5f || (rest == -0.5f && (whole & 1) != 0)) {{
         whole--;
     }}
-    return (int8_t)(whole + zero_point);
+    return ({dtype}_t)(whole + zero_point);
 }}
 """
 
@@ -74,7 +74,7 @@ def real_functions(graph: Graph, name: str) -> list[RealFunction]:
     found = []
     for tensor in (graph.tensors[one] for one in graph.inputs):
         symbol = quantizer(name, roles[tensor.name])
-        declaration = f"void {symbol}(const float *x, int8_t *q)"
+        declaration = f"void {symbol}(const float *x, {tensor.dtype}_t *q)"
         real = entry_of(graph, tensor.name)
         comment = _quantizing_comment(tensor, real, graph.training)
         body = _quantizing(name, tensor, real)
@@ -91,12 +91,25 @@ def real_functions(graph: Graph, name: str) -> list[RealFunction]:
 
 def real_texts(graph: Graph, name: str) -> list[str]:
     """All definitions, for the C file."""
-    texts = [ROUNDED.format(name=name), *(one.text for one in real_functions(graph, name))]
+    types = sorted({graph.tensors[one].dtype for one in graph.inputs})
+    texts = [_rounding(name, dtype) for dtype in types]
+    texts += [one.text for one in real_functions(graph, name)]
     names = classes_of(graph)
     if names:
         rows = "".join(f"    {string_literal(text)},\n" for text in names)
         texts.append(f"const char *const {name}_class_names[{len(names)}] = {{\n{rows}}};\n")
     return texts
+
+
+def _rounded(name: str, dtype: str) -> str:
+    """The function that rounds to integers of a type."""
+    return f"{name}_rounded" if dtype == "int8" else f"{name}_rounded_{dtype}"
+
+
+def _rounding(name: str, dtype: str) -> str:
+    ends = np.iinfo(dtype)
+    function = _rounded(name, dtype)
+    return ROUNDED.format(function=function, dtype=dtype, low=ends.min, high=ends.max)
 
 
 def _function(symbol: str, declaration: str, comment: tuple[str, ...], body: str) -> RealFunction:
@@ -117,9 +130,10 @@ def _quantizing_comment(
     if real.axis is None:
         top = _difference("x", real.offset[0]) if real.offset[0] else "x"
         ratio = f"({top}) / {real.step[0]:.9g}" if real.offset[0] else f"x / {real.step[0]:.9g}"
-        lines.append(f"q = round({ratio}){zero}, within int8.")
+        lines.append(f"q = round({ratio}){zero}, within {tensor.dtype}.")
     else:
-        lines.append(f"q = round((x - offset[c]) / step[c]){zero}, within int8,")
+        top = "(x - offset[c])" if any(real.offset) else "x"
+        lines.append(f"q = round({top} / step[c]){zero}, within {tensor.dtype},")
         lines.append(f"where c counts along axis {real.axis} of the input, from 0.")
     if training is None:
         return tuple(lines)
@@ -135,7 +149,8 @@ def _quantizing_comment(
 def _quantizing(name: str, tensor: Tensor, real: Standardization) -> str:
     def assigned(offset: str | None, step: str) -> str:
         value = "*x" if offset is None else f"(*x - {offset})"
-        return f"*q = {name}_rounded({value} / {step}, {tensor.zero_point});"
+        function = _rounded(name, tensor.dtype)
+        return f"*q = {function}({value} / {step}, {tensor.zero_point});"
 
     shifted = any(real.offset)
     if real.axis is None:

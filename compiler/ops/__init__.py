@@ -12,6 +12,7 @@ from tinytailor.compiler.ops.affine import Affine as Affine
 from tinytailor.compiler.ops.arg_max import ArgMax as ArgMax
 from tinytailor.compiler.ops.base import Operator as Operator
 from tinytailor.compiler.ops.channel_lookup import ChannelLookup as ChannelLookup
+from tinytailor.compiler.ops.compand import Compand as Compand
 from tinytailor.compiler.ops.concat import Concat as Concat
 from tinytailor.compiler.ops.conv2d import Conv2d as Conv2d
 from tinytailor.compiler.ops.conv_transpose2d import ConvTranspose2d as ConvTranspose2d

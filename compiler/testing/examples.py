@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinytailor.compiler.ir import Graph, Shapes
+from tinytailor.compiler.execute import random_integers
+from tinytailor.compiler.ir import Graph, Shapes, Tensor
 from tinytailor.compiler.opkey import example_graph, make_key
 from tinytailor.compiler.ops import Operator, tabled
 
@@ -23,6 +24,13 @@ class Example:
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def reads(self) -> tuple[Tensor, ...]:
+        """Its inputs."""
+        *dtypes, _ = make_key(self.op, self.shapes, "base").dtypes
+        pairs = enumerate(zip(self.shapes, dtypes, strict=True))
+        return tuple(Tensor(f"x{i}", shape, dtype) for i, (shape, dtype) in pairs)
+
     def graph(self, isa: str) -> Graph:
         return example_graph(make_key(self.op, self.shapes, isa))
 
@@ -37,11 +45,12 @@ def every_example() -> tuple[Example, ...]:
 
 
 def random_inputs(graph: Graph, count: int, seed: int) -> list[np.ndarray]:
-    """int8 batches; the first sample is all 127, the second all -128, the extremes of the range."""
+    """Batches; the first sample is all of the largest number, the second of the smallest."""
     rng = np.random.default_rng(seed)
     batches = []
     for name in graph.inputs:
-        batch = rng.integers(-128, 128, (count, *graph.tensors[name].shape[1:])).astype(np.int8)
-        batch[0], batch[1] = 127, -128
+        batch = random_integers(rng, graph.tensors[name], count)
+        ends = np.iinfo(batch.dtype)
+        batch[0], batch[1] = ends.max, ends.min
         batches.append(batch)
     return batches

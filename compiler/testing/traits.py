@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinytailor.compiler.ir import Graph, Node, check
+from tinytailor.compiler.execute import random_integers
+from tinytailor.compiler.ir import Graph, Node, Tensor, check
 from tinytailor.compiler.opkey import key_of
 from tinytailor.compiler.ops.traits.channels import Channels, Fewer, Mixed
 from tinytailor.compiler.ops.traits.neighbours import View
@@ -33,23 +34,23 @@ def node_of(example: Example) -> Node:
 def drawn(rng: np.random.Generator, example: Example) -> tuple[Range, ...]:
     """A range for each input, of one value only in some channels."""
     found = []
-    for shape in example.shapes:
-        ends = rng.integers(-128, 128, (2, shape[-1]))
-        ends[1] = np.where(rng.random(shape[-1]) < 0.3, *ends)
+    for tensor in example.reads:
+        limits, channels = np.iinfo(tensor.dtype), tensor.shape[-1]
+        ends = rng.integers(limits.min, limits.max + 1, (2, channels))
+        ends[1] = np.where(rng.random(channels) < 0.3, *ends)
         found.append(Range(ends.min(axis=0), ends.max(axis=0)))
     return tuple(found)
 
 
 def batches(rng: np.random.Generator, example: Example) -> tuple[np.ndarray, ...]:
-    shapes = ((SAMPLES, *shape[1:]) for shape in example.shapes)
-    return tuple(rng.integers(-128, 128, shape).astype(np.int8) for shape in shapes)
+    return tuple(random_integers(rng, tensor, SAMPLES) for tensor in example.reads)
 
 
-def within(rng: np.random.Generator, shape: tuple[int, ...], x: Range) -> np.ndarray:
+def within(rng: np.random.Generator, tensor: Tensor, x: Range) -> np.ndarray:
     """A batch with values of each channel in its range, its ends among them."""
-    batch = rng.integers(x.low, x.high + 1, (SAMPLES, *shape[1:]))
+    batch = rng.integers(x.low, x.high + 1, (SAMPLES, *tensor.shape[1:]))
     batch[0], batch[1] = x.low, x.high
-    return batch.astype(np.int8)
+    return batch.astype(tensor.dtype)
 
 
 def its_values_lie_in_the_range_of_their_channel(example: Example) -> None:
@@ -57,7 +58,7 @@ def its_values_lie_in_the_range_of_their_channel(example: Example) -> None:
     for _ in range(6):
         reads = drawn(rng, example)
         y = node.op.ranges(reads, example.shapes, node.constants)
-        inputs = tuple(within(rng, s, x) for s, x in zip(example.shapes, reads, strict=True))
+        inputs = tuple(within(rng, t, x) for t, x in zip(example.reads, reads, strict=True))
         values = node.op.reference(inputs, node.constants)
         values = values.reshape(-1, values.shape[-1])
         assert (values >= y.low).all()

@@ -51,12 +51,12 @@ def kinds(trait: str) -> set[str]:
 def test_operators_of_all_kinds_say_each_of_these_things():
     assert kinds("mixed") == {"conv2d", "dense"}
     moving = {"concat", "pad", "reshape", "resize_linear", "slice"}
-    assert kinds("linked") == {*ELEMENTWISE, *BY_CHANNEL, *moving}
+    assert kinds("linked") == {*ELEMENTWISE, *BY_CHANNEL, *moving, "compand"}
     assert kinds("view") == {"concat", "reshape", "slice"}
     assert kinds("border") == {"conv2d", "depthwise_conv2d", "grouped_conv2d", "max_pool2d"}
     convolutions = {kind for kind in OPERATORS if "conv" in kind} | {"dense", "square_deform_dw"}
     sums = {*convolutions, *SUMMED, "average_pool2d", "resize_linear"}
-    assert kinds("sums") == sums
+    assert kinds("sums") == sums | {"compand"}
     normalizations = {"l2_normalize", "layer_normalize"}
     assert kinds("clamp") == sums | normalizations | {"extremum", "max_pool2d"}
 
@@ -160,7 +160,7 @@ def test_sums_of_every_operator_are_looked_at(kind):
     graph = example.graph("base")
     node = graph.nodes[0]
     huge = {
-        role: np.full_like(array, INT32) if role in ("bias", "left", "negative") else array
+        role: np.full_like(array, INT32) if role in ("bias", "base", "left", "negative") else array
         for role, array in node.constants.items()
     }
     op = node.op

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tinytailor.compiler.frontend.names import identifier
-from tinytailor.compiler.frontend.onnx import qoperator
+from tinytailor.compiler.frontend.onnx import qoperator, samples
 from tinytailor.compiler.frontend.report import Origin, place
 from tinytailor.compiler.frontend.rules import ONNX
 from tinytailor.compiler.training_record import TRAINING, TrainingRecord
@@ -74,6 +74,7 @@ def inferred(model: Any) -> Any:
     del bare.graph.value_info[:]
     for value in bare.graph.output:
         value.type.tensor_type.ClearField("shape")
+    samples.declare(bare.graph)
     return onnx.shape_inference.infer_shapes(bare, data_prop=True)
 
 

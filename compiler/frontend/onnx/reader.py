@@ -13,6 +13,7 @@ from tinytailor.compiler.frontend.onnx import (
     narrow,
     normalizations,
     qoperator,
+    samples,
     standardized,
 )
 from tinytailor.compiler.frontend.onnx.model_file import (
@@ -74,7 +75,7 @@ def import_onnx(data: bytes, path: Path, name: str, allow_float: bool = False) -
         constants.fold(model)
         equivalents.rewrite(model, {"GatherND"})
         normalizations.rewrite(model)
-        entries = standardized.absorb(model)
+        entries = standardized.absorb(model) | samples.entries(model, path.name)
         unsupported = listed(model, forms)
         narrow.widen(graph, path.name)
         check_windows(graph, path.name)

@@ -11,6 +11,7 @@ from tinytailor.compiler.frontend.imported_values import (
     Constant,
     FloatInput,
     Indices,
+    Samples,
     Unknown,
 )
 from tinytailor.compiler.frontend.report import Declined
@@ -41,6 +42,8 @@ def activation(builder: GraphBuilder, argument: Any) -> Activation:
         raise Declined("expected an activation, got a constant")
     if isinstance(value, Indices):
         raise Declined("it computes with indices, which can only be an output of the model")
+    if isinstance(value, Samples):
+        raise Declined("it computes with int16 samples, expected Compand before it")
     if isinstance(value, FloatInput):
         raise Declined(
             f"input {value.name} is not quantized before it: do this step outside of the model "

@@ -31,11 +31,13 @@ class Rule:
     ``selects``: each element of the result is one of an input, or a constant border, so that
     quantizing before or behind it is the same.
     ``in_model_order``: it takes its first input as the model has it, not as a channels-last map.
+    ``samples``: it reads an int16 input of the model.
     """
 
     value: Callable[[Call, GraphBuilder], Value]
     selects: bool = False
     in_model_order: bool = False
+    samples: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,35 @@ TT_INLINE int32_t tt_leading_zeros(uint32_t value)
 }
 """
 
+_ZEROS = """\
+/* Of 32 bits those before the first that is set. */
+TT_INLINE int32_t tt_zeros(uint32_t value)
+{
+#if defined(__ARM_FEATURE_CLZ)
+    int32_t count;
+    __asm__("clz %0, %1" : "=r"(count) : "r"(value));
+    return count;
+#else
+    int32_t count = 0;
+    for (; count < 32 && value < 0x80000000u; value <<= 1) {
+        ++count;
+    }
+    return count;
+#endif
+}
+"""
+
+_SMEARED = """\
+/* Of up to 16 bits, all below the highest that is set. */
+TT_INLINE uint32_t tt_smeared(uint32_t value)
+{
+    value |= value >> 1;
+    value |= value >> 2;
+    value |= value >> 4;
+    return value | value >> 8;
+}
+"""
+
 _SQUARE_ROOT = """\
 /* Rounded down, bit by bit. */
 TT_INLINE uint32_t tt_square_root(uint32_t value)
@@ -173,6 +202,8 @@ HELPERS: dict[str, str] = {
     "max": _MAX,
     "saturate8": _SATURATE8,
     "leading_zeros": _LEADING_ZEROS,
+    "zeros": _ZEROS,
+    "smeared": _SMEARED,
     "square_root": _SQUARE_ROOT,
     "fmin": _FMIN,
     "fmax": _FMAX,

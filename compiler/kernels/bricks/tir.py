@@ -23,6 +23,7 @@ from tinytailor.compiler.requantization import Requant
 
 PARAMETER, REQUANTIZE = "tt_parameter", "tt_requantize"
 LEADING_ZEROS, SQUARE_ROOT = "tt_leading_zeros", "tt_square_root"  # helpers of uint32
+ZEROS, SMEARED = "tt_zeros", "tt_smeared"
 INT8 = (-128, 127)
 
 # In this order; s_tir passes first turn blocks into loops, tirx passes then simplify the loops.
@@ -69,6 +70,11 @@ def resolved(func: tirx.PrimFunc) -> tirx.PrimFunc:
             return tirx.q_multiply_shift_per_axis(acc, multiplier, *scalars) + zero_point
         if str(name.value) == LEADING_ZEROS:
             return int32(tirx.clz(arguments[0]))
+        if str(name.value) == ZEROS:
+            return zeros_of(arguments[0])
+        if str(name.value) == SMEARED:
+            one = const(1, "uint32")
+            return (one << (32 - zeros_of(arguments[0])).astype("uint32")) - one
         if str(name.value) == SQUARE_ROOT:  # exact: doubles hold more than 32 bits
             return tirx.sqrt(arguments[0].astype("float64")).astype("uint32")
         return node
@@ -79,6 +85,21 @@ def resolved(func: tirx.PrimFunc) -> tirx.PrimFunc:
 def leading_zeros(value: Any) -> Any:
     """Of 32 bits of a uint32 that is not 0; int32."""
     return tirx.call_pure_extern("int32", LEADING_ZEROS, value)
+
+
+def zeros(value: Any) -> Any:
+    """The same of any uint32; int32."""
+    return tirx.call_pure_extern("int32", ZEROS, value)
+
+
+def zeros_of(value: Any) -> Any:
+    """What that is, of one below 2^31."""
+    return int32(tirx.clz(value * const(2, "uint32") + const(1, "uint32"))) + 1
+
+
+def smeared(value: Any) -> Any:
+    """A uint32 of up to 16 bits with all bits below its highest set."""
+    return tirx.call_pure_extern("uint32", SMEARED, value)
 
 
 def square_root(value: Any) -> Any:

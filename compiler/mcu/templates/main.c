@@ -2,7 +2,7 @@
 #include "{{ name }}.h"
 
 {% for t in inputs %}
-static int8_t {{ t.role }}[{{ NAME }}_{{ t.macro }}_BYTES];
+static {{ t.dtype }}_t {{ t.role }}[{{ NAME }}_{{ t.macro }}_BYTES{% if t.dtype != "int8" %} / sizeof({{ t.dtype }}_t){% endif %}];
 {% endfor %}
 {% for t in outputs %}
 {{ t.dtype }}_t {{ t.role }}[{{ NAME }}_{{ t.macro }}_BYTES / sizeof({{ t.dtype }}_t)];

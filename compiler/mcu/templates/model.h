@@ -17,10 +17,15 @@ extern "C" {
 {% endif %}
 {% endmacro %}
 {% for t in inputs %}
+{% if t.dtype != "int8" %}
+/* {{ t.role }}: {{ t.name | comment }}, {{ t.dtype }} {{ t.shape | join("x") }}, samples as they come, real = {% if t.channel_axis is none %}{{ t.step[0] }}{% else %}step[c]{% endif %} * q */
+{{ origin(t) }}#define {{ NAME }}_{{ t.macro }}_BYTES {{ t.bytes }}
+{% else %}
 /* {{ t.role }}: {{ t.name | comment }}, int8 {{ t.shape | join("x") }}, {% if t.standardised %}standardised{% else %}real{% endif %} = {{ t.scale }} * (q - {{ t.zero_point }}) */
 {{ origin(t) }}#define {{ NAME }}_{{ t.macro }}_BYTES {{ t.bytes }}
 #define {{ NAME }}_{{ t.macro }}_SCALE {{ t.scale }}f
 #define {{ NAME }}_{{ t.macro }}_ZERO_POINT ({{ t.zero_point }})
+{% endif %}
 {% endfor %}
 {% for t in outputs %}
 {% if t.dtype == "int8" %}
