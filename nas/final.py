@@ -21,6 +21,7 @@ from torch import Tensor
 
 from tinytailor.nas.data import Dataset
 from tinytailor.nas.network.float_network import FloatNetwork
+from tinytailor.nas.network.graphs import input_type
 from tinytailor.nas.network.quantized_network import QuantizedNetwork
 from tinytailor.nas.network.topology import Topology
 from tinytailor.nas.quantization import QUANTIZERS
@@ -69,7 +70,8 @@ def train_final(
     teacher: Teacher | None = None,
 ) -> Trained:
     """Float training on all training samples, then quantization-aware training; both resumable."""
-    samples = training_samples(dataset, input_shape(topology))
+    sampled = input_type(topology) != "int8"
+    samples = training_samples(dataset, input_shape(topology), sampled)
     weights = class_weights(settings.class_weights, samples.y.numpy(), dataset.classes)
 
     generator = torch.Generator().manual_seed(2_000_003 * (settings.seed + 1))
@@ -100,8 +102,12 @@ def train_final(
         on_epoch=partial(on_epoch, "quantize"),
     )
     write_json(folder / "history.json", {"float_loss": float_losses, "quantized_loss": losses})
-    axis = channel_axis(dataset.shape, samples.input_shape)
-    final = integer.quantized().reading(dataset.mean, dataset.std, axis)
+    final = integer.quantized()
+    if sampled:
+        final = final.sensing(dataset.lsb)
+    else:
+        axis = channel_axis(dataset.shape, samples.input_shape)
+        final = final.reading(dataset.mean, dataset.std, axis)
     test = integer_test(final, dataset)
     scores = score_answers(test.labels, test.logits.argmax(axis=1), dataset.class_names)
     return Trained(float_test(network, dataset), scores, test, final, weights)
@@ -125,7 +131,9 @@ def channel_axis(sample: tuple[int, ...], shape: tuple[int, int, int]) -> int:
 
 def float_test(network: FloatNetwork, dataset: Dataset) -> Scores:
     """Scores on the test part before quantization."""
-    samples = test_samples(dataset, input_shape(network.topology))
+    topology = network.topology
+    sampled = input_type(topology) != "int8"
+    samples = test_samples(dataset, input_shape(topology), sampled)
     return score(network, samples.inputs(), samples.y, names=dataset.class_names).scores
 
 

@@ -35,6 +35,7 @@ from tinytailor.nas.front.effort import default_effort
 from tinytailor.nas.front.search import Ground, front, search_front, trial_of
 from tinytailor.nas.network.onnx_file import export_onnx
 from tinytailor.nas.network.quantized_network import QuantizedNetwork
+from tinytailor.nas.network.topology import INPUT
 from tinytailor.nas.prepare import Prepared, keep, prepare, require_same_data
 from tinytailor.nas.progress import OnProgress, Progress
 from tinytailor.nas.quantization import QUANTIZERS
@@ -179,7 +180,7 @@ def recipe_of(settings: SearchSettings, dataset: Dataset) -> Recipe:
 
 def ground_of(settings: SearchSettings, ready: Prepared, recipe: Recipe, folder: Path) -> Ground:
     dataset = ready.dataset
-    samples = training_samples(dataset, ready.space.input_shape)
+    samples = training_samples(dataset, ready.space.input_shape, ready.space.sampled)
     return Ground(
         space=ready.space,
         constraints=ready.constraints,
@@ -220,7 +221,8 @@ def _study(
     on_progress: OnProgress,
 ) -> tuple[FinishedTrial, ...]:
     dataset = ready.dataset
-    samples, count = training_samples(dataset, ready.space.input_shape), len(dataset.y_train)
+    samples = training_samples(dataset, ready.space.input_shape, ready.space.sampled)
+    count = len(dataset.y_train)
     problem = Problem(
         ready.space,
         ready.constraints,
@@ -313,7 +315,8 @@ def training_record(
     assert network.real is not None
     x, _ = dataset.all_train()
     placed = x.reshape(len(x), *network.topology.input_shape[1:])
-    outside = saturated(placed, network.real, network.input.zero_point)
+    dtype = network.tensors[INPUT].dtype
+    outside = saturated(placed, network.real, network.input.zero_point, dtype)
     return TrainingRecord(
         classes=dataset.class_names,
         labels=dataset.labels,

@@ -11,6 +11,7 @@ from tinytailor.nas.layers.depthwise_convolution import DepthwiseConvolution
 from tinytailor.nas.layers.grouped_convolution import GroupedConvolution
 from tinytailor.nas.layers.maximum_pool import MaximumPool
 from tinytailor.nas.layers.mean_pool import MeanPool
+from tinytailor.nas.layers.sensing import Sensing
 from tinytailor.nas.layers.squeeze_excite import SqueezeExcite
 
 KINDS: dict[str, type[Kind]] = {
@@ -22,6 +23,7 @@ KINDS: dict[str, type[Kind]] = {
         GroupedConvolution,
         MaximumPool,
         MeanPool,
+        Sensing,
         SqueezeExcite,
     )
 }

@@ -29,7 +29,10 @@ class Addition(Single):
 
     def compute(self, weights: Weights, *values: Tensor) -> Tensor:
         a, b = values
-        return functional.relu(a + b) if self.relu else a + b
+        return self.joined(a + b)
+
+    def joined(self, total: Tensor) -> Tensor:
+        return functional.relu(total) if self.relu else total
 
     def filled(self, op: Operator, integers: Integers, reads: Tensors, writes: ir.Tensor) -> Filled:
         a, b = reads

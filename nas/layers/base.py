@@ -60,6 +60,8 @@ class Primitive:
 
     __slots__ = ()
     mixes: ClassVar[bool] = False  # whether a channel it writes depends on other channels
+    learns: ClassVar[bool] = True  # whether its weights are changed by training
+    integral: ClassVar[bool] = False  # whether in ONNX it reads and writes integers
 
     def operator(self, *shapes: Shape) -> Operator:
         """The operator for inputs of these shapes, neutral in all that training decides."""
@@ -133,6 +135,10 @@ class Kind(Protocol):
 
     def at(self, channels: int) -> Kind:
         """The same kind writing ``channels``; itself where that is decided by what it reads."""
+
+    def joined(self, total: Tensor) -> Tensor:
+        """What it makes of the sum of two terms or more, of a kind that joins them."""
+        return total
 
     def steps(self, *shapes: Shape) -> tuple[Step, ...]:
         """In execution order, for inputs of these shapes; the last one writes OUT."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinytailor.compiler.compand_onnx import DOMAIN, INPUTS, NAME
 from tinytailor.compiler.ir import Shape
 
 AddNode = Callable[[str, Sequence[str], str, Mapping[str, Any]], None]
@@ -16,10 +17,11 @@ AddNode = Callable[[str, Sequence[str], str, Mapping[str, Any]], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stored:
-    """A quantized constant in ONNX's layout: integers, one float32 scale for each on axis 0."""
+    """A quantized constant in ONNX's layout: integers, one float32 scale for each on axis 0, or no
+    scale where the integers are read as they are."""
 
     integers: np.ndarray
-    scale: np.ndarray
+    scale: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +37,12 @@ class OnnxStep:
     constants: Mapping[str, str]
     target: str
     add: AddNode
+
+    def compand(self, step: int, segmented: bool, zero_point: int) -> None:
+        """The node of compand_onnx, from integers to integers."""
+        attributes = {"step": step, "segmented": int(segmented), "zero_point": zero_point}
+        names = [self.sources[0], *(self.constants[role] for role in INPUTS)]
+        self.add(NAME, names, self.target, {**attributes, "domain": DOMAIN})
 
     def node(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> None:
         """One node of a standard operator, with its attributes."""

@@ -45,12 +45,19 @@ def compiled_keys(topology: Topology, isa: str) -> tuple[OpKey, ...]:
 
 def tensors_of(topology: Topology, activations: Mapping[str, Affine]) -> dict[str, Tensor]:
     """Every tensor by name, with the quantization that ``activations`` has for it."""
-    neutral = Affine(1.0, 0)
+    neutral, entering = Affine(1.0, 0), input_type(topology)
     return {
-        name: Tensor(name, shape, "int8", affine.scale, affine.zero_point)
+        name: Tensor(name, shape, dtype, affine.scale, affine.zero_point)
         for name, shape in topology.shapes.items()
         for affine in (activations.get(name, neutral),)
+        for dtype in (entering if name == INPUT else "int8",)
     }
+
+
+def input_type(topology: Topology) -> str:
+    """int16 where the network reads the samples of a sensor."""
+    readers = [step for step in topology.steps if INPUT in step.sources]
+    return readers[0].operator.dtypes("int8")[0] if readers else "int8"
 
 
 def build_graph(topology: Topology, name: str, tensors: Mapping[str, Tensor], fill: Fill) -> Graph:

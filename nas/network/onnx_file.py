@@ -22,6 +22,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from tinytailor.compiler.compand_onnx import compand_function, opset_import, samples_metadata
 from tinytailor.nas.layers import PlacedStep
 from tinytailor.nas.layers.base import Weights
 from tinytailor.nas.layers.logits import flat_onnx
@@ -55,6 +56,8 @@ def onnx_model(
         writer.step(step)
     flat_onnx(f"{topology.output}_dq", "flatten_raw", writer.node)
     writer.pair("flatten_raw", "flatten", network.output, output=OUTPUT)
+    if writer.sampled and network.real is not None:
+        metadata = {**metadata, **samples_metadata(network.real.step)}
     return _model(writer, topology, name, metadata)
 
 
@@ -74,15 +77,19 @@ def _model(
 ) -> onnx.ModelProto:
     _, height, width, channels = topology.input_shape
     classes = topology.shapes[topology.output][3]
+    entering = TensorProto.INT16 if writer.sampled else TensorProto.FLOAT
     graph = helper.make_graph(
         writer.nodes,
         name,
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, channels, height, width])],
+        [helper.make_tensor_value_info("input", entering, [1, channels, height, width])],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [1, classes])],
         writer.constants,
     )
-    opset = [helper.make_opsetid("", OPSET)]
-    model = helper.make_model(graph, opset_imports=opset, producer_name="tinytailor")
+    opset = [helper.make_opsetid("", OPSET), *([opset_import()] if writer.sampled else [])]
+    functions = [compand_function(OPSET)] if writer.sampled else []
+    model = helper.make_model(
+        graph, opset_imports=opset, producer_name="tinytailor", functions=functions
+    )
     model.ir_version = IR_VERSION
     helper.set_model_props(model, dict(sorted(metadata.items())))
     onnx.checker.check_model(model, full_check=True)
@@ -90,7 +97,9 @@ def _model(
 
 
 class _Writer:
-    """Collects nodes and constants."""
+    """Collects nodes and constants; ``sampled``: the input is int16."""
+
+    sampled = False
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -128,6 +137,7 @@ class _QdqWriter(_Writer):
     def __init__(self, network: QuantizedNetwork) -> None:
         super().__init__()
         self.network = network
+        self.sampled = network.tensors[INPUT].dtype == "int16"
 
     def pair(self, source: str, name: str, affine: Affine, output: str | None = None) -> None:
         """QuantizeLinear and DequantizeLinear with the scale and zero point of ``affine``."""
@@ -143,6 +153,8 @@ class _QdqWriter(_Writer):
     def entry(self, network: QuantizedNetwork) -> None:
         """From the input as the data have it to its int8."""
         real, affine = network.real, network.input
+        if self.sampled:
+            return
         if real is None:
             self.pair("input", INPUT, affine)
             return
@@ -158,7 +170,24 @@ class _QdqWriter(_Writer):
         back = self.affine(INPUT, affine)
         self.node("DequantizeLinear", [f"{INPUT}_q", *back], f"{INPUT}_dq", {})
 
+    def integral(self, step: PlacedStep) -> None:
+        """A step from integers to integers, whose result is then as any other."""
+        reads = tuple(self.network.tensors[source] for source in step.sources)
+        stored = step.primitive.stored(self.network.integers.get(step.name, {}), reads)
+        weights = {
+            role: self.constant(f"{step.name}.{role}", value.integers)
+            for role, value in stored.items()
+        }
+        target = f"{step.name}_q"
+        place = OnnxStep(step.name, step.sources, step.shapes, weights, target, self.node)
+        step.primitive.onnx(place)
+        quantization = self.affine(step.name, self.network.activations[step.name])
+        self.node("DequantizeLinear", [target, *quantization], f"{step.name}_dq", {})
+
     def step(self, step: PlacedStep) -> None:
+        if step.primitive.integral:
+            self.integral(step)
+            return
         network, raw = self.network, f"{step.name}_raw"
         reads = tuple(network.tensors[source] for source in step.sources)
         stored = step.primitive.stored(network.integers.get(step.name, {}), reads)
@@ -172,6 +201,7 @@ class _QdqWriter(_Writer):
 
     def dequantized(self, name: str, value: Stored) -> str:
         """Integers with one scale a channel (axis 0) and zero points 0."""
+        assert value.scale is not None
         scale = self.constant(f"{name}_scale", value.scale)
         points = np.zeros(len(value.integers), value.integers.dtype)
         zero = self.constant(f"{name}_zero_point", points)

@@ -55,11 +55,13 @@ class QuantizedNetwork:
         return step.primitive.filled(step.operator, integers, reads, self.tensors[step.name])
 
     def quantize_input(self, x: np.ndarray) -> np.ndarray:
-        """Series (N, T, C) or images (N, H, W, C) to the device's input int8 (N, H, W, C): numbers
-        of the data if the network standardises them (``real``), else standardised ones."""
+        """Series (N, T, C) or images (N, H, W, C) to the device's input (N, H, W, C), int8 or int16
+        samples: numbers of the data if the network standardises them (``real``), else standardised
+        ones."""
         real = self.real or Standardization.plain(self.input.scale)
         placed = x.reshape(len(x), *self.topology.input_shape[1:])
-        return quantized(placed, real, self.input.zero_point)
+        dtype = self.tensors[INPUT].dtype
+        return quantized(placed, real, self.input.zero_point, dtype)
 
     def reading(self, mean: np.ndarray, std: np.ndarray, axis: int) -> QuantizedNetwork:
         """The same network, which standardises by ``mean`` and ``std`` (C,) as it quantizes; the
@@ -67,8 +69,12 @@ class QuantizedNetwork:
         step = std.astype(np.float64) * self.input.scale
         return replace(self, real=Standardization.of(mean, step, axis))
 
+    def sensing(self, lsb: np.ndarray) -> QuantizedNetwork:
+        """The same network, whose int16 input has steps of ``lsb`` (C,)."""
+        return replace(self, real=Standardization.of(0.0, lsb, 3))
+
     def run(self, x: np.ndarray) -> np.ndarray:
-        """Logits (N, classes) int8 of int8 inputs (N, H, W, C)."""
+        """Logits (N, classes) int8 of inputs (N, H, W, C)."""
         graph = self.graph()
         products = max(graph.node_macs(node) for node in graph.nodes)
         rows = max(1, MOST_PRODUCTS // max(products, 1))

@@ -17,7 +17,7 @@ import numpy as np
 
 from tinytailor.compiler.opkey import OpKey
 from tinytailor.nas.layers import Layer
-from tinytailor.nas.network.graphs import compiled_keys
+from tinytailor.nas.network.graphs import compiled_keys, input_type
 from tinytailor.nas.network.topology import INPUT, Topology
 from tinytailor.nas.spaces.cells import Cell
 from tinytailor.nas.spaces.decisions import Architecture, Decision, InputShape, Option
@@ -50,6 +50,11 @@ class Space:
     classes: int
     spec: str
     cells: tuple[Cell, ...]
+
+    @cached_property
+    def sampled(self) -> bool:
+        """Whether its networks read the int16 samples of a sensor."""
+        return input_type(self.topology(self.smallest())) != "int8"
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:

@@ -4,7 +4,10 @@
 Input (1, T, 1, S). A full convolution over time and all channels costs a Cortex-M33 1.9 cycles a
 product, where the maps of time and sensors of MicroNAS cost it 2.75.
 
-    stem        conv k at stride 4, or two of stride 2; of stride 2 where T is short
+    input       int16 samples to int8: companded where they are heavy-tailed, or not; all sensors
+                or all but one; all samples or every second one
+    stem        to a quarter of the steps: conv k at stride 4, or two of stride 2, or one of stride
+                2 behind every second sample; to a half where T is short
     repeat      ReLU(x + f(x)), or left out
     then for every further halving that leaves LEAST_TIME steps or more, the last one of several
     optional and in the head
@@ -34,6 +37,7 @@ from tinytailor.nas.layers.depthwise_convolution import DepthwiseConvolution
 from tinytailor.nas.layers.grouped_convolution import GroupedConvolution
 from tinytailor.nas.layers.maximum_pool import MaximumPool
 from tinytailor.nas.layers.mean_pool import MeanPool
+from tinytailor.nas.layers.sensing import Sensing
 from tinytailor.nas.layers.squeeze_excite import SqueezeExcite
 from tinytailor.nas.network.topology import INPUT
 from tinytailor.nas.spaces.base import Space, SpaceKind
@@ -51,7 +55,9 @@ KERNELS: Widths = (3, 5)
 STEM_KERNELS: Widths = (5, 9)
 REPEATS: Widths = (1, 3)
 GROUP = 8
+MOST_PARTS = 4
 SEPARABLE = 0
+EVERY_SECOND, ONE, TWO = 0, 1, 2  # sample and one convolution, all and one, all and two
 MEAN, MAXIMUM, BOTH = 0, 1, 2
 
 # The forms of f, by the number that stands for each in a decision: from cheap to dear.
@@ -69,6 +75,7 @@ def series_space(
     sensors: int,
     classes: int,
     *,
+    parts: tuple[Widths, ...] = (),
     stem_channels: Widths = STEM,
     stage_channels: tuple[Widths, ...] = CHANNELS,
     stem_kernels: Widths = STEM_KERNELS,
@@ -88,7 +95,7 @@ def series_space(
 
     def cells() -> Iterator[Cell]:
         stem = Decision("stem.channels", stem_channels)
-        yield quarter_stem(stem_kernels, stem) if quarter else half_stem(stem_kernels, stem)
+        yield stem_cell(parts or sensor_parts(sensors), stem_kernels, stem, quarter)
         for j in range(1, at(repeats, 0) + 1):
             yield repeat_cell(f"stem.repeat{j}", forms, attention)
         left = halved - (2 if quarter else 1)
@@ -110,31 +117,68 @@ def at(values: Sequence[T], index: int) -> T:
     return values[min(index, len(values) - 1)]
 
 
-def half_stem(kernels: Widths, channels: Decision) -> Cell:
-    """To half the steps, by one convolution."""
+def sensor_parts(sensors: int) -> tuple[Widths, ...]:
+    """All of the sensors, last, and what is left where one is not read: one triad of channels
+    where they come in two to four of those, one channel where there are two to four."""
+    everything = tuple(range(sensors))
+    size = 3 if sensors % 3 == 0 and sensors > 3 else 1
+    if not 1 < sensors // size <= MOST_PARTS:
+        return (everything,)
+    left_out = (range(start, start + size) for start in range(0, sensors, size))
+    some = (tuple(c for c in everything if c not in out) for out in left_out)
+    return (*some, everything)
+
+
+def stem_cell(
+    parts: tuple[Widths, ...], kernels: Widths, channels: Decision, quarter: bool
+) -> Cell:
+    """From the samples to a quarter of the steps, or to half of them."""
+    companding = Decision("input.companding", (0, 1))
+    sensors = Decision("input.sensors", parts)
     kernel = Decision("stem.kernel", kernels)
-    items = tuple(
-        Part("stem", Convolution((k, 1), (2, 1)), width=channels, when=(kernel.among(k),))
-        for k in kernels
-    )
-    return Cell("stem", (kernel, channels), items)
-
-
-def quarter_stem(kernels: Widths, channels: Decision) -> Cell:
-    """To a quarter of the steps, by one convolution or by two."""
-    kernel, depth = Decision("stem.kernel", kernels), Decision("stem.depth", (1, 2))
+    form = Decision("stem.form", (EVERY_SECOND, ONE, TWO) if quarter else (ONE,))
     inner = Decision("stem.inner", channels.options)
     items: list[Item] = []
-    for k in kernels:
-        one = (kernel.among(k), depth.among(1))
-        items.append(Part("stem", Convolution((k, 1), (4, 1)), (INPUT,), channels, one))
-    for k in kernels:
-        two = (kernel.among(k), depth.among(2))
-        first = Convolution((k, 1), (2, 1))
-        items.append(Part("stem.first", first, (INPUT,), inner, two, "stem.halved"))
+    for number, part in enumerate(parts):
+        read = sensors.among(part)
+        for step, forms in ((1, (ONE, TWO)), (2, (EVERY_SECOND,))):
+            whens = (read, form.among(*forms))
+            if not whens[1].options:
+                continue
+            sensed = f"sensed{number}.{step}"
+            for some in (0, 1):
+                kind = Sensing(part, step, bool(some))
+                when = (*whens, companding.among(some))
+                items.append(Part("sense", kind, (INPUT,), len(part), when, sensed))
+        items.extend(_stems(number, read, kernels, kernel, form, inner, channels))
     second = Convolution((kernels[0], 1), (2, 1))
-    items.append(Part("stem", second, ("stem.halved",), channels, (depth.among(2),)))
-    return Cell("stem", (depth, kernel, inner, channels), tuple(items))
+    if quarter:
+        items.append(Part("stem", second, ("halved",), channels, (form.among(TWO),)))
+        return Cell("stem", (companding, sensors, form, kernel, inner, channels), tuple(items))
+    return Cell("stem", (companding, sensors, form, kernel, channels), tuple(items))
+
+
+def _stems(
+    number: int,
+    read: When,
+    kernels: Widths,
+    kernel: Decision,
+    form: Decision,
+    inner: Decision,
+    channels: Decision,
+) -> Iterator[Part]:
+    """The convolutions that read part ``number`` of the sensors, at both rates."""
+    whole, half = ((f"sensed{number}.{step}",) for step in (1, 2))
+    quarter = TWO in form.options
+    for k in kernels:
+        when = (read, kernel.among(k))
+        strided, halving = Convolution((k, 1), (4, 1)), Convolution((k, 1), (2, 1))
+        one = strided if quarter else halving
+        yield Part("stem", one, whole, channels, (*when, form.among(ONE)))
+        if quarter:
+            yield Part("stem", halving, half, channels, (*when, form.among(EVERY_SECOND)))
+            two = (*when, form.among(TWO))
+            yield Part("stem.first", halving, whole, inner, two, "halved")
 
 
 def reduce_cell(name: str, kernels: Widths, widths: Widths) -> Cell:
@@ -212,6 +256,7 @@ def tiny() -> Space:
         32,
         3,
         2,
+        parts=((0, 2), (0, 1, 2)),
         stem_channels=(4, 8),
         stage_channels=((8, 16),),
         stem_kernels=(3,),

@@ -116,7 +116,9 @@ class CellMixture:
             return self._layer(self.plan.slots[slot], item.reads, values, p)
         terms = [name for name in values if name in dict(item.terms)]  # as they were computed
         whole = self.boxes[slot]
-        return mixed([(self._share(p, self.boxes[name], whole), values[name]) for name in terms])
+        total = mixed([(self._share(p, self.boxes[name], whole), values[name]) for name in terms])
+        # Whoever has a kind that does more than add has two terms in all of its networks.
+        return Value(item.kind.joined(total.x), total.span, total.weights, total.whole)
 
     def _layer(
         self, slot: Slot, reads: Sequence[str], values: Mapping[str, Value], p: Probabilities

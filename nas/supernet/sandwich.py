@@ -51,6 +51,7 @@ def train_shared(
     on_epoch: OnEpoch = lambda done, total, loss: None,
 ) -> list[float]:
     """All epochs of ``recipe``, from ``checkpoint`` if it exists; the mean loss of the largest."""
+    samples.prepare(shared)
     generator = torch.Generator().manual_seed(seed)
     optimizer = optimizer_of(shared.parameters(), recipe)
     losses: list[float] = []

@@ -22,6 +22,7 @@ class FormulaCosts:
     def operator(self, key: OpKey) -> OperatorCost:
         op = key.operator()
         work = op.macs(*key.input_shapes) + 2 * prod(op.output_shape(*key.input_shapes)) + 500
+        work += sum(prod(spec.shape) for spec in op.constants(*key.input_shapes).values()) // 8
         weights = sum(
             spec.shape[0] * (prod(spec.shape[1:]) if len(spec.shape) == 4 else 4)
             for spec in op.constants(*key.input_shapes).values()

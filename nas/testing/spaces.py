@@ -38,6 +38,7 @@ from tinytailor.targets.core import Isa
 from tinytailor.targets.errors import InputError
 from tinytailor.targets.testing.refusals import refused
 
+SWING = 8000  # of samples
 ISAS = tuple(str(isa) for isa in Isa)
 
 
@@ -104,8 +105,7 @@ def the_cheapest_networks_are_those_of_an_exhaustive_search(kind: SpaceKind) -> 
 def a_certain_supernet_computes_the_exported_network(kind: SpaceKind) -> None:
     for space in (kind.tiny(), kind.make(*kind.example)):
         supernet = random_supernet(space)
-        height, width, channels = space.input_shape
-        x = torch.randn((3, channels, height, width), generator=seeded(2))
+        x = random_samples(space, 3, seed=2)
         rng = np.random.default_rng(0)
         for arch in (space.largest(), *(space.sample(rng) for _ in range(4))):
             network = FloatNetwork(space.topology(arch), seeded(1)).eval()
@@ -159,8 +159,7 @@ def the_supernet_asks_for_prices_that_the_space_lists(kind: SpaceKind) -> None:
 
 def decisions_receive_gradients_from_every_term(kind: SpaceKind) -> None:
     space = kind.tiny()
-    height, width, channels = space.input_shape
-    x = torch.randn((6, channels, height, width), generator=seeded(1))
+    x = random_samples(space, 6, seed=1)
     y = torch.arange(6) % space.classes
     chosen = {module_name(d.name) for d in space.decisions if len(d.options) > 1}
     for term in ("cross_entropy", "latency_ms", "ram_bytes", "flash_bytes"):
@@ -203,6 +202,13 @@ CHECKS: tuple[Check, ...] = (
     decisions_receive_gradients_from_every_term,
     drawing_and_sampling_follow_the_generator_alone,
 )
+
+
+def random_samples(space: Space, count: int, seed: int) -> Tensor:
+    """(N, C, H, W) of about the size that its networks read: standardised, or of a sensor."""
+    height, width, channels = space.input_shape
+    x = torch.randn((count, channels, height, width), generator=seeded(seed))
+    return torch.round(SWING * x) if space.sampled else x
 
 
 def everything(space: Space) -> list[Architecture]:

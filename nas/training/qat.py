@@ -19,11 +19,12 @@ from tinytailor.nas.layers import PlacedStep
 from tinytailor.nas.layers.base import Weights
 from tinytailor.nas.layers.logits import flat
 from tinytailor.nas.network.float_network import module_name, walk
-from tinytailor.nas.network.graphs import tensors_of
+from tinytailor.nas.network.graphs import input_type, tensors_of
 from tinytailor.nas.network.quantized_network import QuantizedNetwork
 from tinytailor.nas.network.topology import INPUT, Topology
 from tinytailor.nas.quantization import Affine, Quantizer, dequantize
 
+PLAIN = Affine(1.0, 0)  # of samples, which are integers already
 COVERAGE = 0.9995  # of the calibration values are inside a tensor's range
 MOST_CALIBRATION_SAMPLES = 512
 
@@ -38,7 +39,8 @@ def calibrate(
 
     with torch.no_grad():
         values = walk(topology, x[:MOST_CALIBRATION_SAMPLES], compute)
-    activations = {INPUT: quantizer.activation(*_range(values[INPUT]))}
+    sampled = input_type(topology) != "int8"
+    activations = {INPUT: PLAIN if sampled else quantizer.activation(*_range(values[INPUT]))}
     for step in topology.steps:
         reads = tuple(activations[source] for source in step.sources)
         seen = _range(values[step.name])
@@ -63,10 +65,14 @@ class QatNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.topology, self.activations, self.quantizer = topology, dict(activations), quantizer
+        learns = {step.name: step.primitive.learns for step in topology.steps}
         self.weights = nn.ModuleDict(
             {
                 module_name(name): nn.ParameterDict(
-                    {role: nn.Parameter(value.clone()) for role, value in weights.items()}
+                    {
+                        role: nn.Parameter(value.clone(), requires_grad=learns[name])
+                        for role, value in weights.items()
+                    }
                 )
                 for name, weights in folded.items()
             }
@@ -83,7 +89,8 @@ class QatNetwork(nn.Module):
             weights = step.primitive.fake(self._of(step), self.quantizer, reads, writes)
             return fake(step.primitive.compute(weights, *values), writes)
 
-        values = walk(self.topology, fake(x, tensors[INPUT]), compute)
+        sampled = tensors[INPUT].dtype != "int8"
+        values = walk(self.topology, x if sampled else fake(x, tensors[INPUT]), compute)
         return flat(values[self.topology.output])
 
     def _compute(self, x: Tensor) -> Tensor:

@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from tinytailor.nas.data.dataset import Dataset, TrainingRows
 from tinytailor.nas.data.following import reindexed
 from tinytailor.nas.training.augmentations import Augmentation, Batch, Groups
+from tinytailor.nas.training.front_end import FrontEnd, front_end
 
 InputShape = tuple[int, int, int]
 
@@ -39,6 +40,7 @@ class Samples:
     triads: Groups = ()
     dynamic: Groups = ()
     following: Tensor | None = None
+    front: FrontEnd | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -50,6 +52,11 @@ class Samples:
         if self.following is not None:
             following = torch.from_numpy(reindexed(self.following.numpy(), rows))
         return replace(self, x=self.x[index], y=self.y[index], following=following)
+
+    def prepare(self, network: nn.Module) -> None:
+        """Set what of a network the data decide and no training changes."""
+        if self.front is not None:
+            self.front.fill(network)
 
     def read(self, x: Tensor) -> Tensor:
         """Samples as the network reads them."""
@@ -72,16 +79,29 @@ class Samples:
         return self.read(x)
 
 
-def training_samples(dataset: Dataset, input_shape: InputShape) -> Samples:
-    """All that may be trained on, training and validation part, for networks of this input."""
+def training_samples(dataset: Dataset, input_shape: InputShape, sampled: bool) -> Samples:
+    """All that may be trained on, training and validation part, for networks of this input;
+    ``sampled``: they read samples, in steps of the sensor, and not standardised numbers."""
     rows = dataset.training_rows()
     following = None if rows.following is None else torch.from_numpy(rows.following)
-    return replace(_samples(dataset, rows, input_shape), following=following)
+    samples = replace(_samples(dataset, rows, input_shape), following=following)
+    if not sampled:
+        return samples
+    front = front_end(dataset.samples(dataset.x_train))
+    return replace(_sensed(dataset, samples), front=front)
 
 
-def test_samples(dataset: Dataset, input_shape: InputShape) -> Samples:
+def test_samples(dataset: Dataset, input_shape: InputShape, sampled: bool) -> Samples:
     """The test part."""
-    return _samples(dataset, TrainingRows(dataset.x_test, dataset.y_test), input_shape)
+    rows = TrainingRows(dataset.x_test, dataset.y_test)
+    samples = _samples(dataset, rows, input_shape)
+    return _sensed(dataset, samples) if sampled else samples
+
+
+def _sensed(dataset: Dataset, samples: Samples) -> Samples:
+    """As numbers of steps of the sensor."""
+    lsb = torch.from_numpy(dataset.lsb).float()
+    return replace(samples, offset=torch.zeros_like(lsb), step=lsb)
 
 
 def standard_samples(x: Tensor, y: Tensor) -> Samples:

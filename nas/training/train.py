@@ -64,6 +64,7 @@ def fit(
 
     ``weights`` (classes,) are those of `cross_entropy`.
     """
+    samples.prepare(network)
     optimizer = optimizer_of(network.parameters(), recipe)
     losses: list[float] = []
     if checkpoint is not None and checkpoint.exists():

@@ -14,6 +14,7 @@ from tinytailor.nas.cost import alive_bytes, fit_parts
 from tinytailor.nas.data import SOURCES
 from tinytailor.nas.network.graphs import compiled_keys, placeholder_graph
 from tinytailor.nas.search import ALGORITHMS
+from tinytailor.nas.settings import SUPERNET
 from tinytailor.nas.spaces import SPACES, Architecture, architecture, build_space, parse_space
 from tinytailor.nas.testing.costs import FormulaCosts
 from tinytailor.targets.errors import InputError
@@ -102,7 +103,9 @@ def test_a_wrong_shape_is_refused_in_one_sentence(text: str, sentence: str) -> N
 
 
 def test_a_space_refuses_data_of_another_rank_and_names_the_one_for_it() -> None:
-    with pytest.raises(InputError, match=r"samples of 100x6; a space for them is: micronas"):
+    with pytest.raises(
+        InputError, match=r"samples of 100x6; a space for them is: series, micronas"
+    ):
         build_space("image", 100, 6, 4)
     with pytest.raises(InputError, match=r"samples of 32x32x3; a space for them is: image"):
         build_space("micronas", 32, 32, 3, 10)
@@ -135,6 +138,6 @@ def test_alive_bytes_count_what_waits_for_a_later_layer() -> None:
 def test_a_shell_completes_what_the_registries_hold() -> None:
     """They are read from their source there, and imported here."""
     assert completion.spaces("") == list(SPACES)
-    assert completion.algorithms("") == list(ALGORITHMS)
+    assert completion.algorithms("") == [SUPERNET, *ALGORITHMS]
     assert completion.schemes("") == list(SCHEMES)
     assert [name.rstrip(":") for name in completion.data_sets("")] == list(SOURCES)
