@@ -24,7 +24,7 @@ class FormulaCosts:
         work = op.macs(*key.input_shapes) + 2 * prod(op.output_shape(*key.input_shapes)) + 500
         work += sum(prod(spec.shape) for spec in op.constants(*key.input_shapes).values()) // 8
         weights = sum(
-            spec.shape[0] * (prod(spec.shape[1:]) if len(spec.shape) == 4 else 4)
+            prod(spec.shape) * (1 if len(spec.shape) == 4 else 4)
             for spec in op.constants(*key.input_shapes).values()
         )
         return OperatorCost(work / self.speed, 4 * key.input_shapes[0][3], weights + 400)
