@@ -16,13 +16,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx.parser
-from onnx import FunctionProto, NodeProto, TensorProto, helper, numpy_helper
 
 from tinytailor.targets.errors import InputError
+
+if TYPE_CHECKING:
+    from onnx import FunctionProto, NodeProto, OperatorSetIdProto, TensorProto
 
 DOMAIN, NAME, VERSION = "tinytailor", "Compand", 1
 OPSET = 17
@@ -94,11 +95,15 @@ Compand <step, segmented, zero_point> (x, source, offset, slope, base) => (y)
 def compand_function(opset: int = OPSET) -> FunctionProto:
     """The meaning of a Compand node, for ``model.functions``; ``opset`` is that of the model, 13 or
     more, which imports ``opset_import()`` besides."""
+    from onnx.parser import parse_function
+
     octaves = ", ".join(str(1 << i) for i in range(15))
-    return onnx.parser.parse_function(_FUNCTION % (opset, octaves))
+    return parse_function(_FUNCTION % (opset, octaves))
 
 
-def opset_import() -> onnx.OperatorSetIdProto:
+def opset_import() -> OperatorSetIdProto:
+    from onnx import helper
+
     return helper.make_opsetid(DOMAIN, VERSION)
 
 
@@ -114,13 +119,20 @@ def compand_node(
 ) -> NodeProto:
     """A node that reads the samples ``x``; ``constants``: names of the initializers by role."""
     inputs = [x, *(constants[role] for role in INPUTS)]
-    attributes = {"step": step, "segmented": int(segmented), "zero_point": zero_point}
-    return helper.make_node(NAME, inputs, [output], name or output, domain=DOMAIN, **attributes)
+    from onnx import helper
+
+    node = helper.make_node(NAME, inputs, [output], name or output, domain=DOMAIN)
+    values = (step, int(segmented), zero_point)
+    pairs = zip(ATTRIBUTES, values, strict=True)
+    node.attribute.extend(helper.make_attribute(role, value) for role, value in pairs)
+    return node
 
 
 def compand_initializers(name: str, constants: Mapping[str, np.ndarray]) -> dict[str, TensorProto]:
     """``constants`` of the operator as initializers ``name``.role, of the types that the node
     reads; by role."""
+    from onnx import numpy_helper
+
     types = {role: np.int64 if role == "source" else np.int32 for role in INPUTS}
     return {
         role: numpy_helper.from_array(constants[role].astype(dtype), f"{name}.{role}")

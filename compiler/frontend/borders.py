@@ -87,15 +87,15 @@ def input_value(builder: GraphBuilder, parameter: Input, index: int) -> Value:
 
 def check_readers(model: ImportedModel, parameter: Input, index: int) -> None:
     """InputError naming what reads int16 samples and cannot."""
-    told = {item.origin.operator for item in model.unsupported}
+    told = {item.origin for item in model.unsupported}
     for call in model.listing.calls:
         rule = CALLS.get(call.operator)
-        known = call.origin.operator in told or (rule is not None and rule.samples)
+        known = call.origin in told or (rule is not None and rule.samples)
         if Ref(index) in refs(call) and not known:
             raise InputError(
                 f"input {parameter.name} is int16, and {call.origin.operator} "
-                f"{call.origin.place} reads it; expected float32, int8 or uint8, or int16 samples "
-                "that tinytailor.Compand makes int8 of"
+                f"{call.origin.place} reads it; expected float32, int8 or uint8, or "
+                "tinytailor.Compand to read it"
             )
 
 

@@ -72,6 +72,31 @@ with constant weights of a float model becomes MatMul, GatherND with constant pl
 | --- | --- | --- | --- | --- | --- |
 """
 
+SAMPLES = """
+## Samples of a sensor
+
+`tinytailor.Compand` is the only operator that reads an int16 input, (1, C, T, W), and gives int8.
+For output channel k, with t = x[source[k], h step, w] - offset[k], a = min(|t|, 32767) and e the
+number of bits of a:
+
+    y = (a slope[k, e] + base[k, e]) >> 16
+    q = clip(zero_point + (y if t >= 0 else -y), -128, 127)
+
+| of the node | |
+| --- | --- |
+| `step` | every so many-th sample is taken |
+| `segmented` | 1, or 0, where e is 0 |
+| `zero_point` | that of the output, int8 |
+| input `x` | int16, an input of the model |
+| inputs `source`, `offset` | int64 and int32 (K,); offsets within int16 |
+| inputs `slope`, `base` | int32 (K, 16), or (K, 1) not segmented; not negative, sums below 2^31 |
+| output | int8 (1, K, ceil(T / step), W), with DequantizeLinear behind it |
+
+A file brings the operator as a function of standard operators, which `compiler/compand_onnx.py`
+makes, so that onnxruntime gives the same integers. Its metadata `tinytailor.samples`, `{"step":
+[...]}`, say what one step of the input is in real numbers, for each channel or for all.
+"""
+
 TFLITE = """
 ## TFLite
 
@@ -124,6 +149,7 @@ def page(results: Sequence[Result]) -> str:
     text += ONNX + onnx_rows(results)
     return (
         text
+        + SAMPLES
         + TFLITE.format(folded=", ".join(constants.FOLDED))
         + tflite_rows()
         + KERAS

@@ -14,7 +14,7 @@ import pytest
 from compand_models import CHANNELS, OP, SHAPE, STEP, constants_of, model, samples, saved
 from onnx import TensorProto, helper, numpy_helper
 
-from tinytailor import api
+import tinytailor as tt
 from tinytailor.cli.inputs import load_inputs
 from tinytailor.compiler import compile_model, load_model, verify
 from tinytailor.compiler.compand_onnx import SAMPLES
@@ -32,7 +32,7 @@ OPS = {
     "all": Compand(5),
     "every third": Compand(2, 3, zero_point=9),
     "straight": Compand(4, 1, False, 0),
-    "straight, every second": Compand(3, 2, False),
+    "straight, every second": Compand(3, 2, False, 5),
 }
 
 
@@ -134,7 +134,7 @@ def test_header_manifest_and_main_say_that_samples_are_int16(project):
 
 
 def test_python_takes_samples_or_real_numbers(project):
-    loaded, q = api.load(project), samples(3)
+    loaded, q = tt.load(project), samples(3)
     graph = loaded.compiled.graph
     (y,) = execute(graph, q)
     as_model = q.transpose(0, 3, 1, 2)

@@ -4,14 +4,24 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections.abc import Sequence
 
 import pytest
 
 from tinytailor.compiler import Graph, Node, Tensor, compile_model, key_of
 from tinytailor.compiler.ir import check
 from tinytailor.compiler.mcu.report import quantities, summary
-from tinytailor.compiler.opkey import example_constants, make_key
-from tinytailor.compiler.ops import AveragePool2d, Conv2d, Dense, DepthwiseConv2d, Reshape
+from tinytailor.compiler.opkey import OpKey, example_constants, make_key
+from tinytailor.compiler.ops import (
+    AveragePool2d,
+    Compand,
+    Conv2d,
+    Dense,
+    DepthwiseConv2d,
+    Operator,
+    Reshape,
+)
 from tinytailor.compiler.ops.window import Window
 from tinytailor.latency_tables import Budget, LatencyTable
 from tinytailor.latency_tables.cost import network_cost
@@ -32,10 +42,14 @@ OPERATORS = (
 )
 
 
-def network(isa: str) -> Graph:
+SAMPLED = (Compand(9), *OPERATORS)  # of a sensor's int16
+
+
+def network(isa: str, operators: Sequence[Operator] = OPERATORS) -> Graph:
     """A small network of the operators that keys stand for, so that only the glue is new."""
-    tensors, nodes = [Tensor("x0", (1, 12, 12, 3))], []
-    for i, operator in enumerate(OPERATORS):
+    entered = operators[0].dtypes("int8")[0]
+    tensors, nodes = [Tensor("x0", (1, 12, 12, 3), entered)], []
+    for i, operator in enumerate(operators):
         shapes = (tensors[-1].shape,)
         op = operator
         if op.kind != "reshape":
@@ -58,6 +72,30 @@ def priced(request, tmp_path_factory):
     table = measure(keys, board, cross_toolchain(), folder / "table.jsonl")
     manifest = compile_model(graph, board, folder / "project", "small", model_sha256="")
     return board, graph, table, manifest
+
+
+@pytest.fixture(scope="module", params=["nucleo-f446re", "rpi-pico"])
+def sampled(request, tmp_path_factory):
+    """The same of a network that begins with the samples of a sensor."""
+    board = load_target(request.param)
+    isa, folder = str(board.core.isa), tmp_path_factory.mktemp("sampled")
+    graph = network(isa, SAMPLED)
+    keys = [key_of(node, graph, isa) for node in graph.nodes if node.op.kind != "reshape"]
+    keys = [OpKey.from_json(json.loads(json.dumps(key.to_json()))) for key in keys]
+    table = measure(keys, board, cross_toolchain(), folder / "table.jsonl")
+    manifest = compile_model(graph, board, folder / "project", "small", model_sha256="")
+    return board, graph, table, manifest
+
+
+def test_a_network_of_samples_costs_what_is_predicted(sampled):
+    board, graph, table, manifest = sampled
+    cost = network_cost(graph, table, board)
+    assert cost.latency_ms == pytest.approx(manifest["latency_ms"], rel=0.001)
+    assert cost.arena_bytes == manifest["arena_bytes"]
+    assert 0 <= cost.ram_bytes - manifest["ram_bytes"] <= 24
+    assert abs(cost.flash_bytes - manifest["flash_bytes"]) <= 8 * len(graph.nodes)
+    exact = network_cost(graph, table, board, toolchain=cross_toolchain())
+    assert (exact.ram_bytes, exact.flash_bytes) == (manifest["ram_bytes"], manifest["flash_bytes"])
 
 
 def test_the_predicted_arena_is_the_emitted_one_to_the_byte(priced):

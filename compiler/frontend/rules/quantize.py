@@ -21,6 +21,7 @@ from tinytailor.compiler.frontend.imported_values import (
     FloatInput,
     Indices,
     Pointwise,
+    Samples,
     Unknown,
     Value,
 )
@@ -64,6 +65,7 @@ def quantize(call: Call, builder: GraphBuilder) -> Value:
         return lookup.looked_up(builder, value, quantization, offset, call.origin)
     if isinstance(value, Indices):
         raise Declined("it quantizes indices, which can only be an output of the model")
+    assert not isinstance(value, Samples)  # borders.py asks who reads them
     return Activation(*border(call, builder, value, quantization), False, offset)
 
 

@@ -12,6 +12,7 @@ from tinytailor.compiler.frontend.imported_values import (
     Constant,
     Float,
     Indices,
+    Samples,
     Unknown,
     Value,
     reshaped,
@@ -30,7 +31,7 @@ def reshape(call: Call, builder: GraphBuilder) -> Value:
         return Unknown(call.shape)
     if isinstance(value, Constant):
         return value.each(lambda array: array.reshape(call.shape))
-    assert not isinstance(value, Float)  # the importer asks float_calls.py first
+    assert not isinstance(value, Float | Samples)  # the importer asks others about these
     return reshaped(value, call.shape)
 
 

@@ -15,6 +15,7 @@ from tinytailor.compiler.frontend.imported_values import (
     Activation,
     Constant,
     Float,
+    Samples,
     Unknown,
     Value,
     transposed,
@@ -46,7 +47,7 @@ def transpose(call: Call, builder: GraphBuilder) -> Value:
         return Unknown(call.shape)
     if isinstance(value, Constant):
         return value.each(lambda array: array.transpose(axes))
-    assert not isinstance(value, Float)  # the importer asks float_calls.py first
+    assert not isinstance(value, Float | Samples)  # the importer asks others about these
     return transposed(value, axes)
 
 
