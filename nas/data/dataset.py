@@ -193,7 +193,7 @@ def prepare(raw: Raw, seed: int, valid_fraction: float) -> Dataset:
         labels=tuple(map(str, names)),
         mean=mean,
         std=std,
-        lsb=_steps(signal, train.x, valid.x),
+        lsb=default_lsb(train.x, valid.x) if signal.lsb is None else np.array(signal.lsb),
         digest=raw.digest,
         place=raw.place,
         signal=signal,
@@ -213,12 +213,6 @@ def _standardization(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     std = x.std(axis=all_but_channels, dtype=np.float64)
     std[std < 1e-8 * np.maximum(np.abs(mean), 1e-30)] = 1.0
     return mean.astype(np.float32), std.astype(np.float32)
-
-
-def _steps(signal: Signal, *x_train: np.ndarray) -> np.ndarray:
-    if signal.lsb is not None:
-        return np.array(signal.lsb, np.float64)
-    return np.maximum.reduce([default_lsb(x) for x in x_train])
 
 
 def _following_rows(raw: Raw, order: np.ndarray, count: int) -> np.ndarray | None:

@@ -124,10 +124,11 @@ def check_signal(place: str, signal: Signal, shape: tuple[int, ...]) -> None:
             )
 
 
-def default_lsb(x_train: np.ndarray) -> np.ndarray:
+def default_lsb(*x_train: np.ndarray) -> np.ndarray:
     """(C,) float64: of each channel the least power of two with which twice the largest absolute
-    value of ``x_train`` is a sample; 1 where all are 0."""
-    most = np.abs(x_train).max(axis=tuple(range(x_train.ndim - 1))).astype(np.float64)
+    value of all ``x_train`` is a sample; 1 where all are 0."""
+    ends = [end for x in x_train for end in _ends(x)]
+    most = np.abs(ends).max(axis=0)
     mantissa, exponent = np.frexp(2 * most / MOST)
     # 2^exponent is the next power of two above the quotient, unless that is one itself.
     exponent = np.where(mantissa == 0.5, exponent - 1, exponent)
@@ -139,8 +140,7 @@ def check_samples_fit(
 ) -> None:
     """InputError naming the first value of ``x`` (N, ..., C) that is no sample of 16 bits."""
     steps = np.asarray(lsb, np.float64)
-    axes = tuple(range(x.ndim - 1))
-    ends = np.stack([x.min(axis=axes), x.max(axis=axes)]).astype(np.float64)
+    ends = _ends(x)
     if not _beyond(ends / steps).any():
         return
     first = tuple(int(i) for i in np.argwhere(_beyond(x / steps))[0])
@@ -153,6 +153,12 @@ def check_samples_fit(
         f"{sample:.0f} and beyond 16 bits ({LEAST} to {MOST}); a step {factor} times as large "
         "holds all, or clip the data"
     )
+
+
+def _ends(x: np.ndarray) -> np.ndarray:
+    """(2, C) float64: the least and the largest value of each channel."""
+    axes = tuple(range(x.ndim - 1))
+    return np.stack([x.min(axis=axes), x.max(axis=axes)]).astype(np.float64)
 
 
 def _beyond(quotients: np.ndarray) -> np.ndarray:

@@ -154,6 +154,7 @@ def test_steps_that_are_not_known_are_powers_of_two_with_room_for_twice_the_larg
     x = np.zeros((4, 5, 2))
     x[2, 3, 0] = most
     assert default_lsb(x).tolist() == [lsb, 1.0]
+    assert default_lsb(np.zeros((3, 5, 2)), x).tolist() == [lsb, 1.0]
 
 
 def test_values_beyond_steps_that_were_chosen_are_saturated() -> None:
