@@ -85,6 +85,7 @@ def search(
     target: str | Path | Sequence[str | Path],
     out: str | Path,
     latency: str | None = SearchOrder.latency,
+    budget_sweep: str | None = SearchOrder.budget_sweep,
     ram: str | None = SearchOrder.ram,
     flash: str | None = SearchOrder.flash,
     energy: str | None = SearchOrder.energy,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from tinytailor.cli.front import front_sections
 from tinytailor.cli.options import Json
 from tinytailor.cli.output import Result, command
 from tinytailor.cli.scores import (
@@ -129,6 +130,7 @@ def _search_sections(report: dict[str, Any]) -> list[Section]:
             _accuracy(report),
         ),
         *costs,
+        *front_sections(report),
         choice_section(report),
         class_section(
             report["scores"], report["balance"]["training_counts"], report["balance"]["weights"]

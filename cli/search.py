@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tinytailor.nas.settings import SearchSettings
     from tinytailor.targets import Board
 
-PROJECT, TEST = "project", "test.npz"
+PROJECT, TEST, SWEEP = "project", "test.npz", "sweep"
 
 TargetNames = Annotated[
     str,
@@ -86,6 +86,13 @@ def run(
     target: TargetNames,
     out: Annotated[Path, typer.Option("--out", "-o", help="RUN folder; an old one is continued.")],
     latency: Latency = None,
+    budget_sweep: Annotated[
+        str | None,
+        typer.Option(
+            help="Further latencies, as 2ms,8ms,50ms: a run each in RUN/sweep, from the same "
+            "shared networks."
+        ),
+    ] = None,
     ram: Ram = None,
     flash: Flash = None,
     energy: Energy = None,
@@ -145,6 +152,40 @@ def run(
 def search_report(order: SearchOrder, watch: Watch = TERMINAL) -> dict[str, Any]:
     """The report of a search that is run, continued, or done already; also written into its
     folder, beside its projects."""
+    further = [] if order.budget_sweep is None else order.budget_sweep.split(",")
+    orders = [swept(order, latency.strip()) for latency in further]
+    for one in orders:
+        understood(one)  # a wrong word is told before anything slow
+    report = one_search(order, watch)
+    if orders:
+        points = [point(one.out, one_search(one, watch)) for one in orders]
+        report["sweep"] = [point(order.out, report), *points]
+        write_report(order.out, report)
+    return report
+
+
+def swept(order: SearchOrder, latency: str) -> SearchOrder:
+    """The same search for another latency, with the shared networks of the first."""
+    out = order.out / SWEEP / latency
+    supernet = order.supernet or order.out
+    return replace(order, latency=latency, out=out, supernet=supernet, budget_sweep=None)
+
+
+def point(out: Path, report: dict[str, Any]) -> dict[str, Any]:
+    """A run of a sweep in short."""
+    first = report["targets"][0]
+    profile = {key: first["profile"][key] for key in ("latency_ms", "ram_bytes", "flash_bytes")}
+    return {
+        "run": str(out),
+        "budget": first["budget"],
+        "accuracy": report["accuracy"],
+        "target": first["name"],
+        **profile,
+    }
+
+
+def one_search(order: SearchOrder, watch: Watch) -> dict[str, Any]:
+    """The report of one budget."""
     from tinytailor.nas.prepare import require_same_data
     from tinytailor.nas.settings import check_run
 
@@ -250,6 +291,11 @@ def finish(
         "float_scores": result.float_scores,
         "balance": result.balance,
         "architecture": result.architecture,
+        "protocol": result.protocol,
+        "recipe": result.recipe,
+        "effort": result.effort,
+        "front": result.front,
+        "use": result.use,
         "trials": result.trials,
         "history": result.history,
         "preprocessing": result.preprocessing,

@@ -44,6 +44,7 @@ class SearchOrder:
     target: str
     out: Path
     latency: str | None = None
+    budget_sweep: str | None = None
     ram: str | None = None
     flash: str | None = None
     energy: str | None = None

@@ -32,7 +32,8 @@ from tinytailor.nas.data.balance import balance
 from tinytailor.nas.data.npz import write_npz
 from tinytailor.nas.final import TestPart, Trained, train_final
 from tinytailor.nas.front.effort import default_effort
-from tinytailor.nas.front.search import Ground, front, search_front, trial_of
+from tinytailor.nas.front.search import Ground, front, search_front, trial_of, with_chosen
+from tinytailor.nas.front.use import reason, use_of
 from tinytailor.nas.network.onnx_file import export_onnx
 from tinytailor.nas.network.quantized_network import QuantizedNetwork
 from tinytailor.nas.network.topology import INPUT
@@ -75,6 +76,7 @@ class SearchResult:
     trials: list[dict[str, Any]]
     front: list[dict[str, Any]] = field(default_factory=list)
     effort: dict[str, Any] = field(default_factory=dict)
+    use: dict[str, Any] = field(default_factory=dict)
     protocol: str = ""
     recipe: dict[str, Any] = field(default_factory=dict)
     history: dict[str, Any] = field(default_factory=dict)
@@ -138,6 +140,7 @@ class Chosen:
     teacher: Teacher | None = None
     front: list[dict[str, Any]] = field(default_factory=list)
     effort: dict[str, Any] = field(default_factory=dict)
+    use: dict[str, Any] = field(default_factory=dict)
 
 
 def choose(
@@ -159,15 +162,24 @@ def choose(
         {**trial_of(one, place, settings.metric), "costs": costs_of(ready, one.architecture)}
         for place, one in enumerate(found.finalists)
     ]
+    first, score = found.finalists[0], found.finalists[0].score
+    point = {
+        "architecture": first.architecture.to_json(),
+        "score": first.estimate.score,
+        **costs_of(ready, first.architecture)[0],
+    }
+    trained = [(one.architecture, one.score) for one in found.finalists]
+    why = reason(space, ready.constraints, (first.architecture, score), trained)
     return Chosen(
         found.architecture,
         0,
-        records[0]["valid_accuracy"],
+        score.score,
         records,
         replace(recipe, epochs=found.effort.epochs),
         found.teacher,
-        front(ready.constraints, space, found.known),
+        with_chosen(front(ready.constraints, space, found.known), point),
         found.effort.to_json(),
+        use_of(space, ready.constraints, first.architecture).to_json(why),
     )
 
 
@@ -301,6 +313,7 @@ def _finish(
         trials=chosen.trials,
         front=chosen.front,
         effort=chosen.effort,
+        use=chosen.use,
         protocol=dataset.protocol,
         recipe=asdict(chosen.recipe),
         history=run_history(folder, chosen.index),

@@ -22,6 +22,7 @@ from tinytailor.nas.front.evaluate import Estimate, Evaluator, Fold
 from tinytailor.nas.front.evolve import Task, evolve
 from tinytailor.nas.front.folds import SUPERNET, Split, teacher_of, train_folds
 from tinytailor.nas.front.select import FINALISTS, Finalist, Trials, best_within, finals
+from tinytailor.nas.front.use import ENOUGH, use_of
 from tinytailor.nas.network.float_network import FloatNetwork
 from tinytailor.nas.progress import OnProgress, Progress
 from tinytailor.nas.quantization import Quantizer
@@ -87,7 +88,7 @@ def search_front(
         told(effort, on_progress),
     )
     explore(ground, evaluate, effort)
-    picked = best_within(ground.space, evaluate.known, ground.constraints, effort.finalists)
+    picked = candidates(ground, evaluate.known, effort.finalists)
     trials = Trials(
         ground.space,
         splits,
@@ -109,11 +110,27 @@ def search_front(
     return Found(best, tuple(ranked), evaluate.known, teacher_of(folds), effort)
 
 
+def candidates(
+    ground: Ground, known: dict[Architecture, Estimate], count: int
+) -> list[Architecture]:
+    """The best few, one of which uses most of the budget if any network does."""
+    space, constraints = ground.space, ground.constraints
+    ranked = best_within(space, known, constraints, len(known))
+    picked = ranked[:count]
+    full = (arch for arch in ranked if use_of(space, constraints, arch).share >= ENOUGH)
+    best = next(full, None)
+    if best is not None and best not in picked and count > 1:
+        picked[-1] = best
+    return picked
+
+
 def counted(ground: Ground, wanted: Effort, time_s: float | None) -> Effort:
     """The effort of this run: what it began with, or what fits the time, kept from now on."""
     known = kept_effort(ground.folder)
     if known is not None:
         return known
+    if ground.supernet is not None and (theirs := kept_effort(ground.supernet)) is not None:
+        wanted = replace(wanted, folds=theirs.folds, supernet_epochs=theirs.supernet_epochs)
     effort = wanted if time_s is None else within(time_s, wanted, paced(ground, wanted))
     keep_effort(ground.folder, effort)
     return effort
@@ -226,6 +243,14 @@ def front(
             priced[place] for place in sorted(best, key=points.__getitem__)
         )
     ]
+
+
+def with_chosen(points: list[dict[str, Any]], chosen: dict[str, Any]) -> list[dict[str, Any]]:
+    """The front with the chosen network marked, which by its estimate may lie behind it."""
+    marked = [{**one, "chosen": one["architecture"] == chosen["architecture"]} for one in points]
+    if not any(one["chosen"] for one in marked):
+        marked.append({**chosen, "chosen": True})
+    return sorted(marked, key=lambda one: float(one["latency_ms"]))
 
 
 def trial_of(finalist: Finalist, index: int, metric: str) -> dict[str, Any]:

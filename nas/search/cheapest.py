@@ -30,6 +30,18 @@ class Cheapest:
 
 def cheapest(space: Space, parts: Parts) -> tuple[Architecture, Architecture, Architecture]:
     """The networks of least latency, of least RAM and of least flash, by ``parts``."""
+    return extremes(space, parts, 1.0)
+
+
+def dearest(space: Space, parts: Parts) -> tuple[Architecture, Architecture, Architecture]:
+    """Those of largest latency, RAM and flash."""
+    return extremes(space, parts, -1.0)
+
+
+def extremes(
+    space: Space, parts: Parts, sign: float
+) -> tuple[Architecture, Architecture, Architecture]:
+    """The networks of least ``sign`` times latency, RAM and flash."""
     joins: tuple[Callable[[float, float], float], ...] = (_plus, max, _plus)
     chains: list[dict[int, tuple[float, dict[str, Option]]]] = [
         {space.input_shape[2]: (0.0, {})} for _ in joins
@@ -45,11 +57,15 @@ def cheapest(space: Space, parts: Parts) -> tuple[Architecture, Architecture, Ar
                         continue
                     before, taken = chains[k][channels]
                     total = join(before, cost[k])
-                    if leaving not in following[k] or total < following[k][leaving][0]:
+                    if (
+                        leaving not in following[k]
+                        or sign * total < sign * following[k][leaving][0]
+                    ):
                         following[k][leaving] = (total, {**taken, **choice})
         chains = following
     latency, ram, flash = (
-        architecture(space, min(chain.values(), key=lambda entry: entry[0])[1]) for chain in chains
+        architecture(space, min(chain.values(), key=lambda entry: sign * entry[0])[1])
+        for chain in chains
     )
     return latency, ram, flash
 
