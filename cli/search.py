@@ -296,6 +296,7 @@ def finish(
         "effort": result.effort,
         "front": result.front,
         "use": result.use,
+        "inputs": result.inputs,
         "trials": result.trials,
         "history": result.history,
         "preprocessing": result.preprocessing,

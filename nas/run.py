@@ -77,6 +77,7 @@ class SearchResult:
     front: list[dict[str, Any]] = field(default_factory=list)
     effort: dict[str, Any] = field(default_factory=dict)
     use: dict[str, Any] = field(default_factory=dict)
+    inputs: list[dict[str, Any]] = field(default_factory=list)
     protocol: str = ""
     recipe: dict[str, Any] = field(default_factory=dict)
     history: dict[str, Any] = field(default_factory=dict)
@@ -141,6 +142,7 @@ class Chosen:
     front: list[dict[str, Any]] = field(default_factory=list)
     effort: dict[str, Any] = field(default_factory=dict)
     use: dict[str, Any] = field(default_factory=dict)
+    inputs: list[dict[str, Any]] = field(default_factory=list)
 
 
 def choose(
@@ -180,6 +182,7 @@ def choose(
         with_chosen(front(ready.constraints, space, found.known), point),
         found.effort.to_json(),
         use_of(space, ready.constraints, first.architecture).to_json(why),
+        found.inputs,
     )
 
 
@@ -314,6 +317,7 @@ def _finish(
         front=chosen.front,
         effort=chosen.effort,
         use=chosen.use,
+        inputs=chosen.inputs,
         protocol=dataset.protocol,
         recipe=asdict(chosen.recipe),
         history=run_history(folder, chosen.index),

@@ -32,7 +32,6 @@ RANKS: dict[str, tuple[int, ...]] = {
 AXES = {3: "series, time, channel", 4: "image, row, column, channel"}
 LEAST, MOST = -(2**15), 2**15 - 1  # of a sample
 AXIS_NAME = re.compile(r"(.+?)[ _.-]?([xyz])", re.IGNORECASE)
-WITHOUT_GRAVITY = re.compile("gyro|body|linear", re.IGNORECASE)
 
 Triad = tuple[int, int, int]
 
@@ -43,8 +42,8 @@ class Signal:
     see above, one a channel; ``rate_hz``: steps of the time axis in a second.
 
     ``triads`` are channels that are x, y and z of one sensor, which may be rotated together.
-    ``dynamic`` are channels of acceleration without gravity or of angular rate, group by group: the
-    gain of a group may vary, as people are more or less vigorous.
+    ``dynamic`` are channels that move together, such as those of one sensor, group by group: what
+    changes in a group may be more or less, as people are more or less vigorous.
     """
 
     kind: str = "series"
@@ -69,11 +68,9 @@ def inertial(
     lsb: tuple[float, ...] | None = None,
     rate_hz: float | None = None,
 ) -> Signal:
-    """Triads by their names, NAME_x, NAME_y and NAME_z; NAME with gyro, body or linear in it is
-    without gravity."""
+    """Triads by their names, NAME_x, NAME_y and NAME_z; each moves as one."""
     triads = named_triads(channels)
-    dynamic = tuple(triad for triad in triads if WITHOUT_GRAVITY.search(channels[triad[0]]))
-    return Signal("inertial", tuple(channels), tuple(units), lsb, rate_hz, triads, dynamic)
+    return Signal("inertial", tuple(channels), tuple(units), lsb, rate_hz, triads, triads)
 
 
 def named_triads(channels: Sequence[str]) -> tuple[Triad, ...]:

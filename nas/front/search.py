@@ -21,6 +21,7 @@ from tinytailor.nas.front.effort import Effort, Pace, keep_effort, kept_effort, 
 from tinytailor.nas.front.evaluate import Estimate, Evaluator, Fold
 from tinytailor.nas.front.evolve import Task, evolve
 from tinytailor.nas.front.folds import SUPERNET, Split, teacher_of, train_folds
+from tinytailor.nas.front.inputs import Inputs, chosen_inputs
 from tinytailor.nas.front.select import FINALISTS, Finalist, Trials, best_within, finals
 from tinytailor.nas.front.use import ENOUGH, use_of
 from tinytailor.nas.network.float_network import FloatNetwork
@@ -28,12 +29,13 @@ from tinytailor.nas.progress import OnProgress, Progress
 from tinytailor.nas.quantization import Quantizer
 from tinytailor.nas.recipes import Recipe
 from tinytailor.nas.scores import metric_key
+from tinytailor.nas.search.feasible import feasible_network
 from tinytailor.nas.spaces import Architecture, Space
 from tinytailor.nas.supernet.sandwich import train_shared
 from tinytailor.nas.supernet.shared import SharedNetwork
 from tinytailor.nas.training.samples import Samples
 from tinytailor.nas.training.train import Teacher, fit
-from tinytailor.targets.errors import InputError
+from tinytailor.targets.errors import BudgetError, InputError
 
 CANDIDATES = "candidates.jsonl"
 PACED = 3  # batches that are timed
@@ -64,13 +66,15 @@ class Ground:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """The network, those it was chosen from, all that were estimated, and its teacher."""
+    """The network, those it was chosen from, all that were estimated, and its teacher; what each
+    choice of the ``inputs`` scored."""
 
     architecture: Architecture
     finalists: tuple[Finalist, ...]
     known: dict[Architecture, Estimate]
     teacher: Teacher
     effort: Effort
+    inputs: list[dict[str, Any]]
 
 
 def search_front(
@@ -79,6 +83,7 @@ def search_front(
     """Run or go on; nothing that was finished before is done again."""
     effort = counted(ground, wanted, time_s)
     splits = ground.parts(effort.folds)
+    ground, records = with_inputs(ground, splits, on_progress)
     folds = shared_networks(ground, splits, effort, on_progress)
     evaluate = Evaluator(
         folds,
@@ -107,7 +112,34 @@ def search_front(
 
     ranked = finals(trials, [(arch, evaluate.known[arch]) for arch in picked], on_epoch)
     best = ranked[0].architecture
-    return Found(best, tuple(ranked), evaluate.known, teacher_of(folds), effort)
+    return Found(best, tuple(ranked), evaluate.known, teacher_of(folds), effort, records)
+
+
+def with_inputs(
+    ground: Ground, splits: Sequence[Split], on_progress: OnProgress
+) -> tuple[Ground, list[dict[str, Any]]]:
+    """The same with the inputs that are worth reading: those of the shared networks."""
+
+    def told(done: int, total: int, what: str) -> None:
+        on_progress(Progress("inputs compared", done, total, what))
+
+    inputs = Inputs(
+        ground.space,
+        splits,
+        ground.recipe,
+        ground.metric,
+        ground.seed,
+        ground.supernet or ground.folder,
+        ground.weights,
+    )
+    space, records = chosen_inputs(inputs, told)
+    try:
+        fits = feasible_network(space, ground.constraints, ground.seed)
+    except BudgetError:
+        if ground.supernet is not None:
+            raise
+        return ground, records  # what was worth less is what fits
+    return replace(ground, space=space, fits=fits), records
 
 
 def candidates(

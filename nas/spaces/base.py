@@ -19,7 +19,7 @@ from tinytailor.compiler.opkey import OpKey
 from tinytailor.nas.layers import Layer
 from tinytailor.nas.network.graphs import compiled_keys, input_type
 from tinytailor.nas.network.topology import INPUT, Topology
-from tinytailor.nas.spaces.cells import Cell
+from tinytailor.nas.spaces.cells import Cell, Part
 from tinytailor.nas.spaces.decisions import Architecture, Decision, InputShape, Option
 from tinytailor.nas.spaces.scenarios import leaving
 from tinytailor.targets.core import Isa
@@ -114,6 +114,34 @@ class Space:
         return architecture(
             self, {d.name: d.options[int(rng.integers(len(d.options)))] for d in self.decisions}
         )
+
+    def narrowed(self, options: Mapping[str, tuple[Option, ...]]) -> Space:
+        """The same networks with fewer options for some decisions, by name."""
+        cells = tuple(
+            replace(
+                cell,
+                decisions=tuple(
+                    replace(d, options=tuple(o for o in d.options if o in options[d.name]))
+                    if d.name in options
+                    else d
+                    for d in cell.decisions
+                ),
+            )
+            for cell in self.cells
+        )
+        return replace(self, cells=cells)
+
+    @cached_property
+    def sizes(self) -> frozenset[str]:
+        """Decisions on how much there is of something: of channels, and whether a cell is there."""
+        kept = {cell.keep.name for cell in self.cells if cell.keep is not None}
+        widths = {
+            item.width.name
+            for cell in self.cells
+            for item in cell.items
+            if isinstance(item, Part) and isinstance(item.width, Decision)
+        }
+        return frozenset(kept | widths)
 
     def smallest(self) -> Architecture:
         """The first option of every decision."""

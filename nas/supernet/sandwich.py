@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains all networks of a space along single paths.
 
-Of every batch learn the largest network, the smallest and ``PATHS`` drawn ones: the sandwich rule
-(Yu and Huang, arXiv 1903.05134). The largest one learns from the labels, the others from the labels
-and from what the largest answers to the same batch: in-place distillation (BigNAS, Yu et al., arXiv
-2003.11142). Their gradients are added up before the step.
+Of every batch learn the largest network, one of the smallest sizes and ``PATHS`` drawn ones: the
+sandwich rule (Yu and Huang, arXiv 1903.05134). The small one has the least of every size and
+anything else drawn, so that no alternative learns more often than others and then ranks higher. The
+largest one learns from the labels, the others from the labels and from what the largest answers to
+the same batch: in-place distillation (BigNAS, Yu et al., arXiv 2003.11142). Their gradients are
+added up before the step.
 
 The same seed, space, samples and recipe give the same weights, however often a run was killed: the
 checkpoint of an epoch holds the state of all chance.
@@ -22,7 +24,7 @@ from torch import Tensor, nn
 
 from tinytailor.nas.network.float_network import Dropout
 from tinytailor.nas.recipes import Recipe
-from tinytailor.nas.spaces import Architecture
+from tinytailor.nas.spaces import Architecture, Space, architecture
 from tinytailor.nas.supernet.shared import SharedNetwork
 from tinytailor.nas.training.samples import Samples
 from tinytailor.nas.training.train import (
@@ -92,7 +94,7 @@ def _sandwich(
     loss = cross_entropy(answers, y, recipe.smoothing, weights)
     loss.backward()
     shared.dropout = None
-    for arch in (space.smallest(), *drawn(shared, drop.generator)):
+    for arch in drawn(space, drop.generator):
         logits = shared(x, arch)
         hard = cross_entropy(logits, y, recipe.smoothing, weights)
         soft = distillation(logits, answers)
@@ -101,11 +103,13 @@ def _sandwich(
     return float(loss.detach())
 
 
-def drawn(shared: SharedNetwork, generator: torch.Generator) -> list[Architecture]:
-    """Networks of this batch, every option with equal probability."""
+def drawn(space: Space, generator: torch.Generator) -> list[Architecture]:
+    """Networks of this batch, every option with equal probability; the first of least sizes."""
     seed = int(torch.randint(2**31, (1,), generator=generator))
     rng = np.random.default_rng(seed)
-    return [shared.space.sample(rng) for _ in range(PATHS)]
+    first, *others = (space.sample(rng) for _ in range(PATHS + 1))
+    least = {d.name: d.options[0] for d in space.decisions if d.name in space.sizes}
+    return [architecture(space, {**dict(first.choices), **least}), *others]
 
 
 def _save(

@@ -9,6 +9,7 @@ for +-4 g and for +-2000 degrees per second.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,6 +25,7 @@ CHANNELS = tuple(f"{s}_{axis}" for s in ("body_acc", "body_gyro", "total_acc") f
 UNITS = (*("g",) * 3, *("rad/s",) * 3, *("g",) * 3)
 STEPS = (*(ACC_LSB,) * 3, *(GYRO_LSB,) * 3, *(ACC_LSB,) * 3)
 ACTIVITIES = ("walking", "upstairs", "downstairs", "sitting", "standing", "laying")
+DYNAMIC = ((0, 1, 2, 6, 7, 8), (3, 4, 5))
 KEYS = tuple(f"{key}_{part}" for key in ("x", "y", "subject") for part in ("train", "test"))
 
 
@@ -41,7 +43,8 @@ def from_uci_har(name: str, seed: int) -> Raw:
         arrays["x_test"],
         arrays["y_test"],
         class_names=ACTIVITIES,
-        signal=inertial(CHANNELS, UNITS, STEPS, RATE),
+        # total_acc is body_acc and gravity: what moves in both has one gain.
+        signal=replace(inertial(CHANNELS, UNITS, STEPS, RATE), dynamic=DYNAMIC),
         protocol=by_subject(subjects, arrays["subject_test"]),
         groups_train=subjects,
         groups_test=arrays["subject_test"],
