@@ -81,6 +81,10 @@ def search_front(
     ground: Ground, wanted: Effort, time_s: float | None, on_progress: OnProgress
 ) -> Found:
     """Run or go on; nothing that was finished before is done again."""
+    if ground.supernet is not None and not (ground.supernet / SUPERNET).is_dir():
+        raise InputError(
+            f"{ground.supernet} holds no shared networks; name the folder of a search with some"
+        )
     effort = counted(ground, wanted, time_s)
     splits = ground.parts(effort.folds)
     ground, records = with_inputs(ground, splits, on_progress)
@@ -200,10 +204,6 @@ def shared_networks(
         on_progress(Progress(stage, done, total, f"loss {loss:.3f}"))
 
     folder = ground.folder if ground.supernet is None else ground.supernet
-    if ground.supernet is not None and not (folder / SUPERNET).is_dir():
-        raise InputError(
-            f"{folder} holds no shared networks; give the folder of a search that does"
-        )
     recipe = replace(ground.recipe, epochs=effort.supernet_epochs)
     return train_folds(
         ground.space,

@@ -61,7 +61,7 @@ def test_uci_har_is_split_by_subject_and_knows_which_windows_overlap(data_folder
     assert data.signal.kind == "inertial"
     assert data.signal.rate_hz == 50.0
     assert data.signal.triads == ((0, 1, 2), (3, 4, 5), (6, 7, 8))
-    assert data.signal.dynamic == ((0, 1, 2), (3, 4, 5))
+    assert data.signal.dynamic == ((0, 1, 2, 6, 7, 8), (3, 4, 5))
     np.testing.assert_allclose(data.lsb[[0, 3, 6]], [1 / 8192, math.pi / 9 / 327.68, 1 / 8192])
     rows = data.training_rows()
     assert rows.following is not None
@@ -81,7 +81,7 @@ def test_hapt_has_the_windows_that_its_authors_count_and_gives_back_the_raw_samp
     total = np.bincount(labels) + np.bincount(data.y_test)
     assert total.tolist() == [1722, 1544, 1407, 1801, 1979, 1958, 70, 33, 107, 85, 139, 84]
     assert data.signal.channels == MOTION
-    assert data.signal.dynamic == ((3, 4, 5),)
+    assert data.signal.dynamic == ((0, 1, 2), (3, 4, 5))
     np.testing.assert_allclose(data.lsb, [1 / 720] * 3 + [math.radians(0.0175)] * 3)
     rows = data.training_rows()
     assert rows.following is not None

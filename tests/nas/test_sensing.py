@@ -71,7 +71,7 @@ def test_a_sensor_at_rest_is_seen_in_finer_steps(found: FrontEnd) -> None:
     rest = companded(t, *lines, 0, segmented=True)[1].astype(int)
     straight = found.straight.numpy().astype(int), np.full((2, 1), 2**15)
     plain = companded(t, *straight, 0, segmented=False)[1].astype(int)
-    assert rest[1] >= plain[1] + 4
+    assert rest[1] >= 3 > plain[1]
     assert rest[0] == plain[0]
 
 

@@ -93,7 +93,7 @@ def test_the_network_fits_and_its_way_is_told(
     (chosen,) = [one for one in whole.front if one["chosen"]]
     assert chosen["architecture"] == whole.architecture
     lines = (Path(settings.run) / "candidates.jsonl").read_text().splitlines()
-    assert len(lines) == 12
+    assert 10 <= len(lines) <= 12
     assert whole.recipe["name"] == "series"
     assert whole.use["share"] <= 1
     assert whole.use["reason"] or whole.use["share"] >= 0.9
