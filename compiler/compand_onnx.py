@@ -118,9 +118,9 @@ def compand_node(
     name: str = "",
 ) -> NodeProto:
     """A node that reads the samples ``x``; ``constants``: names of the initializers by role."""
-    inputs = [x, *(constants[role] for role in INPUTS)]
     from onnx import helper
 
+    inputs = [x, *(constants[role] for role in INPUTS)]
     node = helper.make_node(NAME, inputs, [output], name or output, domain=DOMAIN)
     values = (step, int(segmented), zero_point)
     pairs = zip(ATTRIBUTES, values, strict=True)

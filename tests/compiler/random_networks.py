@@ -72,10 +72,10 @@ class Growing:
         self.tensors[name] = Tensor(name, shape, "int8", scale, zero_point)
         return self.tensors[name]
 
-    def input(self, shape: Shape) -> str:
+    def input(self, shape: Shape, dtype: str = "int8") -> str:
         name = f"x{len(self.inputs)}"
         self.inputs.append(name)
-        self.tensor(name, shape)
+        self.tensors[name] = replace(self.tensor(name, shape), dtype=dtype)
         return name
 
     def names(self) -> list[str]:
@@ -318,7 +318,7 @@ def _by_example(g: Growing) -> None:
     example = g.one_of(*(e for e in EXAMPLES if e.op.kind not in NAMED))
     if sum(map(prod, example.shapes)) > MAX_ELEMENTS:
         raise InputError("an example of larger tensors")
-    inputs = tuple(g.input(shape) for shape in example.shapes)
+    inputs = tuple(g.input(tensor.shape, tensor.dtype) for tensor in example.reads)
     constants = example_constants(example.op, example.shapes, g.integer(0, 1 << 30))
     g.append(example.op, inputs, constants)
 
