@@ -319,7 +319,7 @@ def _finish(
         use=chosen.use,
         inputs=chosen.inputs,
         protocol=dataset.protocol,
-        recipe=asdict(chosen.recipe),
+        recipe=chosen.recipe.to_json(),
         history=run_history(folder, chosen.index),
         seconds=clock.laps,
     )

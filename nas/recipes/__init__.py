@@ -10,7 +10,7 @@ the kind of signal that it is named after.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,12 @@ class Recipe:
         size = batch or min(self.batch, max(samples // 8, 8))
         enough = -(-self.steps // -(-samples // size))
         return replace(self, batch=size, epochs=epochs or max(self.epochs, enough))
+
+    def to_json(self) -> dict[str, Any]:
+        """As its file has it."""
+        names = {kind: name for name, kind in AUGMENTATIONS.items()}
+        augment = [{"name": names[type(one)], **asdict(one)} for one in self.augment]
+        return {**asdict(self), "augment": augment}
 
     def quantized(self, epochs: int | None = None) -> Recipe:
         """For the training through the integers that follows."""
