@@ -33,7 +33,7 @@ from tinytailor.targets.files import only_writer, write_atomically
 
 FOLDER = Path(tinytailor.latency_tables.__file__).parent / "tables"
 CORES = ("cortex-m0plus", "cortex-m33", "cortex-m4", "cortex-m55", "cortex-m7")
-SPACES = ("image:32x32x3x10", "micronas:100x6x4")
+SPACES = ("image:32x32x3x10", "micronas:100x6x4", "series:100x6x4", "series:128x9x6")
 SAMPLE = 6
 # What may differ if a sample agrees; the date and the glue are made anew.
 _CHECKED = frozenset({"compiler", "tool_version"})
