@@ -18,6 +18,7 @@ from tinytailor.cli.report_page.cost import cost, draw_cost
 from tinytailor.cli.report_page.details import details, draw_details
 from tinytailor.cli.report_page.devices import devices
 from tinytailor.cli.report_page.drawing import draw
+from tinytailor.cli.report_page.front import draw_front, front
 from tinytailor.cli.report_page.layers import draw_layers, layer_costs
 from tinytailor.cli.report_page.limits import draw_limits, limits
 from tinytailor.cli.report_page.preprocessing import draw_preprocessing, preprocessing
@@ -48,6 +49,7 @@ PARTS: tuple[Part[Any], ...] = (
     Part("classes", "Class by class", class_results, draw_classes),
     Part("layers", "Time and memory, layer by layer", layer_costs, draw_layers, each=True),
     Part("arena", "Arena over time", arena, draw_arena, each=True),
+    Part("front", "What a budget buys", front, draw_front),
     Part("trials", "Networks that were tried", trials, draw_trials),
     Part("path", "How the search came to it", search_path, draw_search_path),
     Part("training", "Training", training, draw_training),

@@ -13,6 +13,7 @@ from tinytailor.cli.report_page.classes import Mistake, class_results
 from tinytailor.cli.report_page.cost import CostRow, cost
 from tinytailor.cli.report_page.devices import devices
 from tinytailor.cli.report_page.drawing import listed, size, wide
+from tinytailor.cli.report_page.front import draw_front, front
 from tinytailor.cli.report_page.layers import Layer, layer_costs
 from tinytailor.cli.report_page.limits import limits
 from tinytailor.cli.report_page.preprocessing import Channel, preprocessing
@@ -312,3 +313,28 @@ def test_numbers_are_written_as_people_read_them():
     assert [listed(words) for words in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
         *("", "a", "a and b", "a, b and c")
     ]
+
+
+def test_the_front_has_places_and_marks_what_was_chosen():
+    assert front(search_report()) is None
+    cost = {"ram_bytes": 1000, "flash_bytes": 2000}
+    points = [
+        {"score": 0.8, "latency_ms": 1.0, "chosen": False, **cost},
+        {"score": 0.9, "latency_ms": 3.0, "chosen": True, **cost},
+        {"score": 0.85, "latency_ms": 2.0, "chosen": False, **cost},
+    ]
+    use = {"share": 0.5, "limit": "latency", "device": BOARD, "reason": "larger ones were worse"}
+    options = [{"option": [0, 2], "score": 0.7, "folds": [0.7], "stays": False}]
+    inputs = [{"decision": "input.sensors", "options": options}]
+    report = {**search_report(), "front": points, "use": use, "inputs": inputs}
+    found = front(report)
+    assert [(row.left, round(row.up, 3), row.chosen) for row in found.rows] == [
+        (0.0, 0.0, False),
+        (1.0, 1.0, True),
+        (0.5, 0.5, False),
+    ]
+    assert found.use == "The chosen network uses 50.0 % of its latency: larger ones were worse."
+    assert found.inputs == (("input.sensors", "0, 2", 0.7, False),)
+    text = str(draw_front(found))
+    assert text.count("<circle") == 3
+    assert text.count("chosen</small>") == 1
