@@ -90,6 +90,7 @@ def train(data: str, folder: Path, kind: str, seed: int) -> dict[str, Any]:
     """Metrics of the integers on the test part, and the samples of each class in training."""
     from tinytailor.nas.data.dataset import Raw, prepare
     from tinytailor.nas.final import train_final
+    from tinytailor.nas.recipes import load_recipe
     from tinytailor.nas.run import SearchSettings, threads
     from tinytailor.nas.scores import metric_values
     from tinytailor.nas.spaces import build_space
@@ -101,7 +102,8 @@ def train(data: str, folder: Path, kind: str, seed: int) -> dict[str, Any]:
     network = space.topology(space.sample(np.random.default_rng(1)))
     settings = SearchSettings(data, "", "", "", class_weights=kind, seed=seed, **EFFORT)
     with tempfile.TemporaryDirectory() as name, threads(1):
-        trained = train_final(settings, dataset, network, Path(name), lambda *epoch: None)
+        recipe = load_recipe("series").fitted(2 * MOST, EFFORT["epochs"], 64)
+        trained = train_final(settings, dataset, network, recipe, Path(name), lambda *epoch: None)
     counts = np.bincount(dataset.all_train()[1])
     return {**metric_values(trained.scores), "trained": counts.tolist()}
 
