@@ -27,11 +27,12 @@ RESULTS, PAGE = HERE / "searches.json", HERE.parent / "docs" / "searches.md"
 
 HEAD = """# What the search finds
 
-Written by `python benchmarks/searches.py --write` from searches that ran with default options. Accuracy: the
-emitted int8 C on the host, whole test part, all outputs equal to those of the integer reference, a sample of
-them on the emulated board; mean and standard deviation over seeds. Latency, RAM and flash: the profiled project
-on the emulated board, input processing included, modelled with the board's constants; the seed that needs most.
-All budgets of one line's set and board come from one training of the shared networks.
+Written by `python benchmarks/searches.py --write` from searches that ran with default options.
+Accuracy: the emitted int8 C on the host, whole test part, all outputs equal to those of the integer
+reference, a sample of them on the emulated board; mean and standard deviation over seeds. Latency,
+RAM and flash: the profiled project on the emulated board, input processing included, modelled with
+the board's constants; those of the seed that needs most. All budgets of one set and board come from
+one training of the shared networks.
 
 | data | board | budget | seeds | int8 accuracy | least | float | latency | RAM | flash |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |

@@ -4,7 +4,8 @@
 A time budget is turned into counts once, before anything is trained, by timing a few steps; they
 are kept in RUN/effort.json, and a run that goes on, or is repeated in its folder, uses those.
 
-    time = folds x epochs x steps x (one sandwich)             shared networks
+    time = options x folds x epochs / 3 x (one epoch)          inputs
+         + folds x epochs x steps x (one sandwich)             shared networks
          + evaluations x folds x (one estimate)
          + finalists x folds x epochs x steps x (one step)     and the final training
 
@@ -55,21 +56,29 @@ class Effort:
 @dataclass(frozen=True, slots=True)
 class Pace:
     """Seconds of one epoch of a shared network of one fold, of one estimate on all folds, and of
-    one epoch of a network alone on all training samples."""
+    one epoch of a network alone on all training samples; ``options`` of inputs are compared."""
 
     supernet_epoch: float
     estimate: float
     epoch: float
+    options: int = 0
 
     def seconds(self, effort: Effort) -> float:
         alone = self.epoch * effort.epochs
         share = (effort.folds - 1) / effort.folds if effort.folds > 1 else 1.0
+        inputs = self.options * effort.folds * share * self.epoch * input_epochs(effort.epochs)
         return (
-            effort.folds * effort.supernet_epochs * self.supernet_epoch
+            inputs
+            + effort.folds * effort.supernet_epochs * self.supernet_epoch
             + effort.evaluations * self.estimate
             + effort.finalists * effort.folds * share * alone
             + alone
         )
+
+
+def input_epochs(epochs: int) -> int:
+    """Of the trainings that compare inputs, of so many of a whole one."""
+    return max(1, epochs // 3)
 
 
 def within(time_s: float, wanted: Effort, pace: Pace) -> Effort:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tinytailor.nas.front.effort import input_epochs
 from tinytailor.nas.front.folds import Split
 from tinytailor.nas.network.float_network import FloatNetwork
 from tinytailor.nas.recipes import Recipe
@@ -29,7 +30,6 @@ from tinytailor.targets.files import read_json, write_json
 FILE, FOLDER = "inputs.json", "inputs"
 PREFIX = "input."
 TOLERANCE = 0.005  # of the metric
-PART = 3  # of the epochs of the recipe, its inverse
 OnTraining = Callable[[int, int, str], None]  # trainings done, in all, what
 
 
@@ -119,7 +119,7 @@ def _trained(inputs: Inputs, arch: Architecture, place: int, name: str) -> float
     fit(
         network,
         split.train,
-        replace(inputs.recipe, epochs=max(1, inputs.recipe.epochs // PART)),
+        replace(inputs.recipe, epochs=input_epochs(inputs.recipe.epochs)),
         generator,
         weights=inputs.weights,
         checkpoint=folder / f"{name}-fold{place + 1}.pt",

@@ -21,7 +21,7 @@ from tinytailor.nas.front.effort import Effort, Pace, keep_effort, kept_effort, 
 from tinytailor.nas.front.evaluate import Estimate, Evaluator, Fold
 from tinytailor.nas.front.evolve import Task, evolve
 from tinytailor.nas.front.folds import SUPERNET, Split, teacher_of, train_folds
-from tinytailor.nas.front.inputs import Inputs, chosen_inputs
+from tinytailor.nas.front.inputs import Inputs, chosen_inputs, input_decisions
 from tinytailor.nas.front.select import FINALISTS, Finalist, Trials, best_within, finals
 from tinytailor.nas.front.use import ENOUGH, use_of
 from tinytailor.nas.network.float_network import FloatNetwork
@@ -87,7 +87,7 @@ def search_front(
         )
     effort = counted(ground, wanted, time_s)
     splits = ground.parts(effort.folds)
-    ground, records = with_inputs(ground, splits, on_progress)
+    ground, records = with_inputs(ground, splits, effort, on_progress)
     folds = shared_networks(ground, splits, effort, on_progress)
     evaluate = Evaluator(
         folds,
@@ -120,7 +120,7 @@ def search_front(
 
 
 def with_inputs(
-    ground: Ground, splits: Sequence[Split], on_progress: OnProgress
+    ground: Ground, splits: Sequence[Split], effort: Effort, on_progress: OnProgress
 ) -> tuple[Ground, list[dict[str, Any]]]:
     """The same with the inputs that are worth reading: those of the shared networks."""
 
@@ -130,7 +130,7 @@ def with_inputs(
     inputs = Inputs(
         ground.space,
         splits,
-        ground.recipe,
+        replace(ground.recipe, epochs=effort.epochs),
         ground.metric,
         ground.seed,
         ground.supernet or ground.folder,
@@ -185,7 +185,10 @@ def paced(ground: Ground, wanted: Effort) -> Pace:
     step = seconds(lambda: fit(alone, few, once, generator)) / count
     fold = Fold.of(shared, split.train, split.valid, 0)
     estimate = seconds(lambda: fold.int8(ground.fits, ground.quantizer))
-    return Pace(sandwich * len(split.train), estimate * wanted.folds, step * len(ground.samples))
+    options = sum(len(one.options) for one in input_decisions(space, [split]))
+    return Pace(
+        sandwich * len(split.train), estimate * wanted.folds, step * len(ground.samples), options
+    )
 
 
 def seconds(work: Callable[[], object]) -> float:
