@@ -11,14 +11,12 @@ proposes the same networks and finds their estimates known.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.exceptions import ExperimentalWarning
 
 from tinytailor.nas.constraint import Constraint, exact_excess, summed_excess
 from tinytailor.nas.search.repair import repair
@@ -50,11 +48,9 @@ def evolve(
 ) -> None:
     """Until ``evaluations`` different networks within the budgets were evaluated."""
     seen: set[Architecture] = set()
-    with quiet_optuna(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
+    with quiet_optuna():
         sampler = optuna.samplers.NSGAIISampler(
             population_size=min(POPULATION, max(evaluations // 4, 4)),
-            constraints_func=lambda trial: (trial.user_attrs[EXCESS],),
             seed=seed,
         )
         study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
@@ -66,7 +62,7 @@ def evolve(
             trial = study.ask(_distributions(task.space))
             arch = _taken(task.space, trial.params)
             over = task.excess(arch)
-            trial.set_user_attr(EXCESS, over)
+            trial.set_constraint(EXCESS, over)
             score = evaluate(arch) if over == 0 else 0.0
             if over == 0:
                 seen.add(arch)
