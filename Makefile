@@ -22,7 +22,7 @@ PACKAGES = api cli compiler latency_tables nas targets
 demo: $(VENV)/.installed-data
 	rm -rf $(DEMO)
 	$(TT) measure --data $(DATA) --target $(TARGET) --out $(DEMO)/table.jsonl --workers 2
-	$(TT) search --data $(DATA) --space micronas --target $(TARGET) \
+	$(TT) search --data $(DATA) --target $(TARGET) \
 	    --latency 2ms --ram 24KiB --flash 48KiB --table $(DEMO)/table.jsonl -o $(DEMO)/run
 
 tables: $(VENV)/.installed-data

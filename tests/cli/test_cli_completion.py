@@ -38,7 +38,7 @@ def completed(line: str, home: Path) -> list[str]:
     [
         ("tinytailor table ", ["show", "check", "diff"]),
         ("tinytailor compile x.onnx --target rpi", ["rpi-pico"]),
-        ("tinytailor search --algorithm ", ["dnas", "random"]),
+        ("tinytailor search --algorithm ", ["supernet", "dnas", "random"]),
     ],
 )
 def test_commands_targets_and_algorithms_are_completed(tmp_path, line, offered):

@@ -33,8 +33,8 @@ pytestmark = [
 TABLES = Path(tinytailor.latency_tables.__file__).parent / "tables"
 BUDGET = {"latency_ms": 2.0, "ram_bytes": 8192, "flash_bytes": 16384}
 EFFORT = (
-    *("--trials", 1, "--search-epochs", 4, "--trial-epochs", 2),
-    *("--epochs", 30, "--quantized-epochs", 4, "--seed", 3),
+    *("--supernet-epochs", 4, "--evaluations", 10, "--finalists", 1),
+    *("--epochs", 30, "--quantized-epochs", 2, "--seed", 3),
 )
 
 
@@ -118,7 +118,7 @@ def test_the_report_can_be_printed_again_from_its_files(cli, found):
 def test_the_page_of_a_search_can_be_made_again_from_its_files(cli, found, tmp_path):
     written = (found.folder / "run" / "report.html").read_text()
     assert f"{found.target['profile']['latency_ms']:.3f} ms" in written
-    for part in ("cost", "layers", "arena", "trials", "path", "training", "preprocessing"):
+    for part in ("cost", "layers", "arena", "front", "trials", "training", "preprocessing"):
         assert f'<section id="{part}">' in written
     assert "Nothing was measured on a real nucleo-f446re" in written
     result = cli("report", found.folder / "run", "--html", tmp_path / "page.html")
@@ -217,7 +217,7 @@ def test_a_search_for_a_board_that_only_qemu_has_runs_to_the_end(cli, tmp_path):
         pytest.skip("qemu-system-arm is not on PATH")
     data = ("--space", "image", "--data", f"npz:{bars(tmp_path / 'bars.npz')}")
     table = ("--table", TABLES / "cortex-m55" / "image-32x32x3x10.jsonl", "--allow-estimates")
-    effort = ("--trials", 1, "--search-epochs", 4, "--trial-epochs", 1, "--epochs", 12)
+    effort = ("--supernet-epochs", 2, "--evaluations", 6, "--finalists", 1, "--epochs", 12)
     words = ("--target", "mps3-an547", *data, *table, *effort, "--quantized-epochs", 2, "--seed", 3)
     result = cli("search", *words, "-o", tmp_path / "run", "--json")
     assert result.exit_code == 0, result.stderr

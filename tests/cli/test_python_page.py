@@ -105,7 +105,7 @@ def test_the_search_of_arrays_is_that_of_the_file_it_keeps(ran: Ran) -> None:
 
 
 def wishes(ran: Ran, **other: Any) -> dict[str, Any]:
-    effort = {"trials": 1, "search_epochs": 4, "trial_epochs": 2, "epochs": 15}
+    effort = {"supernet_epochs": 4, "evaluations": 8, "finalists": 1, "epochs": 30}
     known = {"data": (ran.names["x"], ran.names["y"]), "space": "image", "target": "nucleo-f446re"}
     limits = {"latency": "2ms", "ram": "8KiB", "flash": "24KiB", "out": "run"}
     return {**known, **limits, **effort, "quantized_epochs": 3, "allow_estimates": True, **other}
