@@ -28,6 +28,7 @@ RANKS: dict[str, tuple[int, ...]] = {
     "ecg": (3,),
     "series": (3,),
     "image": (4,),
+    "photo": (4,),
 }
 AXES = {3: "series, time, channel", 4: "image, row, column, channel"}
 LEAST, MOST = -(2**15), 2**15 - 1  # of a sample
@@ -38,7 +39,7 @@ Triad = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """``kind`` chooses how a network is trained. Names and units of the channels, or none; ``lsb``:
+    """``kind`` chooses how a network is trained; a photo is an image that may be mirrored. Names and units of the channels, or none; ``lsb``:
     see above, one a channel; ``rate_hz``: steps of the time axis in a second.
 
     ``triads`` are channels that are x, y and z of one sensor, which may be rotated together.

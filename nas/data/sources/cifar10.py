@@ -47,7 +47,7 @@ def from_cifar10(name: str, seed: int) -> Raw:
         x_test,
         y_test,
         class_names=classes,
-        signal=Signal("image", ("red", "green", "blue")),
+        signal=Signal("photo", ("red", "green", "blue")),
         protocol=f"official split{few}",
     )
 
