@@ -7,7 +7,7 @@ SearchOrder --understood--> settings, boards, usages
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ EFFORT = (
     "epochs",
     "quantized_epochs",
 )
+DEFAULT_SPACE = "series"  # until the data are known
 
 
 @dataclass(frozen=True)
@@ -96,16 +97,15 @@ def understood(order: SearchOrder) -> Ordered:
 
     check_name(order.name)
     boards = load_boards(order.target)
-    space = space_name(order.space, order.data)
     powered = (order.supply, order.period, order.battery, order.idle)
     usages = tuple(parse_usage(board, *powered) for board in boards.values())
     given = {name: getattr(order, name) for name in EFFORT}
     settings = SearchSettings(
         data=order.data,
         targets=tuple(boards),
-        tables=tuple(map(str, table_files(order.table, boards, space))),
+        tables=tuple(map(str, table_files(order.table, boards, order.space or ""))),
         run=str(order.out),
-        space=space,
+        space=order.space or DEFAULT_SPACE,
         recipe=order.recipe,
         supernet=None if order.supernet is None else str(order.supernet),
         time_s=None if order.time is None else parse_duration(order.time),
@@ -118,7 +118,10 @@ def understood(order: SearchOrder) -> Ordered:
         **budget_limits(order, tuple(boards.values()), usages[0].period_ms),
         **{name: number for name, number in given.items() if number is not None},
     )
-    check_settings(settings)
+    check_settings(settings)  # before data are read, which may take seconds
+    space = space_name(order.space, order.data)
+    tables = tuple(map(str, table_files(order.table, boards, space)))
+    settings = replace(settings, space=space, tables=tables)
     return Ordered(settings, tuple(boards.values()), usages)
 
 

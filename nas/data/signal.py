@@ -39,8 +39,9 @@ Triad = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """``kind`` chooses how a network is trained; a photo is an image that may be mirrored. Names and units of the channels, or none; ``lsb``:
-    see above, one a channel; ``rate_hz``: steps of the time axis in a second.
+    """``kind`` chooses how a network is trained; a photo is an image that may be mirrored. Names
+    and units of the channels, or none; ``lsb``: see above, one a channel; ``rate_hz``: steps of the
+    time axis in a second.
 
     ``triads`` are channels that are x, y and z of one sensor, which may be rotated together.
     ``dynamic`` are channels that move together, such as those of one sensor, group by group: what

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from tinytailor.compiler import ir
 from tinytailor.compiler.ir import Constants, Shape
 from tinytailor.compiler.ops import Operator
+from tinytailor.nas.layers.lines import Lines
 from tinytailor.nas.layers.onnx_step import OnnxStep, Stored
 from tinytailor.nas.quantization.base import Affine, Quantized, Quantizer
 from tinytailor.targets.errors import InputError
@@ -44,6 +45,9 @@ class Trained(nn.Module):
     def folded(self) -> Weights:
         """As they are quantized: batch norm folded in, detached."""
         raise NotImplementedError
+
+    def fill(self, lines: Lines) -> None:
+        """Take what is known of the data's channels, of one that reads them."""
 
     def part(self, step: PlacedStep) -> dict[str, Tensor]:
         """The state of the same module of a narrower ``step``: views of the first channels and

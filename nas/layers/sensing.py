@@ -31,13 +31,11 @@ from tinytailor.nas.layers.base import (
     Trained,
     Weights,
 )
+from tinytailor.nas.layers.lines import STEEP, Lines, chords, straight
 from tinytailor.nas.layers.onnx_step import OnnxStep, Stored
 from tinytailor.nas.quantization.base import Affine, Quantized, Quantizer
 
 SENSED = Affine(1 / 32, 0)  # of the int8 it writes
-LEVELS = 127
-STEEP = 8.0
-STEEPEST = 2**15  # of a slope: half a step of int8 for one of the samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +129,11 @@ class TrainedSensing(Trained):
         self.register_buffer("slope", torch.from_numpy(slope).float().repeat(count, 1))
         self.register_buffer("base", torch.from_numpy(base).float().repeat(count, 1))
 
-    def fill(self, offset: Tensor, slope: Tensor, base: Tensor) -> None:
-        """Of all channels of the data, (C,) and (C, octaves): the lines of mine."""
+    def fill(self, lines: Lines) -> None:
+        """``lines`` are those of all channels of the data."""
         index = list(self.sensing.channels)
-        self.offset.copy_(offset[index])
+        slope, base = lines.companded if self.sensing.companding else lines.straight
+        self.offset.copy_(lines.offset[index])
         self.slope.copy_(slope[index])
         self.base.copy_(base[index])
 
@@ -150,25 +149,3 @@ class TrainedSensing(Trained):
     def nested(self, step: PlacedStep, values: Sequence[Tensor]) -> Tensor:
         y: Tensor = self(*values)
         return y
-
-
-def straight(reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """Slope and base (1,) of 127 t / reach."""
-    slope = np.minimum(np.rint(LEVELS / reach * 2**SHIFT), STEEPEST)
-    return np.array([slope]), np.array([2.0 ** (SHIFT - 1)])
-
-
-def chords(reach: float, deviation: float) -> tuple[np.ndarray, np.ndarray]:
-    """Slopes and bases (octaves,) of the chords of 127 asinh(k t) / asinh(k reach), k being STEEP
-    over the deviation."""
-    k = STEEP / deviation
-    ends = np.array([0.0, *(2.0**e for e in range(OCTAVES))])
-    y = LEVELS * np.arcsinh(k * ends) / np.arcsinh(k * reach)
-    # Octave 0 is a = 0 alone, and octave e goes from 2^(e-1) to 2^e; the first chord begins at 0.
-    low, high = np.array([0.0, 0.0, *ends[2:-1]]), ends[1:]
-    at_low = np.interp(low, ends, y)
-    slope = (y[1:] - at_low) / (high - low)
-    # No sum may leave 31 bits.
-    slope = np.minimum(np.rint(slope * 2**SHIFT), 2.0 ** (30 - np.arange(OCTAVES)))
-    base = np.rint(at_low * 2**SHIFT) - slope * low + 2.0 ** (SHIFT - 1)
-    return slope, np.maximum(base, 0.0)

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from tinytailor.compiler.ops.compand import MOST, OCTAVES, SHIFT
-from tinytailor.nas.layers.sensing import TrainedSensing, chords, straight
+from tinytailor.compiler.ops.compand import MOST, OCTAVES
+from tinytailor.nas.layers.base import Trained
+from tinytailor.nas.layers.lines import Lines, chords, straight
 
 COVERAGE = 0.9995
 HEAVY = 8.0
@@ -29,22 +30,16 @@ MOST_VALUES = 500_000  # from which a reach is estimated
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrontEnd:
-    """Of each of C channels: ``offset`` (C,); ``straight`` slopes (C, 1), and those of the octaves
-    with their bases (C, 16); ``heavy`` (C,): whether they differ."""
+    """The ``lines`` of C channels; ``heavy`` (C,): whose two lines differ."""
 
-    offset: Tensor
-    straight: Tensor
-    slope: Tensor
-    base: Tensor
+    lines: Lines
     heavy: np.ndarray
 
     def fill(self, network: nn.Module) -> None:
         """Set the lines of every module of ``network`` that senses."""
-        half = torch.full_like(self.straight, float(2 ** (SHIFT - 1)))
         for module in network.modules():
-            if isinstance(module, TrainedSensing):
-                pieces = (self.slope, self.base) if module.sensing.companding else None
-                module.fill(self.offset, *(pieces or (self.straight, half)))
+            if isinstance(module, Trained):
+                module.fill(self.lines)
 
 
 def front_end(x: np.ndarray) -> FrontEnd:
@@ -59,13 +54,14 @@ def front_end(x: np.ndarray) -> FrontEnd:
     heavy = reach >= HEAVY * np.maximum(middle, 1e-9)
     lines = [straight(one) for one in reach]
     pieces = [chords(reach[c], deviation[c]) if heavy[c] else lines[c] for c in range(len(reach))]
-    slope, base = (
-        np.array([np.broadcast_to(line[role], OCTAVES) for line in pieces]) for role in (0, 1)
+    plain, companded = (
+        tuple(
+            torch.from_numpy(np.array([np.broadcast_to(one[role], size) for one in some])).float()
+            for role in (0, 1)
+        )
+        for some, size in ((lines, 1), (pieces, OCTAVES))
     )
-    return FrontEnd(
-        torch.from_numpy(offset).float(),
-        torch.from_numpy(np.array([line for line, _ in lines])).float(),
-        torch.from_numpy(slope).float(),
-        torch.from_numpy(base).float(),
-        heavy,
+    found = Lines(
+        torch.from_numpy(offset).float(), (plain[0], plain[1]), (companded[0], companded[1])
     )
+    return FrontEnd(found, heavy)

@@ -235,3 +235,19 @@ def test_a_search_for_a_board_that_only_qemu_has_runs_to_the_end(cli, tmp_path):
         assert "latency (in QEMU, modelled" in text
         assert "counted exactly by QEMU" in text
         assert "emulated mps3" not in text
+
+
+def test_further_budgets_are_swept_from_the_same_shared_networks(cli, found):
+    """Last in this file, as it adds to the report."""
+    result = cli(*found.words, "--budget-sweep", "1.5ms")
+    assert result.exit_code == 0, result.stderr
+    report = only_json(result.stdout)
+    first, second = report["sweep"]
+    assert (first["budget"]["latency_ms"], second["budget"]["latency_ms"]) == (2.0, 1.5)
+    assert second["latency_ms"] <= 1.5
+    swept = found.folder / "run" / "sweep" / "1.5ms"
+    assert not (swept / "supernet").exists(), "they are those of the first"
+    assert (swept / "project" / "model.c").exists()
+    assert "Budgets from the same shared networks" in cli("report", found.folder / "run").stdout
+    refused = cli(*found.words, "--budget-sweep", "1.5")
+    assert refused.exit_code == 2

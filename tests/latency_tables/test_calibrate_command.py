@@ -328,7 +328,8 @@ def test_a_plan_leaves_out_what_does_not_fit_the_board(tmp_path, monkeypatch):
     assert 10 < len(able) < len(keys)
 
     def plan(count: int) -> Any:
-        words = ("calibrate", "--target", small, "--plan", count, "--table", table.path, "--json")
+        words = ("calibrate", "--target", small, "--plan", count, "--table", table.path)
+        words = (*words, "--space", "micronas", "--json")
         return CliRunner().invoke(app, [str(word) for word in words])
 
     planned = json.loads(plan(len(able)).stdout)["keys"]

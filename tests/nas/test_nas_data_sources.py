@@ -193,7 +193,7 @@ def test_cifar_10_is_an_image_of_bytes(data_folder: Path) -> None:
     pytest.importorskip("PIL")
     data = load("cifar10:100", 0)
     assert data.shape == (32, 32, 3)
-    assert data.signal == Signal("image", ("red", "green", "blue"), lsb=(1.0, 1.0, 1.0))
+    assert data.signal == Signal("photo", ("red", "green", "blue"), lsb=(1.0, 1.0, 1.0))
     assert data.protocol == "official split, the first 10 of each class of either part"
     np.testing.assert_array_equal(data.samples(data.x_test), data.x_test)
 

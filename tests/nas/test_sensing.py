@@ -50,12 +50,15 @@ def integers_of(module: TrainedSensing, x: np.ndarray) -> np.ndarray:
 
 def test_only_the_heavy_tailed_channel_is_companded(found: FrontEnd) -> None:
     assert found.heavy.tolist() == [False, True]
-    assert len(set(found.slope[0].tolist())) == 1
-    assert len(set(found.slope[1].tolist())) > 5
+    assert len(set(found.lines.companded[0][0].tolist())) == 1
+    assert len(set(found.lines.companded[0][1].tolist())) > 5
 
 
 def test_lines_rise_reach_the_ends_and_stay_within_31_bits(found: FrontEnd) -> None:
-    slope, base = found.slope.numpy().astype(np.int64), found.base.numpy().astype(np.int64)
+    slope, base = (
+        found.lines.companded[0].numpy().astype(np.int64),
+        found.lines.companded[1].numpy().astype(np.int64),
+    )
     pieces = octaves(ENDS)
     assert (ENDS * slope[:, pieces] + base[:, pieces]).max() < 2**31
     t = np.arange(-32768, 32768)[:, None].repeat(2, axis=1)
@@ -67,9 +70,12 @@ def test_lines_rise_reach_the_ends_and_stay_within_31_bits(found: FrontEnd) -> N
 
 def test_a_sensor_at_rest_is_seen_in_finer_steps(found: FrontEnd) -> None:
     t = np.array([[0, 0], [15, 15]])
-    lines = found.slope.numpy().astype(int), found.base.numpy().astype(int)
+    lines = (
+        found.lines.companded[0].numpy().astype(int),
+        found.lines.companded[1].numpy().astype(int),
+    )
     rest = companded(t, *lines, 0, segmented=True)[1].astype(int)
-    straight = found.straight.numpy().astype(int), np.full((2, 1), 2**15)
+    straight = found.lines.straight[0].numpy().astype(int), np.full((2, 1), 2**15)
     plain = companded(t, *straight, 0, segmented=False)[1].astype(int)
     assert rest[1] >= 3 > plain[1]
     assert rest[0] == plain[0]
