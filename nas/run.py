@@ -32,7 +32,14 @@ from tinytailor.nas.data.balance import balance
 from tinytailor.nas.data.npz import write_npz
 from tinytailor.nas.final import TestPart, Trained, train_final
 from tinytailor.nas.front.effort import default_effort
-from tinytailor.nas.front.search import Ground, front, search_front, trial_of, with_chosen
+from tinytailor.nas.front.search import (
+    Ground,
+    front,
+    kept_of_front,
+    search_front,
+    trial_of,
+    with_chosen,
+)
 from tinytailor.nas.front.use import reason, use_of
 from tinytailor.nas.network.onnx_file import export_onnx
 from tinytailor.nas.network.quantized_network import QuantizedNetwork
@@ -356,15 +363,15 @@ def write_test_part(test: TestPart, path: Path) -> None:
 def kept(settings: SearchSettings) -> str:
     """What RUN holds of a search that was interrupted, in words."""
     folder = Path(settings.run)
-    trials = len(list((folder / "trials").glob("*.json")))
-    parts = [f"{trials} of {settings.trials} trials (one that was under way begins anew)"]
-    for file, what, total in (
-        ("float.pt", "the final training", settings.epochs),
-        ("quantized.pt", "the quantized one", settings.quantized_epochs),
-    ):
+    if settings.algorithm == SUPERNET:
+        parts = kept_of_front(folder)
+    else:
+        trials = len(list((folder / "trials").glob("*.json")))
+        parts = [f"{trials} of {settings.trials} trials (one that was under way begins anew)"]
+    for file, what in (("float.pt", "the final training"), ("quantized.pt", "the quantized one")):
         if (folder / file).exists():
             done = len(torch.load(folder / file, weights_only=True)["losses"])
-            parts.append(f"{done} of {total} epochs of {what}")
+            parts.append(f"{done} epochs of {what}")
     if (folder / "result.json").exists():
         parts.append("the trained network")
     return ", ".join(parts)

@@ -18,9 +18,10 @@ import torch
 from tinytailor.nas.constraint import Constraint
 from tinytailor.nas.front.climb import climb
 from tinytailor.nas.front.effort import Effort, Pace, keep_effort, kept_effort, within
-from tinytailor.nas.front.evaluate import Estimate, Evaluator, Fold
+from tinytailor.nas.front.evaluate import Estimate, Evaluator, Fold, whole_lines
 from tinytailor.nas.front.evolve import Task, evolve
 from tinytailor.nas.front.folds import SUPERNET, Split, teacher_of, train_folds
+from tinytailor.nas.front.inputs import FOLDER as INPUTS
 from tinytailor.nas.front.inputs import Inputs, chosen_inputs, input_decisions
 from tinytailor.nas.front.select import FINALISTS, Finalist, Trials, best_within, finals
 from tinytailor.nas.front.use import ENOUGH, use_of
@@ -286,6 +287,22 @@ def with_chosen(points: list[dict[str, Any]], chosen: dict[str, Any]) -> list[di
     if not any(one["chosen"] for one in marked):
         marked.append({**chosen, "chosen": True})
     return sorted(marked, key=lambda one: float(one["latency_ms"]))
+
+
+def kept_of_front(folder: Path) -> list[str]:
+    """What a RUN folder holds of a search that was interrupted, in words."""
+    parts = []
+    for what, files in (
+        ("epochs that compare inputs", (folder / INPUTS).glob("*.pt")),
+        ("epochs of shared networks", (folder / SUPERNET).glob("*.pt")),
+        ("epochs of finalists", (folder / FINALISTS).glob("*/*.pt")),
+    ):
+        states = (torch.load(file, weights_only=True) for file in files)
+        if done := sum(len(state["losses"]) for state in states):
+            parts.append(f"{done} {what}")
+    if (folder / CANDIDATES).exists():
+        parts.append(f"{len(whole_lines(folder / CANDIDATES))} estimates")
+    return parts or ["what was counted before training"]
 
 
 def trial_of(finalist: Finalist, index: int, metric: str) -> dict[str, Any]:

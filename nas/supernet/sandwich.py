@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from tinytailor.nas.network.float_network import Dropout
 from tinytailor.nas.recipes import Recipe
 from tinytailor.nas.spaces import Architecture, Space, architecture
 from tinytailor.nas.supernet.shared import SharedNetwork
+from tinytailor.nas.training.checkpoint import Checkpoint
 from tinytailor.nas.training.samples import Samples
 from tinytailor.nas.training.train import (
     TEACHER_SHARE,
@@ -35,8 +35,6 @@ from tinytailor.nas.training.train import (
     optimizer_of,
     set_rate,
 )
-from tinytailor.targets.errors import InputError
-from tinytailor.targets.files import write_atomically
 
 PATHS = 3
 OnEpoch = Callable[[int, int, float], None]
@@ -56,10 +54,9 @@ def train_shared(
     samples.prepare(shared)
     generator = torch.Generator().manual_seed(seed)
     optimizer = optimizer_of(shared.parameters(), recipe)
-    losses: list[float] = []
     mark = f"{shared.space.spec} {recipe!r} {seed} {len(samples)}"
-    if checkpoint is not None and checkpoint.exists():
-        losses = _restore(checkpoint, shared, optimizer, generator, mark)
+    kept = checkpoint and Checkpoint(checkpoint, mark, shared, optimizer, generator)
+    losses = kept.restore() if kept else []
     shared.train()
     drop = Dropout(recipe.dropout, generator)
     for epoch in range(len(losses), recipe.epochs):
@@ -73,8 +70,8 @@ def train_shared(
             nn.utils.clip_grad_norm_(shared.parameters(), 5.0)
             optimizer.step()
         losses.append(total / len(batches))
-        if checkpoint is not None:
-            _save(checkpoint, shared, optimizer, generator, mark, losses)
+        if kept:
+            kept.save(losses)
         on_epoch(epoch + 1, recipe.epochs, losses[-1])
     return losses
 
@@ -110,40 +107,3 @@ def drawn(space: Space, generator: torch.Generator) -> list[Architecture]:
     first, *others = (space.sample(rng) for _ in range(PATHS + 1))
     least = {d.name: d.options[0] for d in space.decisions if d.name in space.sizes}
     return [architecture(space, {**dict(first.choices), **least}), *others]
-
-
-def _save(
-    path: Path,
-    shared: SharedNetwork,
-    optimizer: torch.optim.Optimizer,
-    generator: torch.Generator,
-    mark: str,
-    losses: list[float],
-) -> None:
-    state: dict[str, Any] = {
-        "mark": mark,
-        "weights": shared.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "generator": generator.get_state(),
-        "losses": losses,
-    }
-    write_atomically(path, lambda temporary: torch.save(state, temporary))
-
-
-def _restore(
-    path: Path,
-    shared: SharedNetwork,
-    optimizer: torch.optim.Optimizer,
-    generator: torch.Generator,
-    mark: str,
-) -> list[float]:
-    try:
-        state = torch.load(path, weights_only=True)
-        if state["mark"] != mark:
-            raise ValueError(f"it was trained as {state['mark']}, not {mark}")
-        shared.load_state_dict(state["weights"])
-        optimizer.load_state_dict(state["optimizer"])
-        generator.set_state(state["generator"])
-        return list(state["losses"])
-    except (RuntimeError, KeyError, ValueError, OSError, EOFError) as error:
-        raise InputError(f"cannot continue from checkpoint {path}: {error}; delete it") from None

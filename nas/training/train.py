@@ -17,7 +17,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +25,8 @@ from torch.nn import functional
 from tinytailor.nas.network.float_network import Dropout, FloatNetwork
 from tinytailor.nas.recipes import Recipe
 from tinytailor.nas.scores import Scores, accuracy, numbered, score_answers
+from tinytailor.nas.training.checkpoint import Checkpoint
 from tinytailor.nas.training.samples import Samples
-from tinytailor.targets.errors import InputError
-from tinytailor.targets.files import write_atomically
 
 Teacher = Callable[[Tensor], Tensor]  # (N, C, H, W) as a network reads it, to logits (N, classes)
 TEACHER_SHARE, TEMPERATURE = 0.5, 2.0
@@ -66,9 +64,8 @@ def fit(
     """
     samples.prepare(network)
     optimizer = optimizer_of(network.parameters(), recipe)
-    losses: list[float] = []
-    if checkpoint is not None and checkpoint.exists():
-        losses = _restore(checkpoint, network, optimizer, generator, recipe)
+    kept = checkpoint and Checkpoint(checkpoint, repr(recipe), network, optimizer, generator)
+    losses = kept.restore() if kept else []
     if isinstance(network, FloatNetwork):
         network.dropout = Dropout(recipe.dropout, generator)
     for epoch in range(len(losses), recipe.epochs):
@@ -89,8 +86,8 @@ def fit(
             optimizer.step()
             total, steps = total + float(loss.detach()), steps + 1
         losses.append(total / steps)
-        if checkpoint is not None:
-            _save(checkpoint, network, optimizer, generator, recipe, losses)
+        if kept:
+            kept.save(losses)
         on_epoch(epoch + 1, recipe.epochs, losses[-1])
     network.eval()
     return losses
@@ -168,40 +165,3 @@ def endless_batches(count: int, size: int, generator: torch.Generator) -> Iterat
     """Epoch after epoch of batches, so consecutive steps see different series."""
     while True:
         yield from epoch_batches(count, size, generator)
-
-
-def _save(
-    path: Path,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    generator: torch.Generator,
-    recipe: Recipe,
-    losses: list[float],
-) -> None:
-    state: dict[str, Any] = {
-        "network": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "generator": generator.get_state(),
-        "recipe": repr(recipe),
-        "losses": losses,
-    }
-    write_atomically(path, lambda temporary: torch.save(state, temporary))
-
-
-def _restore(
-    path: Path,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    generator: torch.Generator,
-    recipe: Recipe,
-) -> list[float]:
-    try:
-        state = torch.load(path, weights_only=True)
-        if state["recipe"] != repr(recipe):
-            raise ValueError(f"it was trained with {state['recipe']}, not {recipe}")
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        generator.set_state(state["generator"])
-        return list(state["losses"])
-    except (RuntimeError, KeyError, ValueError, OSError, EOFError) as error:
-        raise InputError(f"cannot continue from checkpoint {path}: {error}; delete it") from None

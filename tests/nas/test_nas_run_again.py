@@ -129,7 +129,7 @@ def test_an_interrupted_run_continues_to_the_result_of_an_uninterrupted_one(
         search(settings, on_progress=interrupt)
     assert not (tmp_path / "run" / "result.json").exists()
     if stage == "train":
-        assert kept(settings).endswith("begins anew), 3 of 30 epochs of the final training")
+        assert kept(settings).endswith("begins anew), 3 epochs of the final training")
         assert kept(settings).startswith("2 of 2 trials")
     stages: set[str] = set()
     search(settings, on_progress=lambda step: stages.add(step.stage))

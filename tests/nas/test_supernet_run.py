@@ -20,7 +20,7 @@ from tinytailor.cli.report import sections
 from tinytailor.cli.search import exit_code, finish
 from tinytailor.compiler import execute, load_model
 from tinytailor.nas.progress import Progress
-from tinytailor.nas.run import SearchResult, search
+from tinytailor.nas.run import SearchResult, kept, search
 from tinytailor.nas.settings import SearchSettings
 from tinytailor.nas.spaces import build_space
 from tinytailor.targets import Board, load_target
@@ -130,6 +130,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
 
     with pytest.raises(KeyboardInterrupt):
         search(mine, on_progress=interrupt)
+    assert "6 epochs of shared networks" in kept(mine) or "12 estimates" in kept(mine)
     search(mine)
     assert outcome(mine.run) == outcome(settings.run)
     theirs = Path(whole.model).read_bytes()
