@@ -115,7 +115,8 @@ def _orders(blocks: Sequence[Block]) -> Iterator[Sequence[int]]:
     """Orders of placing, by number: backwards in time, by size, by life; then seeded shuffles by
     size."""
     for key in _KEYS:
-        yield sorted(range(len(blocks)), key=lambda i, key=key: key(blocks[i]))  # type: ignore[misc]
+        ranks = [key(block) for block in blocks]
+        yield sorted(range(len(blocks)), key=ranks.__getitem__)
     rng = np.random.default_rng(0)
     spread = sum(b.bytes for b in blocks) / max(1, len(blocks))
     sizes = np.array([b.bytes for b in blocks])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.compand_onnx import DOMAIN, INPUTS, NAME
+from tinytailor.compiler.frontend.onnx.compand import DOMAIN, INPUTS, NAME, compand_attributes
 from tinytailor.compiler.ir import Shape
 
 AddNode = Callable[[str, Sequence[str], str, Mapping[str, Any]], None]
@@ -39,8 +39,8 @@ class OnnxStep:
     add: AddNode
 
     def compand(self, step: int, segmented: bool, zero_point: int) -> None:
-        """The node of compand_onnx, from integers to integers."""
-        attributes = {"step": step, "segmented": int(segmented), "zero_point": zero_point}
+        """The node of frontend/onnx/compand.py, from integers to integers."""
+        attributes = compand_attributes(step, segmented, zero_point)
         names = [self.sources[0], *(self.constants[role] for role in INPUTS)]
         self.add(NAME, names, self.target, {**attributes, "domain": DOMAIN})
 

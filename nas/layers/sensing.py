@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from tinytailor.compiler import ir
+from tinytailor.compiler.frontend.onnx.compand import compand_constants
 from tinytailor.compiler.ir import Shape
 from tinytailor.compiler.ops import Compand, Operator
 from tinytailor.compiler.ops.compand import MOST, OCTAVES, SHIFT
@@ -97,10 +98,8 @@ class Sensing(Single):
         return exact, constants
 
     def stored(self, integers: Integers, reads: Tensors) -> Mapping[str, Stored]:
-        return {
-            "source": Stored(np.array(self.channels, np.int64)),
-            **{role: Stored(value) for role, value in integers.items()},
-        }
+        constants = {"source": np.array(self.channels), **integers}
+        return {role: Stored(value) for role, value in compand_constants(constants).items()}
 
     def onnx(self, step: OnnxStep) -> None:
         step.compand(self.step, self.companding, SENSED.zero_point)

@@ -22,7 +22,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tinytailor.compiler.compand_onnx import compand_function, opset_import, samples_metadata
+from tinytailor.compiler.frontend.onnx.compand import (
+    compand_function,
+    opset_import,
+    samples_metadata,
+)
 from tinytailor.nas.layers import PlacedStep
 from tinytailor.nas.layers.base import Weights
 from tinytailor.nas.layers.logits import flat_onnx

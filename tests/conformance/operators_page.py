@@ -92,8 +92,8 @@ number of bits of a:
 | inputs `slope`, `base` | int32 (K, 16), or (K, 1) not segmented; not negative, sums below 2^31 |
 | output | int8 (1, K, ceil(T / step), W), with DequantizeLinear behind it |
 
-A file brings the operator as a function of standard operators, which `compiler/compand_onnx.py`
-makes, so that onnxruntime gives the same integers. Its metadata `tinytailor.samples`, `{"step":
+A file brings the operator as a function of standard operators, so that onnxruntime gives the same
+integers; `compiler/frontend/onnx/compand.py` makes it. The metadata `tinytailor.samples`, `{"step":
 [...]}`, say what one step of the input is in real numbers, for each channel or for all.
 """
 

@@ -12,7 +12,7 @@ import onnx
 from onnx import TensorProto, helper
 from qdq_models import Model
 
-from tinytailor.compiler.compand_onnx import (
+from tinytailor.compiler.frontend.onnx.compand import (
     compand_function,
     compand_initializers,
     compand_node,

@@ -17,8 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 import tinytailor as tt
 from tinytailor.cli.inputs import load_inputs
 from tinytailor.compiler import compile_model, load_model, verify
-from tinytailor.compiler.compand_onnx import SAMPLES
 from tinytailor.compiler.execute import check_inputs, execute, execute_all
+from tinytailor.compiler.frontend.onnx.compand import SAMPLES
 from tinytailor.compiler.inspection import inspect_model
 from tinytailor.compiler.ops.compand import Compand
 from tinytailor.compiler.real_values import Standardization, dequantized, quantized

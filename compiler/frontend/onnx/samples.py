@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.compand_onnx import ATTRIBUTES, DOMAIN, NAME, SAMPLES, steps_of
+from tinytailor.compiler.frontend.onnx.compand import ATTRIBUTES, DOMAIN, NAME, SAMPLES, steps_of
 from tinytailor.compiler.frontend.onnx.standardized import Entry
 from tinytailor.targets.errors import InputError
 

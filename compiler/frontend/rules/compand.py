@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Samples to int8, node Compand of domain "tinytailor": see ops/compand.py and compand_onnx.py.
+"""Samples to int8, node Compand of domain "tinytailor": ops/compand.py and onnx/compand.py.
 
 It reaches the builder as one opaque call on the samples and the constants of the operator.
 """
@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from tinytailor.compiler.compand_onnx import ATTRIBUTES, DOMAIN, INPUTS, NAME
 from tinytailor.compiler.frontend.graph_builder import GraphBuilder
 from tinytailor.compiler.frontend.imported_values import Activation, Samples, Unknown, Value
 from tinytailor.compiler.frontend.layout import map_order
+from tinytailor.compiler.frontend.onnx.compand import ATTRIBUTES, DOMAIN, INPUTS, NAME
 from tinytailor.compiler.frontend.relax_calls import Call, own_call, shape_of
 from tinytailor.compiler.frontend.report import Declined
 from tinytailor.compiler.frontend.rules.rule import Attributes, Onnx, Rule, Rules

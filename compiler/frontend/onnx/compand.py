@@ -107,6 +107,11 @@ def opset_import() -> OperatorSetIdProto:
     return helper.make_opsetid(DOMAIN, VERSION)
 
 
+def compand_attributes(step: int, segmented: bool, zero_point: int) -> dict[str, int]:
+    """Of the node, by name."""
+    return dict(zip(ATTRIBUTES, (step, int(segmented), zero_point), strict=True))
+
+
 def compand_node(
     x: str,
     constants: Mapping[str, str],
@@ -122,10 +127,16 @@ def compand_node(
 
     inputs = [x, *(constants[role] for role in INPUTS)]
     node = helper.make_node(NAME, inputs, [output], name or output, domain=DOMAIN)
-    values = (step, int(segmented), zero_point)
-    pairs = zip(ATTRIBUTES, values, strict=True)
+    pairs = compand_attributes(step, segmented, zero_point).items()
     node.attribute.extend(helper.make_attribute(role, value) for role, value in pairs)
     return node
+
+
+def compand_constants(constants: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """``constants`` of the operator in the types that the node reads, by role."""
+    return {
+        role: constants[role].astype(np.int64 if role == "source" else np.int32) for role in INPUTS
+    }
 
 
 def compand_initializers(name: str, constants: Mapping[str, np.ndarray]) -> dict[str, TensorProto]:
@@ -133,10 +144,9 @@ def compand_initializers(name: str, constants: Mapping[str, np.ndarray]) -> dict
     reads; by role."""
     from onnx import numpy_helper
 
-    types = {role: np.int64 if role == "source" else np.int32 for role in INPUTS}
     return {
-        role: numpy_helper.from_array(constants[role].astype(dtype), f"{name}.{role}")
-        for role, dtype in types.items()
+        role: numpy_helper.from_array(value, f"{name}.{role}")
+        for role, value in compand_constants(constants).items()
     }
 
 
