@@ -72,6 +72,34 @@ Algorithm = Annotated[
     str,
     typer.Option(help="How: a wrong name lists all.", autocompletion=completion.algorithms),
 ]
+BudgetSweep = Annotated[
+    str | None,
+    typer.Option(
+        help="Further latencies, as 2ms,8ms,50ms: a run each in RUN/sweep, from the same shared "
+        "networks."
+    ),
+]
+Time = Annotated[str | None, typer.Option(help="Of a whole run, as 20m: how much is tried.")]
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        help="How networks are trained: a name or a .toml file; by default that of the data.",
+        autocompletion=completion.recipes,
+    ),
+]
+SupernetFolder = Annotated[
+    Path | None, typer.Option(help="RUN folder of a search whose shared networks are used.")
+]
+SupernetEpochs = Annotated[int | None, typer.Option(help="Epochs of the shared networks.")]
+Evaluations = Annotated[int | None, typer.Option(help="Networks to estimate under shared weights.")]
+Finalists = Annotated[int | None, typer.Option(help="Of them, networks to train on their own.")]
+Trials = Annotated[
+    int | None, typer.Option(help="Networks that dnas and random propose and compare.")
+]
+SearchEpochs = Annotated[int | None, typer.Option(help="Epochs of each search of dnas.")]
+TrialEpochs = Annotated[int | None, typer.Option(help="Epochs to judge a proposal.")]
+Epochs = Annotated[int | None, typer.Option(help="Epochs of the final training.")]
+QuantizedEpochs = Annotated[int | None, typer.Option(help="Epochs in int8 after it.")]
 AllowEstimates = Annotated[
     bool,
     typer.Option(
@@ -86,13 +114,7 @@ def run(
     target: TargetNames,
     out: Annotated[Path, typer.Option("--out", "-o", help="RUN folder; an old one is continued.")],
     latency: Latency = None,
-    budget_sweep: Annotated[
-        str | None,
-        typer.Option(
-            help="Further latencies, as 2ms,8ms,50ms: a run each in RUN/sweep, from the same "
-            "shared networks."
-        ),
-    ] = None,
+    budget_sweep: BudgetSweep = None,
     ram: Ram = None,
     flash: Flash = None,
     energy: Energy = None,
@@ -100,42 +122,24 @@ def run(
     period: Period = None,
     battery: BatteryText = None,
     idle: Idle = None,
-    time: Annotated[
-        str | None, typer.Option(help="Of the whole job, as 20m: how much is tried.")
-    ] = None,
+    time: Time = None,
     space: SpaceName = SearchOrder.space,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            help="How networks are trained: a name or a .toml file; by default that of the data.",
-            autocompletion=completion.recipes,
-        ),
-    ] = None,
-    supernet: Annotated[
-        Path | None, typer.Option(help="RUN folder of a search whose shared networks are used.")
-    ] = None,
+    recipe: RecipeName = None,
+    supernet: SupernetFolder = None,
     algorithm: Algorithm = SearchOrder.algorithm,
     metric: Metric = SearchOrder.metric,
     class_weights: ClassWeights = SearchOrder.class_weights,
     table: TableFiles = None,
     allow_estimates: AllowEstimates = False,
     name: Annotated[str, typer.Option(help="Prefix of the C functions.")] = SearchOrder.name,
-    supernet_epochs: Annotated[
-        int | None, typer.Option(help="Epochs of the shared networks.")
-    ] = None,
-    evaluations: Annotated[
-        int | None, typer.Option(help="Networks to estimate under shared weights.")
-    ] = None,
-    finalists: Annotated[
-        int | None, typer.Option(help="Of them, networks to train on their own.")
-    ] = None,
-    trials: Annotated[
-        int | None, typer.Option(help="Networks that dnas and random propose and compare.")
-    ] = None,
-    search_epochs: Annotated[int | None, typer.Option(help="Epochs of each search.")] = None,
-    trial_epochs: Annotated[int | None, typer.Option(help="Epochs to judge a proposal.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of the final training.")] = None,
-    quantized_epochs: Annotated[int | None, typer.Option(help="Epochs in int8 after it.")] = None,
+    supernet_epochs: SupernetEpochs = None,
+    evaluations: Evaluations = None,
+    finalists: Finalists = None,
+    trials: Trials = None,
+    search_epochs: SearchEpochs = None,
+    trial_epochs: TrialEpochs = None,
+    epochs: Epochs = None,
+    quantized_epochs: QuantizedEpochs = None,
     workers: Workers = SearchOrder.workers,
     seed: Seed = SearchOrder.seed,
     as_json: Json = False,
@@ -168,7 +172,8 @@ def swept(order: SearchOrder, latency: str) -> SearchOrder:
     """The same search for another latency, with the shared networks of the first."""
     out = order.out / SWEEP / latency
     supernet = order.supernet or order.out
-    return replace(order, latency=latency, out=out, supernet=supernet, budget_sweep=None)
+    mine = replace(order, latency=latency, out=out, supernet=supernet)
+    return replace(mine, budget_sweep=None, supernet_epochs=None)
 
 
 def point(out: Path, report: dict[str, Any]) -> dict[str, Any]:

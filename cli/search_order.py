@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from tinytailor.nas.settings import SearchSettings
     from tinytailor.targets import Board, Usage
 
-EFFORT = (
+OPTIONAL = (  # where SearchSettings has a default
+    "space",
+    "recipe",
     "supernet_epochs",
     "evaluations",
     "finalists",
@@ -29,7 +31,6 @@ EFFORT = (
     "epochs",
     "quantized_epochs",
 )
-DEFAULT_SPACE = "series"  # until the data are known
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,12 @@ def understood(order: SearchOrder) -> Ordered:
     boards = load_boards(order.target)
     powered = (order.supply, order.period, order.battery, order.idle)
     usages = tuple(parse_usage(board, *powered) for board in boards.values())
-    given = {name: getattr(order, name) for name in EFFORT}
+    given = {name: getattr(order, name) for name in OPTIONAL}
     settings = SearchSettings(
         data=order.data,
         targets=tuple(boards),
         tables=tuple(map(str, table_files(order.table, boards, order.space or ""))),
         run=str(order.out),
-        space=order.space or DEFAULT_SPACE,
-        recipe=order.recipe,
         supernet=None if order.supernet is None else str(order.supernet),
         time_s=None if order.time is None else parse_duration(order.time),
         algorithm=order.algorithm,
@@ -116,7 +115,7 @@ def understood(order: SearchOrder) -> Ordered:
         allow_estimates=order.allow_estimates,
         supply=order.supply,
         **budget_limits(order, tuple(boards.values()), usages[0].period_ms),
-        **{name: number for name, number in given.items() if number is not None},
+        **{name: value for name, value in given.items() if value is not None},
     )
     check_settings(settings)  # before data are read, which may take seconds
     space = space_name(order.space, order.data)

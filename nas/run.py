@@ -17,46 +17,32 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from tinytailor.compiler.real_values import saturated
 from tinytailor.compiler.training_record import TRAINING, TrainingRecord
+from tinytailor.nas.choose import Chosen, choose
 from tinytailor.nas.constraint import exact_excess
 from tinytailor.nas.data import Dataset
 from tinytailor.nas.data.balance import balance
 from tinytailor.nas.data.npz import write_npz
 from tinytailor.nas.final import TestPart, Trained, train_final
-from tinytailor.nas.front.effort import default_effort
 from tinytailor.nas.front.search import (
-    Ground,
-    front,
     kept_of_front,
-    search_front,
-    trial_of,
-    with_chosen,
 )
-from tinytailor.nas.front.use import reason, use_of
 from tinytailor.nas.network.onnx_file import export_onnx
 from tinytailor.nas.network.quantized_network import QuantizedNetwork
 from tinytailor.nas.network.topology import INPUT
 from tinytailor.nas.prepare import Prepared, keep, prepare, require_same_data
 from tinytailor.nas.progress import OnProgress, Progress
-from tinytailor.nas.quantization import QUANTIZERS
-from tinytailor.nas.recipes import Recipe, load_recipe
 from tinytailor.nas.scores import accuracy
-from tinytailor.nas.search import ALGORITHMS, Problem
-from tinytailor.nas.search.history import run_history, trial_records
-from tinytailor.nas.search.study import FinishedTrial, best_trial, run_study
+from tinytailor.nas.search.history import run_history
 from tinytailor.nas.settings import SUPERNET, SearchSettings, check_run, check_settings, open_run
-from tinytailor.nas.spaces import Architecture
-from tinytailor.nas.training.class_weights import class_weights
-from tinytailor.nas.training.samples import training_samples
-from tinytailor.nas.training.train import Teacher
+from tinytailor.nas.training.checkpoint import epochs_done
 from tinytailor.targets.files import only_writer, read_json, write_json
 
 
@@ -135,96 +121,6 @@ def search_alone(settings: SearchSettings, *, on_progress: OnProgress) -> Search
         return result
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Chosen:
-    """The network of a search, and how it is trained: ``trials`` are those that it was chosen from,
-    number ``index`` of them; ``front``: see front.search."""
-
-    architecture: Architecture
-    index: int
-    valid_accuracy: float
-    trials: list[dict[str, Any]]
-    recipe: Recipe
-    teacher: Teacher | None = None
-    front: list[dict[str, Any]] = field(default_factory=list)
-    effort: dict[str, Any] = field(default_factory=dict)
-    use: dict[str, Any] = field(default_factory=dict)
-    inputs: list[dict[str, Any]] = field(default_factory=list)
-
-
-def choose(
-    settings: SearchSettings, ready: Prepared, folder: Path, on_progress: OnProgress
-) -> Chosen:
-    """By shared networks, or by an algorithm that proposes one network a trial."""
-    recipe = recipe_of(settings, ready.dataset)
-    if settings.algorithm != SUPERNET:
-        trials = _study(settings, ready, recipe, folder, on_progress)
-        best = best_trial(trials, settings.metric)
-        records = trial_records(trials, ready.space, ready.costs)
-        return Chosen(best.architecture, best.index, best.accuracy, records, recipe)
-    ground, space = ground_of(settings, ready, recipe, folder), ready.space
-    given = {name: getattr(settings, name) for name in ("folds", "supernet_epochs", "epochs")}
-    given |= {"evaluations": settings.evaluations, "finalists": settings.finalists}
-    wanted = default_effort(ready.dataset, recipe, given)
-    found = search_front(ground, wanted, settings.time_s, on_progress)
-    records = [
-        {**trial_of(one, place, settings.metric), "costs": costs_of(ready, one.architecture)}
-        for place, one in enumerate(found.finalists)
-    ]
-    first, score = found.finalists[0], found.finalists[0].score
-    point = {
-        "architecture": first.architecture.to_json(),
-        "score": first.estimate.score,
-        **costs_of(ready, first.architecture)[0],
-    }
-    trained = [(one.architecture, one.score) for one in found.finalists]
-    why = reason(space, ready.constraints, (first.architecture, score), trained)
-    return Chosen(
-        found.architecture,
-        0,
-        score.score,
-        records,
-        replace(recipe, epochs=found.effort.epochs),
-        found.teacher,
-        with_chosen(front(ready.constraints, space, found.known), point),
-        found.effort.to_json(),
-        use_of(space, ready.constraints, first.architecture).to_json(why),
-        found.inputs,
-    )
-
-
-def recipe_of(settings: SearchSettings, dataset: Dataset) -> Recipe:
-    """The recipe of the data or of the settings, for as many samples as there are."""
-    recipe = load_recipe(settings.recipe or dataset.signal.kind)
-    count = len(dataset.y_train) + len(dataset.y_valid)
-    return recipe.fitted(count, settings.epochs, settings.batch)
-
-
-def ground_of(settings: SearchSettings, ready: Prepared, recipe: Recipe, folder: Path) -> Ground:
-    dataset = ready.dataset
-    samples = training_samples(dataset, ready.space.input_shape, ready.space.sampled)
-    return Ground(
-        space=ready.space,
-        constraints=ready.constraints,
-        fits=ready.fits,
-        samples=samples,
-        splits=lambda count: dataset.folds(count, settings.seed),
-        recipe=recipe,
-        quantizer=QUANTIZERS[settings.quantizer],
-        metric=settings.metric,
-        seed=settings.seed,
-        folder=folder,
-        supernet=None if settings.supernet is None else Path(settings.supernet),
-        weights=class_weights(settings.class_weights, samples.y.numpy(), dataset.classes),
-    )
-
-
-def costs_of(ready: Prepared, arch: Architecture) -> list[dict[str, Any]]:
-    """The exact costs on each target."""
-    topology = ready.space.topology(arch)
-    return [asdict(one.network(topology)) for one in ready.costs]
-
-
 def recorded(path: Path) -> SearchResult | None:
     """result.json, or None if there is none or it lacks what is recorded by now; all that takes
     long is in other files then."""
@@ -233,43 +129,6 @@ def recorded(path: Path) -> SearchResult | None:
     values = read_json(path)
     known = {one.name for one in fields(SearchResult)}
     return SearchResult(**values) if values.keys() == known else None
-
-
-def _study(
-    settings: SearchSettings,
-    ready: Prepared,
-    recipe: Recipe,
-    folder: Path,
-    on_progress: OnProgress,
-) -> tuple[FinishedTrial, ...]:
-    dataset = ready.dataset
-    samples = training_samples(dataset, ready.space.input_shape, ready.space.sampled)
-    count = len(dataset.y_train)
-    problem = Problem(
-        ready.space,
-        ready.constraints,
-        ready.fits,
-        samples.rows(np.arange(count)),
-        samples.rows(np.arange(count, len(samples))),
-        settings.search_epochs,
-        recipe.batch,
-        class_weights(settings.class_weights, dataset.y_train, dataset.classes),
-    )
-
-    def report(index: int, phase: str, done: int, total: int, figure: float) -> None:
-        stage = f"trial {index + 1}/{settings.trials}: {phase}"
-        on_progress(Progress(stage, done, total, f"{figure:.3f}"))
-
-    return run_study(
-        problem,
-        ALGORITHMS[settings.algorithm],
-        trials=settings.trials,
-        recipe=replace(recipe, epochs=settings.trial_epochs),
-        metric=settings.metric,
-        seed=settings.seed,
-        folder=folder,
-        on_step=report,
-    )
 
 
 def _finish(
@@ -369,8 +228,7 @@ def kept(settings: SearchSettings) -> str:
         trials = len(list((folder / "trials").glob("*.json")))
         parts = [f"{trials} of {settings.trials} trials (one that was under way begins anew)"]
     for file, what in (("float.pt", "the final training"), ("quantized.pt", "the quantized one")):
-        if (folder / file).exists():
-            done = len(torch.load(folder / file, weights_only=True)["losses"])
+        if done := epochs_done(folder / file):
             parts.append(f"{done} epochs of {what}")
     if (folder / "result.json").exists():
         parts.append("the trained network")

@@ -116,6 +116,12 @@ def check_settings(settings: SearchSettings) -> None:
         least = 0 if name == "quantized_epochs" else 1
         if count is not None and count < least:
             raise InputError(f"{name} must be {least} or more, got {count}")
+    shared = ("folds", "supernet_epochs")
+    if settings.supernet is not None and any(getattr(settings, name) for name in shared):
+        raise InputError(
+            f"folds and supernet_epochs are those of {settings.supernet}, whose shared networks "
+            "are used; leave them out"
+        )
     if settings.time_s is not None and not settings.time_s > 0:
         raise InputError(f"the time of a search must be above 0, got {settings.time_s:g} s")
     if settings.search_epochs < 4:

@@ -8,20 +8,19 @@ decision away, and counts only if it scores higher.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from tinytailor.nas.constraint import Constraint, exact_excess
 from tinytailor.nas.front.evaluate import Estimate
-from tinytailor.nas.spaces import Architecture, Space, neighbours
+from tinytailor.nas.front.ground import Task
+from tinytailor.nas.spaces import Architecture, neighbours
 
 ROUND = 8  # neighbours of one network that are evaluated before it is left
 
 
 def climb(
-    space: Space,
-    constraints: Sequence[Constraint],
+    task: Task,
     known: dict[Architecture, Estimate],
     evaluate: Callable[[Architecture], Estimate],
     evaluations: int,
@@ -31,19 +30,15 @@ def climb(
     rng = np.random.default_rng(seed)
     seen: set[Architecture] = set()
     left: set[Architecture] = set()  # all of whose neighbours are known
-
-    def fits(arch: Architecture) -> bool:
-        return exact_excess(constraints, space.topology(arch)) == 0
-
-    estimates = {arch: known[arch] for arch in list(known) if fits(arch)}
+    estimates = {arch: estimate for arch, estimate in known.items() if task.fits(arch)}
     while len(seen) < evaluations:
         starts = [arch for arch in estimates if arch not in left]
         if not starts:
             return
         start = max(starts, key=lambda arch: estimates[arch].rank)
-        near = [arch for arch in neighbours(space, start) if arch not in estimates]
+        near = [arch for arch in neighbours(task.space, start) if arch not in estimates]
         drawn = [near[place] for place in rng.permutation(len(near))]
-        fitting = [arch for arch in drawn if fits(arch)][:ROUND]
+        fitting = [arch for arch in drawn if task.fits(arch)][:ROUND]
         if len(fitting) < ROUND:
             left.add(start)
         for arch in fitting[: evaluations - len(seen)]:

@@ -24,7 +24,7 @@ import numpy as np
 from tinytailor.nas.data.dataset import Dataset
 from tinytailor.nas.recipes import Recipe
 from tinytailor.targets.errors import InputError
-from tinytailor.targets.files import read_json, write_json
+from tinytailor.targets.files import read_json
 
 FILE = "effort.json"
 FOLDS = 3
@@ -115,10 +115,6 @@ def kept_effort(folder: Path) -> Effort | None:
     """What a run of this folder has begun with."""
     path = folder / FILE
     return Effort(**read_json(path)) if path.exists() else None
-
-
-def keep_effort(folder: Path, effort: Effort) -> None:
-    write_json(folder / FILE, effort.to_json())
 
 
 def default_effort(dataset: Dataset, recipe: Recipe, given: dict[str, Any]) -> Effort:

@@ -16,20 +16,18 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from tinytailor.nas.front.ground import Ground, Judged, Split
 from tinytailor.nas.network.float_network import FloatNetwork
 from tinytailor.nas.quantization import Quantizer
-from tinytailor.nas.scores import METRICS, numbered, score_answers
 from tinytailor.nas.spaces import Architecture
 from tinytailor.nas.supernet.shared import SharedNetwork
 from tinytailor.nas.training.qat import QatNetwork, calibrate
-from tinytailor.nas.training.samples import Samples
-from tinytailor.nas.training.train import cross_entropy
 
 ESTIMATED = 1024  # samples from which batch norm is estimated
 CALIBRATED = 256  # of them, from which ranges are
@@ -45,11 +43,11 @@ class Fold:
     y: Tensor
 
     @classmethod
-    def of(cls, shared: SharedNetwork, train: Samples, valid: Samples, seed: int) -> Fold:
+    def of(cls, shared: SharedNetwork, split: Split, seed: int) -> Fold:
         generator = torch.Generator().manual_seed(seed)
-        rows = torch.randperm(len(train), generator=generator)[:ESTIMATED]
-        learned = train.rows(rows.numpy()).inputs()
-        return cls(shared, learned, valid.inputs(), valid.y)
+        rows = torch.randperm(len(split.train), generator=generator)[:ESTIMATED]
+        learned = split.train.rows(rows.numpy()).inputs()
+        return cls(shared, learned, split.valid.inputs(), split.valid.y)
 
     def int8(self, arch: Architecture, quantizer: Quantizer) -> Tensor:
         """Logits (N, classes) of the quantized network for what is held out."""
@@ -74,6 +72,11 @@ class Estimate:
     loss: float
     folds: tuple[float, ...]
 
+    @classmethod
+    def over(cls, folds: Sequence[Judged]) -> Estimate:
+        scores = tuple(one.score for one in folds)
+        return cls(fmean(scores), fmean(one.loss for one in folds), scores)
+
     @property
     def rank(self) -> tuple[float, float]:
         """Higher is better: the score, then the loss."""
@@ -82,15 +85,14 @@ class Estimate:
 
 @dataclass(slots=True)
 class Evaluator:
-    """Estimates of architectures by ``metric``.
+    """Estimates of architectures, under the shared networks of ``folds``.
 
     ``known``: those that were asked for, in this order, which is the same in a run that goes on;
     ``stored``: what the file at ``path`` holds.
     """
 
+    ground: Ground
     folds: Sequence[Fold]
-    quantizer: Quantizer
-    metric: str
     path: Path
     on_new: Callable[[int, Estimate], None] = lambda count, estimate: None
     known: dict[Architecture, Estimate] = field(default_factory=dict)
@@ -112,13 +114,9 @@ class Evaluator:
         return self.known[arch]
 
     def _estimate(self, arch: Architecture) -> Estimate:
-        metric, scores, losses = METRICS[self.metric], [], []
-        for fold in self.folds:
-            logits = fold.int8(arch, self.quantizer)
-            answers, names = logits.argmax(1).numpy(), numbered(logits.shape[1])
-            scores.append(float(metric.of(score_answers(fold.y.numpy(), answers, names))))
-            losses.append(float(cross_entropy(logits, fold.y)))
-        return Estimate(float(np.mean(scores)), float(np.mean(losses)), tuple(scores))
+        quantizer = self.ground.quantizer
+        pairs = [(fold.int8(arch, quantizer), fold.y) for fold in self.folds]
+        return Estimate.over([self.ground.judge(logits, y) for logits, y in pairs])
 
 
 def whole_lines(path: Path) -> list[dict[str, Any]]:

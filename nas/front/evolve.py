@@ -12,13 +12,13 @@ proposes the same networks and finds their estimates known.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from tinytailor.nas.constraint import Constraint, exact_excess, summed_excess
+from tinytailor.nas.constraint import summed_excess
+from tinytailor.nas.front.ground import Task
 from tinytailor.nas.search.repair import repair
 from tinytailor.nas.search.study import quiet_optuna
 from tinytailor.nas.spaces import Architecture, Space, architecture
@@ -27,20 +27,6 @@ POPULATION = 32
 DRAWN = 40  # random networks for each of the first generation
 TRIES = 12  # proposals for each evaluation, at most
 EXCESS = "excess"
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """The space, what bounds it, and the price that is weighed against the score."""
-
-    space: Space
-    constraints: tuple[Constraint, ...]
-
-    def latency(self, arch: Architecture) -> float:
-        return self.constraints[0].network(self.space.topology(arch)).latency_ms
-
-    def excess(self, arch: Architecture) -> float:
-        return exact_excess(self.constraints, self.space.topology(arch))
 
 
 def evolve(
@@ -66,7 +52,7 @@ def evolve(
             score = evaluate(arch) if over == 0 else 0.0
             if over == 0:
                 seen.add(arch)
-            study.tell(trial, (score, task.latency(arch)))
+            study.tell(trial, (score, task.cost(arch).latency_ms))
 
 
 def first_generation(task: Task, count: int, seed: int) -> list[Architecture]:

@@ -11,39 +11,21 @@ search. What came of it is in RUN/inputs.json.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from tinytailor.nas.front.effort import input_epochs
-from tinytailor.nas.front.folds import Split
+from tinytailor.nas.front.ground import Ground, Split, generator_of
 from tinytailor.nas.network.float_network import FloatNetwork
-from tinytailor.nas.recipes import Recipe
-from tinytailor.nas.scores import METRICS
 from tinytailor.nas.spaces import Architecture, Decision, Option, Space, architecture
-from tinytailor.nas.training.train import fit, score
+from tinytailor.nas.training.train import answers, fit
+from tinytailor.targets.errors import InputError
 from tinytailor.targets.files import read_json, write_json
 
 FILE, FOLDER = "inputs.json", "inputs"
 PREFIX = "input."
 TOLERANCE = 0.005  # of the metric
 OnTraining = Callable[[int, int, str], None]  # trainings done, in all, what
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Inputs:
-    """How options are compared: see above; ``folder`` is the RUN."""
-
-    space: Space
-    splits: Sequence[Split]
-    recipe: Recipe
-    metric: str
-    seed: int
-    folder: Path
-    weights: torch.Tensor | None = None
 
 
 def input_decisions(space: Space, splits: Sequence[Split]) -> list[Decision]:
@@ -54,15 +36,26 @@ def input_decisions(space: Space, splits: Sequence[Split]) -> list[Decision]:
     return [d for d in found if not (plain and d.name == f"{PREFIX}companding")]
 
 
-def chosen_inputs(inputs: Inputs, on_training: OnTraining) -> tuple[Space, list[dict[str, Any]]]:
-    """The space with the options that stay, and what each option scored."""
-    path, space = inputs.folder / FILE, inputs.space
-    decisions = input_decisions(space, inputs.splits)
+def chosen_inputs(
+    ground: Ground, splits: Sequence[Split], epochs: int, on_training: OnTraining
+) -> tuple[Space, list[dict[str, Any]]]:
+    """The space with the options that stay, and what each option scored: here, or in the search
+    whose shared networks are used."""
+    path, space = ground.source / FILE, ground.space
+    decisions = input_decisions(space, splits)
     if path.exists():
-        records = list(read_json(path)["decisions"])
+        kept = read_json(path)
+        if kept["mark"] != ground.mark:
+            raise InputError(
+                f"{path} is of a search for other data, another space, recipe or seed; name the "
+                "folder of one for these, or leave --supernet out"
+            )
+        records = list(kept["decisions"])
+    elif ground.supernet is not None:
+        raise InputError(f"{path} is not there; finish the search that it belongs to")
     else:
-        records = judged(inputs, decisions, on_training)
-        write_json(path, {"decisions": records})
+        records = judged(ground, splits, epochs, decisions, on_training)
+        write_json(path, {"mark": ground.mark, "decisions": records})
     stay: dict[str, tuple[Option, ...]] = {
         d.name: (d.options[-1],) for d in space.decisions if d.name.startswith(PREFIX)
     }
@@ -76,21 +69,26 @@ def chosen_inputs(inputs: Inputs, on_training: OnTraining) -> tuple[Space, list[
 
 
 def judged(
-    inputs: Inputs, decisions: Sequence[Decision], on_training: OnTraining
+    ground: Ground,
+    splits: Sequence[Split],
+    epochs: int,
+    decisions: Sequence[Decision],
+    on_training: OnTraining,
 ) -> list[dict[str, Any]]:
     """Decision by decision, the best option of the ones before being taken."""
-    space, records = inputs.space, []
+    space, records = ground.space, []
     choice: dict[str, Option] = {d.name: d.options[len(d.options) // 2] for d in space.decisions}
     choice |= {d.name: d.options[-1] for d in space.decisions if d.name.startswith(PREFIX)}
-    total = sum(len(d.options) for d in decisions) * len(inputs.splits)
+    total = sum(len(d.options) for d in decisions) * len(splits)
     done = 0
     for decision in decisions:
         scores: list[tuple[float, ...]] = []
         for option in decision.options:
             arch = architecture(space, {**choice, decision.name: option})
             folds = []
-            for place in range(len(inputs.splits)):
-                folds.append(_trained(inputs, arch, place, f"{decision.name}-{len(scores)}"))
+            for place, split in enumerate(splits):
+                name = f"{decision.name}-{len(scores)}-fold{place + 1}"
+                folds.append(_trained(ground, split, epochs, arch, place, name))
                 done += 1
                 on_training(done, total, f"{decision.name}: {100 * folds[-1]:.2f} %")
             scores.append(tuple(folds))
@@ -109,20 +107,15 @@ def judged(
     return records
 
 
-def _trained(inputs: Inputs, arch: Architecture, place: int, name: str) -> float:
+def _trained(
+    ground: Ground, split: Split, epochs: int, arch: Architecture, place: int, name: str
+) -> float:
     """The metric on what the fold holds out."""
-    split = inputs.splits[place]
-    generator = torch.Generator().manual_seed(7_000_003 * (inputs.seed + 1) + place)
-    network = FloatNetwork(inputs.space.topology(arch), generator)
-    folder = inputs.folder / FOLDER
+    generator = generator_of(7_000_003, ground.seed, place)
+    network = FloatNetwork(ground.space.topology(arch), generator)
+    folder = ground.folder / FOLDER
     folder.mkdir(exist_ok=True)
-    fit(
-        network,
-        split.train,
-        replace(inputs.recipe, epochs=input_epochs(inputs.recipe.epochs)),
-        generator,
-        weights=inputs.weights,
-        checkpoint=folder / f"{name}-fold{place + 1}.pt",
-    )
-    found = score(network, split.valid.inputs(), split.valid.y)
-    return float(METRICS[inputs.metric].of(found.scores))
+    path = folder / f"{name}.pt"
+    recipe = ground.trained(epochs)
+    fit(network, split.train, recipe, generator, weights=ground.weights, checkpoint=path)
+    return ground.judge(answers(network, split.valid.inputs()), split.valid.y).score

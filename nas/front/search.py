@@ -15,62 +15,36 @@ from typing import Any
 
 import torch
 
-from tinytailor.nas.constraint import Constraint
 from tinytailor.nas.front.climb import climb
-from tinytailor.nas.front.effort import Effort, Pace, keep_effort, kept_effort, within
+from tinytailor.nas.front.effort import FILE as EFFORT
+from tinytailor.nas.front.effort import Effort, Pace, input_epochs, kept_effort, within
 from tinytailor.nas.front.evaluate import Estimate, Evaluator, Fold, whole_lines
-from tinytailor.nas.front.evolve import Task, evolve
-from tinytailor.nas.front.folds import SUPERNET, Split, teacher_of, train_folds
+from tinytailor.nas.front.evolve import evolve
+from tinytailor.nas.front.folds import SUPERNET, shared_networks, teacher_of
+from tinytailor.nas.front.ground import Ground, Split, Task
 from tinytailor.nas.front.inputs import FOLDER as INPUTS
-from tinytailor.nas.front.inputs import Inputs, chosen_inputs, input_decisions
-from tinytailor.nas.front.select import FINALISTS, Finalist, Trials, best_within, finals
-from tinytailor.nas.front.use import ENOUGH, use_of
+from tinytailor.nas.front.inputs import chosen_inputs, input_decisions
+from tinytailor.nas.front.select import FINALISTS, Finalist, candidates, finals
 from tinytailor.nas.network.float_network import FloatNetwork
 from tinytailor.nas.progress import OnProgress, Progress
-from tinytailor.nas.quantization import Quantizer
-from tinytailor.nas.recipes import Recipe
-from tinytailor.nas.scores import metric_key
 from tinytailor.nas.search.feasible import feasible_network
-from tinytailor.nas.spaces import Architecture, Space
+from tinytailor.nas.spaces import Architecture
 from tinytailor.nas.supernet.sandwich import train_shared
 from tinytailor.nas.supernet.shared import SharedNetwork
-from tinytailor.nas.training.samples import Samples
+from tinytailor.nas.training.checkpoint import epochs_done
 from tinytailor.nas.training.train import Teacher, fit
 from tinytailor.targets.errors import BudgetError, InputError
+from tinytailor.targets.files import write_json
 
 CANDIDATES = "candidates.jsonl"
 PACED = 3  # batches that are timed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ground:
-    """What a search stands on: all training samples, pairs of their rows for folds, the networks
-    and what bounds them; ``classes``: weights of the classes in the loss for some labels."""
-
-    space: Space
-    constraints: tuple[Constraint, ...]
-    fits: Architecture
-    samples: Samples
-    splits: Callable[[int], Sequence[tuple[Any, Any]]]
-    recipe: Recipe
-    quantizer: Quantizer
-    metric: str
-    seed: int
-    folder: Path
-    supernet: Path | None = None  # the folder of another run with the same shared networks
-    weights: torch.Tensor | None = None
-
-    def parts(self, count: int) -> list[Split]:
-        pairs = self.splits(count)
-        return [Split(self.samples.rows(a), self.samples.rows(b)) for a, b in pairs]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """The network, those it was chosen from, all that were estimated, and its teacher; what each
-    choice of the ``inputs`` scored."""
+    """Networks that were trained on their own, the best one first, all that were estimated, and a
+    teacher; what each choice of the ``inputs`` scored."""
 
-    architecture: Architecture
     finalists: tuple[Finalist, ...]
     known: dict[Architecture, Estimate]
     teacher: Teacher
@@ -87,37 +61,25 @@ def search_front(
             f"{ground.supernet} holds no shared networks; name the folder of a search with some"
         )
     effort = counted(ground, wanted, time_s)
-    splits = ground.parts(effort.folds)
+    splits = ground.splits(effort.folds)
     ground, records = with_inputs(ground, splits, effort, on_progress)
-    folds = shared_networks(ground, splits, effort, on_progress)
-    evaluate = Evaluator(
-        folds,
-        ground.quantizer,
-        ground.metric,
-        ground.folder / CANDIDATES,
-        told(effort, on_progress),
-    )
-    explore(ground, evaluate, effort)
-    picked = candidates(ground, evaluate.known, effort.finalists)
-    trials = Trials(
-        ground.space,
-        splits,
-        folds,
-        replace(ground.recipe, epochs=effort.epochs),
-        ground.quantizer,
-        ground.metric,
-        ground.seed,
-        ground.folder / FINALISTS,
-        ground.weights,
-    )
 
-    def on_epoch(finalist: int, fold: int, done: int, total: int) -> None:
+    def on_fold(fold: int, done: int, total: int, loss: float) -> None:
+        stage = f"shared networks, fold {fold + 1} of {effort.folds}"
+        on_progress(Progress(stage, done, total, f"loss {loss:.3f}"))
+
+    folds = shared_networks(ground, splits, effort.supernet_epochs, on_fold)
+    evaluate = Evaluator(ground, folds, ground.folder / CANDIDATES, told(effort, on_progress))
+    explore(ground, evaluate, effort)
+    picked = candidates(ground.task, evaluate.known, effort.finalists)
+
+    def on_finalist(finalist: int, fold: int, done: int, total: int) -> None:
         stage = f"finalist {finalist + 1} of {len(picked)}, fold {fold + 1} of {effort.folds}"
         on_progress(Progress(stage, done, total))
 
-    ranked = finals(trials, [(arch, evaluate.known[arch]) for arch in picked], on_epoch)
-    best = ranked[0].architecture
-    return Found(best, tuple(ranked), evaluate.known, teacher_of(folds), effort, records)
+    pairs = [(arch, evaluate.known[arch]) for arch in picked]
+    ranked = finals(ground, splits, folds, effort.epochs, pairs, on_finalist)
+    return Found(tuple(ranked), evaluate.known, teacher_of(folds), effort, records)
 
 
 def with_inputs(
@@ -125,40 +87,18 @@ def with_inputs(
 ) -> tuple[Ground, list[dict[str, Any]]]:
     """The same with the inputs that are worth reading: those of the shared networks."""
 
-    def told(done: int, total: int, what: str) -> None:
+    def compared(done: int, total: int, what: str) -> None:
         on_progress(Progress("inputs compared", done, total, what))
 
-    inputs = Inputs(
-        ground.space,
-        splits,
-        replace(ground.recipe, epochs=effort.epochs),
-        ground.metric,
-        ground.seed,
-        ground.supernet or ground.folder,
-        ground.weights,
-    )
-    space, records = chosen_inputs(inputs, told)
+    space, records = chosen_inputs(ground, splits, input_epochs(effort.epochs), compared)
+    constraints = ground.task.constraints
     try:
-        fits = feasible_network(space, ground.constraints, ground.seed)
+        fits = feasible_network(space, constraints, ground.seed)
     except BudgetError:
         if ground.supernet is not None:
             raise
         return ground, records  # what was worth less is what fits
-    return replace(ground, space=space, fits=fits), records
-
-
-def candidates(
-    ground: Ground, known: dict[Architecture, Estimate], count: int
-) -> list[Architecture]:
-    """The best few, one of which uses most of the budget if any network does."""
-    space, constraints = ground.space, ground.constraints
-    ranked = best_within(space, known, constraints, len(known))
-    picked = ranked[:count]
-    full = (arch for arch in ranked if use_of(space, constraints, arch).share >= ENOUGH)
-    best = next(full, None)
-    if best is not None and best not in picked and count > 1:
-        picked[-1] = best
-    return picked
+    return replace(ground, task=Task(space, constraints), fits=fits), records
 
 
 def counted(ground: Ground, wanted: Effort, time_s: float | None) -> Effort:
@@ -169,14 +109,14 @@ def counted(ground: Ground, wanted: Effort, time_s: float | None) -> Effort:
     if ground.supernet is not None and (theirs := kept_effort(ground.supernet)) is not None:
         wanted = replace(wanted, folds=theirs.folds, supernet_epochs=theirs.supernet_epochs)
     effort = wanted if time_s is None else within(time_s, wanted, paced(ground, wanted))
-    keep_effort(ground.folder, effort)
+    write_json(ground.folder / EFFORT, effort.to_json())
     return effort
 
 
 def paced(ground: Ground, wanted: Effort) -> Pace:
     """Seconds of everything, from a few batches."""
     recipe, space = ground.recipe, ground.space
-    split = ground.parts(wanted.folds)[0]
+    split = ground.splits(wanted.folds)[0]
     count = min(PACED * recipe.batch, len(split.train))
     few = split.train.rows(torch.arange(count).numpy())
     generator = torch.Generator().manual_seed(0)
@@ -184,7 +124,7 @@ def paced(ground: Ground, wanted: Effort) -> Pace:
     sandwich = seconds(lambda: train_shared(shared, few, once, 0)) / count
     alone = FloatNetwork(space.topology(ground.fits), generator)
     step = seconds(lambda: fit(alone, few, once, generator)) / count
-    fold = Fold.of(shared, split.train, split.valid, 0)
+    fold = Fold.of(shared, split, 0)
     estimate = seconds(lambda: fold.int8(ground.fits, ground.quantizer))
     options = sum(len(one.options) for one in input_decisions(space, [split]))
     return Pace(
@@ -196,28 +136,6 @@ def seconds(work: Callable[[], object]) -> float:
     before = time.perf_counter()
     work()
     return time.perf_counter() - before
-
-
-def shared_networks(
-    ground: Ground, splits: Sequence[Split], effort: Effort, on_progress: OnProgress
-) -> list[Fold]:
-    """Trained, or those of the run that ``supernet`` names."""
-
-    def on_epoch(fold: int, done: int, total: int, loss: float) -> None:
-        stage = f"shared networks, fold {fold + 1} of {effort.folds}"
-        on_progress(Progress(stage, done, total, f"loss {loss:.3f}"))
-
-    folder = ground.folder if ground.supernet is None else ground.supernet
-    recipe = replace(ground.recipe, epochs=effort.supernet_epochs)
-    return train_folds(
-        ground.space,
-        splits,
-        recipe,
-        ground.seed,
-        folder / SUPERNET,
-        weights=ground.weights,
-        on_epoch=on_epoch,
-    )
 
 
 def told(effort: Effort, on_progress: OnProgress) -> Callable[[int, Estimate], None]:
@@ -234,29 +152,17 @@ def told(effort: Effort, on_progress: OnProgress) -> Callable[[int, Estimate], N
 
 def explore(ground: Ground, evaluate: Evaluator, effort: Effort) -> None:
     """All evaluations of this run."""
-    task = Task(ground.space, ground.constraints)
+    task, seed = ground.task, ground.seed
     evaluate(ground.fits)
     broad = max(effort.evaluations - effort.climbed - 1, 1)
-    evolve(task, lambda arch: evaluate(arch).score, broad, ground.seed)
-    climb(
-        ground.space,
-        ground.constraints,
-        evaluate.known,
-        evaluate,
-        effort.climbed,
-        ground.seed,
-    )
+    evolve(task, lambda arch: evaluate(arch).score, broad, seed)
+    climb(task, evaluate.known, evaluate, effort.climbed, seed)
 
 
-def front(
-    constraints: Sequence[Constraint], space: Space, known: dict[Architecture, Estimate]
-) -> list[dict[str, Any]]:
+def front(task: Task, known: dict[Architecture, Estimate]) -> list[dict[str, Any]]:
     """Networks that no other beats in latency, RAM, flash and score at once, on the first device;
     the cheapest in time first."""
-    priced = [
-        (constraints[0].network(space.topology(arch)), estimate, arch)
-        for arch, estimate in known.items()
-    ]
+    priced = [(task.cost(arch), estimate, arch) for arch, estimate in known.items()]
     points = [
         (cost.latency_ms, cost.ram_bytes, cost.flash_bytes, -estimate.score)
         for cost, estimate, _ in priced
@@ -297,22 +203,21 @@ def kept_of_front(folder: Path) -> list[str]:
         ("epochs of shared networks", (folder / SUPERNET).glob("*.pt")),
         ("epochs of finalists", (folder / FINALISTS).glob("*/*.pt")),
     ):
-        states = (torch.load(file, weights_only=True) for file in files)
-        if done := sum(len(state["losses"]) for state in states):
+        if done := sum(map(epochs_done, files)):
             parts.append(f"{done} {what}")
     if (folder / CANDIDATES).exists():
         parts.append(f"{len(whole_lines(folder / CANDIDATES))} estimates")
     return parts or ["what was counted before training"]
 
 
-def trial_of(finalist: Finalist, index: int, metric: str) -> dict[str, Any]:
+def trial_of(finalist: Finalist, index: int) -> dict[str, Any]:
     """A finalist as reports have what was tried."""
     score = finalist.score
     return {
         "index": index,
         "architecture": finalist.architecture.to_json(),
-        "valid_accuracy": score.score,
-        "valid_scores": {metric_key(metric): score.score},
+        "valid_accuracy": finalist.values["accuracy"],
+        "valid_scores": finalist.values,
         "valid_loss": score.loss,
         "folds": list(score.folds),
         "estimate": finalist.estimate.score,

@@ -12,21 +12,16 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from statistics import fmean
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from tinytailor.nas.constraint import Constraint, exact_excess
 from tinytailor.nas.front.evaluate import Estimate, Fold, simulated
-from tinytailor.nas.front.folds import Split, teacher_of
+from tinytailor.nas.front.folds import teacher_of
+from tinytailor.nas.front.ground import Ground, Judged, Split, Task, generator_of
+from tinytailor.nas.front.use import ENOUGH, use_of
 from tinytailor.nas.network.float_network import FloatNetwork
-from tinytailor.nas.quantization import Quantizer
-from tinytailor.nas.recipes import Recipe
-from tinytailor.nas.scores import METRICS, numbered, score_answers
-from tinytailor.nas.spaces import Architecture, Space
-from tinytailor.nas.training.train import cross_entropy, fit
+from tinytailor.nas.network.topology import Topology
+from tinytailor.nas.spaces import Architecture
+from tinytailor.nas.training.train import Progress, fit
 
 FINALISTS = "finalists"
 OnEpoch = Callable[[int, int, int, int], None]  # finalist, fold, epochs done, in all
@@ -34,87 +29,82 @@ OnEpoch = Callable[[int, int, int, int], None]  # finalist, fold, epochs done, i
 
 @dataclass(frozen=True, slots=True)
 class Finalist:
-    """A network, its estimate under shared weights, and its score by trainings of its own."""
+    """A network, its estimate under shared weights, and its score by trainings of its own;
+    ``values``: every metric by its name in JSON, mean over folds."""
 
     architecture: Architecture
     estimate: Estimate
     score: Estimate
+    values: dict[str, float]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Trials:
-    """What the trainings of finalists have in common."""
-
-    space: Space
-    splits: Sequence[Split]
-    folds: Sequence[Fold]
-    recipe: Recipe
-    quantizer: Quantizer
-    metric: str
-    seed: int
-    folder: Path
-    weights: Tensor | None = None
+def best_within(task: Task, known: dict[Architecture, Estimate]) -> list[Architecture]:
+    """Different networks within the budgets, that of highest estimate first."""
+    fitting = [arch for arch in known if task.fits(arch)]
+    different: dict[Topology, Architecture] = {}
+    for arch in sorted(fitting, key=lambda arch: known[arch].rank, reverse=True):
+        different.setdefault(task.space.topology(arch), arch)
+    return list(different.values())
 
 
-def best_within(
-    space: Space,
-    known: dict[Architecture, Estimate],
-    constraints: Sequence[Constraint],
-    count: int,
-) -> list[Architecture]:
-    """The ``count`` of highest estimate within the budgets, the best one first."""
-    fitting = [a for a in known if exact_excess(constraints, space.topology(a)) == 0]
-    ranked = sorted(fitting, key=lambda arch: known[arch].rank, reverse=True)
-    different = {space.topology(arch): arch for arch in reversed(ranked)}
-    return list(reversed(different.values()))[:count]
+def candidates(task: Task, known: dict[Architecture, Estimate], count: int) -> list[Architecture]:
+    """The best few, one of several using most of the budget if any network does."""
+    ranked = best_within(task, known)
+    picked = ranked[:count]
+    full = next((arch for arch in ranked if use_of(task, arch).share >= ENOUGH), None)
+    if full is not None and full not in picked and count > 1:
+        picked[-1] = full
+    return picked
 
 
 def finals(
-    trials: Trials,
+    ground: Ground,
+    splits: Sequence[Split],
+    folds: Sequence[Fold],
+    epochs: int,
     finalists: Sequence[tuple[Architecture, Estimate]],
     on_epoch: OnEpoch = lambda finalist, fold, done, total: None,
 ) -> list[Finalist]:
     """All of them trained and scored, the best one first; each is kept in the folder."""
     found = []
     for index, (arch, estimate) in enumerate(finalists):
-        scores, losses = [], []
-        for fold in range(len(trials.splits)):
+        judged = []
+        for place, (split, fold) in enumerate(zip(splits, folds, strict=True)):
 
-            def told(done: int, total: int, index: int = index, fold: int = fold) -> None:
-                on_epoch(index, fold, done, total)
+            def told(done: int, total: int, loss: float, place: int = place) -> None:
+                on_epoch(index, place, done, total)  # noqa: B023  # called in this round alone
 
-            score, loss = _trained(trials, arch, fold, told)
-            scores.append(score)
-            losses.append(loss)
-        own = Estimate(float(np.mean(scores)), float(np.mean(losses)), tuple(scores))
-        found.append(Finalist(arch, estimate, own))
+            judged.append(_trained(ground, split, fold, epochs, arch, place, told))
+        values = {key: fmean(one.values[key] for one in judged) for key in judged[0].values}
+        found.append(Finalist(arch, estimate, Estimate.over(judged), values))
     return sorted(found, key=lambda one: one.score.rank, reverse=True)
 
 
 def _trained(
-    trials: Trials, arch: Architecture, place: int, on_epoch: Callable[[int, int], None]
-) -> tuple[float, float]:
-    """Score and loss on what the fold holds out."""
-    split, fold = trials.splits[place], trials.folds[place]
-    generator = torch.Generator().manual_seed(5_000_011 * (trials.seed + 1) + place)
-    network = FloatNetwork(trials.space.topology(arch), generator)
-    folder = trials.folder / name_of(arch)
+    ground: Ground,
+    split: Split,
+    fold: Fold,
+    epochs: int,
+    arch: Architecture,
+    place: int,
+    on_epoch: Progress,
+) -> Judged:
+    """Of the int8 network for what the fold holds out."""
+    generator = generator_of(5_000_011, ground.seed, place)
+    network = FloatNetwork(ground.space.topology(arch), generator)
+    folder = ground.folder / FINALISTS / name_of(arch)
     folder.mkdir(parents=True, exist_ok=True)
     fit(
         network,
         split.train,
-        trials.recipe,
+        ground.trained(epochs),
         generator,
-        weights=trials.weights,
+        weights=ground.weights,
         teacher=teacher_of([fold]),
         checkpoint=folder / f"fold{place + 1}.pt",
-        on_epoch=lambda done, total, loss: on_epoch(done, total),
+        on_epoch=on_epoch,
     )
-    logits = simulated(network, fold.learned, fold.x, trials.quantizer)
-    names = numbered(logits.shape[1])
-    scores = score_answers(fold.y.numpy(), logits.argmax(1).numpy(), names)
-    metric = METRICS[trials.metric].of(scores)
-    return float(metric), float(cross_entropy(logits, fold.y))
+    return ground.judge(simulated(network, fold.learned, fold.x, ground.quantizer), fold.y)
 
 
 def name_of(arch: Architecture) -> str:

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinytailor.nas.constraint import Constraint
 from tinytailor.nas.cost import amounts, limits
 from tinytailor.nas.front.evaluate import Estimate
-from tinytailor.nas.spaces import Architecture, Space
+from tinytailor.nas.front.ground import Task
+from tinytailor.nas.spaces import Architecture
 
 ENOUGH = 0.9
 LIMITS = ("latency", "RAM", "flash")
@@ -34,10 +34,10 @@ class Use:
         return {**values, "reason": reason}
 
 
-def use_of(space: Space, constraints: Sequence[Constraint], arch: Architecture) -> Use:
+def use_of(task: Task, arch: Architecture) -> Use:
     """Of the limits that there are; a share of 0 where there is none."""
-    topology, most = space.topology(arch), Use(0.0, "", "")
-    for one in constraints:
+    topology, most = task.space.topology(arch), Use(0.0, "", "")
+    for one in task.constraints:
         pairs = zip(amounts(one.network(topology)), limits(one.budget), LIMITS, strict=True)
         for value, limit, name in pairs:
             if limit is not None and value / limit > most.share:
@@ -46,21 +46,17 @@ def use_of(space: Space, constraints: Sequence[Constraint], arch: Architecture) 
 
 
 def reason(
-    space: Space,
-    constraints: Sequence[Constraint],
+    task: Task,
     chosen: tuple[Architecture, Estimate],
     trained: Sequence[tuple[Architecture, Estimate]],
 ) -> str:
     """Why the chosen network uses less than it could; "" if it uses enough. ``trained`` are all
     that were trained on their own, with their scores."""
-    used = use_of(space, constraints, chosen[0])
+    used = use_of(task, chosen[0])
     if used.share >= ENOUGH or not used.limit:
         return ""
-    larger = [
-        (estimate, use_of(space, constraints, arch).share)
-        for arch, estimate in trained
-        if use_of(space, constraints, arch).share > used.share
-    ]
+    shares = [(estimate, use_of(task, arch).share) for arch, estimate in trained]
+    larger = [one for one in shares if one[1] > used.share]
     own = f"{100 * chosen[1].score:.2f} %"
     if not larger:
         return f"no larger network within the budget scored as high under shared weights as {own}"

@@ -17,7 +17,7 @@ from typing import Any
 
 from tinytailor.nas.cost import Costs
 from tinytailor.nas.search.study import FinishedTrial
-from tinytailor.nas.spaces import Space
+from tinytailor.nas.spaces import Architecture, Space
 from tinytailor.targets.files import read_json
 
 DIGITS = 6  # more than a plot can show
@@ -44,12 +44,15 @@ def trial_records(
     trials: Sequence[FinishedTrial], space: Space, costs: Sequence[Costs]
 ) -> list[dict[str, Any]]:
     """The trials, and what each network costs by each of ``costs``, exactly."""
-    records = []
-    for trial in trials:
-        topology = space.topology(trial.architecture)
-        prices = [asdict(one.network(topology)) for one in costs]
-        records.append({**trial.to_json(), "costs": prices})
-    return records
+    return [
+        {**trial.to_json(), "costs": costs_of(trial.architecture, space, costs)} for trial in trials
+    ]
+
+
+def costs_of(arch: Architecture, space: Space, costs: Sequence[Costs]) -> list[dict[str, Any]]:
+    """What a network costs by each of ``costs``, exactly."""
+    topology = space.topology(arch)
+    return [asdict(one.network(topology)) for one in costs]
 
 
 def _rounded(values: Sequence[float]) -> list[float]:

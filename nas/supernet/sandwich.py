@@ -48,14 +48,19 @@ def train_shared(
     *,
     weights: Tensor | None = None,
     checkpoint: Path | None = None,
+    mark: str = "",
     on_epoch: OnEpoch = lambda done, total, loss: None,
 ) -> list[float]:
-    """All epochs of ``recipe``, from ``checkpoint`` if it exists; the mean loss of the largest."""
+    """All epochs of ``recipe``, from ``checkpoint`` if it exists; the mean loss of the largest.
+
+    ``mark``: of what else decides the outcome, the samples and the space; a checkpoint of another
+    one is refused.
+    """
     samples.prepare(shared)
     generator = torch.Generator().manual_seed(seed)
     optimizer = optimizer_of(shared.parameters(), recipe)
-    mark = f"{shared.space.spec} {recipe!r} {seed} {len(samples)}"
-    kept = checkpoint and Checkpoint(checkpoint, mark, shared, optimizer, generator)
+    whole = f"{mark} {recipe!r} {seed}"
+    kept = checkpoint and Checkpoint(checkpoint, whole, shared, optimizer, generator)
     losses = kept.restore() if kept else []
     shared.train()
     drop = Dropout(recipe.dropout, generator)

@@ -15,6 +15,11 @@ from tinytailor.targets.errors import InputError
 from tinytailor.targets.files import write_atomically
 
 
+def epochs_done(path: Path) -> int:
+    """Of the training that is kept at ``path``; 0 where nothing is."""
+    return len(torch.load(path, weights_only=True)["losses"]) if path.exists() else 0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
     """What of a training changes, the file it is kept in, and a ``mark`` of all that decides it."""

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from tinytailor.compiler.training_record import digest_of
 from tinytailor.nas.data.dataset import Dataset, TrainingRows
 from tinytailor.nas.data.following import reindexed
 from tinytailor.nas.training.augmentations import Augmentation, Batch, Groups
@@ -41,6 +42,11 @@ class Samples:
     dynamic: Groups = ()
     following: Tensor | None = None
     front: FrontEnd | None = None
+
+    @property
+    def digest(self) -> str:
+        """Of the numbers and their labels."""
+        return digest_of([self.x.numpy(), self.y.numpy()])
 
     def __len__(self) -> int:
         return len(self.y)

@@ -140,12 +140,17 @@ def score(
     batch: int = 512,
 ) -> Score:
     """Scores and loss in evaluation mode; without ``names`` the classes are numbered."""
+    logits = answers(network, x, batch)
+    loss = float(cross_entropy(logits, y, weights=weights))
+    names = names or numbered(logits.shape[1])
+    return Score(score_answers(y.numpy(), logits.argmax(1).numpy(), names), loss)
+
+
+def answers(network: nn.Module, x: Tensor, batch: int = 512) -> Tensor:
+    """Logits (N, classes) in evaluation mode."""
     network.eval()
     with torch.no_grad():
-        logits = torch.cat([network(part) for part in x.split(batch)])
-        answers, names = logits.argmax(1).numpy(), names or numbered(logits.shape[1])
-        loss = float(cross_entropy(logits, y, weights=weights))
-    return Score(score_answers(y.numpy(), answers, names), loss)
+        return torch.cat([network(part) for part in x.split(batch)])
 
 
 def one_cycle(position: float, warmup: float) -> float:

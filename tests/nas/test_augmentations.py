@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -35,10 +37,12 @@ def series() -> Tensor:
     return torch.randn((COUNT, TIME, CHANNELS), generator=seeded(0))
 
 
-def batch(**known: object) -> Batch:
-    triads = ((0, 1, 2), (3, 4, 5))
-    values = {"mean": torch.zeros(CHANNELS), "std": torch.ones(CHANNELS), "triads": triads}
-    return Batch(**{**values, "dynamic": triads, **known})  # type: ignore[arg-type]
+TRIADS = ((0, 1, 2), (3, 4, 5))
+
+
+def batch(**known: Any) -> Batch:
+    plain = Batch(torch.zeros(CHANNELS), torch.ones(CHANNELS), TRIADS, TRIADS)
+    return replace(plain, **known)
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)

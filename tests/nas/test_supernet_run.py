@@ -169,6 +169,7 @@ def test_another_budget_uses_the_shared_networks_of_the_first(
         settings,
         run=str(tmp_path / "run"),
         supernet=settings.run,
+        folds=None,
         supernet_epochs=None,
         latency_ms=0.9,
     )
@@ -185,7 +186,12 @@ def test_another_budget_uses_the_shared_networks_of_the_first(
         ({"latency_ms": 0.001}, BudgetError, "smallest achievable"),
         ({"time_s": 0.05}, InputError, "--time 0.05s is too short"),
         ({"time_s": -1.0}, InputError, "the time of a search must be above 0, got -1 s"),
-        ({"supernet": "nowhere"}, InputError, "nowhere holds no shared networks"),
+        ({"supernet": "nowhere"}, InputError, "are those of nowhere, whose shared networks"),
+        (
+            {"supernet": "nowhere", "folds": None, "supernet_epochs": None},
+            InputError,
+            "nowhere holds no shared networks",
+        ),
         ({"recipe": "magic"}, InputError, "no recipe is called 'magic'"),
         ({"folds": 9}, InputError, "9 folds"),
         ({"evaluations": 0}, InputError, "evaluations must be 1 or more, got 0"),
