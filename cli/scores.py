@@ -104,14 +104,35 @@ def checked_sections(scores: Scored) -> list[Section]:
     return [*([class_section(scores)] if many else []), confusion_section(scores)]
 
 
+def how_found(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Which data the scores are of, how networks were trained, and how much was tried."""
+    effort, use = report.get("effort") or {}, report.get("use") or {}
+    tried = (
+        f"{effort['evaluations']} networks estimated, {effort['finalists']} trained on "
+        f"{effort['folds']} folds"
+        if effort
+        else ""
+    )
+    reason = f": {use['reason']}" if use.get("reason") else ""
+    used = f"{100 * use['share']:.1f} % of the {use['limit']}" if use.get("limit") else ""
+    return [
+        ("protocol", report.get("protocol", "")),
+        ("recipe", (report.get("recipe") or {}).get("name", "")),
+        ("tried", tried),
+        ("budget used", f"{used}{reason}" if used else ""),
+    ]
+
+
 def choice_section(report: Mapping[str, Any]) -> Section:
     """By what a search decided, how classes were weighted, and what knowing no more is worth."""
     from tinytailor.compiler.sections import Section
     from tinytailor.nas.scores import METRICS
 
     metric = METRICS[report["metric"]].title
+    held = "held-out training data of each fold" if report.get("front") else "the validation part"
     rows = [
-        ("trials compared by", f"{metric} on the validation part"),
+        ("networks compared by", f"{metric} on {held}"),
+        *((name, text) for name, text in how_found(report) if text),
         ("class weights in training", report["class_weights"]),
         ("balance", report["balance"]["text"]),
     ]

@@ -60,7 +60,7 @@ TableFiles = Annotated[
 Metric = Annotated[
     str,
     typer.Option(
-        help="What decides between trials, on the validation part: accuracy, "
+        help="What decides between networks, on held-out training data: accuracy, "
         "balanced-accuracy or macro-f1."
     ),
 ]

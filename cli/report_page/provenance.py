@@ -56,7 +56,7 @@ def _files(report: Mapping[str, Any]) -> dict[str, Any]:
 def _made(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     profile = devices(report)[0].profile
     yield "tool", f"{profile['generator']} {profile['version']}"
-    for key in ("data", "space", "algorithm", "seed"):
+    for key in ("data", "protocol", "space", "algorithm", "seed"):
         if key in report:
             yield key, _text(report[key])
     yield "model, SHA-256", profile["model_sha256"]

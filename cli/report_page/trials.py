@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The networks that a search proposed, each judged by a short training; the best was trained."""
+"""The networks that a search proposed, each judged by a training; the best was trained."""
 
 from __future__ import annotations
 
@@ -40,9 +40,10 @@ class TrialRow:
 
 @dataclass(frozen=True, slots=True)
 class Trials:
-    """``metric``: what decided between them, on the validation part; ``targets`` of the costs."""
+    """``metric``: what decided between them, on what was ``held`` out; ``targets`` of the costs."""
 
     algorithm: str
+    held: str
     metric: str
     targets: tuple[str, ...]
     rows: tuple[TrialRow, ...]
@@ -55,7 +56,8 @@ def trials(report: Mapping[str, Any]) -> Trials | None:
     metric = report.get("metric", ACCURACY)
     rows = tuple(_row(trial, chosen, metric) for trial in report["trials"])
     targets = tuple(device.target for device in devices(report)) if rows[0].costs else ()
-    return Trials(report["algorithm"], metric, targets, rows)
+    held = "held-out data of each fold" if report.get("front") else "the validation part"
+    return Trials(report["algorithm"], held, metric, targets, rows)
 
 
 def draw_trials(data: Trials) -> Markup:
@@ -83,6 +85,6 @@ def _sentence(data: Trials) -> str:
         return f"{len(data.rows)} networks within the budget, proposed by {data.algorithm}."
     return (
         f"Of {len(data.rows)} networks within the budget, proposed by {data.algorithm}, number "
-        f"{chosen[0].number} was best in {data.metric} on the validation part after a short "
-        f"training; its accuracy there was {percent(chosen[0].accuracy)}."
+        f"{chosen[0].number} was best in {data.metric} on {data.held} after a training of its own; "
+        f"its accuracy there was {percent(chosen[0].accuracy)}."
     )

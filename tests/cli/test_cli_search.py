@@ -112,7 +112,9 @@ def test_the_report_can_be_printed_again_from_its_files(cli, found):
         assert "emulated" in text
         for words in ("balanced accuracy", "macro-F1", "precision", "Confusion", "always '"):
             assert words in text
-        assert "accuracy on the validation part" in text
+        assert "accuracy on held-out training data of each fold" in text
+        assert "by subject" in found.report["protocol"]
+        assert found.report["protocol"] in text
 
 
 def test_the_page_of_a_search_can_be_made_again_from_its_files(cli, found, tmp_path):
